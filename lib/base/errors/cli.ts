@@ -1,0 +1,26 @@
+/** What can be wrong with a command line or a configuration file. */
+export interface CliErrors {
+  /** `suggestion`: the known name that comes closest, where one does. */
+  CLI_UNKNOWN_VERB: { verb: string; suggestion: string | undefined };
+  /** `place`: where the option exists, if it was only put in the wrong place. */
+  CLI_UNKNOWN_FLAG: {
+    flag: string;
+    verb: string | undefined;
+    suggestion: string | undefined;
+    place: string | undefined;
+  };
+  CLI_BAD_FLAG_SYNTAX: { argument: string };
+  CLI_BAD_VALUE: { flag: string; value: string; type: 'boolean' | 'int64' | 'text'; reason: string };
+  CLI_MISSING_VALUE: { flag: string };
+  /** `misplaced`: an option among the arguments, where it is read as an argument. */
+  CLI_BAD_ARGUMENTS: { usage: string; misplaced: string | undefined };
+  CLI_ID_MISSING: { misplaced: string | undefined };
+  CLI_CLEAN_CONFLICT: Record<string, never>;
+  CLI_LOG_FILE: { path: string; reason: string };
+  CLI_INTERRUPTED: { signal: string };
+  CONFIG_MISSING: { path: string; reason: string };
+  /** The file is not YAML, or not one plain document. */
+  CONFIG_SYNTAX: { path: string; reason: string };
+  CONFIG_INVALID: { path: string; reason: string };
+  CONFIG_NEGATIVE: { what: 'disk limit' | 'clean threshold' | 'store size' };
+}

@@ -1,0 +1,28 @@
+/** What can be wrong with an image reference, a manifest, or what an image asks for. */
+export interface ImageErrors {
+  BAD_REFERENCE: { reference: string; reason: string };
+  BAD_DIGEST: { digest: string };
+  IMAGE_SCHEME: { scheme: string };
+  /** No such layout, manifest or configuration. */
+  IMAGE_SOURCE_MISSING: { path: string };
+  IMAGE_TAR_MISSING: { path: string };
+  IMAGE_SOURCE_UNREADABLE: { path: string; reason: string };
+  IMAGE_SOURCE_DIRECTORY: { path: string };
+  IMAGE_SOURCE_CHANGED: { path: string };
+  IMAGE_AMBIGUOUS: { path: string; names: string };
+  IMAGE_REF_MISSING: { path: string; ref: string; names: string };
+  IMAGE_BAD_MANIFEST: { source: string; reason: string };
+  IMAGE_BAD_CONFIG: { source: string; reason: string };
+  IMAGE_NO_PLATFORM: { source: string; wanted: string; offered: string };
+  IMAGE_UNSUPPORTED: { source: string; mediaType: string; advice: string };
+  IMAGE_SCHEMA1: { source: string };
+  IMAGE_ENCRYPTED: { source: string };
+  IMAGE_FOREIGN: { source: string; url: string };
+  /** Every place of a remote layer failed. `reasons` names each without credentials. */
+  IMAGE_URLS_FAILED: { digest: string; reasons: string };
+  /** The directory of client certificates for remote layers. */
+  IMAGE_CERTIFICATES: { directory: string; reason: string };
+  IMAGE_TOO_MANY_LAYERS: { layers: number; limit: number };
+  IMAGE_EXCEEDS_LIMIT: { size: number; limit: number };
+  IMAGE_DIGEST_MISMATCH: { expected: string; actual: string };
+}

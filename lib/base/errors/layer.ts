@@ -1,0 +1,28 @@
+/** What can be wrong with a layer's bytes. Names are cut and escaped by the thrower (`printable`). */
+export interface LayerErrors {
+  /** A name that leaves the layer by `..`. */
+  LAYER_PATH_ESCAPE: { entry: string };
+  /** The root of the layer replaced by something that is not a directory. */
+  LAYER_ROOT_REPLACED: { entry: string };
+  LAYER_LINK_LOOP: { entry: string };
+  LAYER_NAME_TOO_LONG: { entry: string; limit: number };
+  LAYER_BAD_HEADER: { entry: string; reason: string };
+  LAYER_TRUNCATED: { reason: string };
+  /** A hard link whose target exists neither in this layer nor in one below. */
+  LAYER_BAD_HARDLINK: { entry: string; target: string };
+  LAYER_BAD_WHITEOUT: { entry: string };
+  LAYER_UNSUPPORTED_ENTRY: { entry: string; kind: string };
+  LAYER_UNMAPPED_ID: { entry: string; kind: 'uid' | 'gid'; id: number; mappings: string };
+  LAYER_BAD_XATTR: { entry: string; xattr: string; reason: string };
+  LAYER_TOO_LARGE: { what: string; limit: number };
+  LAYER_STALLED: { seconds: number; step: string };
+  LAYER_BAD_COMPRESSION: { kind: string; reason: string };
+  LAYER_SIZE_MISMATCH: { expected: number; actual: number; when: 'reported' | 'actual' };
+  LAYER_DIGEST_MISMATCH: { expected: string; actual: string };
+  LAYER_DIFFID_MISMATCH: { expected: string; actual: string };
+  /** The bytes unpacked so far exceed what an inclusive disk limit leaves. */
+  LAYER_EXCEEDS_QUOTA: { limit: number; actual: number };
+  LAYER_BASE_DIRECTORY: { directory: string; reason: string };
+  /** The layer cannot be written alone: it links to, or goes through a link of, a lower layer. */
+  LAYER_NEEDS_LOWER: { entry: string; target: string };
+}

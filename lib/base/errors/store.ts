@@ -1,0 +1,35 @@
+/** What can be wrong with the store, its filesystem, its images and its limits. */
+export interface StoreErrors {
+  STORE_NOT_INITIALIZED: { store: string };
+  STORE_MISSING: { store: string };
+  STORE_NOT_ROOT: { store: string };
+  STORE_BAD_PATH: { store: string; reason: string };
+  STORE_FOREIGN: { store: string; made: string; advice: string };
+  STORE_NOT_MOUNTED: { store: string; backing: string };
+  STORE_VERSION: { store: string; found: string; known: string };
+  /** meta/graft.json, without which no verb knows the store. */
+  STORE_MARKER_DAMAGED: { store: string; path: string; reason: string };
+  /** A layer that was there and that a lease names is not there any more. */
+  STORE_LAYER_GONE: { layer: string };
+  STORE_DAMAGED: { path: string; reason: string };
+  STORE_WRONG_FILESYSTEM: { store: string; actual: string };
+  STORE_TOO_SMALL: { size: number; minimum: number };
+  STORE_FORMAT_FAILED: { file: string; reason: string };
+  STORE_MOUNT_FAILED: { what: string; reason: string };
+  STORE_MAPPING_MISMATCH: { kind: 'UID' | 'GID'; wanted: string; stored: string };
+  STORE_BAD_MAPPING: { mapping: string; kind: 'uid' | 'gid'; reason: string };
+  STORE_FULL: { store: string; need: number; free: number };
+  /** `check` found something wrong that is still wrong. */
+  STORE_FINDINGS: { store: string; found: number; repairable: number };
+  STORE_BUSY: { what: string; seconds: number };
+  /** A system call on the store failed. `step` is what graft was doing. */
+  STORE_IO: { step: string; path: string; errno: string };
+  QUOTA_UNSUPPORTED: { store: string; reason: string };
+  QUOTA_LIMIT_TOO_SMALL: { limit: number; size: number };
+  IMAGE_ID_INVALID: { id: string; reason: string };
+  IMAGE_EXISTS: { id: string };
+  IMAGE_DELETED: { id: string };
+  IMAGE_NOT_FOUND: { id: string };
+  IMAGE_OUTSIDE_STORE: { path: string; store: string };
+  IMAGE_DELETE_FAILED: { path: string; reason: string };
+}

@@ -1,0 +1,24 @@
+/**
+ * Runs `work` for every item, at most `limit` at a time, and waits for all of them, failures included: nothing
+ * is still running when this returns. Results are in the order of `items`.
+ */
+export async function settleLimited<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<R>,
+): Promise<PromiseSettledResult<R>[]> {
+  const results: PromiseSettledResult<R>[] = [];
+  let next = 0;
+  const lane = async () => {
+    for (let at = next++; at < items.length; at = next++) {
+      const item = items[at] as T;
+      try {
+        results[at] = { status: 'fulfilled', value: await work(item) };
+      } catch (reason) {
+        results[at] = { status: 'rejected', reason };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  return results;
+}

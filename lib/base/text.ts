@@ -1,0 +1,43 @@
+/** Longest stretch of a hostile name that errors and logs show (hostile names reach 4096 bytes and more). */
+const MAX_SHOWN = 256;
+
+/**
+ * A name from outside, fit for a terminal and a log line: cut to 256 characters; control characters,
+ * bidirectional overrides and bytes that are not UTF-8 as `\xNN` or `\u{N}` escapes.
+ */
+export function printable(name: string | Uint8Array): string {
+  const text = typeof name === 'string' ? name : decodeLossless(name);
+  // Every SysError shows a path, also those that are expected and caught: no regular expression for plain names.
+  if (text.length <= MAX_SHOWN && isPlain(text)) return text;
+  const escaped = text.replace(
+    /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]/gu,
+    (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+  return escaped.length > MAX_SHOWN ? `${escaped.slice(0, MAX_SHOWN)}…` : escaped;
+}
+
+/** Printable ASCII. */
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code > 0x7e) return false;
+  }
+  return true;
+}
+
+function decodeLossless(bytes: Uint8Array): string {
+  const cut = bytes.length > 4 * MAX_SHOWN ? bytes.subarray(0, 4 * MAX_SHOWN) : bytes;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(cut);
+  } catch {
+    return Buffer.from(cut)
+      .toString('latin1')
+      .replace(/[\x80-\xff]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`);
+  }
+}
+
+/** One line of somebody else's text (a registry's error, a program's complaint), bounded and cleaned. */
+export function oneLine(text: string, max = 400): string {
+  const flat = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ').trim();
+  return flat.length > max ? `${flat.slice(0, max)}…` : flat;
+}
