@@ -1,0 +1,101 @@
+/** The open directories of one tree: by their own path, and by the names that led there through links. */
+import type { Directory } from './directory.ts';
+
+/** Directories kept open; the entries of an archive come in the order of a tree, so few are enough. */
+const MAX_OPEN = 48;
+const MAX_ALIASES = 8;
+
+export class DirectoryCache {
+  /** In the order of last use. */
+  readonly #open = new Map<string, Directory>();
+  readonly #aliases = new Map<string, Directory>();
+  readonly #root: Directory;
+  #last: Directory | undefined;
+
+  constructor(root: Directory) {
+    this.#root = root;
+  }
+
+  /** By a name that may lead through links; the directory becomes the last used one. */
+  byName(path: string): Directory | undefined {
+    const known = path === '' ? this.#root : this.#aliases.get(path);
+    return known === undefined ? undefined : this.#use(known);
+  }
+
+  /** By the directory's own path. */
+  byPath(path: string): Directory | undefined {
+    const known = path === '' ? this.#root : this.#open.get(path);
+    return known === undefined ? undefined : this.#use(known);
+  }
+
+  #use(directory: Directory): Directory {
+    if (directory === this.#last || directory === this.#root) return directory;
+    this.#open.delete(directory.path);
+    this.#open.set(directory.path, directory);
+    this.#last = directory;
+    return directory;
+  }
+
+  /** Takes a newly opened directory in, and releases the one not used for longest when there are too many. */
+  add(directory: Directory): Directory {
+    this.#open.set(directory.path, directory);
+    this.#last = directory;
+    this.addName(directory.path, directory);
+    if (this.#open.size > MAX_OPEN) this.#releaseOldest(directory);
+    return directory;
+  }
+
+  addName(path: string, directory: Directory): void {
+    if (path === '' || this.#aliases.get(path) === directory) return;
+    if (directory.aliases.length >= MAX_ALIASES) return;
+    this.#aliases.set(path, directory);
+    directory.aliases.push(path);
+  }
+
+  /** Forgets all names but the directories' own: a link was removed, or stands where none was. */
+  forgetNames(): void {
+    this.#aliases.clear();
+    this.#root.aliases.length = 0;
+    for (const directory of this.#open.values()) {
+      directory.aliases.length = 0;
+      this.addName(directory.path, directory);
+    }
+  }
+
+  /** Releases the directory at `path` and all below it, before that tree is removed. */
+  releaseTree(path: string): void {
+    this.forgetNames();
+    for (const directory of [...this.#open.values()]) {
+      if (directory.path === path || directory.path.startsWith(`${path}/`)) this.#release(directory);
+    }
+  }
+
+  releaseAll(): void {
+    for (const directory of [...this.#open.values()]) this.#release(directory);
+    this.#root.release();
+  }
+
+  abandonAll(): void {
+    for (const directory of this.#open.values()) directory.abandon();
+    this.#open.clear();
+    this.#aliases.clear();
+    this.#root.abandon();
+  }
+
+  #releaseOldest(newest: Directory): void {
+    for (const directory of this.#open.values()) {
+      if (directory.pinned || directory === newest) continue;
+      this.#release(directory);
+      return;
+    }
+  }
+
+  #release(directory: Directory): void {
+    this.#open.delete(directory.path);
+    for (const alias of directory.aliases) {
+      if (this.#aliases.get(alias) === directory) this.#aliases.delete(alias);
+    }
+    if (this.#last === directory) this.#last = undefined;
+    directory.release();
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * An open directory of a tree that is being written. What would act on the files made in it meanwhile is put aside
+ * before the first of them and applied when the directory is released:
+ *  - the modification time, which every name made inside changes;
+ *  - the setgid bit and a default ACL, which new files would inherit (inode(7), acl(5)).
+ * The disk holds the state of released directories, so a tree of any size needs only the open ones in memory.
+ */
+import type { ByteName } from '../base/bytes.ts';
+import { type Dirent, DirentReader } from './dirents.ts';
+import { close, fchmod, fchown, fsetxattr, futimes, openAt, type Timespec } from './files.ts';
+import { O } from './libc.ts';
+import { S, statFd } from './stat.ts';
+import { fgetxattr, fremovexattr } from './xattr.ts';
+
+export const DEFAULT_ACL = 'system.posix_acl_default';
+
+export class Directory {
+  /** Below the root of the tree, without symbolic links in it; `''` is the root. */
+  readonly path: ByteName;
+  /** Names under which the tree's cache knows it. */
+  readonly aliases: string[] = [];
+  #fd: number;
+  #pins = 0;
+  #prepared: boolean;
+  #mtime: Timespec | undefined;
+  #laterMode: number | undefined;
+  #laterAcl: Uint8Array | undefined;
+
+  private constructor(fd: number, path: ByteName, prepared: boolean) {
+    this.#fd = fd;
+    this.path = path;
+    this.#prepared = prepared;
+  }
+
+  /** One that mkdirat made just now below a directory of ours: it has nothing that must be kept. */
+  static fresh(fd: number, path: ByteName): Directory {
+    return new Directory(fd, path, true);
+  }
+
+  static existing(fd: number, path: ByteName): Directory {
+    return new Directory(fd, path, false);
+  }
+
+  /** For looking. @throws Error when it was released: its number may belong to another file by now. */
+  get fd(): number {
+    if (this.#fd < 0) throw new Error('a released directory was used');
+    return this.#fd;
+  }
+
+  /** For making, changing and removing names inside. */
+  get changingFd(): number {
+    if (!this.#prepared) this.#putAside();
+    return this.fd;
+  }
+
+  get pinned(): boolean {
+    return this.#pins > 0;
+  }
+
+  /** All names inside, through a descriptor of its own: the directory may be released in between. */
+  *entries(): Generator<Dirent> {
+    const fd = openAt(this.fd, '.', O.RDONLY | O.DIRECTORY);
+    try {
+      const reader = new DirentReader(fd, this.path);
+      for (let entry = reader.next(); entry !== undefined; entry = reader.next()) yield entry;
+    } finally {
+      close(fd);
+    }
+  }
+
+  /** Runs `use` while the directory cannot be released. */
+  hold<T>(use: () => T): T {
+    this.#pins += 1;
+    try {
+      return use();
+    } finally {
+      this.#pins -= 1;
+    }
+  }
+
+  setOwner(uid: number, gid: number): void {
+    fchown(this.fd, uid, gid, this.path);
+  }
+
+  /** Permission bits with setuid, setgid and sticky; setgid waits for the release. */
+  setMode(mode: number): void {
+    if (!this.#prepared) this.#putAside();
+    this.#laterMode = (mode & S.ISGID) === 0 ? undefined : mode;
+    fchmod(this.fd, mode & ~S.ISGID, this.path);
+  }
+
+  setTime(mtime: Timespec): void {
+    if (!this.#prepared) this.#putAside();
+    this.#mtime = mtime;
+  }
+
+  setDefaultAcl(value: Uint8Array | undefined): void {
+    if (!this.#prepared) this.#putAside();
+    this.#laterAcl = value;
+  }
+
+  /** Applies what waited and closes, in any case. */
+  release(): void {
+    const fd = this.fd;
+    try {
+      if (this.#laterMode !== undefined) fchmod(fd, this.#laterMode, this.path);
+      if (this.#laterAcl !== undefined) fsetxattr(fd, DEFAULT_ACL, this.#laterAcl, this.path);
+      if (this.#mtime !== undefined) futimes(fd, this.#mtime, this.path);
+    } finally {
+      this.abandon();
+    }
+  }
+
+  /** Closes without applying anything: the tree is going to be thrown away. */
+  abandon(): void {
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = -1;
+  }
+
+  #putAside(): void {
+    const { mode, mtime } = statFd(this.fd);
+    this.#prepared = true;
+    this.#mtime = mtime;
+    if ((mode & S.ISGID) !== 0) this.setMode(mode & 0o7777);
+    this.#laterAcl = fgetxattr(this.fd, DEFAULT_ACL);
+    if (this.#laterAcl !== undefined) fremovexattr(this.fd, DEFAULT_ACL);
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * Files by descriptor and name: the `*at` calls as functions that return or throw a SysError.
+ * Everything that changes state on disk goes through here (and `mount.ts`, `quota.ts`), so that rooted
+ * access is a matter of which descriptor is passed, and fault injection reaches every step.
+ */
+import { hasCode } from './errno.ts';
+import {
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_NOFOLLOW,
+  check,
+  cpath,
+  libc,
+  moreLibc,
+  mutate,
+  nr,
+  O,
+  type PathBytes,
+  syscallIPIII,
+  syscallIPIPI,
+  syscallIPPII,
+} from './libc.ts';
+
+/** openat2(2) resolve flags. */
+export const RESOLVE = { NO_XDEV: 1, NO_MAGICLINKS: 2, NO_SYMLINKS: 4, BENEATH: 8, IN_ROOT: 16 } as const;
+
+const how = new BigUint64Array(3);
+const howBytes = new Uint8Array(how.buffer);
+
+/** A `..` that raced this many renames in a row has met something else than a busy machine. */
+const MAX_RACES = 1000;
+
+/**
+ * openat2(2), since Linux 5.6. With RESOLVE.IN_ROOT `dirfd` is the root for `..` and absolute links alike. A rename
+ * or mount anywhere on the machine while a `..` is resolved makes it EAGAIN (measured: one call in 150 beside one
+ * process that renames a file to and fro): it is asked again.
+ */
+export function openat2(
+  dirfd: number,
+  path: PathBytes,
+  flags: number,
+  mode: number,
+  resolve: number,
+): number {
+  how[0] = BigInt(flags | O.CLOEXEC);
+  how[1] = BigInt(mode);
+  how[2] = BigInt(resolve);
+  const run = () => syscallIPPII(nr.openat2, dirfd, cpath(path), howBytes, 24);
+  if ((flags & O.CREAT) !== 0) return mutate('openat2', path, run);
+  for (let race = 1; ; race += 1) {
+    try {
+      return check(run(), 'openat2', path);
+    } catch (error) {
+      if (race === MAX_RACES || !hasCode(error, 'EAGAIN')) throw error;
+    }
+  }
+}
+
+/** openat(2), close-on-exec always. */
+export function openAt(dirfd: number, path: PathBytes, flags: number, mode = 0): number {
+  const run = () => libc.openat(dirfd, cpath(path), flags | O.CLOEXEC, mode);
+  return (flags & (O.CREAT | O.TRUNC)) !== 0 ? mutate('openat', path, run) : check(run(), 'openat', path);
+}
+
+/** A directory opened for use as `dirfd`; never through a final symbolic link. */
+export function openDir(path: PathBytes, dirfd = AT_FDCWD): number {
+  return openAt(dirfd, path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+}
+
+export function close(fd: number): void {
+  libc.close(fd);
+}
+
+/** Writes all of `bytes`. @throws SysError ENOSPC and the like. */
+export function writeAll(fd: number, bytes: Uint8Array, path: PathBytes = ''): void {
+  for (let at = 0; at < bytes.length; ) {
+    const rest = at === 0 ? bytes : bytes.subarray(at);
+    at += mutate('write', path, () => Number(libc.write(fd, rest, rest.length)));
+  }
+}
+
+export function mkdirAt(dirfd: number, path: PathBytes, mode: number): void {
+  mutate('mkdirat', path, () => libc.mkdirat(dirfd, cpath(path), mode));
+}
+export function unlinkAt(dirfd: number, path: PathBytes): void {
+  mutate('unlinkat', path, () => libc.unlinkat(dirfd, cpath(path), 0));
+}
+export function rmdirAt(dirfd: number, path: PathBytes): void {
+  mutate('unlinkat', path, () => libc.unlinkat(dirfd, cpath(path), AT_REMOVEDIR));
+}
+export function symlinkAt(target: PathBytes, dirfd: number, path: PathBytes): void {
+  mutate('symlinkat', path, () => libc.symlinkat(cpath(target), dirfd, cpath(path)));
+}
+/** linkat(2) without following a symbolic link at the end of `from`. */
+export function linkAt(fromFd: number, from: PathBytes, toFd: number, to: PathBytes): void {
+  mutate('linkat', to, () => moreLibc().linkat(fromFd, cpath(from), toFd, cpath(to), 0));
+}
+/** mknodat(2) by number: glibc has a symbol of that name only since 2.33. `dev` is the kernel's encoding. */
+export function mknodAt(dirfd: number, path: PathBytes, mode: number, dev = 0): void {
+  mutate('mknodat', path, () => syscallIPIII(nr.mknodat, dirfd, cpath(path), mode, dev));
+}
+
+export const RENAME_NOREPLACE = 1;
+/** renameat2(2). With RENAME_NOREPLACE an existing target is EEXIST; a plain rename replaces an empty directory silently. */
+export function renameAt(fromFd: number, from: PathBytes, toFd: number, to: PathBytes, flags = 0): void {
+  mutate('renameat2', to, () => syscallIPIPI(nr.renameat2, fromFd, cpath(from), toFd, cpath(to), flags));
+}
+
+/** lchown by descriptor and name. Clears setuid, so the mode must come after (chown(2)). */
+export function chownAt(dirfd: number, path: PathBytes, uid: number, gid: number): void {
+  mutate('fchownat', path, () => libc.fchownat(dirfd, cpath(path), uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+export function fchown(fd: number, uid: number, gid: number, path: PathBytes = ''): void {
+  mutate('fchown', path, () => moreLibc().fchown(fd, uid, gid));
+}
+/** fchmodat(2) follows a final link: only for names known to be something else. */
+export function chmodAt(dirfd: number, path: PathBytes, mode: number): void {
+  mutate('fchmodat', path, () => libc.fchmodat(dirfd, cpath(path), mode, 0));
+}
+export function fchmod(fd: number, mode: number, path: PathBytes = ''): void {
+  mutate('fchmod', path, () => moreLibc().fchmod(fd, mode));
+}
+
+const times = new BigInt64Array(4);
+const timesBytes = new Uint8Array(times.buffer);
+/** A time as tar has it: whole seconds (may be negative) and nanoseconds (0…999999999). */
+export interface Timespec {
+  readonly sec: number;
+  readonly nsec: number;
+}
+function setTimes(time: Timespec): Uint8Array {
+  times[0] = times[2] = BigInt(time.sec);
+  times[1] = times[3] = BigInt(time.nsec);
+  return timesBytes;
+}
+/** Sets access and modification time of the name itself, never of a link's target. */
+export function utimesAt(dirfd: number, path: PathBytes, time: Timespec): void {
+  mutate('utimensat', path, () => libc.utimensat(dirfd, cpath(path), setTimes(time), AT_SYMLINK_NOFOLLOW));
+}
+export function futimes(fd: number, time: Timespec, path: PathBytes = ''): void {
+  mutate('futimens', path, () => moreLibc().futimens(fd, setTimes(time)));
+}
+
+export function ftruncate(fd: number, size: number, path: PathBytes = ''): void {
+  mutate('ftruncate', path, () => moreLibc().ftruncate(fd, size));
+}
+export function fsync(fd: number, path: PathBytes = ''): void {
+  mutate('fsync', path, () => moreLibc().fsync(fd));
+}
+/** syncfs(2): everything written to the filesystem of `fd`, in one go. */
+export function syncfs(fd: number, path: PathBytes = ''): void {
+  mutate('syncfs', path, () => moreLibc().syncfs(fd));
+}
+
+/** The name of an open descriptor for calls that take paths only (xattrs): resolved by the kernel, not by name. */
+export function fdPath(dirfd: number, name?: PathBytes): PathBytes {
+  const base = `/proc/self/fd/${dirfd}`;
+  if (name === undefined) return base;
+  return typeof name === 'string' ? `${base}/${name}` : Buffer.concat([Buffer.from(`${base}/`), name]);
+}
+
+export function lsetxattr(path: PathBytes, name: PathBytes, value: Uint8Array): void {
+  const bytes = value.length === 0 ? EMPTY : value;
+  mutate('lsetxattr', path, () => moreLibc().lsetxattr(cpath(path), cpath(name), bytes, value.length, 0));
+}
+export function fsetxattr(fd: number, name: PathBytes, value: Uint8Array, path: PathBytes = ''): void {
+  const bytes = value.length === 0 ? EMPTY : value;
+  mutate('fsetxattr', path, () => moreLibc().fsetxattr(fd, cpath(name), bytes, value.length, 0));
+}
+const EMPTY = new Uint8Array(1);
+/** Largest xattr value and list the kernel hands out (XATTR_SIZE_MAX, XATTR_LIST_MAX in limits.h). */
+const XATTR_MAX = 65536;
+/** The raw value, or undefined where the name is not set. */
+export function lgetxattr(path: PathBytes, name: PathBytes): Uint8Array | undefined {
+  const buffer = new Uint8Array(XATTR_MAX);
+  const n = Number(moreLibc().lgetxattr(cpath(path), cpath(name), buffer, buffer.length));
+  if (n >= 0) return buffer.slice(0, n);
+  try {
+    check(n, 'lgetxattr', path);
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    if (code === 'ENODATA' || code === 'EOPNOTSUPP') return undefined;
+    throw error;
+  }
+  return undefined;
+}
+/** The names of all xattrs, as raw bytes. */
+export function llistxattr(path: PathBytes): Uint8Array[] {
+  const buffer = new Uint8Array(XATTR_MAX);
+  const n = check(Number(moreLibc().llistxattr(cpath(path), buffer, buffer.length)), 'llistxattr', path);
+  const names: Uint8Array[] = [];
+  for (let at = 0; at < n; ) {
+    const end = buffer.indexOf(0, at);
+    names.push(buffer.slice(at, end));
+    at = end + 1;
+  }
+  return names;
+}
+
+/** The target of a symbolic link, as raw bytes. */
+export function readlinkAt(dirfd: number, path: PathBytes): Uint8Array {
+  const buffer = new Uint8Array(4096);
+  const n = check(Number(libc.readlinkat(dirfd, cpath(path), buffer, buffer.length)), 'readlinkat', path);
+  return buffer.slice(0, n);
+}
+
+export function fchdir(fd: number, path: PathBytes = ''): void {
+  check(libc.fchdir(fd), 'fchdir', path);
+}

@@ -1,0 +1,166 @@
+import { dlopen, FFIType, type Pointer, ptr, read } from 'bun:ffi';
+import { printable } from '../base/text.ts';
+import { SysError } from './errno.ts';
+import { faultAfter, faultBefore } from './fault.ts';
+
+/**
+ * The functions that short verbs need. All of them are older than glibc 2.17; one missing symbol would make the
+ * whole dlopen throw, so anything younger goes through `syscall(2)` by number (`nr` below).
+ */
+const LIBC = 'libc.so.6';
+export const libc = dlopen(LIBC, {
+  __errno_location: { args: [], returns: 'ptr' },
+  openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
+  close: { args: ['i32'], returns: 'i32' },
+  read: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
+  write: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
+  mkdirat: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
+  symlinkat: { args: ['ptr', 'i32', 'ptr'], returns: 'i32' },
+  fchownat: { args: ['i32', 'ptr', 'u32', 'u32', 'i32'], returns: 'i32' },
+  fchmodat: { args: ['i32', 'ptr', 'u32', 'i32'], returns: 'i32' },
+  utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
+  ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
+  mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
+  umount2: { args: ['ptr', 'i32'], returns: 'i32' },
+  readlinkat: { args: ['i32', 'ptr', 'ptr', 'u64'], returns: FFIType.i64_fast },
+  fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
+  fchdir: { args: ['i32'], returns: 'i32' },
+  syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64', 'i64'], returns: FFIType.i64_fast },
+} as const).symbols;
+
+/** What unpacking, publishing and old kernels need besides: every symbol costs 8 µs at start (measured). */
+function openMore() {
+  return dlopen(LIBC, {
+    linkat: { args: ['i32', 'ptr', 'i32', 'ptr', 'i32'], returns: 'i32' },
+    fchown: { args: ['i32', 'u32', 'u32'], returns: 'i32' },
+    fchmod: { args: ['i32', 'u32'], returns: 'i32' },
+    futimens: { args: ['i32', 'ptr'], returns: 'i32' },
+    ftruncate: { args: ['i32', 'i64'], returns: 'i32' },
+    fsync: { args: ['i32'], returns: 'i32' },
+    syncfs: { args: ['i32'], returns: 'i32' },
+    quotactl: { args: ['i32', 'ptr', 'u32', 'ptr'], returns: 'i32' },
+    lsetxattr: { args: ['ptr', 'ptr', 'ptr', 'u64', 'i32'], returns: 'i32' },
+    fsetxattr: { args: ['i32', 'ptr', 'ptr', 'u64', 'i32'], returns: 'i32' },
+    lgetxattr: { args: ['ptr', 'ptr', 'ptr', 'u64'], returns: FFIType.i64_fast },
+    llistxattr: { args: ['ptr', 'ptr', 'u64'], returns: FFIType.i64_fast },
+  } as const).symbols;
+}
+let more: ReturnType<typeof openMore> | undefined;
+/** The other functions, looked up at the first call. */
+export function moreLibc(): ReturnType<typeof openMore> {
+  more ??= openMore();
+  return more;
+}
+
+type Bytes = Uint8Array | Pointer | null;
+
+/**
+ * `syscall(2)` by number: up to five arguments, numbers as they are and byte arrays by their address (which
+ * stays put while the array is referenced). One signature for all shapes: every `dlopen` costs 50–100 µs at
+ * start, and converting the address here costs no more than a typed signature (0.9 µs a call either way).
+ */
+export function syscall(number: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg = 0, e: Arg = 0): number {
+  return libc.syscall(number, word(a), word(b), word(c), word(d), word(e)) as number;
+}
+type Arg = number | Uint8Array | null;
+function word(value: Arg): number {
+  if (typeof value === 'number') return value;
+  return value === null ? 0 : ptr(value);
+}
+
+/** (int, pointer, int, int, int) */
+export function syscallIPIII(nr: number, a: number, b: Bytes, c = 0, d = 0, e = 0): number {
+  return syscall(nr, a, b, c, d, e);
+}
+/** (int, pointer, pointer, int, int) */
+export function syscallIPPII(nr: number, a: number, b: Bytes, c: Bytes, d = 0, e = 0): number {
+  return syscall(nr, a, b, c, d, e);
+}
+/** (int, pointer, int, pointer, int) */
+export function syscallIPIPI(nr: number, a: number, b: Bytes, c: number, d: Bytes, e = 0): number {
+  return syscall(nr, a, b, c, d, e);
+}
+
+const ARM = process.arch === 'arm64';
+/** System call numbers; those above 424 are the same on every architecture (asm-generic/unistd.h). */
+export const nr = {
+  ioctl: ARM ? 29 : 16,
+  getdents64: ARM ? 61 : 217,
+  fgetxattr: ARM ? 10 : 193,
+  flistxattr: ARM ? 13 : 196,
+  fremovexattr: ARM ? 16 : 199,
+  mknodat: ARM ? 33 : 259,
+  renameat2: ARM ? 276 : 316,
+  statx: ARM ? 291 : 332,
+  open_tree: 428,
+  move_mount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  openat2: 437,
+  mount_setattr: 442,
+  quotactl_fd: 443,
+} as const;
+
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_REMOVEDIR = 0x200;
+export const AT_EMPTY_PATH = 0x1000;
+export const O = {
+  RDONLY: 0,
+  WRONLY: 1,
+  RDWR: 2,
+  CREAT: 0o100,
+  EXCL: 0o200,
+  NOCTTY: 0o400,
+  TRUNC: 0o1000,
+  APPEND: 0o2000,
+  NONBLOCK: 0o4000,
+  DIRECTORY: ARM ? 0o40000 : 0o200000,
+  NOFOLLOW: ARM ? 0o100000 : 0o400000,
+  CLOEXEC: 0o2000000,
+  PATH: 0o10000000,
+  /** O_TMPFILE holds O_DIRECTORY, so that kernels without it refuse (open(2)). */
+  TMPFILE: 0o20000000 | (ARM ? 0o40000 : 0o200000),
+} as const;
+
+/** A path as bytes: names in layers are not always UTF-8. */
+export type PathBytes = string | Uint8Array;
+
+/** NUL-terminated bytes of a path. A NUL inside would silently cut the path, so it is refused here. */
+export function cpath(path: PathBytes): Uint8Array {
+  const bytes = typeof path === 'string' ? encoder.encode(`${path}\0`) : terminated(path);
+  if (bytes.indexOf(0) !== bytes.length - 1) throw new SysError(22, 'path', printable(path));
+  return bytes;
+}
+/** `Buffer` costs 0.2 ms at its first use (measured), which short verbs need not spend. */
+const encoder = new TextEncoder();
+
+function terminated(path: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(path.length + 1);
+  bytes.set(path);
+  return bytes;
+}
+
+export function errno(): number {
+  const at = libc.__errno_location();
+  return at === null ? 0 : read.i32(at, 0);
+}
+
+/** Turns a -1 into a SysError. errno is read at once: nothing may run between the call and this. */
+export function check(result: number, syscall: string, path: PathBytes): number {
+  if (result < 0) throw new SysError(errno(), syscall, printable(path));
+  return result;
+}
+
+/**
+ * Runs a call that changes state. Builds for fault injection can fail it or stop the process after it;
+ * in the shipped program both hooks are compiled away.
+ */
+export function mutate(syscall: string, path: PathBytes, call: () => number): number {
+  faultBefore(syscall, path);
+  const result = check(call(), syscall, path);
+  faultAfter();
+  return result;
+}

@@ -1,0 +1,49 @@
+/**
+ * Small files, read through libc. `node:fs` costs 0.9 ms at its first use (measured: a third of an empty
+ * program's whole CPU time), which the verbs that Garden calls by the thousand do not spend.
+ */
+import { SysError } from './errno.ts';
+import { close, openAt } from './files.ts';
+import { AT_FDCWD, check, libc, O } from './libc.ts';
+
+const FIRST_READ = 16 * 1024;
+const EFBIG = 27;
+
+/** The whole file, pipes and /proc included. @param limit in bytes. @throws SysError, EFBIG above the limit */
+export function readFile(path: string, limit: number): Uint8Array {
+  const fd = openAt(AT_FDCWD, path, O.RDONLY);
+  try {
+    let buffer = new Uint8Array(FIRST_READ);
+    for (let length = 0; ; ) {
+      const free = length === 0 ? buffer : buffer.subarray(length);
+      const got = check(Number(libc.read(fd, free, free.length)), 'read', path);
+      if (got === 0) return buffer.subarray(0, length);
+      length += got;
+      if (length > limit) throw new SysError(EFBIG, 'read', path);
+      if (length === buffer.length) buffer = grown(buffer);
+    }
+  } finally {
+    close(fd);
+  }
+}
+
+/** What an open file gives from where it stands, `limit` bytes at the most. @throws SysError */
+export function readUpTo(fd: number, limit: number, path: string): Uint8Array {
+  const buffer = new Uint8Array(limit);
+  for (let length = 0; ; ) {
+    const got = check(Number(libc.read(fd, buffer.subarray(length), limit - length)), 'read', path);
+    length += got;
+    if (got === 0 || length === limit) return buffer.subarray(0, length);
+  }
+}
+
+/** The file as UTF-8; what is not becomes U+FFFD. */
+export function readText(path: string, limit: number): string {
+  return new TextDecoder().decode(readFile(path, limit));
+}
+
+function grown(full: Uint8Array): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(full.length * 4);
+  larger.set(full);
+  return larger;
+}

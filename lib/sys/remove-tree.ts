@@ -1,0 +1,137 @@
+/**
+ * Removal by descriptor, whatever the tree looks like: deeper than PATH_MAX, wider than memory, made by somebody
+ * who wants us to fail. Nothing is followed, no path is ever built, and at most MAX_OPEN descriptors are held.
+ */
+import { type ByteName, bytesOf } from '../base/bytes.ts';
+import { printable } from '../base/text.ts';
+import { type Dirent, DirentReader, DT } from './dirents.ts';
+import { hasCode, SysError } from './errno.ts';
+import { close, openAt, rmdirAt, unlinkAt } from './files.ts';
+import { O, type PathBytes } from './libc.ts';
+import { statFd } from './stat.ts';
+
+/** Levels of a tree whose directories stay open; a deeper walk comes back up through `..`. */
+const MAX_OPEN = 32;
+const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
+
+/** Told of every directory that goes, by its path below the removed name (`''` is that name itself). */
+export type RemovedDirectory = (path: string) => void;
+
+class Level {
+  readonly name: ByteName;
+  readonly #ino: bigint;
+  #fd: number | undefined;
+  /** Goes on where it stopped: looking from the start again after each child would be quadratic. */
+  #entries: DirentReader | undefined;
+
+  constructor(dirfd: number, name: PathBytes, shown: ByteName) {
+    this.name = shown;
+    this.#fd = openAt(dirfd, name, DIRECTORY);
+    this.#ino = statFd(this.#fd).ino;
+  }
+
+  get fd(): number {
+    if (this.#fd === undefined) throw new Error('a closed directory was used');
+    return this.#fd;
+  }
+
+  next(): Dirent | undefined {
+    this.#entries ??= new DirentReader(this.fd, '');
+    return this.#entries.next();
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) close(this.#fd);
+    this.#fd = undefined;
+    this.#entries = undefined;
+  }
+
+  /**
+   * Opens the directory again, as the parent of `child`. Nobody else works in the trees that are removed here, yet
+   * a directory moved away in between must not lead the removal out of the tree: the inode says whether `..` is
+   * still the same. What was read before is gone from the directory, so starting at its beginning costs nothing.
+   */
+  reopenFrom(child: Level): void {
+    if (this.#fd !== undefined) return;
+    const parent = openAt(child.fd, '..', DIRECTORY);
+    this.#fd = parent;
+    if (statFd(parent).ino !== this.#ino) throw new SysError(116, 'openat', '..');
+  }
+}
+
+/**
+ * Removes `name` in the directory `dirfd`, with everything below. A name that is not there is no error.
+ * Not atomic: what a crash leaves is removed by calling it again.
+ * @throws SysError for anything but a name that is gone already
+ */
+export function removeTree(dirfd: number, name: PathBytes, removed?: RemovedDirectory): void {
+  if (removeSimple(dirfd, name)) return;
+  const levels = [new Level(dirfd, name, '' as ByteName)];
+  try {
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      const child = emptyOut(level, levels, removed);
+      if (child === undefined) leave(levels, dirfd, name, removed);
+      else {
+        levels.push(child);
+        levels.at(-1 - MAX_OPEN)?.close();
+      }
+    }
+  } finally {
+    for (const level of levels) level.close();
+  }
+}
+
+/** Unlinks what is no directory and removes empty directories; the first full one is opened and returned. */
+function emptyOut(level: Level, levels: readonly Level[], removed?: RemovedDirectory): Level | undefined {
+  for (let entry = level.next(); entry !== undefined; entry = level.next()) {
+    const bytes = bytesOf(entry.name);
+    if (entry.type !== DT.DIR && removeSimple(level.fd, bytes)) continue;
+    if (!removeEmpty(level.fd, bytes)) return new Level(level.fd, bytes, entry.name);
+    removed?.(pathOf(levels, entry.name));
+  }
+  return undefined;
+}
+
+/** Takes the emptied deepest level away. */
+function leave(levels: Level[], dirfd: number, name: PathBytes, removed?: RemovedDirectory): void {
+  const level = levels.pop();
+  if (level === undefined) return;
+  try {
+    const above = levels.at(-1);
+    above?.reopenFrom(level);
+    if (above === undefined) removeEmpty(dirfd, name);
+    else if (!removeEmpty(above.fd, bytesOf(level.name)))
+      throw new SysError(39, 'unlinkat', printable(level.name));
+    removed?.(above === undefined ? '' : pathOf(levels, level.name));
+  } finally {
+    level.close();
+  }
+}
+
+/** True when the name is gone now; false when it is a directory. */
+function removeSimple(dirfd: number, name: PathBytes): boolean {
+  try {
+    unlinkAt(dirfd, name);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return true;
+    if (hasCode(error, 'EISDIR')) return false;
+    throw error;
+  }
+}
+
+function removeEmpty(dirfd: number, name: PathBytes): boolean {
+  try {
+    rmdirAt(dirfd, name);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) return false;
+    if (hasCode(error, 'ENOENT')) return true;
+    throw error;
+  }
+}
+
+/** The path of `name` in the deepest level, below the removed tree. */
+function pathOf(levels: readonly Level[], name: ByteName): string {
+  return [...levels.slice(1).map((level) => level.name), name].join('/');
+}

@@ -1,0 +1,102 @@
+/**
+ * statx(2), since Linux 4.11: one call for type, mode, owner, size and times with nanoseconds, by descriptor and
+ * name of bytes. node:fs takes paths only, and splits nothing of the device number.
+ */
+import { hasCode } from './errno.ts';
+import type { Timespec } from './files.ts';
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  check,
+  cpath,
+  nr,
+  type PathBytes,
+  syscall,
+} from './libc.ts';
+
+/** The type bits of a mode (inode(7)). */
+export const S = {
+  IFMT: 0o170000,
+  IFSOCK: 0o140000,
+  IFLNK: 0o120000,
+  IFREG: 0o100000,
+  IFBLK: 0o060000,
+  IFDIR: 0o040000,
+  IFCHR: 0o020000,
+  IFIFO: 0o010000,
+  ISGID: 0o2000,
+} as const;
+
+export interface Stat {
+  /** Type and permission bits, as in st_mode. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly nlink: number;
+  readonly size: number;
+  readonly ino: bigint;
+  readonly rdevMajor: number;
+  readonly rdevMinor: number;
+  /** Of the filesystem that holds it. */
+  readonly devMajor: number;
+  readonly devMinor: number;
+  readonly mtime: Timespec;
+}
+
+/** STATX_BASIC_STATS. */
+const BASIC = 0x7ff;
+const buffer = new Uint8Array(256);
+const view = new DataView(buffer.buffer);
+
+function statx(dirfd: number, path: PathBytes, flags: number): Stat {
+  check(syscall(nr.statx, dirfd, cpath(path), flags, BASIC, buffer), 'statx', path);
+  return {
+    nlink: view.getUint32(16, true),
+    uid: view.getUint32(20, true),
+    gid: view.getUint32(24, true),
+    mode: view.getUint16(28, true),
+    ino: view.getBigUint64(32, true),
+    size: Number(view.getBigUint64(40, true)),
+    mtime: { sec: Number(view.getBigInt64(112, true)), nsec: view.getUint32(120, true) },
+    rdevMajor: view.getUint32(128, true),
+    rdevMinor: view.getUint32(132, true),
+    devMajor: view.getUint32(136, true),
+    devMinor: view.getUint32(140, true),
+  };
+}
+
+/** The name itself, never what a symbolic link leads to. */
+export function statAt(dirfd: number, name: PathBytes): Stat {
+  return statx(dirfd, name, AT_SYMLINK_NOFOLLOW);
+}
+
+/** What a symbolic link at the end leads to. */
+export function statFollowing(path: PathBytes): Stat {
+  return statx(AT_FDCWD, path, 0);
+}
+
+/** As `statAt`; undefined where nothing has the name. */
+export function statIfThere(dirfd: number, name: PathBytes): Stat | undefined {
+  try {
+    return statAt(dirfd, name);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+export function statFd(fd: number): Stat {
+  return statx(fd, '', AT_EMPTY_PATH);
+}
+
+export function isDirectory(stat: Stat): boolean {
+  return (stat.mode & S.IFMT) === S.IFDIR;
+}
+export function isSymlink(stat: Stat): boolean {
+  return (stat.mode & S.IFMT) === S.IFLNK;
+}
+/** overlayfs's mark for "nothing here, and nothing below shows" (Documentation/filesystems/overlayfs.rst). */
+export function isWhiteout(stat: Stat): boolean {
+  return (stat.mode & S.IFMT) === S.IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0;
+}
