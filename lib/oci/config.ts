@@ -1,0 +1,92 @@
+import { type DiffId, parseDiffId } from '../base/digest.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { MAX_CONFIG_BYTES } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import { printable } from '../base/text.ts';
+import { isImageConfig } from './generated/validators.js';
+import { JsonRefused, parseJson } from './json.ts';
+import { describeSchemaError } from './schema-error.ts';
+
+/** What graft uses of an image configuration (image-spec, config.md); the rest is checked and dropped. */
+export interface ImageConfig {
+  readonly architecture: string;
+  readonly os: string;
+  readonly diffIds: readonly DiffId[];
+  /** `NAME=value`, in order; malformed entries (no `=`, NUL) are dropped with a log line. */
+  readonly env: readonly string[];
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  /** `user`, `uid`, `user:group`, `uid:gid` …, unresolved. */
+  readonly user: string;
+  readonly workingDir: string;
+}
+
+/** What the schema lets through. */
+interface RawConfig {
+  readonly architecture?: string | null;
+  readonly os?: string | null;
+  readonly rootfs: { readonly diff_ids?: readonly string[] | null };
+  readonly config?: {
+    readonly User?: string | null;
+    readonly WorkingDir?: string | null;
+    readonly Env?: readonly string[] | null;
+    readonly Entrypoint?: readonly string[] | null;
+    readonly Cmd?: readonly string[] | null;
+  } | null;
+}
+
+/** Bytes to an image configuration. @throws IMAGE_BAD_CONFIG */
+export function parseConfig(bytes: Uint8Array, source: string, log: Logger): ImageConfig {
+  const raw = readConfig(bytes, source);
+  const config = raw.config ?? {};
+  return {
+    architecture: raw.architecture ?? '',
+    os: raw.os ?? '',
+    diffIds: (raw.rootfs.diff_ids ?? []).map((text) => toDiffId(text, source)),
+    env: (config.Env ?? []).filter((entry) => isEnv(entry, log)),
+    entrypoint: withoutNul('Entrypoint', config.Entrypoint ?? [], log),
+    cmd: withoutNul('Cmd', config.Cmd ?? [], log),
+    user: withoutNul('User', [config.User ?? ''], log)[0] ?? '',
+    workingDir: withoutNul('WorkingDir', [config.WorkingDir ?? ''], log)[0] ?? '',
+  };
+}
+
+function readConfig(bytes: Uint8Array, source: string): RawConfig {
+  try {
+    const document = parseJson(bytes, MAX_CONFIG_BYTES);
+    if (isImageConfig(document)) return document as RawConfig;
+  } catch (error) {
+    if (error instanceof JsonRefused) throw bad(source, error.message);
+    throw error;
+  }
+  throw bad(source, describeSchemaError(isImageConfig));
+}
+
+function bad(source: string, reason: string): PluginError {
+  return new PluginError('IMAGE_BAD_CONFIG', { source, reason });
+}
+
+function toDiffId(text: string, source: string): DiffId {
+  try {
+    return parseDiffId(text);
+  } catch (error) {
+    if (isPluginError(error, 'BAD_DIGEST'))
+      throw bad(source, `the diffID "${printable(text)}" is not sha256: and 64 lower-case hex digits`);
+    throw error;
+  }
+}
+
+/** execve(2) takes NUL-terminated strings; a variable without a name or `=` is none. */
+function isEnv(entry: string, log: Logger): boolean {
+  if (entry.indexOf('=') > 0 && !entry.includes('\0')) return true;
+  // The name alone: values are often secrets.
+  log.info('image-env-dropped', { name: printable(entry.split('=', 1)[0] ?? '') });
+  return false;
+}
+
+/** A list that cannot be passed to execve(2) is no list: an argument left out would change the others' meaning. */
+function withoutNul(field: string, values: readonly string[], log: Logger): readonly string[] {
+  if (!values.some((value) => value.includes('\0'))) return values;
+  log.info('image-config-field-dropped', { field, reason: 'it holds a NUL' });
+  return [];
+}

@@ -1,0 +1,83 @@
+/** A JSON document from outside that graft does not read; `message` says why, for the area's own error. */
+export class JsonRefused extends Error {}
+
+/** Manifests nest 4 deep, image configurations 5; a deep document is an attack on a recursive reader. */
+const MAX_DEPTH = 64;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const COLON = 0x3a;
+
+/**
+ * Parses a JSON document as strictly as its digest deserves: valid UTF-8, at most `maxBytes`, no depth over 64,
+ * no object that has a key twice (readers differ in which one counts: one digest, two meanings), no key `__proto__`.
+ * @throws JsonRefused
+ */
+export function parseJson(bytes: Uint8Array, maxBytes: number): unknown {
+  if (bytes.length > maxBytes)
+    throw new JsonRefused(`it has ${bytes.length} bytes, more than the ${maxBytes} allowed`);
+  scan(bytes);
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch {
+    // The parser's own words quote the document, which may be a login page or worse.
+    throw new JsonRefused('it is not JSON');
+  }
+}
+
+/** One pass over the bytes before the real parser: depth and keys. Broken syntax is left for the parser. */
+function scan(bytes: Uint8Array): void {
+  /** Keys seen in each open object; undefined for an open array. */
+  const open: (Set<string> | undefined)[] = [];
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      const end = endOfString(bytes, at);
+      const keys = open.at(-1);
+      if (keys !== undefined && nextIsColon(bytes, end + 1)) addKey(keys, bytes.subarray(at, end + 1));
+      at = end;
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      open.push(byte === OPEN_OBJECT ? new Set() : undefined);
+      if (open.length > MAX_DEPTH) throw new JsonRefused(`it nests deeper than ${MAX_DEPTH} levels`);
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
+      open.pop();
+    }
+  }
+}
+
+/** Index of the closing quote of the string that starts at `start`. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  for (let at = start + 1; at < bytes.length; at += 1) {
+    if (bytes[at] === BACKSLASH) at += 1;
+    else if (bytes[at] === QUOTE) return at;
+  }
+  return bytes.length;
+}
+
+function nextIsColon(bytes: Uint8Array, from: number): boolean {
+  let at = from;
+  while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09) at += 1;
+  return bytes[at] === COLON;
+}
+
+function addKey(keys: Set<string>, quoted: Uint8Array): void {
+  const key = unquote(quoted);
+  if (key === '__proto__') throw new JsonRefused('it has a key "__proto__"');
+  if (keys.has(key)) throw new JsonRefused(`it has the key ${JSON.stringify(key.slice(0, 60))} twice`);
+  keys.add(key);
+}
+
+/** The key a reader sees: `"di\u0067est"` and `"digest"` are the same. */
+function unquote(quoted: Uint8Array): string {
+  const text = Buffer.from(quoted.buffer, quoted.byteOffset, quoted.byteLength).toString('utf8');
+  if (!text.includes('\\')) return text.slice(1, -1);
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    throw new JsonRefused('it is not JSON');
+  }
+}

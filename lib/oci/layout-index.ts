@@ -1,0 +1,56 @@
+import { PluginError } from '../base/errors/error.ts';
+import { printable } from '../base/text.ts';
+import type { Manifest } from './manifest.ts';
+import { type IndexEntry, isAttestation, type Platform, selectPlatform } from './platform.ts';
+import type { LayoutReference } from './reference.ts';
+
+/** image-spec, annotations.md: what a layout calls one of its manifests. */
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/**
+ * The entry of a layout's `index.json` that a reference means: `@N` by position, a name by its annotation, no
+ * name only where there is one image. Of several entries with the name (one for each platform) the one for
+ * this machine.
+ * @throws IMAGE_AMBIGUOUS, IMAGE_REF_MISSING, IMAGE_NO_PLATFORM, IMAGE_BAD_MANIFEST
+ */
+export function findInLayout(
+  index: Manifest,
+  reference: LayoutReference,
+  source: string,
+  platform: Platform,
+): IndexEntry {
+  if (index.kind !== 'index')
+    throw new PluginError('IMAGE_BAD_MANIFEST', {
+      source,
+      reason: 'its index.json is an image manifest, not an index',
+    });
+  const { directory, ref } = reference;
+  if (ref === undefined) return theOnly(index.entries, directory, source);
+  const named = ref.startsWith('@')
+    ? index.entries.slice(Number(ref.slice(1)), Number(ref.slice(1)) + 1)
+    : index.entries.filter((entry) => entry.annotations.get(REF_NAME) === ref);
+  const [first] = named;
+  if (first === undefined)
+    throw new PluginError('IMAGE_REF_MISSING', { path: directory, ref, names: namesOf(index.entries) });
+  if (named.length === 1) return first;
+  return selectPlatform({ entries: named }, platform, source);
+}
+
+function theOnly(entries: readonly IndexEntry[], path: string, source: string): IndexEntry {
+  const images = entries.filter((entry) => !isAttestation(entry));
+  const [first] = images;
+  if (first === undefined)
+    throw new PluginError('IMAGE_BAD_MANIFEST', { source, reason: 'its index.json names no image' });
+  if (images.length > 1) throw new PluginError('IMAGE_AMBIGUOUS', { path, names: namesOf(entries) });
+  return first;
+}
+
+/** Longest list of names that a sentence shows. */
+const MAX_NAMES = 20;
+
+/** What can be asked for: names where there are any, positions for the rest. */
+function namesOf(entries: readonly IndexEntry[]): string {
+  const names = entries.map((entry, at) => entry.annotations.get(REF_NAME) ?? `@${at}`);
+  const shown = names.slice(0, MAX_NAMES).map(printable).join(', ');
+  return (names.length > MAX_NAMES ? `${shown}, …` : shown) || 'none';
+}

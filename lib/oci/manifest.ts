@@ -1,0 +1,147 @@
+import { PluginError } from '../base/errors/error.ts';
+import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES } from '../base/limits.ts';
+import { printable } from '../base/text.ts';
+import { type Descriptor, type RawDescriptor, toDescriptor } from './descriptor.ts';
+import { isImageIndex, isImageManifest, type Validator } from './generated/validators.js';
+import { JsonRefused, parseJson } from './json.ts';
+import { isConfigType, manifestKind, normalType, OCI_INDEX, OCI_MANIFEST } from './media-types.ts';
+import type { IndexEntry } from './platform.ts';
+import { describeSchemaError } from './schema-error.ts';
+
+/** A manifest of one image: OCI, or Docker's schema 2. */
+export interface ImageManifest {
+  readonly kind: 'image';
+  readonly mediaType: string;
+  readonly config: Descriptor;
+  /** Bottom first. */
+  readonly layers: readonly Descriptor[];
+}
+
+/** An OCI index or a Docker manifest list. */
+export interface ImageIndex {
+  readonly kind: 'index';
+  readonly mediaType: string;
+  readonly entries: readonly IndexEntry[];
+}
+
+export type Manifest = ImageManifest | ImageIndex;
+
+/** What the schemas let through. */
+interface RawManifest {
+  readonly config: RawDescriptor;
+  readonly layers: readonly RawDescriptor[] | null;
+}
+interface RawIndex {
+  readonly manifests: readonly RawEntry[] | null;
+}
+interface RawEntry extends RawDescriptor {
+  readonly artifactType?: string;
+  readonly platform?: {
+    readonly os?: string;
+    readonly architecture?: string;
+    readonly variant?: string;
+  } | null;
+}
+
+/**
+ * Bytes to a manifest. Whether they are the right bytes is the caller's business (`verifyDigest`).
+ * @param contentType the header or the descriptor's type; where it names a kind of manifest, the body must be one.
+ * @param source what to call the image in an error.
+ * @throws IMAGE_BAD_MANIFEST, IMAGE_SCHEMA1, IMAGE_UNSUPPORTED (an artifact), BAD_DIGEST
+ */
+export function parseManifest(bytes: Uint8Array, contentType: string | undefined, source: string): Manifest {
+  const document = readDocument(bytes, source);
+  const bodyType = typeof document['mediaType'] === 'string' ? document['mediaType'] : undefined;
+  const promised = contentType === undefined ? undefined : manifestKind(contentType);
+  const declared = bodyType === undefined ? undefined : manifestKind(bodyType);
+  if (promised === 'schema1' || declared === 'schema1' || document['schemaVersion'] === 1)
+    throw new PluginError('IMAGE_SCHEMA1', { source });
+  if (contentType !== undefined && bodyType !== undefined && promised !== undefined)
+    requireSameType(contentType, bodyType, source);
+  const kind = declared ?? promised ?? ('manifests' in document ? 'index' : 'image');
+  if (kind === 'index') return toIndex(document, bodyType ?? contentType, source);
+  return toImage(document, bodyType ?? contentType, source);
+}
+
+function readDocument(bytes: Uint8Array, source: string): Record<string, unknown> {
+  try {
+    const document = parseJson(bytes, MAX_MANIFEST_BYTES);
+    if (typeof document === 'object' && document !== null && !Array.isArray(document))
+      return document as Record<string, unknown>;
+  } catch (error) {
+    if (error instanceof JsonRefused) throw bad(source, error.message);
+    throw error;
+  }
+  throw bad(source, 'it is not a JSON object');
+}
+
+function bad(source: string, reason: string): PluginError {
+  return new PluginError('IMAGE_BAD_MANIFEST', { source, reason });
+}
+
+/** One digest must not mean two images to two readers (CVE-2021-41190). */
+function requireSameType(contentType: string, bodyType: string, source: string): void {
+  if (normalType(contentType) === normalType(bodyType)) return;
+  throw bad(source, `it was served as ${printable(contentType)} and calls itself ${printable(bodyType)}`);
+}
+
+function validate(validator: Validator, document: unknown, source: string): void {
+  if (validator(document)) return;
+  throw bad(source, describeSchemaError(validator));
+}
+
+function toImage(document: unknown, mediaType: string | undefined, source: string): ImageManifest {
+  validate(isImageManifest, document, source);
+  const raw = document as RawManifest;
+  if (!isConfigType(raw.config.mediaType)) throw artifact(raw, source);
+  const config = toDescriptor(raw.config);
+  if (config.size > MAX_CONFIG_BYTES)
+    throw bad(
+      source,
+      `its configuration has ${config.size} bytes, more than the ${MAX_CONFIG_BYTES} allowed`,
+    );
+  return {
+    kind: 'image',
+    mediaType:
+      mediaType !== undefined && manifestKind(mediaType) === 'image' ? normalType(mediaType) : OCI_MANIFEST,
+    config,
+    layers: (raw.layers ?? []).map(toDescriptor),
+  };
+}
+
+/** An image manifest around something that is no image: a chart, a signature, an attestation, a module. */
+function artifact(raw: RawManifest, source: string): PluginError {
+  return new PluginError('IMAGE_UNSUPPORTED', {
+    source,
+    mediaType: printable(raw.config.mediaType),
+    advice: 'this is an artifact kept in a registry, not a container image; check the reference',
+  });
+}
+
+function toIndex(document: unknown, mediaType: string | undefined, source: string): ImageIndex {
+  validate(isImageIndex, document, source);
+  const raw = document as RawIndex;
+  return {
+    kind: 'index',
+    mediaType:
+      mediaType !== undefined && manifestKind(mediaType) === 'index' ? normalType(mediaType) : OCI_INDEX,
+    entries: (raw.manifests ?? []).map(toEntry),
+  };
+}
+
+function toEntry(raw: RawEntry): IndexEntry {
+  const { platform } = raw;
+  return {
+    ...toDescriptor(raw),
+    artifactType: raw.artifactType === '' ? undefined : raw.artifactType,
+    // Go writes an empty platform for none.
+    platform:
+      platform === undefined || platform === null || (!platform.os && !platform.architecture)
+        ? undefined
+        : {
+            os: platform.os ?? '',
+            architecture: platform.architecture ?? '',
+            variant: platform.variant === '' ? undefined : platform.variant,
+          },
+  };
+}

@@ -1,0 +1,69 @@
+import type { PluginError } from '../base/errors/error.ts';
+
+type Refuse = (reason: string) => PluginError;
+
+/**
+ * A reference inside an OCI layout, as containers/image takes it: components of letters and digits, joined
+ * by one of `-._:@+` or `--`, separated by `/`. `@N` is the Nth manifest.
+ */
+const LAYOUT_REF =
+  /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
+const LAYOUT_INDEX = /^@\d{1,4}$/;
+
+/**
+ * `//[host]/dir[:ref]`, percent-encoded as Garden's `url.String()` leaves it. What is written where a host
+ * belongs is the first directory: GrootFS reads `oci://abs/dir` as `/abs/dir`, and Garden relies on it.
+ */
+export function parseLayoutParts(
+  rest: string,
+  refuse: Refuse,
+): { readonly directory: string; readonly ref: string | undefined } {
+  const whole = absolutePart(rest, 'oci', refuse);
+  // The colon separates before decoding: a directory with a colon in its name is written with %3A.
+  const colon = whole.indexOf(':');
+  const directory = tidy(decode(colon < 0 ? whole : whole.slice(0, colon), refuse));
+  const text = colon < 0 ? '' : decode(whole.slice(colon + 1), refuse);
+  if (directory === '/') throw refuse('it names no directory; write oci:///path/to/layout[:ref]');
+  if (text === '') return { directory, ref: undefined };
+  if (text.length > 255 || !(LAYOUT_REF.test(text) || LAYOUT_INDEX.test(text)))
+    throw refuse('what follows the colon is neither a reference name of the layout nor @N');
+  return { directory, ref: text };
+}
+
+/** `//…/path`: an absolute path, percent-decoded, no host. No `.` and `..`: names are looked up, not walked. */
+export function parseLocalPath(rest: string, refuse: Refuse): string {
+  if (!rest.startsWith('///') && !/^\/[^/]/.test(rest)) throw refuse('three slashes start the absolute path');
+  const path = tidy(decode(absolutePart(rest, 'cvmfs', refuse), refuse));
+  if (path.split('/').some((name) => name === '.' || name === '..'))
+    throw refuse('a path with . or .. is not looked up');
+  return path;
+}
+
+/** From what follows the scheme's colon to an absolute path, still percent-encoded. */
+function absolutePart(rest: string, scheme: string, refuse: Refuse): string {
+  if (!rest.startsWith('/')) throw refuse(`write ${scheme}:/// and an absolute path`);
+  if (rest.includes('?'))
+    throw refuse('a query (?) has no meaning here; write %3F for a question mark in a name');
+  const path = rest.startsWith('//') ? rest.slice(1) : rest;
+  const first = path.split('/', 2)[1] ?? '';
+  if (rest.startsWith('//') && first.includes('@') && path.indexOf('/', 1) > 0)
+    throw refuse('credentials have no meaning here; write %40 for an @ in a name');
+  return path;
+}
+
+function decode(text: string, refuse: Refuse): string {
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(text);
+  } catch {
+    throw refuse('its percent-encoding is broken; write %25 for a percent sign');
+  }
+  if (decoded.includes('\0')) throw refuse('it holds a NUL character');
+  return decoded;
+}
+
+/** One slash between names, none at the end. */
+function tidy(path: string): string {
+  const tidied = path.replace(/\/+/g, '/');
+  return tidied.length > 1 && tidied.endsWith('/') ? tidied.slice(0, -1) : tidied;
+}
