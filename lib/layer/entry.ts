@@ -1,0 +1,31 @@
+import type { ByteName } from '../base/bytes.ts';
+import type { Timespec } from '../sys/files.ts';
+
+export interface Xattr {
+  /** With its namespace: `user.…`, `security.capability`. */
+  readonly name: ByteName;
+  readonly value: Uint8Array;
+}
+
+/** What all entries of a layer have. Names are raw, as the archive has them. */
+interface Common {
+  readonly name: ByteName;
+  /** The low twelve bits: permissions with setuid, setgid and sticky. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: Timespec;
+  readonly xattrs: readonly Xattr[];
+  /** Attributes that another program's records hold and this reader does not translate. */
+  readonly foreignXattrs: number;
+}
+
+export type LayerEntry = Common &
+  (
+    | { readonly kind: 'file'; readonly size: number }
+    | { readonly kind: 'directory' }
+    | { readonly kind: 'symlink'; readonly target: ByteName }
+    | { readonly kind: 'hardlink'; readonly target: ByteName }
+    | { readonly kind: 'fifo' }
+    | { readonly kind: 'device' }
+  );

@@ -1,0 +1,87 @@
+/** The fields of a tar header block (POSIX ustar, with GNU's base-256 numbers). Pure functions over bytes. */
+
+export const BLOCK = 512;
+
+/** Offsets and lengths of the fields (tar(5), POSIX.1-2017 pax "ustar Interchange Format"). */
+export const FIELD = {
+  name: [0, 100],
+  mode: [100, 8],
+  uid: [108, 8],
+  gid: [116, 8],
+  size: [124, 12],
+  mtime: [136, 12],
+  checksum: [148, 8],
+  type: [156, 1],
+  link: [157, 100],
+  magic: [257, 8],
+  prefix: [345, 155],
+  /** star's format has two times in the last bytes of ustar's prefix. */
+  starPrefix: [345, 131],
+  trailer: [508, 4],
+} as const satisfies Record<string, readonly [at: number, length: number]>;
+
+type Field = readonly [at: number, length: number];
+
+/** The bytes of a field up to the first NUL, one character a byte. */
+export function textField(block: Buffer, [at, length]: Field): string {
+  let end = at;
+  while (end < at + length && block[end] !== 0) end += 1;
+  return block.toString('latin1', at, end);
+}
+
+/**
+ * A number, octal or base-256; an empty field is 0. Undefined where it is neither: a reader that guesses
+ * disagrees with other readers about where the next header is. Negative only in base-256.
+ */
+export function numberField(block: Buffer, field: Field): number | undefined {
+  const [at, length] = field;
+  const first = block[at] ?? 0;
+  return (first & 0x80) !== 0 ? base256(block, at, length) : octal(block, at, length);
+}
+
+function octal(block: Buffer, at: number, length: number): number | undefined {
+  let i = at;
+  let end = at + length;
+  while (i < end && (block[i] === 0x20 || block[i] === 0)) i += 1;
+  for (let nul = i; nul < end; nul += 1) if (block[nul] === 0) end = nul;
+  while (end > i && block[end - 1] === 0x20) end -= 1;
+  let value = 0;
+  for (; i < end; i += 1) {
+    const digit = (block[i] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) return undefined;
+    value = value * 8 + digit;
+  }
+  // Twelve octal digits fit well below 2^53.
+  return value;
+}
+
+/** Two's complement, big-endian, the first bit being the mark. */
+function base256(block: Buffer, at: number, length: number): number | undefined {
+  const first = block[at] ?? 0;
+  const negative = (first & 0x40) !== 0;
+  let value = BigInt(first & 0x3f);
+  for (let i = at + 1; i < at + length; i += 1) value = (value << 8n) | BigInt(block[i] ?? 0);
+  if (negative) value -= 1n << BigInt(length * 8 - 2);
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : undefined;
+}
+
+/** True when the block's checksum is right, its bytes read as unsigned or, as some old programs did, signed. */
+export function checksumHolds(block: Buffer): boolean {
+  const stored = numberField(block, FIELD.checksum);
+  const [at, length] = FIELD.checksum;
+  // The field itself counts as blanks.
+  let sum = length * 0x20;
+  for (let i = 0; i < at; i += 1) sum += block[i] as number;
+  for (let i = at + length; i < BLOCK; i += 1) sum += block[i] as number;
+  if (stored === sum) return true;
+  let high = 0;
+  for (let i = 0; i < BLOCK; i += 1)
+    if ((i < at || i >= at + length) && (block[i] as number) > 127) high += 1;
+  return stored === sum - 256 * high;
+}
+
+export function isZeroBlock(block: Buffer): boolean {
+  for (let i = 0; i < BLOCK; i += 1) if (block[i] !== 0) return false;
+  return true;
+}

@@ -1,0 +1,180 @@
+/**
+ * The framing of a tar archive: bytes in, entries and their content out, all in one thread and one pass. Where readers
+ * differ about what an archive says, this one reads as Go's archive/tar does (what built and checked the image), or
+ * refuses; it never guesses, since two readers that disagree let a file pass one of them unseen.
+ */
+import { type ByteName, byteName } from '../base/bytes.ts';
+import { PluginError } from '../base/errors/error.ts';
+import { MiB } from '../base/limits.ts';
+import type { LayerEntry } from './entry.ts';
+import { BadHeader, checkGlobalPax, parsePax } from './pax.ts';
+import { BLOCK, checksumHolds, FIELD, isZeroBlock, numberField } from './tar-fields.ts';
+import { bad, type Extensions, nameOf, readEntry } from './tar-header.ts';
+
+/** One extended header or long name. The largest sensible one holds a few xattrs of 64 KiB. */
+const MAX_HEADER_BYTES = MiB;
+
+export interface TarSink {
+  /** Called for every entry; `content` and `endOfContent` follow for files and for nothing else. */
+  entry(entry: LayerEntry): void;
+  /** Part of a file's content. The bytes are valid during the call only. */
+  content(bytes: Uint8Array): void;
+  endOfContent(): void;
+}
+
+/** `zeros`: after one block of zeros; `ended`: after two. */
+type State = 'header' | 'zeros' | 'ended' | 'extension' | 'content' | 'padding';
+
+const EXTENDED = new Set(['x', 'g', 'L', 'K']);
+
+export class TarReader {
+  readonly #sink: TarSink;
+  readonly #maxSize: number;
+  #state: State = 'header';
+  /** Bytes still to come in the present state, and of the padding after it. */
+  #left = 0;
+  #padding = 0;
+  /** A header block that came in parts. */
+  readonly #block = Buffer.alloc(BLOCK);
+  #held = 0;
+  #extension = Buffer.alloc(0);
+  #extensionType = '';
+  #extensions: Extensions = { pax: undefined, longName: undefined, longLink: undefined };
+
+  /** @param maxSize no entry may claim more bytes than this */
+  constructor(sink: TarSink, maxSize: number) {
+    this.#sink = sink;
+    this.#maxSize = maxSize;
+  }
+
+  /** Takes the next bytes. @throws PluginError LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY, LAYER_TOO_LARGE */
+  push(bytes: Uint8Array): void {
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#left > 0) {
+        at += this.#take(chunk, at);
+      } else if (this.#held === 0 && chunk.length - at >= BLOCK) {
+        this.#header(chunk.subarray(at, at + BLOCK));
+        at += BLOCK;
+      } else {
+        at += this.#hold(chunk, at);
+      }
+    }
+  }
+
+  /** The archive is over. @throws PluginError LAYER_TRUNCATED in the middle of anything */
+  end(): void {
+    // Some writers leave the last padding and the end marker out (umoci insert); Go's reader takes that too.
+    if (this.#left > 0 && this.#state !== 'padding') throw truncated('inside an entry');
+    if (this.#held > 0 && this.#state !== 'ended') throw truncated('inside a header');
+    const { pax, longName, longLink } = this.#extensions;
+    if (pax !== undefined || longName !== undefined || longLink !== undefined) {
+      throw truncated('after an extended header, without its entry');
+    }
+  }
+
+  #hold(chunk: Buffer, at: number): number {
+    const part = chunk.subarray(at, at + BLOCK - this.#held);
+    this.#block.set(part, this.#held);
+    this.#held += part.length;
+    if (this.#held === BLOCK) {
+      this.#held = 0;
+      this.#header(this.#block);
+    }
+    return part.length;
+  }
+
+  /** Consumes up to #left bytes of a state that has a length. */
+  #take(chunk: Buffer, at: number): number {
+    const part = chunk.subarray(at, at + this.#left);
+    if (this.#state === 'content') this.#sink.content(part);
+    if (this.#state === 'extension') this.#extension.set(part, this.#extension.length - this.#left);
+    this.#left -= part.length;
+    if (this.#left === 0) this.#endOfState();
+    return part.length;
+  }
+
+  #endOfState(): void {
+    const state = this.#state;
+    this.#left = this.#padding;
+    this.#padding = 0;
+    this.#state = this.#left > 0 ? 'padding' : 'header';
+    if (state === 'content') this.#sink.endOfContent();
+    if (state === 'extension') this.#endOfExtension();
+  }
+
+  #begin(state: 'extension' | 'content', size: number): void {
+    this.#state = state;
+    this.#left = size;
+    this.#padding = (BLOCK - (size % BLOCK)) % BLOCK;
+    if (size === 0) this.#endOfState();
+  }
+
+  #header(block: Buffer): void {
+    if (this.#state === 'ended') {
+      // Anything may pad an archive, as everywhere; an entry that only some readers would see may not.
+      if (!isZeroBlock(block) && checksumHolds(block))
+        bad(nameOf(block), 'an entry after the end of the archive');
+      return;
+    }
+    if (isZeroBlock(block)) {
+      this.#state = this.#state === 'zeros' ? 'ended' : 'zeros';
+      return;
+    }
+    if (this.#state === 'zeros') bad(nameOf(block), 'something after a single block of zeros');
+    if (!checksumHolds(block)) bad(nameOf(block), 'the checksum is wrong');
+    const type = String.fromCharCode(block[FIELD.type[0]] ?? 0);
+    if (EXTENDED.has(type)) this.#beginExtension(block, type);
+    else this.#entry(readEntry(block, this.#extensions));
+  }
+
+  #entry(entry: LayerEntry): void {
+    this.#extensions = { pax: undefined, longName: undefined, longLink: undefined };
+    if (entry.kind === 'file' && entry.size > this.#maxSize) throw tooLarge('bytes', this.#maxSize);
+    this.#state = 'header';
+    this.#sink.entry(entry);
+    if (entry.kind === 'file') this.#begin('content', entry.size);
+  }
+
+  #beginExtension(block: Buffer, type: string): void {
+    const size = numberField(block, FIELD.size);
+    if (size === undefined || size < 0) bad(nameOf(block), 'the size of an extended header is no number');
+    if (size > MAX_HEADER_BYTES) throw tooLarge('bytes in one extended header', MAX_HEADER_BYTES);
+    const { pax, longName, longLink } = this.#extensions;
+    const same = type === 'L' ? longName : type === 'K' ? longLink : type === 'g' ? undefined : pax;
+    if (same !== undefined) bad(nameOf(block), 'two extended headers of one kind for one entry');
+    this.#extensionType = type;
+    this.#extension = Buffer.allocUnsafe(size);
+    this.#begin('extension', size);
+  }
+
+  #endOfExtension(): void {
+    const body = this.#extension;
+    this.#extension = Buffer.alloc(0);
+    try {
+      if (this.#extensionType === 'g') checkGlobalPax(body);
+      else if (this.#extensionType === 'L') this.#extensions.longName = longNameIn(body);
+      else if (this.#extensionType === 'K') this.#extensions.longLink = longNameIn(body);
+      else this.#extensions.pax = parsePax(body);
+    } catch (error) {
+      if (error instanceof BadHeader) bad('', error.reason);
+      throw error;
+    }
+  }
+}
+
+/** An empty long name is none (Go): the name in the header counts. */
+function longNameIn(body: Buffer): ByteName | undefined {
+  const end = body.indexOf(0);
+  const name = byteName(end < 0 ? body : body.subarray(0, end));
+  return name === '' ? undefined : name;
+}
+
+function truncated(where: string): PluginError {
+  return new PluginError('LAYER_TRUNCATED', { reason: `the archive ends ${where}` });
+}
+
+function tooLarge(what: string, limit: number): PluginError {
+  return new PluginError('LAYER_TOO_LARGE', { what, limit });
+}

@@ -1,0 +1,180 @@
+/** Compares a layer's tree with its manifest, name by name and byte by byte. */
+import { type ByteName, byteName } from '../base/bytes.ts';
+import type { Directory } from '../sys/directory.ts';
+import { DT } from '../sys/dirents.ts';
+import { close, fdPath, lgetxattr, llistxattr, openAt, readlinkAt } from '../sys/files.ts';
+import { check, libc, O, type PathBytes } from '../sys/libc.ts';
+import { RootedTree } from '../sys/rooted.ts';
+import { isDirectory, isWhiteout, S, type Stat, statIfThere } from '../sys/stat.ts';
+import { ContentHash, HASH_BLOCK, hashXattrs } from './content-hash.ts';
+import type { Xattr } from './entry.ts';
+import { splitName } from './entry-name.ts';
+import { pathOf } from './layer-tree.ts';
+import { OPAQUE_XATTR, OPAQUE_YES } from './lower-trees.ts';
+import type { TreeLine } from './tree-manifest.ts';
+import { BadTreeManifest, readTreeManifest } from './tree-manifest-reader.ts';
+import { isOurs } from './xattrs.ts';
+
+export interface TreeDifference {
+  /** Below the root of the tree; `''` is the root, and stands for the manifest itself when that cannot be read. */
+  readonly path: ByteName;
+  /** In words: `is missing`, `has other content`, … */
+  readonly what: string;
+}
+
+type AttributesLine = Extract<TreeLine, readonly [string, string, number, ...unknown[]]>;
+
+const TYPES: Readonly<Record<string, number>> = { d: S.IFDIR, f: S.IFREG, l: S.IFLNK, p: S.IFIFO };
+
+/**
+ * Reads the whole tree. Changes nothing (access times apart); memory grows by a few bytes a name.
+ * @param tree the root of the layer's tree
+ * @throws SysError when the tree itself cannot be read (EIO)
+ */
+export function* verifyTree(tree: string, manifestPath: string): Generator<TreeDifference> {
+  const verifier = new Verifier(tree);
+  try {
+    yield* verifier.run(manifestPath);
+  } catch (error) {
+    if (!(error instanceof BadTreeManifest)) throw error;
+    yield { path: '' as ByteName, what: `cannot be compared with its manifest: ${error.message}` };
+  } finally {
+    verifier.close();
+  }
+}
+
+class Verifier {
+  readonly #tree: RootedTree;
+  /** Hashes of the names in the manifest, 53 bits of each. */
+  readonly #names = new Set<number>();
+  readonly #opaque = new Set<string>();
+
+  constructor(tree: string) {
+    const never = (): undefined => undefined;
+    this.#tree = new RootedTree(tree, { linkBelow: never, implied: never, removed: never });
+  }
+
+  *run(manifestPath: string): Generator<TreeDifference> {
+    for (const line of readTreeManifest(manifestPath)) {
+      const path = line[1] as ByteName;
+      this.#names.add(nameHash(path));
+      for (const what of this.#differences(line)) yield { path, what };
+    }
+    for (const path of this.#opaque) yield { path: path as ByteName, what: 'is opaque and should not be' };
+    yield* this.#unexpected();
+  }
+
+  close(): void {
+    this.#tree.abandon();
+  }
+
+  *#differences(line: TreeLine): Generator<string> {
+    const [parentPath, name] = splitName(line[1]);
+    const parent = this.#tree.find(parentPath);
+    const bytes = Buffer.from(line[1] === '' ? '.' : name, 'latin1');
+    const stat = parent === undefined ? undefined : statIfThere(parent.fd, bytes);
+    if (parent === undefined || stat === undefined) {
+      yield 'is missing';
+      return;
+    }
+    switch (line[0]) {
+      case 'w':
+        if (!isWhiteout(stat)) yield 'is no whiteout';
+        return;
+      case 'o':
+        if (!this.#opaque.delete(line[1])) yield 'is not opaque';
+        return;
+      case 'h':
+        if (this.#stat(line[2])?.ino !== stat.ino) yield `is no link to ${JSON.stringify(line[2])}`;
+        return;
+      case 'x':
+        throw new BadTreeManifest('it was not finished');
+      default:
+        yield* this.#attributes(line, parent, bytes, stat);
+    }
+  }
+
+  *#attributes(line: AttributesLine, parent: Directory, name: Uint8Array, stat: Stat): Generator<string> {
+    const [type, path, mode, uid, gid, sec, nsec, xattrs] = line;
+    if ((stat.mode & S.IFMT) !== TYPES[type]) {
+      yield 'has another type';
+      return;
+    }
+    if ((stat.mode & 0o7777) !== mode)
+      yield `has mode ${octal(stat.mode & 0o7777)} instead of ${octal(mode)}`;
+    if (stat.uid !== uid || stat.gid !== gid)
+      yield `belongs to ${stat.uid}:${stat.gid} instead of ${uid}:${gid}`;
+    if (stat.mtime.sec !== sec || stat.mtime.nsec !== nsec) yield 'has another modification time';
+    const found = readXattrsAt(fdPath(parent.fd, name));
+    if (hashXattrs(found.ours) !== xattrs) yield 'has other extended attributes';
+    if (found.opaque) this.#opaque.add(path);
+    if (line[0] === 'l' && byteName(readlinkAt(parent.fd, name)) !== line[8]) yield 'leads elsewhere';
+    if (line[0] !== 'f') return;
+    if (stat.size !== line[8]) yield `has ${stat.size} bytes instead of ${line[8]}`;
+    else if (hashFile(parent.fd, name, path) !== line[9]) yield 'has other content';
+  }
+
+  #stat(path: string): Stat | undefined {
+    const [parent, name] = splitName(path);
+    const directory = this.#tree.find(parent);
+    return directory && statIfThere(directory.fd, Buffer.from(name, 'latin1'));
+  }
+
+  /** Names that the manifest does not have; of a whole tree of them the top only. */
+  *#unexpected(): Generator<TreeDifference> {
+    const open: string[] = [''];
+    for (let path = open.pop(); path !== undefined; path = open.pop()) {
+      const directory = this.#tree.find(path);
+      if (directory === undefined) continue;
+      for (const { name, type } of directory.entries()) {
+        const below = pathOf(directory, name);
+        if (!this.#names.has(nameHash(below))) yield { path: below, what: 'is not in the manifest' };
+        else if (type === DT.DIR || (type === DT.UNKNOWN && this.#isDirectory(below))) open.push(below);
+      }
+    }
+  }
+
+  #isDirectory(path: string): boolean {
+    const stat = this.#stat(path);
+    return stat !== undefined && isDirectory(stat);
+  }
+}
+
+function nameHash(path: string): number {
+  return Number(BigInt.asUintN(53, Bun.hash.xxHash64(Buffer.from(path, 'latin1'), 0n)));
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0');
+}
+
+function readXattrsAt(path: PathBytes): { ours: Xattr[]; opaque: boolean } {
+  const ours: Xattr[] = [];
+  let opaque = false;
+  for (const nameBytes of llistxattr(path)) {
+    const name = byteName(nameBytes);
+    if (name !== OPAQUE_XATTR && !isOurs(name)) continue;
+    const value = lgetxattr(path, nameBytes);
+    if (name === OPAQUE_XATTR) {
+      opaque = value?.[0] === OPAQUE_YES;
+      continue;
+    }
+    if (value !== undefined) ours.push({ name, value });
+  }
+  return { ours, opaque };
+}
+
+function hashFile(dirfd: number, name: Uint8Array, path: string): string {
+  const fd = openAt(dirfd, name, O.RDONLY | O.NOFOLLOW | O.NONBLOCK);
+  try {
+    const hash = new ContentHash();
+    const block = Buffer.allocUnsafe(HASH_BLOCK);
+    for (;;) {
+      const length = check(Number(libc.read(fd, block, block.length)), 'read', path);
+      if (length === 0) return hash.finish();
+      hash.update(block.subarray(0, length));
+    }
+  } finally {
+    close(fd);
+  }
+}
