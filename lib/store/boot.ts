@@ -1,0 +1,15 @@
+import { owner } from '../sys/process.ts';
+import { bytesOfText } from '../sys/utf8.ts';
+import { MAX_BOOT_BYTES } from './ceilings.ts';
+import { readFact } from './read-file.ts';
+import { replaceSmall } from './staging.ts';
+import type { Store } from './store.ts';
+
+/** True for the first caller after a boot: mounts are gone then, and no owner of before is alive. */
+export function isFirstOfBoot(store: Store): boolean {
+  return readFact(store.layout.boot, MAX_BOOT_BYTES) !== owner().bootId;
+}
+
+export function markBoot(store: Store): void {
+  replaceSmall(store.layout, store.layout.boot, 'boot', bytesOfText(owner().bootId));
+}

@@ -1,0 +1,28 @@
+/** What can be wrong with a store, as `check` names it. */
+export type FindingKind =
+  | 'layer-changed'
+  | 'layer-record'
+  | 'volume-unknown'
+  | 'volume-set-aside'
+  | 'link-dangling'
+  | 'image-half'
+  | 'image-record'
+  | 'image-layer-missing'
+  | 'image-quota'
+  | 'mount-leaked'
+  | 'record-orphan'
+  | 'project-id-leaked'
+  | 'lease-dead'
+  | 'staged-abandoned'
+  | 'claim-dead'
+  | 'rubbish';
+
+export interface Finding {
+  readonly kind: FindingKind;
+  /** Path in the store, or a project id. */
+  readonly what: string;
+  /** What is wrong, for a person. */
+  readonly detail: string;
+  /** Puts it right, dropping only what is bad. Absent where a person has to decide. */
+  readonly repair?: () => void | Promise<void>;
+}

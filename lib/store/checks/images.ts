@@ -1,0 +1,94 @@
+import { readdirSync } from 'node:fs';
+import { isPluginError } from '../../base/errors/error.ts';
+import type { Logger } from '../../base/log.ts';
+import { unmount } from '../../sys/mount.ts';
+import { readMountinfo } from '../../sys/mountinfo.ts';
+import { getProjectUsage, quotaSupport } from '../../sys/quota.ts';
+import { type ImageId, imageIdOrUndefined } from '../image-id.ts';
+import type { VolumeName } from '../layer-key.ts';
+import { projectIdOf } from '../project-ids.ts';
+import { halfImages } from '../recover.ts';
+import { removeImage } from '../remove.ts';
+import type { Store } from '../store.ts';
+import type { Finding } from './finding.ts';
+import { damagedRecord } from './image-records.ts';
+
+/** Every image: whole, on layers that are there, with the limit it should have; and mounts without an image. */
+export function checkImages(store: Store, log: Logger): Finding[] {
+  const half = new Set(halfImages(store));
+  return [
+    ...[...half].map((id): Finding => halfImage(store, id, log)),
+    ...store.images.list().flatMap((id) => (half.has(id) ? [] : checkImage(store, id, log))),
+    ...orphanRecords(store),
+    ...leakedMounts(store),
+  ];
+}
+
+function halfImage(store: Store, id: ImageId, log: Logger): Finding {
+  return {
+    kind: 'image-half',
+    what: `images/${id}`,
+    detail: 'left by a create or delete that was stopped',
+    repair: async () => void (await removeImage(store, id, log)),
+  };
+}
+
+function checkImage(store: Store, id: ImageId, log: Logger): Finding[] {
+  const what = `images/${id}`;
+  try {
+    const record = store.images.record(id);
+    const missing = (record?.lowers ?? []).filter(
+      (lower) => !lower.startsWith('/') && !store.layers.has(lower as VolumeName),
+    );
+    return [
+      ...missing.map(
+        (lower): Finding => ({ kind: 'image-layer-missing', what, detail: whyMissing(store, lower) }),
+      ),
+      ...checkQuota(store, id, what),
+    ];
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    return [damagedRecord(store, id, error.subject.reason, log)];
+  }
+}
+
+function whyMissing(store: Store, lower: string): string {
+  const aside = readdirSync(store.layout.volumes).some((name) => name.startsWith(`bad.${lower}.`));
+  return aside
+    ? `layer ${lower} was damaged and is set aside; make the container anew, this one runs on what is left`
+    : `layer ${lower} is gone`;
+}
+
+function checkQuota(store: Store, id: ImageId, what: string): Finding[] {
+  const wanted = store.images.number(id, 'image_quota');
+  if (wanted === 0) return [];
+  const path = store.layout.image(id);
+  const projectId = projectIdOf(path);
+  const limit =
+    projectId !== 0 && quotaSupport(path).supported ? getProjectUsage({ path }, projectId)?.limitBytes : 0;
+  // XFS keeps limits in blocks of 4 KiB, rounded up.
+  if (limit !== undefined && limit >= wanted && limit < wanted + 4096) return [];
+  return [{ kind: 'image-quota', what, detail: `its limit is ${limit ?? 0} bytes and should be ${wanted}` }];
+}
+
+function orphanRecords(store: Store): Finding[] {
+  return readdirSync(store.layout.imageRecords).flatMap((name): Finding[] => {
+    const id = imageIdOrUndefined(name);
+    if (id === undefined || store.images.exists(id)) return [];
+    const repair = () => store.images.removeRecord(id);
+    return [{ kind: 'record-orphan', what: `meta/images/${name}`, detail: 'there is no such image', repair }];
+  });
+}
+
+function leakedMounts(store: Store): Finding[] {
+  const prefix = `${store.layout.images}/`;
+  return readMountinfo().flatMap(({ mountPoint }): Finding[] => {
+    if (!mountPoint.startsWith(prefix)) return [];
+    const id = imageIdOrUndefined(mountPoint.slice(prefix.length).split('/', 1)[0] ?? '');
+    if (id !== undefined && store.images.exists(id)) return [];
+    const repair = () => unmount(mountPoint, { detach: true });
+    return [
+      { kind: 'mount-leaked', what: mountPoint, detail: 'mounted below an image that is gone', repair },
+    ];
+  });
+}

@@ -1,0 +1,101 @@
+import { readdirSync } from 'node:fs';
+import { bytesOf } from '../../base/bytes.ts';
+import { isPluginError } from '../../base/errors/error.ts';
+import type { Logger } from '../../base/log.ts';
+import { printable } from '../../base/text.ts';
+import { verifyTree } from '../../layer/verify-tree.ts';
+import { SysError } from '../../sys/errno.ts';
+import { dropBadLayer, finishCollection, leftAside } from '../collect.ts';
+import {
+  type LayerKey,
+  layerKeyOrUndefined,
+  publishedKeyOrUndefined,
+  shortName,
+  stackKeyOrUndefined,
+  usedThrough,
+} from '../layer-key.ts';
+import { linkedVolume } from '../layers.ts';
+import { removeName, trash } from '../staging.ts';
+import type { Store } from '../store.ts';
+import type { Finding } from './finding.ts';
+
+/** How many differences of one layer are told; the first ones say what happened to it. */
+const DIFFERENCES_SHOWN = 3;
+
+/** Every published layer against the manifest of its tree, and every name below volumes/ and l/. */
+export function checkLayers(store: Store, log: Logger): Finding[] {
+  const findings: Finding[] = [];
+  for (const name of readdirSync(store.layout.volumes)) {
+    const key = layerKeyOrUndefined(name);
+    if (key !== undefined) findings.push(...checkLayer(store, key));
+    else if (!/^(gc|bad)\./.test(name) && !isShim(name)) findings.push(unknown(store, name));
+  }
+  return [...findings, ...setAside(store, log), ...links(store)];
+}
+
+function checkLayer(store: Store, key: LayerKey): Finding[] {
+  const what = `volumes/${key}`;
+  const repair = () => dropBadLayer(store, key);
+  try {
+    store.layers.record(key);
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    return [{ kind: 'layer-record', what, detail: `its record: ${error.subject.reason}`, repair }];
+  }
+  const detail = differences(store, key);
+  return detail === undefined ? [] : [{ kind: 'layer-changed', what, detail, repair }];
+}
+
+/** In words; undefined where the tree is as it was written. */
+function differences(store: Store, key: LayerKey): string | undefined {
+  const shown: string[] = [];
+  let count = 0;
+  try {
+    for (const { path, what } of verifyTree(store.layout.tree(key), `${store.layout.volume(key)}/tree`)) {
+      count += 1;
+      if (shown.length < DIFFERENCES_SHOWN) shown.push(`/${printable(bytesOf(path))} ${what}`);
+    }
+  } catch (error) {
+    // What cannot be read is not what was written, be it a bad block or a directory in place of the manifest.
+    if (!(error instanceof SysError)) throw error;
+    return error.message;
+  }
+  if (count === 0) return undefined;
+  return shown.join('; ') + (count > shown.length ? ` and ${count - shown.length} more` : '');
+}
+
+function isShim(name: string): boolean {
+  const of = usedThrough(name);
+  const known = [layerKeyOrUndefined, stackKeyOrUndefined, publishedKeyOrUndefined];
+  return of !== name && known.some((parse) => parse(of) !== undefined);
+}
+
+function unknown(store: Store, name: string): Finding {
+  return {
+    kind: 'volume-unknown',
+    what: `volumes/${name}`,
+    detail: 'graft makes no such name',
+    repair: () => void trash(store.layout, `${store.layout.volumes}/${name}`),
+  };
+}
+
+function setAside(store: Store, log: Logger): Finding[] {
+  return leftAside(store).map((name) => ({
+    kind: 'volume-set-aside',
+    what: `volumes/gc.${name}`,
+    detail: 'left by a clean that was stopped',
+    repair: async () => void (await finishCollection(store, log)),
+  }));
+}
+
+function links(store: Store): Finding[] {
+  return readdirSync(store.layout.links).flatMap((name): Finding[] => {
+    const path = `${store.layout.links}/${name}`;
+    const volume = linkedVolume(path);
+    if (volume !== undefined && shortName(volume) === name && store.layers.has(volume)) return [];
+    const repair = () => void removeName(store.layout, path);
+    return [
+      { kind: 'link-dangling', what: `l/${name}`, detail: 'it leads to no layer of that name', repair },
+    ];
+  });
+}

@@ -1,0 +1,241 @@
+/**
+ * Garbage collection. A volume is in use when an image's record or a live lease names it (a shim: what it is
+ * for). It is taken in three steps, so that no lock keeps creates waiting (invariant 2 of layout.ts):
+ *   1. look at leases and images, choose what nobody names;
+ *   2. rename it to volumes/gc.<name>: from now on a create that looks finds it missing;
+ *   3. look again: what is named now goes back under its name, the rest is deleted.
+ */
+
+import { isPluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
+import { hasCode } from '../sys/errno.ts';
+import { RENAME_NOREPLACE, renameAt } from '../sys/files.ts';
+import { AT_FDCWD } from '../sys/libc.ts';
+import { exists, listNames } from '../sys/look.ts';
+import { isMountRoot } from '../sys/mountinfo.ts';
+import { bootTimeMs } from '../sys/process.ts';
+import { statIfThere } from '../sys/stat.ts';
+import { MAX_BLOB_BYTES } from './ceilings.ts';
+import { forEachLogged } from './each.ts';
+import type { ImageId } from './image-id.ts';
+import {
+  type LayerKey,
+  layerKeyOrUndefined,
+  publishedKeyOrUndefined,
+  shortName,
+  stackKeyOrUndefined,
+  usedThrough,
+  type VolumeName,
+} from './layer-key.ts';
+import { readLeases } from './leases.ts';
+import { newOwnerName } from './owner-name.ts';
+import { readFact } from './read-file.ts';
+import { recall } from './records.ts';
+import { neededFor } from './sources.ts';
+import { removeName, trash } from './staging.ts';
+import type { Store } from './store.ts';
+
+export interface CollectPlan {
+  /** Layers and shims that nobody names. */
+  readonly unused: readonly VolumeName[];
+  /** Bytes of the files of the unused layers. */
+  readonly bytes: number;
+}
+
+/**
+ * What is in use now. Leases before images: a create records its image before it drops its lease.
+ * @throws STORE_DAMAGED when nobody can tell what a running container uses: then nothing may go
+ */
+export function namesInUse(store: Store): Set<string> {
+  const names = new Set<string>();
+  for (const lease of readLeases(store.layout)) if (lease.alive) for (const use of lease.uses) names.add(use);
+  for (const id of store.images.list()) for (const use of usesOf(store, id)) names.add(use);
+  return names;
+}
+
+function usesOf(store: Store, id: ImageId): readonly string[] {
+  try {
+    return store.images.record(id)?.uses ?? [];
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_DAMAGED') || mayRun(store, id)) throw error;
+    return [];
+  }
+}
+
+/** Records are not synced: what a power cut leaves of one belongs to a container that went with it. */
+export function mayRun(store: Store, id: ImageId): boolean {
+  const rootfs = store.layout.rootfs(id);
+  if (exists(rootfs) && isMountRoot(rootfs)) return true;
+  const mtime = statIfThere(AT_FDCWD, store.layout.imageRecord(id))?.mtime;
+  return mtime === undefined || mtime.sec * 1000 >= bootTimeMs();
+}
+
+export function planCollection(store: Store): CollectPlan {
+  const used = namesInUse(store);
+  const unused = volumes(store).filter((volume) => !used.has(usedThrough(volume)));
+  return { unused, bytes: unused.reduce((sum, volume) => sum + bytesOf(store, volume), 0) };
+}
+
+function volumes(store: Store): VolumeName[] {
+  return listNames(store.layout.volumes).filter((name): name is VolumeName => {
+    const of = usedThrough(name);
+    return [layerKeyOrUndefined, stackKeyOrUndefined, publishedKeyOrUndefined].some((parse) => parse(of));
+  });
+}
+
+function bytesOf(store: Store, volume: VolumeName): number {
+  const key = layerKeyOrUndefined(volume);
+  return key === undefined ? 0 : store.layers.fileBytes(key);
+}
+
+/**
+ * Takes what the plan chose and nobody has named since. Returns the volumes that are gone.
+ * @throws the first failure, after everything else was done
+ */
+export async function collect(store: Store, plan: CollectPlan, log: Logger): Promise<VolumeName[]> {
+  const away: VolumeName[] = [];
+  const gone: VolumeName[] = [];
+  const failed = 'volume-not-collected';
+  const failures = await forEachLogged(plan.unused, log, failed, (volume) => {
+    if (setAside(store, volume)) away.push(volume);
+  });
+  const used = namesInUse(store);
+  const kept = away.filter((volume) => used.has(usedThrough(volume)) && putBack(store, volume));
+  const dropped = away.filter((volume) => !kept.includes(volume));
+  failures.push(
+    ...(await forEachLogged(dropped, log, failed, (volume) => {
+      drop(store, volume);
+      gone.push(volume);
+    })),
+    ...(await dropBadOnes(store, log)),
+  );
+  forget(store);
+  log.info('collected', { volumes: gone.length, putBack: kept.length, failed: failures.length });
+  if (failures.length > 0) throw failures[0];
+  return gone;
+}
+
+function aside(store: Store, volume: string): string {
+  return `${store.layout.volumes}/gc.${volume}`;
+}
+
+function setAside(store: Store, volume: VolumeName): boolean {
+  try {
+    renameAt(AT_FDCWD, store.layout.volume(volume), AT_FDCWD, aside(store, volume), RENAME_NOREPLACE);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false;
+    // Left aside by a clean that was killed: that one goes first.
+    if (!hasCode(error, 'EEXIST')) throw error;
+    trash(store.layout, aside(store, volume));
+    return setAside(store, volume);
+  }
+}
+
+/** False when somebody has published the same layer again meanwhile. */
+function putBack(store: Store, volume: VolumeName): boolean {
+  try {
+    renameAt(AT_FDCWD, aside(store, volume), AT_FDCWD, store.layout.volume(volume), RENAME_NOREPLACE);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EEXIST', 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+function drop(store: Store, volume: VolumeName): void {
+  if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
+  trash(store.layout, aside(store, volume));
+}
+
+/** What a killed clean left aside: nobody can find it under that name. */
+export function leftAside(store: Store): string[] {
+  return listNames(store.layout.volumes)
+    .filter((name) => name.startsWith('gc.'))
+    .map((name) => name.slice('gc.'.length));
+}
+
+/**
+ * Takes a bad layer out of the way of new creates, which fetch it again. Containers that run on it keep what
+ * they have mounted: it is renamed, and deleted once no image uses a layer of that name.
+ */
+export function dropBadLayer(store: Store, key: LayerKey): void {
+  const away = `${store.layout.volumes}/bad.${key}.${newOwnerName()}`;
+  renameAt(AT_FDCWD, store.layout.volume(key), AT_FDCWD, away);
+  removeName(store.layout, `${store.layout.links}/${shortName(key)}`);
+  if (!namesInUse(store).has(key)) trash(store.layout, away);
+}
+
+async function dropBadOnes(store: Store, log: Logger): Promise<unknown[]> {
+  const bad = listNames(store.layout.volumes).filter((name) => name.startsWith('bad.'));
+  const used = bad.length > 0 ? namesInUse(store) : new Set<string>();
+  return forEachLogged(bad, log, 'volume-not-collected', (name) => {
+    const key = layerKeyOrUndefined(name.split('.').slice(1, 3).join('.'));
+    if (key === undefined || !used.has(key)) trash(store.layout, `${store.layout.volumes}/${name}`);
+  });
+}
+
+/** Finishes what a killed clean began; a volume that is named by now goes back. What resists stays aside. */
+export async function finishCollection(store: Store, log: Logger): Promise<number> {
+  const left = leftAside(store) as VolumeName[];
+  const used = left.length > 0 ? namesInUse(store) : new Set<string>();
+  const failures = await forEachLogged(left, log, 'volume-not-collected', (volume) => {
+    if (!used.has(usedThrough(volume)) || !putBack(store, volume)) drop(store, volume);
+  });
+  return left.length - failures.length;
+}
+
+/** Remembered facts about layers that are gone: plans, sources, manifests that no image names. */
+function forget(store: Store): void {
+  const { layout } = store;
+  for (const name of listNames(layout.stacks)) {
+    const key = stackKeyOrUndefined(name);
+    const plan = key && store.stacks.get(key);
+    const whole = plan?.lowers.every(
+      (lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName),
+    );
+    if (!whole) removeName(store.layout, `${layout.stacks}/${name}`);
+  }
+  const layers = new Set(store.layers.list().map((key) => key.slice(0, 64)));
+  for (const name of listNames(layout.sources)) {
+    const needed = neededFor(recall(`${layout.sources}/${name}`, isAnything));
+    if (needed?.every((hex) => layers.has(hex)) !== true)
+      removeName(store.layout, `${layout.sources}/${name}`);
+  }
+  forgetPublished(store);
+  forgetBlobs(store);
+}
+
+/** What was found out about layers on CVMFS that no container uses. */
+function forgetPublished(store: Store): void {
+  const used = namesInUse(store);
+  for (const key of store.published.list()) if (!used.has(key)) store.published.forget(key);
+}
+
+/**
+ * Manifests and configurations of layers that are gone. What is kept is found by text: a configuration names
+ * the diffIDs of its layers, a manifest its configuration, an index its manifests.
+ */
+function forgetBlobs(store: Store): void {
+  const { blobs } = store.layout;
+  const left = new Map(
+    listNames(blobs).map((name) => [name, readFact(`${blobs}/${name}`, MAX_BLOB_BYTES) ?? '']),
+  );
+  let named: readonly string[] = [
+    ...store.layers.list().map((key) => key.slice(0, 64)),
+    ...store.published.list().flatMap((key) => store.published.get(key, store.layers)?.diffId ?? []),
+  ];
+  while (named.length > 0) {
+    const hexes = named;
+    const kept = [...left]
+      .filter(([, text]) => hexes.some((hex) => text.includes(hex)))
+      .map(([name]) => name);
+    for (const name of kept) left.delete(name);
+    named = kept;
+  }
+  for (const name of left.keys()) removeName(store.layout, `${blobs}/${name}`);
+}
+
+function isAnything(value: unknown): value is unknown {
+  return value !== undefined;
+}

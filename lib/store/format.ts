@@ -1,0 +1,112 @@
+import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { formatIdRange, type IdMappings, type IdRange, parseIdRange, toHostId } from '../base/id-mapping.ts';
+import { exists } from '../sys/look.ts';
+import { mountAt } from '../sys/mountinfo.ts';
+import { bytesOfText } from '../sys/utf8.ts';
+import { MAX_MARKER_BYTES } from './ceilings.ts';
+import { type Layout, STORE_VERSION } from './layout.ts';
+import { readRecord } from './read-file.ts';
+
+/** What meta/graft.json says: which program's store this is, which version, and whose ids it holds. */
+export interface StoreFormat {
+  readonly version: number;
+  readonly mappings: IdMappings;
+  /** First project id this store hands out; stores that share a filesystem start at different places. */
+  readonly firstProjectId: number;
+}
+
+/** Host id of the mapped root, which owns the store's directories. */
+export function rootOwner(mappings: IdMappings): { uid: number; gid: number } {
+  return { uid: toHostId(mappings.uids, 0) ?? 0, gid: toHostId(mappings.gids, 0) ?? 0 };
+}
+
+export function encodeFormat(format: StoreFormat): Uint8Array {
+  return bytesOfText(
+    `${JSON.stringify({
+      format: 'graft-store',
+      version: format.version,
+      'uid-mappings': format.mappings.uids.map(formatIdRange),
+      'gid-mappings': format.mappings.gids.map(formatIdRange),
+      'first-project-id': format.firstProjectId,
+    })}\n`,
+  );
+}
+
+/**
+ * Reads the marker.
+ * @throws STORE_NOT_INITIALIZED, STORE_NOT_MOUNTED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED
+ */
+export function readFormat(layout: Layout): StoreFormat {
+  const text = readMarker(layout);
+  if (text === undefined) throw whyNoMarker(layout);
+  return decodeFormat(text, layout);
+}
+
+function readMarker(layout: Layout): string | undefined {
+  try {
+    return readRecord(layout.marker, MAX_MARKER_BYTES);
+  } catch (error) {
+    if (isPluginError(error, 'STORE_DAMAGED')) throw damagedMarker(layout, error.subject.reason);
+    throw error;
+  }
+}
+
+function damagedMarker(layout: Layout, reason: string): PluginError {
+  return new PluginError('STORE_MARKER_DAMAGED', { store: layout.root, path: layout.marker, reason });
+}
+
+/** A store that is not there has several reasons, and each has another cure. */
+export function whyNoMarker(layout: Layout): PluginError {
+  const store = layout.root;
+  if (exists(layout.backing) && mountAt(store) === undefined) {
+    return new PluginError('STORE_NOT_MOUNTED', { store, backing: layout.backing });
+  }
+  if (exists(`${layout.meta}/namespace.json`) || exists(`${layout.meta}/dependencies`)) {
+    return new PluginError('STORE_FOREIGN', {
+      store,
+      made: 'GrootFS',
+      advice: 'give graft a directory of its own with --store, and delete this one with grootfs delete-store',
+    });
+  }
+  return new PluginError('STORE_NOT_INITIALIZED', { store });
+}
+
+function decodeFormat(text: string, layout: Layout): StoreFormat {
+  const damaged = (reason: string) => damagedMarker(layout, reason);
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    throw damaged('it is not JSON');
+  }
+  if (typeof raw !== 'object' || raw === null) throw damaged('it is not an object');
+  const record = raw as Record<string, unknown>;
+  if (record['format'] !== 'graft-store') throw damaged('it is not a marker of graft');
+  if (record['version'] !== STORE_VERSION) {
+    throw new PluginError('STORE_VERSION', {
+      store: layout.root,
+      found: String(record['version']),
+      known: String(STORE_VERSION),
+    });
+  }
+  const first = record['first-project-id'];
+  if (typeof first !== 'number' || !Number.isInteger(first) || first < 2) throw damaged('first-project-id');
+  return {
+    version: STORE_VERSION,
+    mappings: {
+      uids: ranges(record['uid-mappings'], 'uid', damaged),
+      gids: ranges(record['gid-mappings'], 'gid', damaged),
+    },
+    firstProjectId: first,
+  };
+}
+
+function ranges(value: unknown, kind: 'uid' | 'gid', damaged: (reason: string) => PluginError): IdRange[] {
+  if (!Array.isArray(value)) throw damaged(`${kind}-mappings`);
+  try {
+    return value.map((text) => parseIdRange(String(text), kind));
+  } catch (error) {
+    if (isPluginError(error, 'STORE_BAD_MAPPING')) throw damaged(`${kind}-mappings`);
+    throw error;
+  }
+}

@@ -1,0 +1,201 @@
+import type { ByteName } from '../base/bytes.ts';
+import { byteName } from '../base/bytes.ts';
+import type { DiffId, Digest } from '../base/digest.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { publishQuickly } from '../sys/durable.ts';
+import { hasCode } from '../sys/errno.ts';
+import { close, fsync, mkdirAt, openAt, readlinkAt, symlinkAt, syncfs } from '../sys/files.ts';
+import { AT_FDCWD, O } from '../sys/libc.ts';
+import { exists, listNames } from '../sys/look.ts';
+import { bytesOfText, utf8 } from '../sys/utf8.ts';
+import { MAX_RECORD_BYTES } from './ceilings.ts';
+import { type LayerKey, layerKeyOrUndefined, shortName, type VolumeName } from './layer-key.ts';
+import type { Layout } from './layout.ts';
+import { readRecord } from './read-file.ts';
+import { discardStaged, removeName, stageDirectory, writeSmall } from './staging.ts';
+
+/** A layer's completion record: `volumes/<layer>/layer.json`, written before the layer is published. */
+export interface LayerRecord {
+  readonly key: LayerKey;
+  /** Of the blob as it was read; absent from a record only never: it is computed while unpacking. */
+  readonly digest: Digest;
+  readonly diffId: DiffId;
+  readonly validated: boolean;
+  readonly compressedBytes: number;
+  readonly tarBytes: number;
+  /** Sum of the regular files: what counts against an inclusive limit, and in `image_info`. */
+  readonly fileBytes: number;
+  readonly entries: number;
+  readonly explicitRoot: boolean;
+  readonly impliedDirs: readonly ByteName[];
+  readonly whiteoutDirs: readonly ByteName[];
+  readonly opaqueDirs: readonly ByteName[];
+  readonly skippedDevices: number;
+  readonly droppedXattrs: number;
+  readonly dependsOnLower: boolean;
+}
+
+/** A layer being written: fill `tree`, then `publish`; or `discard`. */
+export interface StagedLayer {
+  readonly directory: string;
+  readonly tree: string;
+  readonly manifest: string;
+}
+
+/** A layer that is whole and not yet published. */
+export interface NewLayer {
+  readonly staged: StagedLayer;
+  readonly record: LayerRecord;
+}
+
+/** The layers of one store. Readers take no lock: what is there under its name is complete. */
+export class Layers {
+  readonly #layout: Layout;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  has(volume: VolumeName): boolean {
+    return exists(this.#layout.tree(volume));
+  }
+
+  /** @throws STORE_DAMAGED when a published layer has no readable record. Undefined when there is no layer. */
+  record(key: LayerKey): LayerRecord | undefined {
+    const path = `${this.#layout.volume(key)}/layer.json`;
+    const text = readRecord(path, MAX_RECORD_BYTES);
+    if (text !== undefined) return decodeRecord(text, path, key);
+    if (this.has(key)) throw new PluginError('STORE_DAMAGED', { path, reason: 'it is missing' });
+    return undefined;
+  }
+
+  /** Of a layer's record; 0 where that is damaged: `check` tells about it, sums do not. */
+  fileBytes(key: LayerKey): number {
+    try {
+      return this.record(key)?.fileBytes ?? 0;
+    } catch (error) {
+      if (isPluginError(error, 'STORE_DAMAGED')) return 0;
+      throw error;
+    }
+  }
+
+  stage(): StagedLayer {
+    const directory = stageDirectory(this.#layout, 'layer', 0o755);
+    const staged = { directory, tree: `${directory}/fs`, manifest: `${directory}/tree` };
+    try {
+      mkdirAt(AT_FDCWD, staged.tree, 0o755);
+    } catch (error) {
+      this.discard(staged);
+      throw error;
+    }
+    return staged;
+  }
+
+  discard(staged: StagedLayer): void {
+    discardStaged(staged.directory);
+  }
+
+  /**
+   * Publishes layers whose trees are complete: records, one syncfs(2) for all of them, then a rename each.
+   * Without the sync a power cut can leave files of a published layer empty (their data is written back
+   * later than the rename). A layer that somebody else published meanwhile is kept, ours is dropped. After a
+   * failure some are published and no stage is left.
+   */
+  publish(batch: readonly NewLayer[]): void {
+    const staged = [...batch];
+    try {
+      for (const { staged, record } of batch)
+        writeSmall(`${staged.directory}/layer.json`, encodeRecord(record), 0o644);
+      this.#publishSynced(staged);
+    } catch (error) {
+      for (const left of staged) this.discard(left.staged);
+      throw error;
+    }
+    for (const { record } of batch) this.ensureLink(record.key);
+  }
+
+  /** Takes out of `left` what is published. */
+  #publishSynced(left: NewLayer[]): void {
+    const volumes = openAt(AT_FDCWD, this.#layout.volumes, O.RDONLY | O.DIRECTORY);
+    try {
+      syncfs(volumes, this.#layout.root);
+      for (let next = left[0]; next !== undefined; next = left[0]) {
+        const { staged, record } = next;
+        if (!publishQuickly(staged.directory, this.#layout.volume(record.key))) this.discard(staged);
+        left.shift();
+      }
+      fsync(volumes, this.#layout.volumes);
+    } finally {
+      close(volumes);
+    }
+  }
+
+  /**
+   * Publishes a shim: a small tree of directories that anybody would make alike. It holds no file data, and
+   * XFS and ext4 journal what it does hold before the rename, so it needs no sync.
+   */
+  publishShim(directory: string, volume: VolumeName): void {
+    if (!publishQuickly(directory, this.#layout.volume(volume))) discardStaged(directory);
+    this.ensureLink(volume);
+  }
+
+  /** Makes `l/<short>` and returns its name. @throws STORE_DAMAGED when another volume has that name. */
+  ensureLink(volume: VolumeName): string {
+    const short = shortName(volume);
+    const path = `${this.#layout.links}/${short}`;
+    try {
+      symlinkAt(`../volumes/${volume}/fs`, AT_FDCWD, path);
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) throw error;
+      const found = linkedVolume(path);
+      if (found === volume) return short;
+      if (found !== undefined && shortName(found) === short) {
+        throw new PluginError('STORE_DAMAGED', { path, reason: `it leads to ${found}, not to ${volume}` });
+      }
+      // Anything else than a link of ours with this name is damage.
+      removeName(this.#layout, path);
+      return this.ensureLink(volume);
+    }
+    return short;
+  }
+
+  /** Every layer that is published; shims and layers being deleted are not among them. */
+  list(): LayerKey[] {
+    return listNames(this.#layout.volumes).flatMap((name) => layerKeyOrUndefined(name) ?? []);
+  }
+}
+
+/** Where a short link leads, as far as it is one. */
+export function linkedVolume(path: string): VolumeName | undefined {
+  try {
+    const target = utf8(byteName(readlinkAt(AT_FDCWD, path)));
+    return /^\.\.\/volumes\/([^/]+)\/fs$/.exec(target)?.[1] as VolumeName | undefined;
+  } catch (error) {
+    // EINVAL: it is no link.
+    if (hasCode(error, 'EINVAL', 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+function encodeRecord(record: LayerRecord): Uint8Array {
+  return bytesOfText(`${JSON.stringify({ version: 1, ...record })}\n`);
+}
+
+function decodeRecord(text: string, path: string, key: LayerKey): LayerRecord {
+  const damaged = (reason: string) => new PluginError('STORE_DAMAGED', { path, reason });
+  let raw: Partial<LayerRecord> & { version?: unknown };
+  try {
+    raw = JSON.parse(text) as typeof raw;
+  } catch {
+    throw damaged('it is not JSON');
+  }
+  if (raw.version !== 1 || raw.key !== key) throw damaged('it is not the record of this layer');
+  if (
+    typeof raw.fileBytes !== 'number' ||
+    !Array.isArray(raw.impliedDirs) ||
+    !Array.isArray(raw.whiteoutDirs)
+  ) {
+    throw damaged('fields are missing');
+  }
+  return raw as LayerRecord;
+}

@@ -1,0 +1,75 @@
+import { type DiffId, parseDiffId, sha256Hex } from '../base/digest.ts';
+import { exists } from '../sys/look.ts';
+import type { LayerKey } from './layer-key.ts';
+import type { Layout } from './layout.ts';
+import { recall, remember } from './records.ts';
+
+/** What a resolved image must have to be remembered: layers that the store can name. */
+export interface Resolved {
+  readonly layers: readonly { readonly diffId: DiffId | undefined }[];
+}
+
+/** What images gave the last time: a local tar's diffID, what a pinned reference resolved to. */
+export class Sources {
+  readonly #layout: Layout;
+  /** What this process found out itself: a clean may forget the fact before its layer is there. */
+  readonly #needLower = new Set<LayerKey>();
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  diffId(identity: string): DiffId | undefined {
+    const found = recall(this.#path(identity), isSource);
+    return found && parseDiffId(found.diffId);
+  }
+
+  remember(identity: string, diffId: DiffId): void {
+    remember(this.#layout, this.#path(identity), { identity, diffId });
+  }
+
+  /** Whether a layer is known to be right only on top of others, so that nobody fetches it alone again. */
+  needsLower(key: LayerKey): boolean {
+    return this.#needLower.has(key) || exists(this.#path(`needs-lower ${key}`));
+  }
+
+  rememberNeedsLower(key: LayerKey): void {
+    this.#needLower.add(key);
+    remember(this.#layout, this.#path(`needs-lower ${key}`), { needsLower: key });
+  }
+
+  /** What a name that fixes its answer resolved to; kept as long as all its layers are. */
+  resolved(name: string): Resolved | undefined {
+    return recall(this.#path(`resolved ${name}`), isResolved)?.resolved;
+  }
+
+  rememberResolved(name: string, resolved: Resolved): void {
+    remember(this.#layout, this.#path(`resolved ${name}`), { resolved });
+  }
+
+  #path(identity: string): string {
+    return `${this.#layout.sources}/${sha256Hex(identity)}`;
+  }
+}
+
+function isSource(value: unknown): value is { diffId: string } {
+  const diffId = (value as { diffId?: unknown } | null)?.diffId;
+  return typeof diffId === 'string' && /^sha256:[0-9a-f]{64}$/.test(diffId);
+}
+
+function isResolved(value: unknown): value is { resolved: Resolved } {
+  const resolved = (value as { resolved?: { layers?: unknown } } | null)?.resolved;
+  return Array.isArray(resolved?.layers);
+}
+
+/** The layers, by the hex of their diffIDs, without which a remembered fact is of no use; undefined: none is known. */
+export function neededFor(fact: unknown): string[] | undefined {
+  if (isResolved(fact)) return fact.resolved.layers.map(({ diffId }) => hexIn(diffId));
+  if (isSource(fact)) return [hexIn(fact.diffId)];
+  const key = (fact as { needsLower?: unknown } | null)?.needsLower;
+  return typeof key === 'string' ? [key.slice(0, 64)] : undefined;
+}
+
+function hexIn(diffId: string | undefined): string {
+  return (diffId ?? '').replace('sha256:', '');
+}

@@ -1,0 +1,53 @@
+import type { StackKey } from './layer-key.ts';
+import type { Layout } from './layout.ts';
+import { recall, remember } from './records.ts';
+
+/** Attributes of a directory that are carried from one layer to another place. Xattrs as base64 pairs. */
+export interface DirectoryAttributes {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Undefined: leave the time of making. */
+  readonly mtime: { readonly sec: number; readonly nsec: number } | undefined;
+  readonly xattrs: readonly (readonly [string, string])[];
+}
+
+/** How a list of layers becomes a root filesystem: worked out once, remembered under the list's name. */
+export interface StackPlan {
+  /** Lower directories, topmost first: names below volumes/ (layers and shims), or absolute foreign paths. */
+  readonly lowers: readonly string[];
+  /** Directories of which the foreign paths among `lowers` are read through an idmapped mount (lib/sys/idmap.ts). */
+  readonly idmapRoots?: readonly string[] | undefined;
+  /** Everything of the store that the plan relies on, as leases and image records name it. */
+  readonly uses: readonly string[];
+  /** Bytes of the layers' files, each layer once. */
+  readonly layerBytes: number;
+  /** Attributes of `/`: they go onto the upper directory, which always hides the lower ones. */
+  readonly root: DirectoryAttributes;
+}
+
+export class Stacks {
+  readonly #layout: Layout;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  get(key: StackKey): StackPlan | undefined {
+    return recall(`${this.#layout.stacks}/${key}`, isPlan);
+  }
+
+  put(key: StackKey, plan: StackPlan): void {
+    remember(this.#layout, `${this.#layout.stacks}/${key}`, plan);
+  }
+}
+
+function isPlan(value: unknown): value is StackPlan {
+  const plan = value as Partial<StackPlan> | null;
+  return (
+    Array.isArray(plan?.lowers) &&
+    Array.isArray(plan.uses) &&
+    typeof plan.layerBytes === 'number' &&
+    typeof plan.root?.mode === 'number'
+  );
+}

@@ -1,0 +1,65 @@
+import { PluginError } from '../base/errors/error.ts';
+import { printable } from '../base/text.ts';
+import { isDirectoryAt } from '../sys/look.ts';
+import { absolute } from '../sys/path.ts';
+import { Blobs } from './blobs.ts';
+import { readFormat, rootOwner, type StoreFormat } from './format.ts';
+import { Images } from './images.ts';
+import { Layers } from './layers.ts';
+import { Layout } from './layout.ts';
+import { ProjectIds } from './project-ids.ts';
+import { PublishedLayers } from './published.ts';
+import { Sources } from './sources.ts';
+import { Stacks } from './stacks.ts';
+
+/** One store, opened: its parts, each with one concern. Opening reads one small file and takes no lock. */
+export class Store {
+  readonly layout: Layout;
+  readonly format: StoreFormat;
+  readonly layers: Layers;
+  readonly images: Images;
+  readonly projectIds: ProjectIds;
+  readonly stacks: Stacks;
+  readonly published: PublishedLayers;
+  readonly sources: Sources;
+  readonly blobs: Blobs;
+
+  private constructor(layout: Layout, format: StoreFormat) {
+    this.layout = layout;
+    this.format = format;
+    this.layers = new Layers(layout);
+    this.projectIds = new ProjectIds(layout, format.firstProjectId);
+    this.images = new Images(layout, this.projectIds);
+    this.stacks = new Stacks(layout);
+    this.published = new PublishedLayers(layout);
+    this.sources = new Sources(layout);
+    this.blobs = new Blobs(layout);
+  }
+
+  /** @throws STORE_BAD_PATH, STORE_NOT_INITIALIZED, STORE_NOT_MOUNTED, STORE_FOREIGN, STORE_VERSION, STORE_DAMAGED */
+  static open(path: string): Store {
+    const layout = new Layout(storeRoot(path));
+    return new Store(layout, readFormat(layout));
+  }
+
+  /** Host ids of the store's root user. */
+  get owner(): { uid: number; gid: number } {
+    return rootOwner(this.format.mappings);
+  }
+}
+
+/** The store's path as the layout wants it: absolute, clean, without a slash at the end. */
+export function storeRoot(path: string): string {
+  if (path.includes('\0') || path === '') {
+    throw new PluginError('STORE_BAD_PATH', { store: printable(path), reason: 'it is not a path' });
+  }
+  const root = absolute(path, process.cwd());
+  if (root === '/')
+    throw new PluginError('STORE_BAD_PATH', { store: root, reason: 'it is the root of the machine' });
+  return root;
+}
+
+/** True when there is something at the store's path at all. */
+export function storeExists(layout: Layout): boolean {
+  return isDirectoryAt(layout.root);
+}
