@@ -1,0 +1,145 @@
+import { PluginError } from '../base/errors/error.ts';
+import { Failure } from './failure.ts';
+import type { Deadlines } from './policy.ts';
+
+/** The header is there, the body to be read once: in whole under a ceiling, in chunks, or not at all. */
+export class Body {
+  readonly #registry: string;
+  readonly #stream: ReadableStream<Uint8Array> | null;
+  readonly #abort: AbortController;
+  readonly #deadlines: Deadlines;
+  readonly #classify: (error: unknown) => unknown;
+
+  /**
+   * @param abort ends the exchange, connection included.
+   * @param classify makes a Failure of what the stream throws.
+   */
+  constructor(
+    registry: string,
+    stream: ReadableStream<Uint8Array> | null,
+    abort: AbortController,
+    deadlines: Deadlines,
+    classify: (error: unknown) => unknown,
+  ) {
+    this.#registry = registry;
+    this.#stream = stream;
+    this.#abort = abort;
+    this.#deadlines = deadlines;
+    this.#classify = classify;
+  }
+
+  /** All of it. @throws REGISTRY_BODY_TOO_LARGE (final) as soon as it is over `limit` bytes. */
+  async bytes(limit: number, what: string): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of this.chunks()) {
+      size += chunk.length;
+      if (size > limit) throw tooLarge(this.#registry, what, limit);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, size);
+  }
+
+  /** Up to `limit` bytes of text for a message; never throws. */
+  async excerpt(limit: number): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    try {
+      for await (const chunk of this.chunks()) {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size >= limit) break;
+      }
+    } catch {
+      // What came so far is still the best there is to say.
+    }
+    return Buffer.concat(chunks).subarray(0, limit).toString('utf8');
+  }
+
+  /**
+   * The bytes as they come. Only time spent waiting for the network counts against the deadlines, not the
+   * time the caller takes. Leaving the loop early ends the exchange.
+   */
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    if (this.#stream === null) return;
+    const reader = this.#stream.getReader();
+    const pace = new Pace(this.#deadlines, (step, ms) => this.#abort.abort(this.#stuck(step, ms)));
+    let complete = false;
+    try {
+      for (;;) {
+        pace.waiting();
+        const { done, value } = await reader.read();
+        if (done) break;
+        pace.came(value.length);
+        if (value.length > 0) yield value;
+      }
+      complete = true;
+    } catch (error) {
+      throw this.#abort.signal.aborted ? this.#abort.signal.reason : this.#classify(error);
+    } finally {
+      pace.stop();
+      if (!complete) await reader.cancel().catch(() => {});
+    }
+  }
+
+  /** Reads a small rest, so that the connection can serve again; gives the connection up over a large one. */
+  async discard(): Promise<void> {
+    await this.excerpt(DISCARD_BYTES);
+  }
+
+  #stuck(step: string, ms: number): Failure {
+    const seconds = Math.round(ms / 10) / 100;
+    return new Failure(
+      'passing',
+      new PluginError('REGISTRY_DEADLINE', { registry: this.#registry, step, seconds }),
+    );
+  }
+}
+
+/** Reading more than this costs more than a new connection. */
+const DISCARD_BYTES = 64 * 1024;
+
+export function tooLarge(registry: string, what: string, limit: number): Failure {
+  return new Failure('final', new PluginError('REGISTRY_BODY_TOO_LARGE', { registry, what, limit }));
+}
+
+/** Watches one body for standstill, and for a trickle that never stands still (one byte every ten seconds). */
+class Pace {
+  readonly #deadlines: Deadlines;
+  readonly #stuck: (step: string, ms: number) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #waitedMs = 0;
+  #bytes = 0;
+  #since = 0;
+
+  constructor(deadlines: Deadlines, stuck: (step: string, ms: number) => void) {
+    this.#deadlines = deadlines;
+    this.#stuck = stuck;
+  }
+
+  waiting(): void {
+    this.#since = performance.now();
+    const { idleMs } = this.#deadlines;
+    if (this.#timer) this.#timer.refresh();
+    else this.#timer = setTimeout(() => this.#stuck('the next bytes', idleMs), idleMs);
+  }
+
+  /** The window is one of waiting time, so that a slow disk does not look like a slow registry. */
+  came(bytes: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#bytes += bytes;
+    this.#waitedMs += performance.now() - this.#since;
+    const { slowWindowMs, slowBytesPerSecond } = this.#deadlines;
+    if (this.#waitedMs < slowWindowMs) return;
+    if (this.#bytes < (slowBytesPerSecond * this.#waitedMs) / 1000) {
+      this.#stuck(`more than ${slowBytesPerSecond} bytes a second`, this.#waitedMs);
+    }
+    this.#waitedMs = 0;
+    this.#bytes = 0;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,147 @@
+import type { Digest } from '../base/digest.ts';
+import { PluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
+import type { RegistryReference } from '../oci/reference.ts';
+import type { BlobServer, WantedBlob } from './blob-request.ts';
+import { type BlobOrigin, Blobs } from './blobs.ts';
+import { Credentials, type GivenCredentials } from './credentials.ts';
+import { Endpoint } from './endpoint.ts';
+import { Endpoints } from './endpoints.ts';
+import { allowedUrls, ForeignServer } from './foreign.ts';
+import { Gate } from './gate.ts';
+import { type FoundManifest, type ManifestCache, Manifests } from './manifests.ts';
+import { placesOf } from './mirrors.ts';
+import type { PartialBlobs } from './partial.ts';
+import type { RegistryPolicy } from './policy.ts';
+import { Redirects } from './redirects.ts';
+import { type Lookup, Routes, systemLookup } from './route.ts';
+import { Transport } from './transport.ts';
+
+export interface RegistryClientOptions {
+  readonly reference: RegistryReference;
+  readonly credentials: GivenCredentials | undefined;
+  readonly policy: RegistryPolicy;
+  readonly cache: ManifestCache;
+  readonly partials: PartialBlobs | undefined;
+  readonly log: Logger;
+  /** The name service, for tests of hostile ones. */
+  readonly lookup?: Lookup;
+}
+
+interface Parts {
+  readonly manifests: Manifests;
+  readonly endpoints: Endpoints;
+  readonly blobs: Blobs;
+  readonly redirects: Redirects;
+  readonly routes: Routes;
+}
+
+/** One image's registry and mirrors. Nothing is read or dialled before it is needed. */
+export class RegistryClient {
+  readonly #options: RegistryClientOptions;
+  readonly #closing = new AbortController();
+  #parts: Parts | undefined;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: RegistryClientOptions) {
+    this.#options = options;
+  }
+
+  /** What a tag means now. @throws Failure, REGISTRY_BLOCKED, CONFIG_INVALID */
+  byTag(tag: string, signal: AbortSignal): Promise<FoundManifest> {
+    return this.#open().manifests.byTag(tag, this.#until(signal));
+  }
+
+  byDigest(digest: Digest, signal: AbortSignal): Promise<FoundManifest> {
+    return this.#open().manifests.byDigest(digest, this.#until(signal));
+  }
+
+  /** A small blob in whole. */
+  smallBlob(blob: WantedBlob, what: string, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#open().manifests.blob(blob, what, this.#until(signal));
+  }
+
+  /** A layer's bytes. They are the reader's to verify. */
+  blob(blob: WantedBlob, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const { endpoints, blobs } = this.#open();
+    const origin: BlobOrigin = {
+      servers: () => endpoints.candidates('content'),
+      onGivenUp: (server, failure) => endpoints.passOver(server, failure),
+    };
+    return blobs.read(blob, origin, this.#until(signal));
+  }
+
+  /** A foreign layer's bytes, from those of its URLs that are allowed. */
+  foreign(blob: WantedBlob, urls: readonly string[], signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const { redirects, routes, blobs } = this.#open();
+    const { log, policy } = this.#options;
+    const servers = allowedUrls(urls, policy.foreignHosts).map(
+      (url): BlobServer => new ForeignServer(url, policy.foreignHosts, redirects, routes),
+    );
+    const origin: BlobOrigin = {
+      servers: () => servers,
+      onGivenUp: (server, { error }) =>
+        log.info('foreign-url-failed', { host: server.host, code: error.code }),
+    };
+    return blobs.read(blob, origin, this.#until(signal));
+  }
+
+  /** The bytes that `blob` gave were wrong. True when asking again gives others. */
+  reject(digest: Digest): boolean {
+    return this.#open().blobs.reject(digest);
+  }
+
+  /** Ends everything that is under way. */
+  close(): void {
+    clearTimeout(this.#deadline);
+    this.#closing.abort(new Error('the image source is closed'));
+  }
+
+  #until(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, this.#closing.signal]);
+  }
+
+  #open(): Parts {
+    this.#parts ??= this.#build();
+    return this.#parts;
+  }
+
+  #build(): Parts {
+    const { reference, policy, log, cache, partials, lookup } = this.#options;
+    const lifetime = this.#closing.signal;
+    const places = placesOf(reference, policy);
+    const transport = new Transport(policy, log);
+    const routes = new Routes(transport.proxies, lookup ?? systemLookup);
+    const redirects = new Redirects(transport, routes);
+    const credentials = this.#credentials();
+    const parts = { policy, transport, credentials, redirects, routes, log, lifetime };
+    const endpoints = new Endpoints(
+      places.map((place) => new Endpoint(place, parts)),
+      log,
+    );
+    const manifests = new Manifests({ endpoints, policy, cache });
+    const blobs = new Blobs({ policy, gate: new Gate(policy.parallel), partials, log });
+    this.#startDeadline();
+    return { manifests, endpoints, blobs, redirects, routes };
+  }
+
+  #credentials(): Credentials {
+    const { reference, credentials: flags, policy, log } = this.#options;
+    const { registry, userinfo } = reference;
+    const { credentials, hosts } = policy;
+    return new Credentials({ registry, flags, userinfo, policy: credentials, hosts }, log);
+  }
+
+  #startDeadline(): void {
+    const { totalMs } = this.#options.policy.deadlines;
+    if (totalMs === undefined) return;
+    const { registry } = this.#options.reference;
+    const error = new PluginError('REGISTRY_DEADLINE', {
+      registry,
+      step: 'the whole image',
+      seconds: totalMs / 1000,
+    });
+    this.#deadline = setTimeout(() => this.#closing.abort(error), totalMs);
+    this.#deadline.unref();
+  }
+}

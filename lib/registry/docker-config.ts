@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { PluginError } from '../base/errors/error.ts';
+import { MiB } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+import type { Credential } from './credentials.ts';
+
+/** Such a file holds a few entries; what is larger is not one. */
+const MAX_BYTES = MiB;
+
+/** The key that Docker itself writes for Docker Hub, and what it asks helpers for. */
+export const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
+
+interface Entry {
+  /** `host[:port]`, lower case. */
+  readonly host: string;
+  /** containers-auth.json(5) also has `host/namespace`; empty for all of a host. */
+  readonly path: string;
+  readonly credential: Credential;
+}
+
+/** A docker `config.json`, or the `auth.json` of podman and skopeo, which is the same with longer keys. */
+export class DockerConfig {
+  readonly #entries: readonly Entry[];
+  readonly #helpers: ReadonlyMap<string, string>;
+  readonly #store: string | undefined;
+
+  constructor(entries: readonly Entry[], helpers: ReadonlyMap<string, string>, store: string | undefined) {
+    // Longest path first, so that the first match is the closest.
+    this.#entries = entries.toSorted((a, b) => b.path.length - a.path.length);
+    this.#helpers = helpers;
+    this.#store = store;
+  }
+
+  find(host: string, repository: string): Credential | undefined {
+    const fits = (path: string) => path === '' || repository === path || repository.startsWith(`${path}/`);
+    return this.#entries.find((entry) => entry.host === host && fits(entry.path))?.credential;
+  }
+
+  /** The helper to ask where the file itself has nothing: the host's own before the general store. */
+  helperFor(host: string): string | undefined {
+    return this.#helpers.get(host) ?? this.#store;
+  }
+}
+
+/** @throws CONFIG_INVALID, which never shows what is in the file. */
+export function readDockerConfig(path: string): DockerConfig {
+  const bad = (reason: string) => new PluginError('CONFIG_INVALID', { path, reason });
+  let text: string;
+  try {
+    const bytes = readFileSync(path);
+    if (bytes.length > MAX_BYTES) throw bad(`it is larger than ${MAX_BYTES} bytes`);
+    text = bytes.toString('utf8');
+  } catch (error) {
+    if (error instanceof PluginError) throw error;
+    throw bad(`reading it fails with ${(error as { code?: string }).code ?? 'an error'}`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // JSON.parse quotes what it stumbles over, which may be a password.
+    throw bad('it is not JSON');
+  }
+  if (!isRecord(value)) throw bad('it is not a JSON object');
+  return new DockerConfig(
+    entriesOf(record(value, 'auths', bad), path, bad),
+    helpersOf(record(value, 'credHelpers', bad), bad),
+    optionalText(value['credsStore'], 'credsStore', bad),
+  );
+}
+
+type Bad = (reason: string) => PluginError;
+
+function entriesOf(auths: Record<string, unknown>, where: string, bad: Bad): Entry[] {
+  return Object.entries(auths).flatMap(([key, value]) => {
+    if (!isRecord(value)) throw bad('an entry of auths is not an object');
+    const credential = credentialOf(value, where, bad);
+    return credential === undefined ? [] : [{ ...hostAndPath(key), credential }];
+  });
+}
+
+/** Docker's keys may be URLs (`https://host/v1/`), podman's have a namespace behind the host. */
+function hostAndPath(key: string): { host: string; path: string } {
+  const bare = key.replace(/^https?:\/\//i, '').replace(/\/+$/, '');
+  const slash = bare.indexOf('/');
+  const host = (slash < 0 ? bare : bare.slice(0, slash)).toLowerCase();
+  const path = slash < 0 ? '' : bare.slice(slash + 1).replace(/^v[12]$/, '');
+  return { host: isDockerHub(host) ? 'docker.io' : host, path };
+}
+
+function isDockerHub(host: string): boolean {
+  return host === 'index.docker.io' || host === 'registry-1.docker.io' || host === 'docker.io';
+}
+
+/** Docker leaves empty entries behind when a credential store holds the secret. */
+function credentialOf(entry: Record<string, unknown>, where: string, bad: Bad): Credential | undefined {
+  const token = optionalText(entry['identitytoken'], 'identitytoken', bad);
+  if (token) return { kind: 'identity-token', token: new Secret(token), where };
+  const auth = optionalText(entry['auth'], 'auth', bad);
+  if (auth) {
+    const plain = Buffer.from(auth, 'base64').toString('utf8').replace(/\0+$/, '');
+    const colon = plain.indexOf(':');
+    if (colon < 0) throw bad('an auth is not the base64 form of user:password');
+    return {
+      kind: 'password',
+      username: plain.slice(0, colon),
+      password: new Secret(plain.slice(colon + 1)),
+      where,
+    };
+  }
+  const username = optionalText(entry['username'], 'username', bad);
+  const password = optionalText(entry['password'], 'password', bad);
+  if (!username && !password) return undefined;
+  return { kind: 'password', username: username ?? '', password: new Secret(password ?? ''), where };
+}
+
+function helpersOf(helpers: Record<string, unknown>, bad: Bad): Map<string, string> {
+  const entries = Object.entries(helpers).map(([key, value]): [string, string] => {
+    const helper = optionalText(value, 'credHelpers', bad);
+    if (!helper) throw bad('a credential helper has no name');
+    return [hostAndPath(key).host, helper];
+  });
+  return new Map(entries);
+}
+
+function record(value: Record<string, unknown>, key: string, bad: Bad): Record<string, unknown> {
+  const found = Object.hasOwn(value, key) ? value[key] : {};
+  if (!isRecord(found)) throw bad(`${key} is not an object`);
+  return found;
+}
+
+function optionalText(value: unknown, key: string, bad: Bad): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string') throw bad(`${key} is not text`);
+  return value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

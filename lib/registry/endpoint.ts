@@ -1,0 +1,198 @@
+import type { Digest } from '../base/digest.ts';
+import type { Logger } from '../base/log.ts';
+import { type OnRetry, retry, unlessAborted } from '../base/retry.ts';
+import { Auth } from './auth.ts';
+import type { BlobServer } from './blob-request.ts';
+import type { Credentials } from './credentials.ts';
+import { Failure, verdict } from './failure.ts';
+import type { Place } from './mirrors.ts';
+import { defaultHost, type RegistryPolicy } from './policy.ts';
+import type { RedirectRules, Redirects } from './redirects.ts';
+import type { Routes } from './route.ts';
+import { statusFailure } from './status.ts';
+import type { Answer, Transport } from './transport.ts';
+
+/** What is asked of a registry, relative to its repository. */
+export interface Ask {
+  readonly method: 'GET' | 'HEAD';
+  readonly kind: 'manifests' | 'blobs';
+  /** Tag or digest. */
+  readonly reference: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Statuses beside 200 that the caller deals with. */
+  readonly accepts: readonly number[];
+}
+
+export interface EndpointParts {
+  readonly policy: RegistryPolicy;
+  readonly transport: Transport;
+  readonly credentials: Credentials;
+  readonly redirects: Redirects;
+  readonly routes: Routes;
+  readonly log: Logger;
+  readonly lifetime: AbortSignal;
+}
+
+/** One place, spoken to: its scheme, its token, its redirects. */
+export class Endpoint implements BlobServer {
+  readonly place: Place;
+  readonly #parts: EndpointParts;
+  readonly #auth: Auth;
+  readonly #privateHosts: readonly string[];
+  /** Settled once, before the first request. */
+  #scheme: 'https' | 'http' = 'https';
+  #settling: Promise<void> | undefined;
+
+  constructor(place: Place, parts: EndpointParts) {
+    this.place = place;
+    this.#parts = parts;
+    const host = parts.policy.hosts[place.name] ?? defaultHost;
+    this.#privateHosts = host.privateHosts;
+    const { name, repository } = place;
+    const rules = () => this.#rules();
+    this.#auth = new Auth({ name, repository, tokenRealms: host.tokenRealms, rules }, parts);
+  }
+
+  get host(): string {
+    return this.place.host;
+  }
+
+  getBlob(
+    digest: Digest,
+    headers: Readonly<Record<string, string>>,
+    accepts: readonly number[],
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    return this.once({ method: 'GET', kind: 'blobs', reference: digest, headers, accepts }, signal);
+  }
+
+  /** One try. @throws Failure; the signal's reason when it aborts. */
+  async once(ask: Ask, signal: AbortSignal): Promise<Answer> {
+    this.#settling ??= this.#settleScheme();
+    await unlessAborted(this.#settling, signal);
+    return this.#authorized(ask, signal);
+  }
+
+  /** An insecure registry may have no TLS at all: one question to it tells. Others are never spoken to without. */
+  async #settleScheme(): Promise<void> {
+    if (!this.place.insecure) return;
+    const { transport, lifetime, log } = this.#parts;
+    const url = new URL('/v2/', this.#origin());
+    try {
+      const answer = await transport.send({
+        method: 'GET',
+        url,
+        headers: {},
+        insecure: true,
+        addresses: undefined,
+        signal: lifetime,
+      });
+      await answer.body.discard();
+    } catch (error) {
+      if (!(error instanceof Failure)) {
+        this.#settling = undefined;
+        throw error;
+      }
+      // What cannot be reached at all is asked, and reported, over HTTP, which such registries mostly speak.
+      if (NO_TLS.has(error.error.code)) this.#scheme = 'http';
+      log.info('insecure-registry', {
+        registry: this.place.host,
+        code: error.error.code,
+        scheme: this.#scheme,
+      });
+    }
+  }
+
+  /** As often as the policy allows, for what can pass. */
+  request(ask: Ask, attempts: number, signal: AbortSignal): Promise<Answer> {
+    return this.retrying(attempts, signal, () => this.once(ask, signal));
+  }
+
+  /** Runs a request and whatever belongs to it, its body say, again for what can pass. */
+  retrying<T>(attempts: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const { retry: policy, retryAfterMaxMs } = this.#parts.policy;
+    return retry(
+      { ...policy, attempts },
+      signal,
+      work,
+      (error) => verdict(error, retryAfterMaxMs),
+      this.#onRetry,
+    );
+  }
+
+  readonly #onRetry: OnRetry = (error, attempt, pauseMs) => {
+    const code = error instanceof Failure ? error.error.code : String(error);
+    const facts = error instanceof Failure ? error.error.subject : {};
+    this.#parts.log.info('registry-retry', { registry: this.place.host, code, ...facts, attempt, pauseMs });
+  };
+
+  /** Sends; a 401 is answered once, be it the first challenge or a token that has run out. */
+  async #authorized(ask: Ask, signal: AbortSignal): Promise<Answer> {
+    const used = this.#auth.header;
+    const first = await this.#send(ask, used, signal);
+    if (first.status !== 401 || first.url.origin !== this.#origin().origin) return this.#judge(ask, first);
+    const challenge = first.headers.get('www-authenticate');
+    if (challenge === null) return this.#judge(ask, first);
+    const failure = await this.#failureOf(ask, first);
+    if (!(await this.#auth.renew(used, challenge, signal))) throw failure;
+    return this.#judge(ask, await this.#send(ask, this.#auth.header, signal));
+  }
+
+  #send(ask: Ask, authorization: string | undefined, signal: AbortSignal): Promise<Answer> {
+    const headers = { ...ask.headers, ...(authorization !== undefined && { authorization }) };
+    const exchange = {
+      method: ask.method,
+      url: this.#url(ask),
+      headers,
+      insecure: this.place.insecure,
+      addresses: undefined,
+      signal,
+    };
+    return this.#parts.redirects.follow(exchange, this.#rules());
+  }
+
+  async #judge(ask: Ask, answer: Answer): Promise<Answer> {
+    if (answer.status === 200 || ask.accepts.includes(answer.status)) return answer;
+    throw await this.#failureOf(ask, answer);
+  }
+
+  #failureOf(ask: Ask, answer: Answer): Promise<Failure> {
+    return statusFailure(answer, {
+      registry: answer.url.host,
+      repository: this.place.repository,
+      reference: ask.reference,
+      what: ask.kind === 'manifests' ? 'a manifest' : 'a blob',
+      standing: this.#auth.standing,
+      withheld: this.#auth.withheld,
+      conceal: (text) => this.#auth.conceal(text),
+    });
+  }
+
+  /** From segments: nothing in a name can leave its place in the path. */
+  #url(ask: Ask): URL {
+    const name = this.place.repository.split('/').map(encodeURIComponent).join('/');
+    // The colon of a digest stays readable, as every registry expects it.
+    const reference = encodeURIComponent(ask.reference).replace('%3A', ':');
+    return new URL(`/v2/${name}/${ask.kind}/${reference}`, this.#origin());
+  }
+
+  #origin(): URL {
+    return new URL(`${this.#scheme}://${this.place.host}/`);
+  }
+
+  #rules(): RedirectRules {
+    const { policy } = this.#parts;
+    return {
+      registry: this.#origin(),
+      privateHosts: this.#privateHosts,
+      insecure: (host) => policy.insecure.includes(host) || (this.place.insecure && host === this.place.host),
+    };
+  }
+}
+
+/** What an insecure registry without TLS looks like when TLS is tried on it. */
+const NO_TLS: ReadonlySet<string> = new Set([
+  'REGISTRY_HANDSHAKE',
+  'REGISTRY_PLAIN_HTTP',
+  'REGISTRY_UNREACHABLE',
+]);

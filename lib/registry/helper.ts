@@ -1,0 +1,141 @@
+import { accessSync, constants } from 'node:fs';
+import { PluginError } from '../base/errors/error.ts';
+import { KiB } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+import { printable } from '../base/text.ts';
+import type { Credential } from './credentials.ts';
+import { DOCKER_HUB_KEY } from './docker-config.ts';
+import type { CredentialsPolicy } from './policy.ts';
+
+/** A user name and a password; tokens of cloud identities reach a few KiB. */
+const MAX_OUTPUT = 64 * KiB;
+
+/** What docker-credential-helpers print, with exit status 1, for a host they do not know. */
+const NOT_FOUND = /credentials not found in native keychain/;
+
+/**
+ * Asks `docker-credential-<name>` for one host: its name on stdin, JSON on stdout. The program comes from the
+ * operator's configuration, still it may hang or babble: it gets a time and a size, and then it is killed with
+ * everything it started. Its output is a secret, also when it fails, so no message quotes it.
+ * @throws REGISTRY_HELPER
+ */
+export async function runHelper(
+  name: string,
+  host: string,
+  policy: CredentialsPolicy,
+  signal: AbortSignal,
+): Promise<Credential | undefined> {
+  const bad = (reason: string) =>
+    new PluginError('REGISTRY_HELPER', {
+      helper: `docker-credential-${printable(name)}`,
+      registry: host,
+      reason,
+    });
+  if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) throw bad('the name of a helper has only a-z, 0-9 and -');
+  const program = find(`docker-credential-${name}`, policy.helperPath);
+  if (program === undefined) throw bad(`there is no such program in ${policy.helperPath}`);
+  const { code, output } = await ask(
+    program,
+    host === 'docker.io' ? DOCKER_HUB_KEY : host,
+    policy,
+    signal,
+    bad,
+  );
+  if (code !== 0) {
+    if (NOT_FOUND.test(output)) return undefined;
+    throw bad(`it ends with status ${code}`);
+  }
+  return credentialOf(output, name, bad);
+}
+
+function find(program: string, path: string): string | undefined {
+  for (const directory of path.split(':')) {
+    // A relative entry would take a program from whatever directory we stand in, as root.
+    if (!directory.startsWith('/')) continue;
+    try {
+      accessSync(`${directory}/${program}`, constants.X_OK);
+      return `${directory}/${program}`;
+    } catch {
+      // Not in this one.
+    }
+  }
+  return undefined;
+}
+
+async function ask(
+  program: string,
+  key: string,
+  policy: CredentialsPolicy,
+  signal: AbortSignal,
+  bad: (reason: string) => PluginError,
+): Promise<{ code: number; output: string }> {
+  signal.throwIfAborted();
+  const child = Bun.spawn([program, 'get'], {
+    env: policy.helperEnv,
+    cwd: '/',
+    stdin: Buffer.from(key),
+    stdout: 'pipe',
+    stderr: 'ignore',
+    // A process group of its own, so that what a helper started ends with it.
+    detached: true,
+  });
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const limit = policy.helperTimeoutMs;
+  const timer = setTimeout(() => reject(bad(`it does not answer in ${limit / 1000} s`)), limit);
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const answered = Promise.all([collect(child.stdout, bad), child.exited]);
+    const [output, code] = await Promise.race([answered, stopped]);
+    return { code, output };
+  } catch (error) {
+    killGroup(child.pid);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // ESRCH: all of it has ended.
+  }
+}
+
+async function collect(
+  stream: ReadableStream<Uint8Array>,
+  bad: (reason: string) => PluginError,
+): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    size += chunk.length;
+    if (size > MAX_OUTPUT) throw bad(`it prints more than ${MAX_OUTPUT} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function credentialOf(
+  output: string,
+  name: string,
+  bad: (reason: string) => PluginError,
+): Credential | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(output);
+  } catch {
+    throw bad('it does not print JSON');
+  }
+  const { Username: username, Secret: secret } = (value ?? {}) as { Username?: unknown; Secret?: unknown };
+  if (typeof username !== 'string' || typeof secret !== 'string')
+    throw bad('it prints no Username and Secret');
+  if (username === '' && secret === '') return undefined;
+  const where = `docker-credential-${name}`;
+  // How docker's helpers mark a refresh token.
+  if (username === '<token>') return { kind: 'identity-token', token: new Secret(secret), where };
+  return { kind: 'password', username, password: new Secret(secret), where };
+}

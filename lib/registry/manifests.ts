@@ -1,0 +1,158 @@
+import type { Digest } from '../base/digest.ts';
+import { digestOf, parseDigest } from '../base/digest.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { MAX_MANIFEST_BYTES } from '../base/limits.ts';
+import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
+import type { WantedBlob } from './blob-request.ts';
+import type { Ask, Endpoint } from './endpoint.ts';
+import type { Endpoints } from './endpoints.ts';
+import { Failure } from './failure.ts';
+import type { RegistryPolicy } from './policy.ts';
+import type { Answer } from './transport.ts';
+
+/** Manifests and configurations kept by digest: with them a digest-pinned image needs no request. */
+export interface ManifestCache {
+  /** The bytes, or undefined; whatever is wrong with them is the caller's to find out. */
+  get(digest: Digest): Uint8Array | undefined;
+  /** `bytes` have been verified. */
+  put(digest: Digest, bytes: Uint8Array): void;
+}
+
+export interface FoundManifest {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+  /** What the registry called it; undefined from the cache. */
+  readonly contentType: string | undefined;
+  /** From the network, not from the cache. */
+  readonly fresh: boolean;
+}
+
+export interface ManifestsParts {
+  readonly endpoints: Endpoints;
+  readonly policy: RegistryPolicy;
+  readonly cache: ManifestCache;
+}
+
+const ACCEPT = { accept: MANIFEST_ACCEPT.join(', ') };
+
+/** Small content: manifests by tag and digest, configurations by digest. */
+export class Manifests {
+  readonly #parts: ManifestsParts;
+
+  constructor(parts: ManifestsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * What a tag means now. One HEAD, which Docker Hub does not count against its limits; when its answer has no
+   * digest, or the manifest is not in the cache, a GET follows.
+   * @throws Failure
+   */
+  byTag(tag: string, signal: AbortSignal): Promise<FoundManifest> {
+    return this.#parts.endpoints.first('tag', async (endpoint, last) => {
+      const digest = await this.#head(endpoint, tag, last, signal);
+      if (digest === undefined) return this.#get(endpoint, tag, last, signal);
+      return this.byDigest(digest, signal);
+    });
+  }
+
+  /** A manifest that somebody names by digest. @throws Failure */
+  async byDigest(digest: Digest, signal: AbortSignal): Promise<FoundManifest> {
+    const cached = this.#cached(digest);
+    if (cached !== undefined) return { digest, bytes: cached, contentType: undefined, fresh: false };
+    return this.#parts.endpoints.first('content', async (endpoint, last) => {
+      const found = await this.#get(endpoint, digest, last, signal);
+      if (found.digest !== digest) throw mismatch(digest, found.digest);
+      return found;
+    });
+  }
+
+  /** A configuration, or another small blob. @throws Failure */
+  async blob({ digest, size }: WantedBlob, what: string, signal: AbortSignal): Promise<Uint8Array> {
+    const cached = this.#cached(digest);
+    if (cached !== undefined) return cached;
+    return this.#parts.endpoints.first('content', async (endpoint, last) => {
+      const ask: Ask = { method: 'GET', kind: 'blobs', reference: digest, headers: {}, accepts: [] };
+      const { bytes } = await this.#whole(endpoint, ask, { last, limit: size, what }, signal);
+      const actual = digestOf(bytes);
+      if (actual !== digest) throw mismatch(digest, actual);
+      return bytes;
+    });
+  }
+
+  #cached(digest: Digest): Uint8Array | undefined {
+    const bytes = this.#parts.cache.get(digest);
+    return bytes !== undefined && digestOf(bytes) === digest ? bytes : undefined;
+  }
+
+  /** Undefined when the answer does not tell, or there is none: a GET then says more, also about what is wrong. */
+  async #head(
+    endpoint: Endpoint,
+    tag: string,
+    last: boolean,
+    signal: AbortSignal,
+  ): Promise<Digest | undefined> {
+    const ask: Ask = { method: 'HEAD', kind: 'manifests', reference: tag, headers: ACCEPT, accepts: [] };
+    try {
+      return digestIn(await endpoint.request(ask, this.#attempts(last), signal));
+    } catch (error) {
+      if (error instanceof Failure && SAYS_MORE.has(error.error.code)) return undefined;
+      throw error;
+    }
+  }
+
+  async #get(
+    endpoint: Endpoint,
+    reference: string,
+    last: boolean,
+    signal: AbortSignal,
+  ): Promise<FoundManifest> {
+    const ask: Ask = { method: 'GET', kind: 'manifests', reference, headers: ACCEPT, accepts: [] };
+    const bounds = { last, limit: MAX_MANIFEST_BYTES, what: 'a manifest' };
+    const found = await this.#whole(endpoint, ask, bounds, signal);
+    return { digest: digestOf(found.bytes), fresh: true, ...found };
+  }
+
+  /** Asks and reads to the end; a body that breaks is asked for again like an answer that does not come. */
+  async #whole(
+    endpoint: Endpoint,
+    ask: Ask,
+    { last, limit, what }: { readonly last: boolean; readonly limit: number; readonly what: string },
+    signal: AbortSignal,
+  ): Promise<{ bytes: Uint8Array; contentType: string | undefined }> {
+    return endpoint.retrying(this.#attempts(last), signal, async () => {
+      const answer = await endpoint.once(ask, signal);
+      const contentType = answer.headers.get('content-type') ?? undefined;
+      return { bytes: await answer.body.bytes(limit, what), contentType };
+    });
+  }
+
+  /** Where another place can be asked, waiting for this one is the slower way. */
+  #attempts(last: boolean): number {
+    return last ? this.#parts.policy.retry.attempts : 1;
+  }
+}
+
+/** Refusals whose text a HEAD cannot carry. */
+const SAYS_MORE: ReadonlySet<string> = new Set([
+  'REGISTRY_NOT_FOUND',
+  'REGISTRY_DENIED',
+  'REGISTRY_UNAUTHORIZED',
+  'REGISTRY_ERROR',
+]);
+
+function digestIn(answer: Answer): Digest | undefined {
+  const header = answer.headers.get('docker-content-digest');
+  if (header === null) return undefined;
+  try {
+    return parseDigest(header);
+  } catch (error) {
+    // Another algorithm: the manifest's sha256 is ours to compute.
+    if (isPluginError(error, 'BAD_DIGEST')) return undefined;
+    throw error;
+  }
+}
+
+function mismatch(expected: Digest, actual: Digest): Failure {
+  return new Failure('final', new PluginError('IMAGE_DIGEST_MISMATCH', { expected, actual }));
+}

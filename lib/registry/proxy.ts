@@ -1,0 +1,128 @@
+import { PluginError } from '../base/errors/error.ts';
+import { Secret } from '../base/secret.ts';
+import { printable } from '../base/text.ts';
+import { zoneOf } from './address.ts';
+
+/** The proxy variables, or their settings, unparsed. They may hold credentials, hence `Secret`. */
+export interface ProxySettings {
+  readonly http: Secret | undefined;
+  readonly https: Secret | undefined;
+  /** NO_PROXY: hosts, domains, addresses and networks that are dialled directly. */
+  readonly no: string | undefined;
+}
+
+export const noProxies: ProxySettings = { http: undefined, https: undefined, no: undefined };
+
+export interface ProxyServer {
+  /** With userinfo where there is one: for the transport only. */
+  readonly url: Secret;
+  /** `host:port`, for people. */
+  readonly shown: string;
+}
+
+/** Which proxy a URL goes through. NO_PROXY is read as Go reads it, since GrootFS's operators wrote it for that. */
+export class Proxies {
+  readonly #http: ProxyServer | undefined;
+  readonly #https: ProxyServer | undefined;
+  readonly #direct: readonly Pattern[];
+
+  /** @throws CONFIG_INVALID for a proxy that is not http:// or https:// */
+  constructor(settings: ProxySettings) {
+    this.#http = parseProxy(settings.http, 'HTTP_PROXY');
+    this.#https = parseProxy(settings.https, 'HTTPS_PROXY');
+    this.#direct = parseNoProxy(settings.no ?? '');
+  }
+
+  for(url: URL): ProxyServer | undefined {
+    const proxy = url.protocol === 'https:' ? this.#https : this.#http;
+    if (proxy === undefined) return undefined;
+    const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+    // As in Go: this machine itself is never behind a proxy.
+    if (host === 'localhost' || zoneOf(host) === 'loopback') return undefined;
+    const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+    return this.#direct.some((pattern) => pattern(host, port)) ? undefined : proxy;
+  }
+}
+
+function parseProxy(setting: Secret | undefined, name: string): ProxyServer | undefined {
+  const text = setting?.reveal().trim() ?? '';
+  if (text === '') return undefined;
+  const bad = (reason: string) => new PluginError('CONFIG_INVALID', { path: name, reason });
+  let url: URL;
+  try {
+    url = new URL(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+  } catch {
+    throw bad('it is not the URL of a proxy; write http://host:port');
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw bad(`proxies of the kind ${printable(url.protocol)}// are not supported; use an HTTP proxy`);
+  }
+  return { url: new Secret(url.href), shown: url.host };
+}
+
+type Pattern = (host: string, port: string) => boolean;
+
+/** Entries may carry a port, and are separated by commas or blanks. What cannot match is left out, as in Go. */
+function parseNoProxy(text: string): Pattern[] {
+  return text
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== '')
+    .flatMap((entry) => parseEntry(entry) ?? []);
+}
+
+function parseEntry(entry: string): Pattern | undefined {
+  if (entry === '*') return () => true;
+  const network = /^\[?([0-9a-f.:]+)\]?\/(\d{1,3})$/.exec(entry);
+  if (network) return inNetwork(network[1] ?? '', Number(network[2]));
+  const { host, port } = splitPort(entry);
+  if (host === '') return undefined;
+  const rightPort = (actual: string) => port === undefined || port === actual;
+  if (zoneOf(host) !== undefined) {
+    const wanted = bits(host);
+    return (actual, at) => rightPort(at) && wanted !== undefined && bits(actual) === wanted;
+  }
+  const domain = host.replace(/^\*?\./, '');
+  // `example.com` is the domain and all below it; `.example.com` and `*.example.com` only what is below.
+  const itself = domain === host;
+  return (actual, at) => rightPort(at) && ((itself && actual === domain) || actual.endsWith(`.${domain}`));
+}
+
+function splitPort(entry: string): { host: string; port: string | undefined } {
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(entry);
+  if (bracketed) return { host: bracketed[1] ?? '', port: bracketed[2] };
+  const colon = entry.indexOf(':');
+  if (colon < 0 || entry.indexOf(':', colon + 1) >= 0) return { host: entry, port: undefined };
+  return { host: entry.slice(0, colon), port: entry.slice(colon + 1) };
+}
+
+function inNetwork(first: string, length: number): Pattern | undefined {
+  const wanted = bits(first);
+  if (wanted === undefined || length > wanted.length) return undefined;
+  return (host) => {
+    const actual = bits(host);
+    return actual?.length === wanted.length && actual.slice(0, length) === wanted.slice(0, length);
+  };
+}
+
+/** An address as a string of 32 or 128 binary digits; undefined for names. */
+function bits(address: string): string | undefined {
+  if (zoneOf(address) === undefined) return undefined;
+  if (!address.includes(':'))
+    return address
+      .split('.')
+      .map((n) => binary(Number(n), 8))
+      .join('');
+  // The URL parser knows every way to write an IPv6 address and gives back the shortest.
+  const canonical = new URL(`http://[${address}]/`).hostname.slice(1, -1);
+  const [head = '', tail] = canonical.split('::');
+  const groupsOf = (text: string) => (text === '' ? [] : text.split(':'));
+  const before = groupsOf(head);
+  const after = groupsOf(tail ?? '');
+  const zeros = new Array<string>(8 - before.length - after.length).fill('0');
+  return [...before, ...zeros, ...after].map((group) => binary(Number.parseInt(group, 16), 16)).join('');
+}
+
+function binary(value: number, width: number): string {
+  return value.toString(2).padStart(width, '0');
+}

@@ -1,0 +1,115 @@
+import { PluginError } from '../base/errors/error.ts';
+import { KiB } from '../base/limits.ts';
+import { concealer } from './conceal.ts';
+import type { Credential } from './credentials.ts';
+import { Failure } from './failure.ts';
+import type { Realm } from './realm.ts';
+import type { RedirectRules, Redirects } from './redirects.ts';
+import { statusFailure } from './status.ts';
+import type { Answer } from './transport.ts';
+
+/** JSON web tokens with many scopes reach some KiB; go-containerregistry stops at the same size. */
+const MAX_TOKEN_ANSWER = 64 * KiB;
+
+export interface TokenRequest {
+  readonly realm: Realm;
+  readonly service: string | undefined;
+  readonly scope: string;
+  readonly credential: Credential | undefined;
+  readonly repository: string;
+}
+
+/**
+ * One bearer token, as distribution's token specification has it: GET with basic authentication, or none; POST
+ * in OAuth 2 form where all we have is a refresh token.
+ * @throws Failure REGISTRY_BAD_CREDENTIALS when the token server does not take the credentials.
+ */
+export async function fetchToken(
+  redirects: Redirects,
+  rules: RedirectRules,
+  request: TokenRequest,
+  addresses: readonly string[] | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  const { realm } = request;
+  const credential = realm.trust === 'credentials' ? request.credential : undefined;
+  const answer = await redirects.follow(
+    {
+      ...(credential?.kind === 'identity-token'
+        ? refresh(request, credential.token.reveal())
+        : plain(request, credential)),
+      insecure: rules.insecure(realm.url.host),
+      addresses,
+      signal,
+    },
+    rules,
+  );
+  if (answer.status !== 200) throw await tokenFailure(answer, request, credential);
+  return readToken(await answer.body.bytes(MAX_TOKEN_ANSWER, 'a token'), rules.registry.host);
+}
+
+function plain({ realm, service, scope }: TokenRequest, credential: Credential | undefined) {
+  const url = new URL(realm.url);
+  if (service !== undefined) url.searchParams.set('service', service);
+  url.searchParams.append('scope', scope);
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (credential?.kind === 'password') {
+    url.searchParams.set('account', credential.username);
+    headers['authorization'] = basic(credential);
+  }
+  return { method: 'GET' as const, url, headers };
+}
+
+function refresh({ realm, service, scope }: TokenRequest, token: string) {
+  const form = new URLSearchParams({
+    grant_type: 'refresh_token',
+    client_id: 'graft',
+    scope,
+    refresh_token: token,
+  });
+  if (service !== undefined) form.set('service', service);
+  return {
+    method: 'POST' as const,
+    url: realm.url,
+    headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
+    body: form.toString(),
+  };
+}
+
+export function basic(credential: Extract<Credential, { kind: 'password' }>): string {
+  const pair = Buffer.from(`${credential.username}:${credential.password.reveal()}`, 'utf8');
+  return `Basic ${pair.toString('base64')}`;
+}
+
+async function tokenFailure(
+  answer: Answer,
+  request: TokenRequest,
+  credential: Credential | undefined,
+): Promise<Failure> {
+  const context = {
+    registry: answer.url.host,
+    repository: request.repository,
+    reference: '',
+    what: 'a token',
+    standing: credential === undefined ? ('anonymous' as const) : ('password' as const),
+    conceal: concealer(credential, undefined),
+  };
+  return statusFailure(answer, context);
+}
+
+function readToken(bytes: Uint8Array, registry: string): string {
+  const bad = (reason: string) =>
+    new Failure('final', new PluginError('REGISTRY_BAD_RESPONSE', { registry, reason }));
+  let value: { token?: unknown; access_token?: unknown } | null;
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    throw bad('its token server does not answer in JSON');
+  }
+  // Both names are in use; where both are given they must be equal (token specification).
+  const token = value?.token || value?.access_token;
+  // Anything else could end our header and begin another.
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
+    throw bad('its token server gives no usable token');
+  return token;
+}
