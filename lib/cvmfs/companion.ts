@@ -1,0 +1,158 @@
+/**
+ * What a walk would find, from what a publisher left beside the layer: `whiteouts/` with the layer's whiteouts as
+ * overlayfs wants them, and `.metadata/overlay.json` with what no directory tree can say. Only the directories with
+ * markers are looked at in the layer itself, for their attributes.
+ */
+import { type ByteName, bytesOf } from '../base/bytes.ts';
+import { isPluginError } from '../base/errors/error.ts';
+import { readDirents } from '../sys/dirents.ts';
+import { hasCode } from '../sys/errno.ts';
+import { close } from '../sys/files.ts';
+import { O } from '../sys/libc.ts';
+import { isDirectory, isWhiteout, statAt, statFd } from '../sys/stat.ts';
+import { openBeneath, stampOf } from './beneath.ts';
+import { CATALOG } from './markers.ts';
+import type { LayerWalk, Stamp, WalkedDirectory } from './probe-protocol.ts';
+import { readBeneath } from './read-beneath.ts';
+import { MAX_OVERLAY_RECORD, type OverlayRecord, parseOverlayRecord } from './records.ts';
+
+interface Marks {
+  opaque: boolean;
+  readonly whiteouts: ByteName[];
+  readonly hidden: ByteName[];
+  implied: { stamp: Pick<Stamp, 'sec' | 'nsec'>; own: boolean; hollow: boolean } | undefined;
+}
+
+/** @param digest of the layer, which the record must name. @throws SysError when the filesystem fails */
+export function walkCompanion(root: number, directory: string, tree: string, digest: string): LayerWalk {
+  const beside = openBeneath(root, Buffer.from(directory), O.PATH | O.DIRECTORY);
+  try {
+    const record = recordIn(beside, directory);
+    if (record === 'unusable' || (record !== undefined && record.layer !== digest)) {
+      return unusable('the record of its whiteouts is not readable, or of another layer');
+    }
+    const marks = new Map<string, Marks>();
+    collectWhiteouts(beside, marks);
+    if (record === undefined) hideByName(marks);
+    else addRecord(record, marks);
+    return found(beside, tree, marks, record);
+  } finally {
+    close(beside);
+  }
+}
+
+function recordIn(beside: number, directory: string): OverlayRecord | 'unusable' | undefined {
+  const bytes = readBeneath(beside, '.metadata/overlay.json', MAX_OVERLAY_RECORD);
+  if (bytes === undefined) return undefined;
+  try {
+    return parseOverlayRecord(bytes, `${directory}/.metadata/overlay.json`);
+  } catch (error) {
+    if (isPluginError(error, 'CVMFS_BAD_RECORD')) return 'unusable';
+    throw error;
+  }
+}
+
+const NO_MARKS: Readonly<Marks> = { opaque: false, whiteouts: [], hidden: [], implied: undefined };
+
+function unusable(reason: string): LayerWalk {
+  return {
+    entries: 0,
+    directories: [],
+    explicitRoot: true,
+    fileBytes: undefined,
+    unusable: reason,
+  };
+}
+
+function collectWhiteouts(beside: number, marks: Map<string, Marks>): void {
+  const todo = [''];
+  for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
+    const fd = openBeneath(beside, bytesOf(join('whiteouts', path)), O.RDONLY | O.DIRECTORY);
+    try {
+      for (const { name } of readDirents(fd, path)) {
+        const stat = statAt(fd, bytesOf(name));
+        if (isDirectory(stat)) todo.push(join(path, name));
+        else if (isWhiteout(stat)) marksOf(marks, path).whiteouts.push(name);
+      }
+    } finally {
+      close(fd);
+    }
+  }
+}
+
+/** A companion without a record: the markers are known by the names of what they hide. */
+function hideByName(marks: Map<string, Marks>): void {
+  for (const { whiteouts, hidden } of marks.values()) {
+    hidden.push(...whiteouts.map((name) => `.wh.${name}` as ByteName));
+  }
+  marksOf(marks, '').hidden.push(CATALOG);
+}
+
+function addRecord(record: OverlayRecord, marks: Map<string, Marks>): void {
+  for (const path of record.opaque) marksOf(marks, path).opaque = true;
+  for (const { path, sec, nsec, own, hollow } of record.implied) {
+    marksOf(marks, path).implied = { stamp: { sec, nsec }, own, hollow };
+  }
+  for (const path of record.hidden) {
+    const cut = path.lastIndexOf('/');
+    marksOf(marks, path.slice(0, Math.max(0, cut))).hidden.push(path.slice(cut + 1) as ByteName);
+  }
+}
+
+function found(
+  beside: number,
+  tree: string,
+  marks: ReadonlyMap<string, Marks>,
+  record: OverlayRecord | undefined,
+): LayerWalk {
+  const directories: WalkedDirectory[] = [];
+  for (const path of withAncestors(marks.keys())) {
+    const { implied, ...marked } = marks.get(path) ?? NO_MARKS;
+    let fd: number;
+    try {
+      fd = openBeneath(beside, bytesOf(join(tree, path)), O.RDONLY | O.DIRECTORY);
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error;
+      return unusable('its whiteouts are of another layer');
+    }
+    try {
+      const stamp = { ...stampOf(statFd(fd)), ...(implied && { mode: 0o755, ...implied.stamp }) };
+      directories.push({
+        path: path as ByteName,
+        stamp,
+        ...marked,
+        native: false,
+        implied: implied && { own: implied.own, hollow: implied.hollow },
+        xattrs: [],
+      });
+    } finally {
+      close(fd);
+    }
+  }
+  return {
+    entries: record?.entries ?? 0,
+    directories,
+    explicitRoot: record?.explicitRoot ?? true,
+    fileBytes: record?.fileBytes,
+    unusable: undefined,
+  };
+}
+
+/** Parents first. */
+function withAncestors(paths: Iterable<string>): string[] {
+  const all = new Set<string>(['']);
+  for (const path of paths) {
+    for (let at = path; at !== ''; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) all.add(at);
+  }
+  return [...all].sort();
+}
+
+function marksOf(marks: Map<string, Marks>, path: string): Marks {
+  const known = marks.get(path) ?? { opaque: false, whiteouts: [], hidden: [], implied: undefined };
+  marks.set(path, known);
+  return known;
+}
+
+function join(directory: string, name: string): ByteName {
+  return [directory, name].filter((part) => part !== '').join('/') as ByteName;
+}

@@ -1,0 +1,173 @@
+/** What an operator should know about each repository: is it there, is it right, what has it lost, how fast is it. */
+
+import { clientSettings, mappedMountSettings, mappedRoot } from './client-settings.ts';
+import { judgeLayer } from './judge-layer.ts';
+import type { CvmfsDeps } from './locate.ts';
+import { probe } from './probe.ts';
+import type { RepositoryAnswer, SampleAnswer } from './probe-protocol.ts';
+import { judgeProbe, type RepositoryState } from './repository.ts';
+import type { Repository } from './settings.ts';
+
+export interface RepositoryDiagnosis {
+  readonly name: string;
+  readonly verdict: 'ok' | 'warning' | 'problem';
+  readonly detail: string;
+  /** What to do; empty when all is well. May have several lines. */
+  readonly advice: string;
+}
+
+/** Looks at every repository of the configuration. @param seed picks the layers that are looked at */
+export async function diagnoseRepositories(deps: CvmfsDeps, seed: number): Promise<RepositoryDiagnosis[]> {
+  const all = await Promise.all(
+    deps.settings.repositories.map((repository) => diagnose(deps, repository, seed)),
+  );
+  return all.flat();
+}
+
+const SAMPLED = 4;
+/** Slower than this, a container feels it at every file that it opens first. */
+const SLOW_READ_MS = 500;
+
+async function diagnose(
+  deps: CvmfsDeps,
+  repository: Repository,
+  seed: number,
+): Promise<RepositoryDiagnosis[]> {
+  const { path, type, name } = repository;
+  const layers = [repository.subdirectory, '.layers'].filter((part) => part !== '').join('/');
+  const steps =
+    repository.layout === 'ducc' ? ([{ step: 'sample', layers, count: SAMPLED, seed }] as const) : [];
+  const outcome = await probe(
+    { repository: { path, type, name }, steps },
+    {
+      command: deps.probeCommand,
+      deadlineMs: repository.probeDeadlineMs,
+      stallMs: repository.probeDeadlineMs,
+    },
+  );
+  const judged = judgeProbe(repository, outcome, deps.now() / 1000);
+  const title = `repository ${name}`;
+  if (!judged.ok) {
+    const advice = adviceFor(repository, judged.doubt);
+    return [
+      { name: title, verdict: 'problem', detail: `${path}: ${judged.reason} (${judged.doubt})`, advice },
+    ];
+  }
+  const sample = outcome.steps[0] as SampleAnswer | undefined;
+  return [
+    { name: title, verdict: 'ok', detail: describeState(judged.state, repository), advice: '' },
+    ...(outcome.repository?.ok ? clientHealth(title, outcome.repository) : []),
+    ...mappedMount(deps, repository, title),
+    ...sampled(deps, repository, judged.state, sample, title),
+  ];
+}
+
+function describeState(
+  { path, revision, rootHash, pinned, client }: RepositoryState,
+  { type }: Repository,
+): string {
+  if (type === 'directory') return `${path}: a directory that the configuration vouches for`;
+  const fixed = pinned ? 'pinned' : 'follows new revisions';
+  return `${path}: revision ${revision}, root hash ${rootHash}, ${fixed}, client ${client ?? 'of unknown version'}`;
+}
+
+function adviceFor(repository: Repository, doubt: string): string {
+  const { name, path } = repository;
+  switch (doubt) {
+    case 'not_mounted':
+    case 'not_cvmfs':
+      return `mount it: mount -t cvmfs ${name} ${path}, or see why not: cvmfs_config probe ${name}`;
+    case 'wrong_repository':
+      return 'correct name or path of the repository in the extra settings, or what is mounted there';
+    case 'not_pinned':
+      return `pin the client with CVMFS_ROOT_HASH, or set revision: follow for ${name}`;
+    case 'hang':
+      return `see what the client waits for: cvmfs_talk -i ${name} host info; mount it again if its process is stuck`;
+    default:
+      return `see the client's log; after its process has died: umount -l ${path}, then mount it again`;
+  }
+}
+
+function clientHealth(title: string, answer: RepositoryAnswer & { ok: true }): RepositoryDiagnosis[] {
+  const errors = Number(answer.magic['nioerr'] ?? 0);
+  if (!(errors > 0)) return [];
+  const detail = `the client has had ${errors} input/output errors since it was mounted`;
+  const advice = 'look at proxies and servers: cvmfs_talk -i <repository> proxy info, host info';
+  return [{ name: title, verdict: 'warning', detail, advice }];
+}
+
+/** A store with a mapping needs the ids of its own containers on the files. */
+function mappedMount(deps: CvmfsDeps, repository: Repository, title: string): RepositoryDiagnosis[] {
+  const { mappings } = deps;
+  if (mappings.uids.length === 0 || repository.mapped || repository.type === 'directory') return [];
+  const detail = `this store maps root to ${mappedRoot(mappings)}, and no mount of its own is configured for it`;
+  const path = `/cvmfs-unprivileged/${repository.name}`;
+  const advice = [
+    'make a second mount and name it under mounts of the repository:',
+    ...mappedMountSettings(repository, mappings, path),
+  ].join('\n');
+  return [{ name: title, verdict: 'warning', detail, advice }];
+}
+
+function sampled(
+  deps: CvmfsDeps,
+  repository: Repository,
+  state: RepositoryState,
+  sample: SampleAnswer | undefined,
+  title: string,
+): RepositoryDiagnosis[] {
+  if (sample === undefined) return [];
+  if (sample.result === 'failed') {
+    const advice = adviceFor(repository, 'io_error');
+    return [{ name: title, verdict: 'problem', detail: `its layers: ${sample.failure.what}`, advice }];
+  }
+  if (sample.layers.length === 0) return [];
+  const doubts = new Map<string, string>();
+  for (const { directory, answer } of sample.layers) {
+    const place = { directory, tree: 'layerfs' };
+    const layer = {
+      digest: undefined,
+      diffId: undefined,
+      at: { address: { repository, path: directory } },
+    } as const;
+    const judged = judgeLayer({ repository, state, place, layer, answer, mappings: deps.mappings });
+    if ('doubt' in judged) doubts.set(judged.doubt, judged.reason);
+  }
+  return [...owners(repository, doubts, title), ...losses(repository, title), ...speed(sample, title)];
+}
+
+function owners(
+  repository: Repository,
+  doubts: ReadonlyMap<string, string>,
+  title: string,
+): RepositoryDiagnosis[] {
+  return [...doubts].map(([doubt, reason]) => {
+    const settings = ['client settings for root filesystems:', ...clientSettings(repository)];
+    const advice =
+      doubt === 'lost_metadata' || doubt === 'wrong_owner' || doubt === 'unusable_layer' ? settings : [];
+    return {
+      name: title,
+      verdict: 'warning',
+      detail: `sampled layers: ${reason} (${doubt})`,
+      advice: advice.join('\n'),
+    };
+  });
+}
+
+/** What publishing always loses, said once where an operator reads it. */
+function losses(repository: Repository, title: string): RepositoryDiagnosis[] {
+  if (repository.type === 'directory') return [];
+  const policy = repository.lostMetadata.capabilities;
+  const detail = `published layers have no file capabilities or other extended attributes (policy: ${policy})`;
+  return [{ name: title, verdict: 'ok', detail, advice: '' }];
+}
+
+function speed(sample: SampleAnswer & { result: 'sampled' }, title: string): RepositoryDiagnosis[] {
+  if (sample.read === undefined) return [];
+  const milliseconds = Math.round(sample.read.milliseconds);
+  const detail = `first read of a file: ${sample.read.bytes} bytes in ${milliseconds} ms`;
+  if (milliseconds <= SLOW_READ_MS) return [{ name: title, verdict: 'ok', detail, advice: '' }];
+  const advice =
+    'give the client a proxy near the cell (CVMFS_HTTP_PROXY) and a larger cache (CVMFS_QUOTA_LIMIT)';
+  return [{ name: title, verdict: 'warning', detail, advice }];
+}

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { sha256Hex } from '../base/digest.ts';
+import { hasCode } from '../sys/errno.ts';
+import { close, openAt, unlinkAt, writeAll } from '../sys/files.ts';
+import { AT_FDCWD, O } from '../sys/libc.ts';
+import { formatOwner, isAlive, ownerOf, parseOwner } from '../sys/process.ts';
+
+/**
+ * What is remembered of repositories that did not answer. Without it every create of a burst would wait a whole
+ * deadline, and each would leave one more process behind that no signal ends.
+ */
+export interface HangMemory {
+  /** Why the repository at `path` need not be asked now; undefined when it should be. */
+  recall(path: string, retryAfterSeconds: number): string | undefined;
+  /** It did not answer; `pid` is the child that was left behind. */
+  remember(path: string, pid: number | undefined): void;
+  /** It answered. */
+  forget(path: string): void;
+}
+
+/** Small files in a directory of the store that holds what may be lost (`locks/`). */
+export class HangFiles implements HangMemory {
+  readonly #directory: string;
+  /** Milliseconds since 1970. */
+  readonly #now: () => number;
+
+  constructor(directory: string, now: () => number) {
+    this.#directory = directory;
+    this.#now = now;
+  }
+
+  recall(path: string, retryAfterSeconds: number): string | undefined {
+    const found = this.#read(path);
+    if (found === undefined) return undefined;
+    const seconds = Math.max(0, Math.round((this.#now() - found.at) / 1000));
+    const owner = parseOwner(found.owner);
+    if (owner !== undefined && isAlive(owner)) {
+      return `it did not answer ${seconds} s ago, and process ${owner.pid}, which asked, still hangs`;
+    }
+    return seconds < retryAfterSeconds ? `it did not answer ${seconds} s ago` : undefined;
+  }
+
+  remember(path: string, pid: number | undefined): void {
+    const owner = pid === undefined ? undefined : ownerOf(pid);
+    const record = { path, at: this.#now(), owner: owner === undefined ? '' : formatOwner(owner) };
+    const file = this.#file(path);
+    const fd = openAt(AT_FDCWD, file, O.WRONLY | O.CREAT | O.TRUNC, 0o600);
+    try {
+      writeAll(fd, Buffer.from(JSON.stringify(record)), file);
+    } finally {
+      close(fd);
+    }
+  }
+
+  forget(path: string): void {
+    if (this.#read(path) === undefined) return;
+    try {
+      unlinkAt(AT_FDCWD, this.#file(path));
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error;
+    }
+  }
+
+  /** Half a record, which a reader may meet while another writes, says nothing. */
+  #read(path: string): { at: number; owner: string } | undefined {
+    try {
+      const raw = JSON.parse(readFileSync(this.#file(path), 'utf8')) as Record<string, unknown> | null;
+      const { at, owner } = raw ?? {};
+      return typeof at === 'number' && typeof owner === 'string' ? { at, owner } : undefined;
+    } catch (error) {
+      if (error instanceof SyntaxError || hasCode(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+  }
+
+  #file(path: string): string {
+    return `${this.#directory}/cvmfs-hang.${sha256Hex(path).slice(0, 16)}`;
+  }
+}
+
+/** Remembers nothing: for verbs that ask once, such as `doctor`. */
+export const NO_MEMORY: HangMemory = { recall: () => undefined, remember() {}, forget() {} };

@@ -1,0 +1,203 @@
+/**
+ * Finding layers in the repositories of the configuration. All of them are asked at once, each by a child of its
+ * own with the repository's own deadline; for each layer the first repository that has it, in the order of the
+ * configuration, serves it.
+ */
+import { type DiffId, type Digest, hexOf } from '../base/digest.ts';
+import type { IdMappings } from '../base/id-mapping.ts';
+import type { Logger } from '../base/log.ts';
+import type { RepositoryPath } from './address.ts';
+import type { HangMemory } from './hangs.ts';
+import { judgeLayer } from './judge-layer.ts';
+import { probe } from './probe.ts';
+import type { LayerAnswer, Stamp } from './probe-protocol.ts';
+import { type Doubtful, doubtful, hang, judgeProbe, type RepositoryState } from './repository.ts';
+import { type CvmfsSettings, type LayerOrigin, type Repository, serves } from './settings.ts';
+
+export interface CvmfsDeps {
+  readonly settings: CvmfsSettings;
+  /** The command of the probing child: graft itself with the hidden verb. */
+  readonly probeCommand: readonly string[];
+  /** Of the store that will use the layers. */
+  readonly mappings: IdMappings;
+  readonly hangs: HangMemory;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** A layer to look for: by the digest of its compressed blob, or at an address that an image or a user names. */
+export interface SoughtLayer {
+  readonly digest: Digest | undefined;
+  readonly diffId: DiffId | undefined;
+  readonly at: { readonly origin: LayerOrigin } | { readonly address: RepositoryPath };
+}
+
+/** A layer as published: a directory that becomes a lower directory where it is. */
+export interface PublishedLayer {
+  readonly repository: Repository;
+  readonly state: RepositoryState;
+  /** Relative to the repository: the layer's directory, and the tree in it (`''`: it is the tree itself). */
+  readonly directory: string;
+  readonly tree: string;
+  /** Absolute path of the tree. */
+  readonly path: string;
+  readonly root: Stamp;
+  /** Changes when the tree's top directory does: what was remembered about the layer then holds no more. */
+  readonly fingerprint: string;
+  /** Of the uncompressed tar, where the publisher recorded it. */
+  readonly tarBytes: number | undefined;
+  /** What the layer is called in its records. */
+  readonly recordedDigest: Digest | undefined;
+  /** A `whiteouts/` directory stands beside the tree: no walk is needed. */
+  readonly companion: boolean;
+  /** The repository shows the image's own ids, and the store has a mapping: an idmapped mount must apply it. */
+  readonly needsIdmap: boolean;
+  /** Publishing lost the owners, and the policy accepts or repairs that. */
+  readonly ownersLost: boolean;
+}
+
+export type Finding =
+  | { readonly result: 'found'; readonly layer: PublishedLayer }
+  /** `reasons`: one for each repository that was asked, fit for a log. */
+  | {
+      readonly result: 'absent';
+      readonly reasons: readonly string[];
+      readonly doubts: readonly RepositoryDoubt[];
+    };
+
+export interface RepositoryDoubt {
+  readonly repository: Repository;
+  readonly doubt: Doubtful['doubt'];
+  readonly reason: string;
+}
+
+/** Looks for all of them; the answers are in the order of the question. Never throws for what a repository does. */
+export async function locateLayers(deps: CvmfsDeps, sought: readonly SoughtLayer[]): Promise<Finding[]> {
+  const asked = deps.settings.repositories.map((repository) => ({
+    repository,
+    places: sought.map((layer) => placeOf(repository, layer)),
+  }));
+  const answers = await Promise.all(
+    asked.map(({ repository, places }) => askFor(deps, repository, places, sought)),
+  );
+  return sought.map((_, index) => combine(answers.map((answer) => answer[index])));
+}
+
+/** Where a repository would have a layer; undefined where it is not asked for it. */
+export interface Place {
+  readonly directory: string;
+  readonly tree: string;
+}
+
+export function placeOf(repository: Repository, layer: SoughtLayer): Place | undefined {
+  if ('address' in layer.at) {
+    return layer.at.address.repository.name === repository.name
+      ? addressed(layer.at.address.path)
+      : undefined;
+  }
+  if (layer.digest === undefined || repository.layout === 'flat') return undefined;
+  if (!serves(repository, layer.at.origin)) return undefined;
+  if (repository.layout === 'graphdriver') {
+    return { directory: below(repository, `layers/${hexOf(layer.digest)}`), tree: '' };
+  }
+  return { directory: layerDirectory(repository, layer.digest), tree: 'layerfs' };
+}
+
+/** Where DUCC publishes a layer, relative to the repository. */
+export function layerDirectory(repository: Repository, digest: Digest): string {
+  const hex = hexOf(digest);
+  return below(repository, `.layers/${hex.slice(0, 2)}/${hex}`);
+}
+
+function below(repository: Repository, path: string): string {
+  return repository.subdirectory === '' ? path : `${repository.subdirectory}/${path}`;
+}
+
+/** DUCC's layers have their records beside `layerfs`; any other directory is a tree by itself. */
+function addressed(path: string): Place {
+  const ducc = /^(.*[0-9a-f]{64})\/(layerfs)$/.exec(path);
+  return ducc === null ? { directory: path, tree: '' } : { directory: ducc[1] ?? '', tree: 'layerfs' };
+}
+
+type Answer = { layer: PublishedLayer } | { miss: Repository } | RepositoryDoubt;
+
+async function askFor(
+  deps: CvmfsDeps,
+  repository: Repository,
+  places: readonly (Place | undefined)[],
+  sought: readonly SoughtLayer[],
+): Promise<(Answer | undefined)[]> {
+  if (places.every((place) => place === undefined)) return [];
+  const memory = deps.hangs.recall(repository.path, repository.retryAfterHangSeconds);
+  if (memory !== undefined) return all(places, { repository, ...doubtful('hang', memory) });
+  const distinct = new Map<string, Place>();
+  for (const place of places) if (place !== undefined) distinct.set(keyOf(place), place);
+  const steps = [...distinct.values()].map((place) => ({ step: 'layer', ...place }) as const);
+  const outcome = await probe(
+    { repository: { path: repository.path, type: repository.type, name: repository.name }, steps },
+    {
+      command: deps.probeCommand,
+      deadlineMs: repository.probeDeadlineMs,
+      stallMs: repository.probeDeadlineMs,
+    },
+  );
+  noteHang(deps, repository, outcome);
+  const judged = judgeProbe(repository, outcome, deps.now() / 1000);
+  deps.log.debug('cvmfs-asked', {
+    repository: repository.name,
+    layers: steps.length,
+    milliseconds: Math.round(outcome.milliseconds),
+    ...(judged.ok ? { revision: judged.state.revision } : { doubt: judged.doubt, reason: judged.reason }),
+  });
+  if (!judged.ok) return all(places, { repository, doubt: judged.doubt, reason: judged.reason });
+  const byPlace = new Map<string, LayerAnswer | undefined>();
+  [...distinct.keys()].forEach((key, index) => {
+    byPlace.set(key, outcome.steps[index] as LayerAnswer | undefined);
+  });
+  return places.map((place, index) => {
+    const layer = sought[index];
+    if (place === undefined || layer === undefined) return undefined;
+    const answer = byPlace.get(keyOf(place));
+    if (answer === undefined) return { repository, ...unanswered(repository, outcome.ended) };
+    return judgeLayer({ repository, state: judged.state, place, layer, answer, mappings: deps.mappings });
+  });
+}
+
+function unanswered(repository: Repository, ended: string): Doubtful {
+  return ended === 'late' ? hang(repository) : doubtful('io_error', 'the process that asked for it ended');
+}
+
+/** Remembered for the next creates, on both ways. */
+export function noteHang(
+  deps: Pick<CvmfsDeps, 'hangs'>,
+  repository: Repository,
+  outcome: { readonly ended: string; readonly leftBehind: number | undefined },
+): void {
+  if (outcome.ended === 'late') deps.hangs.remember(repository.path, outcome.leftBehind);
+  else if (outcome.ended === 'answered') deps.hangs.forget(repository.path);
+}
+
+function all(places: readonly (Place | undefined)[], doubt: RepositoryDoubt): (Answer | undefined)[] {
+  return places.map((place) => (place === undefined ? undefined : doubt));
+}
+
+function keyOf(place: Place): string {
+  return `${place.directory}\0${place.tree}`;
+}
+
+function combine(answers: readonly (Answer | undefined)[]): Finding {
+  const reasons: string[] = [];
+  const doubts: RepositoryDoubt[] = [];
+  for (const answer of answers) {
+    if (answer === undefined) continue;
+    if ('layer' in answer) return { result: 'found', layer: answer.layer };
+    if ('miss' in answer) {
+      reasons.push(`not published in ${answer.miss.name}`);
+      continue;
+    }
+    doubts.push(answer);
+    reasons.push(`${answer.repository.name}: ${answer.reason} (${answer.doubt})`);
+  }
+  return { result: 'absent', reasons, doubts };
+}

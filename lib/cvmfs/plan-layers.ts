@@ -1,0 +1,92 @@
+/** Searching layers for what their shims and masks must hold, each repository in a child of its own. */
+import type { CvmfsDeps, PublishedLayer, RepositoryDoubt } from './locate.ts';
+import { noteHang } from './locate.ts';
+import { type ProbeOutcome, probe } from './probe.ts';
+import type { WalkAnswer } from './probe-protocol.ts';
+import { doubtful, judgeProbe } from './repository.ts';
+import type { Repository } from './settings.ts';
+import { planShims, type ShimPlan } from './shim-plan.ts';
+
+export type PreparedPlan =
+  | { readonly ok: true; readonly plan: ShimPlan; readonly milliseconds: number }
+  | ({ readonly ok: false } & RepositoryDoubt);
+
+/**
+ * Plans for layers that were found, in their order. Never throws for what a repository does.
+ * @param sizes sum up the files too, where no record tells: a request for each of them
+ */
+export async function planLayers(
+  deps: CvmfsDeps,
+  layers: readonly PublishedLayer[],
+  sizes: boolean,
+): Promise<PreparedPlan[]> {
+  const repositories = [...new Set(layers.map(({ repository }) => repository))];
+  const plans = new Map<PublishedLayer, PreparedPlan>();
+  await Promise.all(
+    repositories.map(async (repository) => {
+      const own = layers.filter((layer) => layer.repository === repository);
+      const outcome = await walkAll(deps, repository, own, sizes);
+      for (const [index, layer] of own.entries()) {
+        plans.set(layer, judgeWalk(deps, layer, outcome, index));
+      }
+    }),
+  );
+  return layers.map(
+    (layer) =>
+      plans.get(layer) ?? { ok: false, repository: layer.repository, doubt: 'hang', reason: 'not asked' },
+  );
+}
+
+async function walkAll(
+  deps: CvmfsDeps,
+  repository: Repository,
+  layers: readonly PublishedLayer[],
+  sizes: boolean,
+): Promise<ProbeOutcome> {
+  const steps = layers.map((layer) => ({
+    step: 'walk' as const,
+    directory: layer.directory,
+    tree: layer.tree,
+    sizes: sizes && layer.tarBytes === undefined && !layer.companion,
+    companionOf: layer.companion ? layer.recordedDigest : undefined,
+  }));
+  const outcome = await probe(
+    { repository: { path: repository.path, type: repository.type, name: repository.name }, steps },
+    {
+      command: deps.probeCommand,
+      deadlineMs: repository.walkDeadlineMs,
+      stallMs: repository.probeDeadlineMs,
+    },
+  );
+  noteHang(deps, repository, outcome);
+  return outcome;
+}
+
+function judgeWalk(
+  deps: CvmfsDeps,
+  layer: PublishedLayer,
+  outcome: ProbeOutcome,
+  index: number,
+): PreparedPlan {
+  const { repository } = layer;
+  const no = (found: { doubt: RepositoryDoubt['doubt']; reason: string }): PreparedPlan => ({
+    ok: false,
+    repository,
+    doubt: found.doubt,
+    reason: found.reason,
+  });
+  const judged = judgeProbe(repository, outcome, deps.now() / 1000);
+  if (!judged.ok) return no(judged);
+  const answer = outcome.steps[index] as WalkAnswer | undefined;
+  if (answer === undefined) {
+    return no(
+      outcome.ended === 'late'
+        ? doubtful('hang', `its search did not end in ${Math.round(outcome.milliseconds)} ms`)
+        : doubtful('io_error', 'its search ended early'),
+    );
+  }
+  if (answer.result === 'failed') return no(doubtful('io_error', answer.failure.what));
+  const { unusable } = answer.walk;
+  if (unusable !== undefined) return no(doubtful('unusable_layer', unusable));
+  return { ok: true, plan: planShims(answer.walk), milliseconds: outcome.milliseconds };
+}

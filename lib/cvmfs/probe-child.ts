@@ -1,0 +1,257 @@
+/**
+ * What the probing child does: everything that touches a repository. It may hang in any of these calls and never
+ * come back, which is why it is a process of its own (see `probe.ts`). It changes nothing anywhere.
+ */
+import { bytesOf } from '../base/bytes.ts';
+import { sha256Hex } from '../base/digest.ts';
+import { KiB } from '../base/limits.ts';
+import { readDirents } from '../sys/dirents.ts';
+import { hasCode } from '../sys/errno.ts';
+import { close, lgetxattr, llistxattr, openAt } from '../sys/files.ts';
+import { AT_FDCWD, O } from '../sys/libc.ts';
+import { mountAt } from '../sys/mountinfo.ts';
+import { isDirectory, type Stat, statAt, statFd } from '../sys/stat.ts';
+import { filesystemOf } from '../sys/statfs.ts';
+import { openBeneath, resolveBeneath, stampOf } from './beneath.ts';
+import { walkCompanion } from './companion.ts';
+import { CATALOG } from './markers.ts';
+import type {
+  Failure,
+  LayerAnswer,
+  ProbeLine,
+  ProbeRequest,
+  ProbeStep,
+  ReadAnswer,
+  RepositoryAnswer,
+  ResolveAnswer,
+  StepAnswer,
+  WalkAnswer,
+} from './probe-protocol.ts';
+import { isDirectoryAt, openIfThere, readBeneath } from './read-beneath.ts';
+import { sampleLayers } from './sample.ts';
+import { syntheticTest } from './synthetic.ts';
+import { walkLayer } from './walk.ts';
+
+export type Emit = (line: ProbeLine) => void;
+
+/** Answers a request, line by line. Returns when all is answered; never throws for what a repository does. */
+export function serveProbe(request: ProbeRequest, emit: Emit): void {
+  let root: number;
+  try {
+    // Opening the directory itself makes an automounter mount it; a stat of an expired entry does not.
+    root = openAt(AT_FDCWD, request.repository.path, O.RDONLY | O.DIRECTORY);
+  } catch (error) {
+    emit({ line: 'repository', answer: { ok: false, failure: failureOf(error) } });
+    return;
+  }
+  try {
+    const answer = lookAtRepository(root, request.repository.path);
+    emit({ line: 'repository', answer });
+    if (!answer.ok) return;
+    request.steps.forEach((step, index) => {
+      emit({ line: 'step', index, answer: answerStep(root, step, { request, emit, index }) });
+    });
+  } finally {
+    close(root);
+  }
+}
+
+/**
+ * Magic attributes of the client (docs of CernVM-FS, "Getting information through extended attributes"): each is a
+ * request of its own to the server.
+ */
+const MAGIC = [
+  'fqrn',
+  'revision',
+  'root_hash',
+  'version',
+  'expires',
+  'nioerr',
+  'timestamp_last_ioerr',
+] as const;
+
+function lookAtRepository(root: number, path: string): RepositoryAnswer {
+  try {
+    const filesystem = filesystemOf(root).type;
+    const magic: Record<string, string> = {};
+    if (filesystem !== 'fuse') {
+      const mount = mountAt(path);
+      return { ok: true, filesystem, mount: mount && { fsType: mount.fsType, source: mount.source }, magic };
+    }
+    for (const name of MAGIC) {
+      const value = magicValue(`/proc/self/fd/${root}/.`, `user.${name}`);
+      if (value !== undefined) magic[name] = value;
+    }
+    return { ok: true, filesystem, mount: undefined, magic };
+  } catch (error) {
+    return { ok: false, failure: failureOf(error) };
+  }
+}
+
+/** Some attributes are refused to some callers, or exist in newer clients only; that alone is no failure. */
+function magicValue(path: string, name: string): string | undefined {
+  try {
+    const value = lgetxattr(path, name);
+    return value && Buffer.from(value).toString('utf8').replace(/\0+$/, '').trim();
+  } catch (error) {
+    if (hasCode(error, 'EPERM', 'EACCES', 'ENOSYS', 'EINVAL')) return undefined;
+    throw error;
+  }
+}
+
+interface Context {
+  readonly request: ProbeRequest;
+  readonly emit: Emit;
+  /** Of the step. */
+  readonly index: number;
+}
+
+function answerStep(root: number, step: ProbeStep, context: Context): StepAnswer {
+  try {
+    switch (step.step) {
+      case 'layer':
+        return lookAtLayer(root, step, context.index === 0);
+      case 'walk':
+        return walkTree(root, step, context);
+      case 'resolve':
+        return resolveStep(root, step);
+      case 'read':
+        return readStep(root, step);
+      case 'sample':
+        return sampleLayers(root, step, (directory) =>
+          lookAtLayer(root, { step: 'layer', directory, tree: 'layerfs' }, true),
+        );
+    }
+  } catch (error) {
+    return { result: 'failed', failure: failureOf(error) };
+  }
+}
+
+/** @param lists ask for the names of attributes too: it is the client's setting whether there are any, so one layer tells */
+function lookAtLayer(root: number, step: ProbeStep & { step: 'layer' }, lists: boolean): LayerAnswer {
+  const directory = openIfThere(root, step.directory, O.PATH | O.DIRECTORY);
+  if (directory === undefined) return { result: 'miss' };
+  try {
+    const tree = openTree(directory, step.tree);
+    if (typeof tree !== 'number') return { result: 'half', failure: tree };
+    try {
+      return topOf(tree, directory, step.tree, lists);
+    } finally {
+      close(tree);
+    }
+  } finally {
+    close(directory);
+  }
+}
+
+/** A layer's directory without its tree: the publisher stopped in between, or is at it right now. */
+function openTree(directory: number, tree: string): number | Failure {
+  try {
+    return openBeneath(directory, Buffer.from(tree), O.RDONLY | O.DIRECTORY);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return failureOf(error);
+    throw error;
+  }
+}
+
+/** Different owners that an answer names: one stands for a lost owner, many for kept ones. */
+const MAX_OWNERS = 64;
+/** Entries of the top directory whose attributes are looked at; each costs a request the first time. */
+const MAX_LOOKED_AT = 1000;
+/** DUCC's record is under 400 bytes; podman's of a whole store is not read. */
+const MAX_RECORD = 64 * KiB;
+
+/**
+ * Reads the tree's top directory: each layer is a nested catalog, and with the network down its directory can
+ * still be stated, and even mounted, while nothing inside can be looked up (EIO at the first readdir).
+ */
+function topOf(tree: number, directory: number, treeName: string, lists: boolean): LayerAnswer {
+  const owners = new Set<string>();
+  let publisher: { uid: number; gid: number } | undefined;
+  const lines: string[] = [];
+  let stickyLost = false;
+  const synthetic = syntheticTest(tree);
+  const entries = readDirents(tree, treeName).sort((a, b) => (a.name < b.name ? -1 : 1));
+  entries.forEach((entry, index) => {
+    if (index >= MAX_LOOKED_AT && entry.name !== CATALOG) {
+      lines.push(entry.name);
+      return;
+    }
+    const stat = statAt(tree, bytesOf(entry.name));
+    lines.push(
+      `${entry.name} ${stat.mode} ${stat.uid} ${stat.gid} ${stat.mtime.sec}.${stat.mtime.nsec} ${sizeOf(stat)}`,
+    );
+    if (entry.name === 'tmp' && isDirectory(stat)) stickyLost = (stat.mode & 0o1777) === 0o777;
+    if (entry.name === CATALOG) publisher = { uid: stat.uid, gid: stat.gid };
+    else if (owners.size < MAX_OWNERS && !(isDirectory(stat) && synthetic(stampOf(stat)))) {
+      owners.add(`${stat.uid}:${stat.gid}`);
+    }
+  });
+  const root = stampOf(statFd(tree));
+  const beside = treeName === '' ? undefined : directory;
+  return {
+    result: 'found',
+    root,
+    publisher,
+    owners: [...owners],
+    fingerprint: sha256Hex(`${JSON.stringify(root)}\n${lines.join('\n')}`).slice(0, 32),
+    record:
+      beside === undefined
+        ? undefined
+        : readBeneath(beside, '.metadata/layers.json', MAX_RECORD)?.toString('utf8'),
+    stickyLost,
+    listed: lists ? listedIn(tree) : [],
+    companion: beside !== undefined && isDirectoryAt(beside, 'whiteouts'),
+  };
+}
+
+function listedIn(tree: number): string[] {
+  return llistxattr(`/proc/self/fd/${tree}/.`).map((name) => Buffer.from(name).toString('latin1'));
+}
+
+/** A directory's size differs from filesystem to filesystem and says nothing. */
+function sizeOf(stat: Stat): number {
+  return isDirectory(stat) ? 0 : stat.size;
+}
+
+function walkTree(root: number, step: ProbeStep & { step: 'walk' }, { request, emit }: Context): WalkAnswer {
+  if (step.companionOf !== undefined) {
+    return { result: 'walked', walk: walkCompanion(root, step.directory, step.tree, step.companionOf) };
+  }
+  const path = step.tree === '' ? step.directory : `${step.directory}/${step.tree}`;
+  const tree = openBeneath(root, Buffer.from(path), O.RDONLY | O.DIRECTORY);
+  try {
+    const walk = walkLayer(tree, {
+      sizes: step.sizes,
+      xattrs: request.repository.type === 'directory',
+      alive: () => emit({ line: 'alive' }),
+    });
+    return { result: 'walked', walk };
+  } finally {
+    close(tree);
+  }
+}
+
+function resolveStep(root: number, step: ProbeStep & { step: 'resolve' }): ResolveAnswer {
+  const path = resolveBeneath(root, step.path, step.links);
+  if (path === undefined) return { result: 'miss' };
+  const fd = openIfThere(root, path, O.PATH | O.NOFOLLOW);
+  if (fd === undefined) return { result: 'miss' };
+  close(fd);
+  return { result: 'found', path, directory: isDirectoryAt(root, path) };
+}
+
+function readStep(root: number, step: ProbeStep & { step: 'read' }): ReadAnswer {
+  const path = resolveBeneath(root, step.path, step.links);
+  if (path === undefined) return { result: 'miss' };
+  const bytes = readBeneath(root, path, step.limit);
+  if (bytes === undefined) return { result: 'miss' };
+  return { result: 'found', path, base64: bytes.toString('base64') };
+}
+
+/** The errno where there is one; anything else is a defect of ours and keeps its text. */
+export function failureOf(error: unknown): Failure {
+  const code = (error as { code?: unknown } | null)?.code;
+  const what = error instanceof Error ? error.message : String(error);
+  return { code: typeof code === 'string' ? code : 'unknown', what };
+}

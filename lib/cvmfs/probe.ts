@@ -1,0 +1,127 @@
+/**
+ * Asking a repository, with a deadline. A process on a hung FUSE mount can be unkillable, and a thread in such a
+ * call would take its process with it; so a child asks, which holds no descriptor of ours (Garden reads our
+ * pipes to their end), lives in a session of its own and is waited for by nobody. Its answers come line by line:
+ * what is known when the deadline passes stays known.
+ */
+import type { ProbeLine, ProbeRequest, RepositoryAnswer, StepAnswer } from './probe-protocol.ts';
+
+export interface ProbeOptions {
+  /** The program and its first arguments: graft itself with the hidden verb. */
+  readonly command: readonly string[];
+  /** Milliseconds for all of it. */
+  readonly deadlineMs: number;
+  /** Milliseconds without any line, for requests that may rightly take long. */
+  readonly stallMs: number;
+}
+
+export interface ProbeOutcome {
+  /** `answered`: every step is. `late`: a deadline passed. `died`: the child ended early, or its answer makes no sense. */
+  readonly ended: 'answered' | 'late' | 'died';
+  readonly repository: RepositoryAnswer | undefined;
+  /** By the request's steps; undefined where no answer came. */
+  readonly steps: readonly (StepAnswer | undefined)[];
+  /** The child's process id where it was left behind, killed but perhaps unkillable. */
+  readonly leftBehind: number | undefined;
+  readonly milliseconds: number;
+}
+
+/** Asks; never throws for what a repository does, and returns at the deadline whatever the child does. */
+export async function probe(request: ProbeRequest, options: ProbeOptions): Promise<ProbeOutcome> {
+  const started = performance.now();
+  const child = Bun.spawn([...options.command], {
+    cwd: '/',
+    env: {},
+    stdin: Buffer.from(JSON.stringify(request)),
+    stdout: 'pipe',
+    stderr: 'ignore',
+    detached: true,
+  });
+  child.unref();
+  const answers = new Answers(request.steps.length);
+  const late = await readLines(child.stdout, answers, options);
+  if (!answers.complete) child.kill('SIGKILL');
+  return {
+    ended: answers.complete ? 'answered' : late ? 'late' : 'died',
+    repository: answers.repository,
+    steps: answers.steps,
+    leftBehind: late && !answers.complete ? child.pid : undefined,
+    milliseconds: performance.now() - started,
+  };
+}
+
+/** Reads until all is answered, the child ends or a deadline passes; true for the last. */
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  answers: Answers,
+  options: ProbeOptions,
+): Promise<boolean> {
+  const reader = stream.getReader();
+  const deadline = performance.now() + options.deadlineMs;
+  try {
+    while (!answers.complete) {
+      const wait = Math.min(options.stallMs, deadline - performance.now());
+      const chunk = await within(reader.read(), Math.max(0, wait));
+      if (chunk === undefined) return true;
+      if (chunk.done) return false;
+      if (!answers.take(chunk.value)) return false;
+    }
+    return false;
+  } finally {
+    // Never awaited: it settles when the child's end of the pipe closes, and that may be never.
+    reader.cancel().catch(() => undefined);
+  }
+}
+
+/** Undefined when `ms` pass first. */
+async function within<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, ms, undefined);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The child's lines, put where they belong. */
+class Answers {
+  repository: RepositoryAnswer | undefined;
+  readonly steps: (StepAnswer | undefined)[];
+  #rest: Uint8Array[] = [];
+
+  constructor(count: number) {
+    this.steps = new Array<StepAnswer | undefined>(count).fill(undefined);
+  }
+
+  /** A repository that cannot be opened has no answers to steps. */
+  get complete(): boolean {
+    if (this.repository === undefined) return false;
+    return !this.repository.ok || this.steps.every((step) => step !== undefined);
+  }
+
+  /** Takes the next bytes; false when they are no answer. Bytes after the last newline wait for the next call. */
+  take(bytes: Uint8Array): boolean {
+    let from = 0;
+    for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, from)) {
+      const line = Buffer.concat([...this.#rest, bytes.subarray(from, end)]).toString('utf8');
+      this.#rest = [];
+      from = end + 1;
+      if (!this.#put(line)) return false;
+    }
+    if (from < bytes.length) this.#rest.push(bytes.subarray(from));
+    return true;
+  }
+
+  #put(text: string): boolean {
+    let line: ProbeLine;
+    try {
+      line = JSON.parse(text) as ProbeLine;
+    } catch {
+      return false;
+    }
+    if (line.line === 'repository') this.repository = line.answer;
+    else if (line.line === 'step') this.steps[line.index] = line.answer;
+    return true;
+  }
+}

@@ -1,0 +1,52 @@
+import { hasCode, SysError } from '../sys/errno.ts';
+import { close } from '../sys/files.ts';
+import { check, libc, O } from '../sys/libc.ts';
+import { statFd } from '../sys/stat.ts';
+import { openBeneath } from './beneath.ts';
+
+const EFBIG = 27;
+
+/**
+ * A file's bytes, undefined where there is none. Opened without blocking: a FIFO of that name would wait for ever.
+ * @throws SysError EFBIG for more than `limit` bytes
+ */
+export function readBeneath(directory: number, path: string, limit: number): Buffer | undefined {
+  const fd = openIfThere(directory, path, O.RDONLY | O.NONBLOCK | O.NOFOLLOW);
+  if (fd === undefined) return undefined;
+  try {
+    const { size } = statFd(fd);
+    if (size > limit) throw new SysError(EFBIG, 'read', path);
+    const buffer = Buffer.alloc(size + 1);
+    let length = 0;
+    while (length < buffer.length) {
+      const rest = buffer.subarray(length);
+      const got = check(Number(libc.read(fd, rest, rest.length)), 'read', path);
+      if (got === 0) return buffer.subarray(0, length);
+      length += got;
+    }
+    throw new SysError(EFBIG, 'read', path);
+  } finally {
+    close(fd);
+  }
+}
+
+/** Undefined for ENOENT, and only for that. */
+export function openIfThere(at: number, path: string, flags: number): number | undefined {
+  try {
+    return openBeneath(at, Buffer.from(path), flags);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+/** Links lead nowhere here, so a link to a directory is none. */
+export function isDirectoryAt(at: number, path: string): boolean {
+  try {
+    close(openBeneath(at, Buffer.from(path), O.PATH | O.DIRECTORY | O.NOFOLLOW));
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return false;
+    throw error;
+  }
+}

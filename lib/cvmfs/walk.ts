@@ -1,0 +1,202 @@
+/**
+ * The metadata walk of a published layer. CernVM-FS publishes the markers of image layers literally, as files
+ * (its ingest command knows no whiteouts), while overlayfs wants devices 0:0 and an attribute; so each layer's
+ * directories are searched once and `shim-plan.ts` makes of it what overlayfs understands. Nothing but
+ * directories is opened: no file data is fetched.
+ */
+import { type ByteName, bytesOf } from '../base/bytes.ts';
+import { printable } from '../base/text.ts';
+import { type Dirent, DT, readDirents } from '../sys/dirents.ts';
+import { hasCode } from '../sys/errno.ts';
+import { close, lgetxattr, llistxattr, openDir } from '../sys/files.ts';
+import { O } from '../sys/libc.ts';
+import { S, type Stat, statAt, statFd } from '../sys/stat.ts';
+import { openBeneath, stampOf } from './beneath.ts';
+import { CATALOG, markerOf } from './markers.ts';
+import type { LayerWalk, WalkedDirectory } from './probe-protocol.ts';
+import { type Synthetic, syntheticTest } from './synthetic.ts';
+import {
+  type Directory,
+  dropEmpty,
+  finishImplied,
+  isMarked,
+  isNewer,
+  lastOf,
+  published,
+  want,
+} from './walked.ts';
+
+/** More than any image has; a walk that goes on for ever is a cycle or an attack. */
+const MAX_ENTRIES = 20_000_000;
+const ALIVE_EVERY_MS = 200;
+/** Copies of directories are made by their whole path, which the kernel takes up to 4095 bytes of. */
+const MAX_COPIED_PATH = 3800;
+
+export interface WalkOptions {
+  readonly sizes: boolean;
+  /** Keep extended attributes of directories: not on CernVM-FS, whose attributes are the client's own. */
+  readonly xattrs: boolean;
+  /** Called several times a second while the walk goes on. */
+  readonly alive: () => void;
+}
+
+/** Walks the tree that `root` is open on. @throws SysError when the filesystem fails */
+export function walkLayer(root: number, options: WalkOptions): LayerWalk {
+  return new Walk(root, options).run();
+}
+
+/** Walks the tree at an absolute path of our own. */
+export function walkTree(path: string, options: WalkOptions): LayerWalk {
+  const root = openDir(path);
+  try {
+    return walkLayer(root, options);
+  } finally {
+    close(root);
+  }
+}
+
+class Walk {
+  readonly #root: number;
+  readonly #options: WalkOptions;
+  readonly #synthetic: Synthetic;
+  readonly #directories: Directory[] = [];
+  #entries = 0;
+  #fileBytes = 0;
+  #unusable: string | undefined;
+  #lastAlive = performance.now();
+
+  constructor(root: number, options: WalkOptions) {
+    this.#root = root;
+    this.#options = options;
+    this.#synthetic = syntheticTest(root);
+  }
+
+  run(): LayerWalk {
+    const todo: { path: ByteName; parent: Directory | undefined }[] = [
+      { path: '' as ByteName, parent: undefined },
+    ];
+    let explicitRoot = true;
+    for (let next = todo.pop(); next !== undefined && this.#unusable === undefined; next = todo.pop()) {
+      const { directory, children } = this.#visit(next.path, next.parent);
+      if (directory.path === '') explicitRoot = !directory.implied;
+      for (const child of children) todo.push({ path: child, parent: directory });
+      this.#alive();
+    }
+    finishImplied(this.#directories);
+    dropEmpty(this.#directories);
+    return {
+      entries: this.#entries,
+      directories: this.#directories.filter((directory) => directory.wanted).map(published),
+      explicitRoot,
+      fileBytes: this.#options.sizes ? this.#fileBytes : undefined,
+      unusable: this.#unusable,
+    };
+  }
+
+  #visit(path: ByteName, parent: Directory | undefined): { directory: Directory; children: ByteName[] } {
+    const fd = openBeneath(this.#root, bytesOf(path), O.RDONLY | O.DIRECTORY);
+    // Deleted below and made again here: nothing of the lower one shows.
+    const replaced = parent?.whiteouts.delete(lastOf(path)) ?? false;
+    try {
+      const directory: Directory = {
+        path,
+        parent,
+        stamp: stampOf(statFd(fd)),
+        xattrs: this.#options.xattrs ? keptXattrs(fd) : [],
+        covered: parent !== undefined && (parent.covered || parent.opaque),
+        opaque: replaced,
+        replaced,
+        whiteouts: new Set(),
+        hidden: [],
+        native: false,
+        implied: false,
+        bare: true,
+        newest: undefined,
+        children: [],
+        wanted: false,
+      };
+      directory.implied = this.#synthetic(directory.stamp);
+      this.#directories.push(directory);
+      parent?.children.push(directory);
+      const children: ByteName[] = [];
+      for (const entry of readDirents(fd, printable(bytesOf(path)))) {
+        if (this.#look(entry, fd, directory)) children.push(join(path, entry.name));
+      }
+      if (isMarked(directory) || (directory.implied && path !== '')) want(directory);
+      if (directory.wanted && path.length > MAX_COPIED_PATH) this.#unusable = 'a marker lies too deep in it';
+      return { directory, children };
+    } finally {
+      close(fd);
+    }
+  }
+
+  /** Takes note of one entry; true for a directory to go into. */
+  #look(entry: Dirent, fd: number, directory: Directory): boolean {
+    this.#entries += 1;
+    if (this.#entries > MAX_ENTRIES) this.#unusable = `it has more than ${MAX_ENTRIES} entries`;
+    const marker = markerOf(entry.name);
+    if (directory.implied && entry.type !== DT.DIR && entry.name !== CATALOG) {
+      const stamp = stampOf(statAt(fd, bytesOf(entry.name)));
+      if (isNewer(stamp, directory.newest)) directory.newest = stamp;
+    }
+    if (marker !== undefined) {
+      directory.hidden.push(entry.name);
+      if (marker.kind === 'opaque') directory.opaque = true;
+      if (marker.kind === 'whiteout') directory.whiteouts.add(marker.name);
+      if (marker.kind === 'bad')
+        this.#unusable = `it has a whiteout without a name: ${printable(entry.name)}`;
+      return false;
+    }
+    const stat = needsStat(entry, this.#options.sizes) ? statAt(fd, bytesOf(entry.name)) : undefined;
+    const type = stat === undefined ? entry.type : typeOf(stat);
+    if (type === DT.REG && stat !== undefined) this.#fileBytes += stat.size;
+    if (type === DT.CHR && stat?.rdevMajor === 0 && stat.rdevMinor === 0) {
+      // Already a whiteout to overlayfs, by a publisher that rewrote the tar.
+      directory.native = true;
+      return false;
+    }
+    if (type === DT.CHR || type === DT.BLK) directory.hidden.push(entry.name);
+    else if (type !== DT.DIR) directory.bare = false;
+    return type === DT.DIR;
+  }
+
+  #alive(): void {
+    const now = performance.now();
+    if (now - this.#lastAlive < ALIVE_EVERY_MS) return;
+    this.#lastAlive = now;
+    this.#options.alive();
+  }
+}
+
+function needsStat(entry: Dirent, sizes: boolean): boolean {
+  if (entry.type === DT.UNKNOWN || entry.type === DT.CHR) return true;
+  return sizes && entry.type === DT.REG;
+}
+
+/** `d_type` is the type's bits of a mode, shifted (DT_DIR is 4, S_IFDIR 0o040000). */
+function typeOf(stat: Stat): number {
+  return (stat.mode & S.IFMT) >> 12;
+}
+
+function join(directory: ByteName, name: ByteName): ByteName {
+  return (directory === '' ? name : `${directory}/${name}`) as ByteName;
+}
+
+/** What the layer writer keeps too: user attributes and access lists, never `trusted.*` or a label. */
+const KEPT_XATTR = /^(user\.|system\.posix_acl_(access|default)$)/;
+
+function keptXattrs(fd: number): WalkedDirectory['xattrs'] {
+  const path = `/proc/self/fd/${fd}/.`;
+  const kept: [string, string][] = [];
+  try {
+    for (const raw of llistxattr(path)) {
+      const name = Buffer.from(raw).toString('latin1');
+      if (!KEPT_XATTR.test(name)) continue;
+      const value = lgetxattr(path, raw);
+      if (value !== undefined) kept.push([name, Buffer.from(value).toString('base64')]);
+    }
+  } catch (error) {
+    if (!hasCode(error, 'EOPNOTSUPP', 'ENOSYS')) throw error;
+  }
+  return kept;
+}

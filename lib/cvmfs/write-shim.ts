@@ -1,0 +1,103 @@
+import { type ByteName, bytesOf } from '../base/bytes.ts';
+import { hasCode } from '../sys/errno.ts';
+import {
+  close,
+  fchmod,
+  fchown,
+  fsetxattr,
+  futimes,
+  linkAt,
+  mkdirAt,
+  mknodAt,
+  openDir,
+} from '../sys/files.ts';
+import type { ShimDirectory } from './shim-plan.ts';
+
+const S_IFCHR = 0o020000;
+
+/** How a stack shows ids of the repository: the store's mapping where the repository is used through an idmapped mount. */
+export interface OwnerMap {
+  /** The container's root. */
+  readonly root: { readonly uid: number; readonly gid: number };
+  uid(id: number): number;
+  gid(id: number): number;
+}
+
+/** The repository's ids are the ones that the container's mount shows. */
+export const SAME_OWNERS: OwnerMap = { root: { uid: 0, gid: 0 }, uid: (id) => id, gid: (id) => id };
+
+/** `chown(2)` takes -1 as "leave it"; the publisher's -1 (cvmfs issue 4439) is shown as nobody, so it stays root's. */
+const NO_ID = 4294967295;
+
+/**
+ * Writes one shim or mask into the existing empty directory `target`: directories like the layer's, whiteouts,
+ * opaque markers. Children before attributes, since each new name changes its directory's time.
+ * @throws SysError as the store's filesystem says
+ */
+export function writeShim(target: string, directories: readonly ShimDirectory[], owners: OwnerMap): void {
+  const root = openDir(target);
+  try {
+    const whiteout = new WhiteoutMaker();
+    for (const directory of directories) {
+      if (directory.path !== '') mkdirAt(root, bytesOf(directory.path), 0o700);
+      fill(root, directory, whiteout);
+    }
+    for (const directory of directories.toReversed()) dress(root, directory, owners);
+  } finally {
+    close(root);
+  }
+}
+
+function fill(root: number, directory: ShimDirectory, whiteout: WhiteoutMaker): void {
+  for (const name of directory.whiteouts) whiteout.make(root, within(directory.path, name));
+}
+
+function dress(root: number, directory: ShimDirectory, owners: OwnerMap): void {
+  const fd = openDir(directory.path === '' ? '.' : bytesOf(directory.path), root);
+  try {
+    const { mode, uid, gid, sec, nsec } = directory.stamp;
+    const owner = directory.ownedByRoot ? owners.root : { uid: owners.uid(uid), gid: owners.gid(gid) };
+    fchown(fd, owned(owner.uid), owned(owner.gid), directory.path);
+    // After chown(2), which clears set-id bits.
+    fchmod(fd, mode, directory.path);
+    for (const [name, value] of directory.xattrs)
+      fsetxattr(fd, name, Buffer.from(value, 'base64'), directory.path);
+    if (directory.opaque) fsetxattr(fd, 'trusted.overlay.opaque', Buffer.from('y'), directory.path);
+    futimes(fd, { sec, nsec }, directory.path);
+  } finally {
+    close(fd);
+  }
+}
+
+function owned(id: number): number {
+  return id === NO_ID ? 0 : id;
+}
+
+function within(directory: ByteName, name: ByteName): Uint8Array {
+  return bytesOf((directory === '' ? name : `${directory}/${name}`) as ByteName);
+}
+
+/**
+ * Whiteouts are character devices 0:0. All of one shim are links to one inode, as overlayfs itself does it: a
+ * layer can delete a hundred thousand names.
+ */
+class WhiteoutMaker {
+  #first: Uint8Array | undefined;
+
+  make(root: number, path: Uint8Array): void {
+    if (this.#first !== undefined && this.#link(root, this.#first, path)) return;
+    mknodAt(root, path, S_IFCHR);
+    this.#first = path;
+  }
+
+  /** False when the inode has as many links as the filesystem allows (ext4: 65,000). */
+  #link(root: number, first: Uint8Array, path: Uint8Array): boolean {
+    try {
+      linkAt(root, first, root, path);
+      return true;
+    } catch (error) {
+      if (hasCode(error, 'EMLINK', 'EPERM')) return false;
+      throw error;
+    }
+  }
+}
