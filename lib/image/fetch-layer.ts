@@ -1,0 +1,142 @@
+import { isPluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
+import type { Progress } from '../base/progress.ts';
+import type { LayerBudget, UnpackRequest, UnpackResult } from '../layer/types.ts';
+import { unpackLayer } from '../layer/unpack.ts';
+import { type LayerKey, layerKey } from '../store/layer-key.ts';
+import type { LayerRecord, StagedLayer } from '../store/layers.ts';
+import type { Store } from '../store/store.ts';
+import type { ImageSource } from './source.ts';
+import type { WantedLayer } from './wanted.ts';
+
+export interface FetchDeps {
+  readonly store: Store;
+  readonly source: ImageSource;
+  readonly log: Logger;
+  readonly progress: Progress;
+  /** Told how long each layer took, in milliseconds. */
+  readonly metrics?: { duration(name: string, milliseconds: number): void } | undefined;
+  readonly signal: AbortSignal;
+  /** The compiled second entry (or its source, in tests) that unpacks in a thread of its own. */
+  readonly workerUrl: string | URL;
+  /** In a thread for each layer, unless said otherwise. */
+  readonly unpack?: typeof unpackLayer | undefined;
+  readonly budget: LayerBudget;
+  /** What an inclusive limit leaves for uncompressed bytes; undefined without one. */
+  readonly quotaBytes: number | undefined;
+}
+
+export interface FetchedLayer {
+  readonly wanted: WantedLayer;
+  readonly staged: StagedLayer;
+  readonly record: LayerRecord;
+}
+
+/** A second attempt for a layer that cannot stand alone: the trees below it, and the name it then has. */
+export interface OnTopOf {
+  readonly key: LayerKey;
+  /** Topmost first. */
+  readonly trees: readonly string[];
+}
+
+/** What bytes that are not the layer's look like, to whoever reads them. */
+const WRONG_BYTES: ReadonlySet<string> = new Set([
+  'LAYER_DIGEST_MISMATCH',
+  'LAYER_DIFFID_MISMATCH',
+  'LAYER_SIZE_MISMATCH',
+  'LAYER_BAD_COMPRESSION',
+  'LAYER_BAD_HEADER',
+  'LAYER_TRUNCATED',
+]);
+
+/** Fetches, verifies and unpacks one layer into a stage. Whatever goes wrong, nothing of it is left. */
+export async function fetchLayer(
+  deps: FetchDeps,
+  wanted: WantedLayer,
+  onTop: OnTopOf | undefined,
+): Promise<FetchedLayer> {
+  for (;;) {
+    try {
+      return await fetchOnce(deps, wanted, onTop);
+    } catch (error) {
+      // It ends: each rejection takes places away, mirrors and kept bytes, and the registry itself never counts.
+      const wrong = isPluginError(error) && WRONG_BYTES.has(error.code);
+      if (!wrong || deps.source.reject?.(wanted.layer) !== true) throw error;
+    }
+  }
+}
+
+async function fetchOnce(
+  deps: FetchDeps,
+  wanted: WantedLayer,
+  onTop: OnTopOf | undefined,
+): Promise<FetchedLayer> {
+  const { layer } = wanted;
+  const started = performance.now();
+  const staged = deps.store.layers.stage();
+  const bar = deps.progress.layer(layer.digest ?? layer.identity ?? 'layer', layer.size);
+  try {
+    const bytes = await deps.source.open(layer, deps.signal);
+    let before = 0;
+    const unpack = deps.unpack ?? unpackLayer;
+    const result = await unpack(request(deps, wanted, staged, onTop), bytes, {
+      workerUrl: deps.workerUrl,
+      signal: deps.signal,
+      onProgress: (read) => {
+        bar.advance(read - before);
+        before = read;
+      },
+    });
+    await deps.source.verifyUnchanged?.(layer);
+    const record = toRecord(wanted, result, onTop);
+    const milliseconds = performance.now() - started;
+    // Bytes are unpacked while they come, so one time is both; GrootFS's first one holds its second one too.
+    deps.metrics?.duration('DownloadTime', milliseconds);
+    deps.metrics?.duration('UnpackTime', milliseconds);
+    deps.log.info('layer-unpacked', {
+      layer: record.key,
+      digest: layer.digest,
+      bytes: result.compressedBytes,
+      unpackedBytes: result.tarBytes,
+      entries: result.entries,
+      skippedDevices: result.skippedDevices,
+      milliseconds: Math.round(milliseconds),
+    });
+    return { wanted, staged, record };
+  } catch (error) {
+    deps.store.layers.discard(staged);
+    throw error;
+  } finally {
+    bar.done();
+  }
+}
+
+function request(
+  deps: FetchDeps,
+  wanted: WantedLayer,
+  staged: StagedLayer,
+  onTop: OnTopOf | undefined,
+): UnpackRequest {
+  const { layer, parent } = wanted;
+  return {
+    target: staged.tree,
+    manifestPath: staged.manifest,
+    compression: layer.compression,
+    expected: layer.validated
+      ? { digest: layer.digest, diffId: layer.diffId, size: layer.size }
+      : { digest: undefined, diffId: undefined, size: undefined },
+    mappings: deps.store.format.mappings,
+    budget: deps.budget,
+    quotaBytes: deps.quotaBytes,
+    base:
+      layer.baseDirectory === undefined
+        ? undefined
+        : { directory: layer.baseDirectory, parentTree: parent && deps.store.layout.tree(parent) },
+    lowers: onTop?.trees,
+  };
+}
+
+function toRecord(wanted: WantedLayer, result: UnpackResult, onTop: OnTopOf | undefined): LayerRecord {
+  const key = onTop?.key ?? wanted.key ?? layerKey({ content: result.diffId, validated: true });
+  return { ...result, key, validated: wanted.layer.validated };
+}

@@ -1,0 +1,167 @@
+import { isPluginError, PluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
+import { type ImageConfig, parseConfig } from '../oci/config.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { type Manifest, parseManifest } from '../oci/manifest.ts';
+import { isForeignLayer } from '../oci/media-types.ts';
+import { type Platform, requirePlatform } from '../oci/platform.ts';
+import { formatReference, type RegistryReference } from '../oci/reference.ts';
+import { resolveToImage } from '../oci/resolve-index.ts';
+import { RegistryClient } from '../registry/client.ts';
+import type { GivenCredentials } from '../registry/credentials.ts';
+import { asPluginError } from '../registry/failure.ts';
+import { requireAllowed } from '../registry/foreign.ts';
+import type { FoundManifest, ManifestCache } from '../registry/manifests.ts';
+import type { PartialBlobs } from '../registry/partial.ts';
+import type { RegistryPolicy } from '../registry/policy.ts';
+import type { Lookup } from '../registry/route.ts';
+import { toImageLayers } from './manifest-layers.ts';
+import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+
+export interface RegistrySourceOptions {
+  readonly reference: RegistryReference;
+  readonly platform: Platform;
+  /** From the command line; they go to the image's own registry alone. */
+  readonly credentials: GivenCredentials | undefined;
+  readonly policy: RegistryPolicy;
+  readonly cache: ManifestCache;
+  /** Where large blobs survive a killed process; undefined: nowhere. */
+  readonly partials: PartialBlobs | undefined;
+  readonly log: Logger;
+  /** The name service, for tests of hostile ones. */
+  readonly lookup?: Lookup;
+}
+
+/** An image in a registry, its mirrors, or wherever those redirect to. */
+export class RegistrySource implements ImageSource {
+  readonly #options: RegistrySourceOptions;
+  readonly #name: string;
+  readonly #client: RegistryClient;
+
+  constructor(options: RegistrySourceOptions) {
+    this.#options = options;
+    this.#name = formatReference(options.reference);
+    this.#client = new RegistryClient(options);
+  }
+
+  /**
+   * Reference to layers: no request at all for a digest whose manifest and configuration are in the cache.
+   * @throws REGISTRY_* and what the parsers throw
+   */
+  async resolve(signal: AbortSignal): Promise<ResolvedImage> {
+    signal.throwIfAborted();
+    try {
+      return await this.#resolve(signal);
+    } catch (error) {
+      const plain = asPluginError(error);
+      this.#advise(plain);
+      throw plain;
+    }
+  }
+
+  /** The sentence for these is GrootFS's own, which has no room for the better way. */
+  #advise(error: unknown): void {
+    if (!isPluginError(error, 'REGISTRY_UNTRUSTED') && !isPluginError(error, 'REGISTRY_PLAIN_HTTP')) return;
+    const { registry } = error.subject;
+    const advice =
+      error.code === 'REGISTRY_UNTRUSTED'
+        ? `put the CA of ${registry} into /etc/docker/certs.d/${registry}/ca.crt, or name it under registries.hosts.ca`
+        : `${registry} speaks HTTP without TLS; only --insecure-registry ${registry} allows that`;
+    this.#options.log.error('registry-untrusted', error, { ...error.subject, advice });
+  }
+
+  /** An image's configuration by its descriptor alone, for whoever has the manifest from elsewhere. */
+  async readConfig(descriptor: Descriptor, signal: AbortSignal): Promise<ImageConfig> {
+    try {
+      return await this.#config(descriptor, signal);
+    } catch (error) {
+      throw asPluginError(error);
+    }
+  }
+
+  /** The bytes as they come from the network; the first request is made when the first byte is asked for. */
+  async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+    signal.throwIfAborted();
+    const { digest, size } = layer;
+    if (digest === undefined || size === undefined)
+      throw new Error('a layer of a registry has digest and size');
+    const chunks = isForeignLayer(layer.mediaType)
+      ? this.#client.foreign({ digest, size }, layer.urls, signal)
+      : this.#client.blob({ digest, size }, signal);
+    return { kind: 'stream', chunks, size };
+  }
+
+  /** A lying or rotten mirror, or rotten bytes of an earlier process: the next `open` goes without them. */
+  reject(layer: ImageLayer): boolean {
+    const again = layer.digest !== undefined && this.#client.reject(layer.digest);
+    if (again) this.#options.log.info('layer-rejected', { digest: layer.digest });
+    return again;
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+  }
+
+  async #resolve(signal: AbortSignal): Promise<ResolvedImage> {
+    const { platform, log, policy } = this.#options;
+    const start = await this.#start(signal);
+    const found = await resolveToImage(
+      { manifest: this.#parse(start), digest: start.digest },
+      platform,
+      this.#name,
+      (descriptor) => this.#manifest(descriptor, signal),
+    );
+    const config = await this.#config(found.manifest.config, signal);
+    requirePlatform(config, platform, this.#name, log);
+    const layers = toImageLayers(found.manifest, config, { validated: true, source: this.#name });
+    for (const layer of layers) {
+      // Known before the first byte is downloaded, and so said before it.
+      if (isForeignLayer(layer.mediaType)) requireAllowed(layer.urls, policy.foreignHosts, this.#name);
+    }
+    log.info('image-resolved', { image: this.#name, digest: found.digest, layers: layers.length });
+    const { registry, repository } = this.#options.reference;
+    return {
+      name: this.#name,
+      manifestDigest: found.digest,
+      config,
+      layers,
+      origin: { registry, repository },
+    };
+  }
+
+  /** With tag and digest together the digest decides. */
+  async #start(signal: AbortSignal): Promise<FoundManifest> {
+    const { digest, tag } = this.#options.reference;
+    if (digest !== undefined) return this.#client.byDigest(digest, signal);
+    if (this.#options.policy.requireDigest) {
+      throw new PluginError('REGISTRY_NOT_PINNED', { reference: this.#name });
+    }
+    return this.#client.byTag(tag ?? 'latest', signal);
+  }
+
+  async #manifest(descriptor: Descriptor, signal: AbortSignal): Promise<Manifest> {
+    const found = await this.#client.byDigest(descriptor.digest, signal);
+    if (found.bytes.length !== descriptor.size) throw this.#wrongSize(descriptor, found.bytes);
+    return this.#parse(found);
+  }
+
+  async #config(descriptor: Descriptor, signal: AbortSignal): Promise<ImageConfig> {
+    const bytes = await this.#client.smallBlob(descriptor, 'an image configuration', signal);
+    if (bytes.length !== descriptor.size) throw this.#wrongSize(descriptor, bytes);
+    const config = parseConfig(bytes, this.#name, this.#options.log);
+    this.#options.cache.put(descriptor.digest, bytes);
+    return config;
+  }
+
+  /** Only what parses is kept: what a registry calls a manifest is checked against its body once, when it comes. */
+  #parse(found: FoundManifest): Manifest {
+    const manifest = parseManifest(found.bytes, found.contentType, this.#name);
+    if (found.fresh) this.#options.cache.put(found.digest, found.bytes);
+    return manifest;
+  }
+
+  #wrongSize(descriptor: Descriptor, bytes: Uint8Array): PluginError {
+    const reason = `it declares ${descriptor.size} bytes for ${descriptor.digest}, which has ${bytes.length}`;
+    return new PluginError('IMAGE_BAD_MANIFEST', { source: this.#name, reason });
+  }
+}

@@ -1,0 +1,112 @@
+import { PluginError } from '../base/errors/error.ts';
+import type { LayerKey, VolumeName } from '../store/layer-key.ts';
+import type { LayerRecord } from '../store/layers.ts';
+import type { Lease } from '../store/leases.ts';
+import type { Store } from '../store/store.ts';
+import { tryClaim, waitForRelease } from '../sys/claim.ts';
+import { type FetchDeps, type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
+import { needsLower, type StackRules, showingLayers } from './stack.ts';
+import type { StackLayer } from './stack-view.ts';
+import { chainedKey, type WantedLayer } from './wanted.ts';
+
+/** A layer of an image and what it can stand as: in the store under its name, or published on CVMFS. */
+export interface PlaceableLayer extends WantedLayer {
+  readonly published: StackLayer | undefined;
+}
+
+/**
+ * Puts the layers on top of each other, bottom first. Nearly every layer stands alone; one that links into a
+ * lower layer, or whose files would go through a link of a lower one, is fetched again on top of what is
+ * below it and kept under a name of its own.
+ */
+export async function placeLayers(
+  deps: FetchDeps,
+  layers: readonly PlaceableLayer[],
+  lease: Lease,
+  rules: StackRules,
+): Promise<{ layers: StackLayer[]; fetched: FetchedLayer[] }> {
+  const placed: StackLayer[] = [];
+  const fetched: FetchedLayer[] = [];
+  for (const layer of layers) {
+    const below = showingLayers(placed);
+    const alone = standingAlone(deps, layer);
+    // A directory that was published under a name of its own has nothing that it could be made again from.
+    if (alone && (layer.key === undefined || !(rules.needsLower && needsLower(alone, below)))) {
+      placed.push(alone);
+      continue;
+    }
+    const key = chainedKey(
+      layer,
+      named(layer),
+      placed.map(({ name, lower }) => (name ?? lower) as LayerKey),
+    );
+    lease.add([key]);
+    const again = await fetchOnTop(deps, layer, {
+      key,
+      trees: below.flatMap((one) => treesOf(deps.store, one)),
+    });
+    if (again !== undefined) fetched.push(again);
+    placed.push(toStackLayer(deps.store, key));
+  }
+  return { layers: placed, fetched };
+}
+
+/** Of several creates that want the same layer on top of the same others, one fetches it. */
+async function fetchOnTop(
+  deps: FetchDeps,
+  layer: PlaceableLayer,
+  onTop: OnTopOf,
+): Promise<FetchedLayer | undefined> {
+  const { layers, layout } = deps.store;
+  const path = `${layout.locks}/${onTop.key}.claim`;
+  while (!layers.has(onTop.key)) {
+    const claim = tryClaim(path);
+    if ('heldBy' in claim) {
+      await waitForRelease(path, deps.signal);
+      continue;
+    }
+    using _claim = claim;
+    if (layers.has(onTop.key)) break;
+    const fetched = await fetchLayer(deps, layer, onTop);
+    layers.publish([fetched]);
+    return fetched;
+  }
+  return undefined;
+}
+
+/** As the kernel stacks them: markers of a published layer are files, and mean something in its shim and mask only. */
+function treesOf(store: Store, { maskAbove, tree, shimBelow }: StackLayer): string[] {
+  const volume = (name: string | undefined) =>
+    name === undefined ? [] : [store.layout.tree(name as VolumeName)];
+  return [...volume(maskAbove), tree, ...volume(shimBelow)];
+}
+
+function standingAlone(deps: FetchDeps, layer: PlaceableLayer): StackLayer | undefined {
+  if (layer.published !== undefined) return layer.published;
+  const key = named(layer);
+  return deps.store.sources.needsLower(key) ? undefined : toStackLayer(deps.store, key);
+}
+
+function named(layer: WantedLayer): LayerKey {
+  if (layer.key === undefined) throw new Error('a layer was fetched without a name');
+  return layer.key;
+}
+
+/** @throws STORE_LAYER_GONE when the layer went away although a lease names it; STORE_DAMAGED */
+export function toStackLayer(store: Store, key: LayerKey): StackLayer {
+  const record = store.layers.record(key);
+  if (!record) throw new PluginError('STORE_LAYER_GONE', { layer: key });
+  return fromRecord(store, record);
+}
+
+function fromRecord(store: Store, record: LayerRecord): StackLayer {
+  return {
+    lower: record.key,
+    tree: store.layout.tree(record.key),
+    bytes: record.fileBytes,
+    explicitRoot: record.explicitRoot,
+    impliedDirs: new Set(record.impliedDirs),
+    whiteoutDirs: record.whiteoutDirs,
+    opaqueDirs: new Set(record.opaqueDirs),
+  };
+}

@@ -1,0 +1,31 @@
+/**
+ * What a create asks first, and mostly last: is everything here? Apart from the code that fetches, which a warm
+ * create must not pay for.
+ */
+import { stackKey, type VolumeName } from '../store/layer-key.ts';
+import type { Lease } from '../store/leases.ts';
+import type { StackPlan } from '../store/stacks.ts';
+import type { Store } from '../store/store.ts';
+import type { ResolvedImage } from './source.ts';
+import { wantedLayers } from './wanted.ts';
+
+/** The plan for an image whose layers are all there, or undefined. Extends the lease before it looks. */
+export function planIfPresent(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
+  const keys = wantedLayers(store, image).map(({ key }) => key);
+  return keys.every((key) => key !== undefined) ? knownPlan(store, keys, lease) : undefined;
+}
+
+/** The remembered plan for layers and directories of these names, where all of it is there. */
+export function knownPlan(store: Store, names: readonly string[], lease: Lease): StackPlan | undefined {
+  const stack = stackKey(names);
+  lease.add([...names, stack]);
+  const plan = store.stacks.get(stack);
+  if (plan === undefined) return undefined;
+  lease.add(plan.uses);
+  return isPresent(store, plan) ? plan : undefined;
+}
+
+/** True when every lower directory of the store that the plan names is there. */
+export function isPresent(store: Store, plan: StackPlan): boolean {
+  return plan.lowers.every((lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName));
+}

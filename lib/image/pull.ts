@@ -1,0 +1,251 @@
+/**
+ * Fills the store with an image's layers and works out how they stack.
+ *
+ * The order is what makes it safe without a lock: the caller's lease names the layers before anybody looks
+ * whether they are there. Claims keep several creates from fetching the same layer; a process never waits for
+ * another's claim while it has finished layers of its own to publish, so two of them cannot wait for each other.
+ */
+import { sha256Hex } from '../base/digest.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { settleLimited } from '../base/pool.ts';
+import type { CvmfsDeps } from '../cvmfs/locate.ts';
+import { type LayerKey, stackKey } from '../store/layer-key.ts';
+import type { Lease } from '../store/leases.ts';
+import type { StackPlan } from '../store/stacks.ts';
+import type { Store } from '../store/store.ts';
+import { type Claim, tryClaim, waitForRelease } from '../sys/claim.ts';
+import { filesystemOf } from '../sys/statfs.ts';
+import { type FetchDeps, type FetchedLayer, fetchLayer } from './fetch-layer.ts';
+import { placeLayers } from './place.ts';
+import { knownPlan, planIfPresent } from './present.ts';
+import type { LayerChoice, PublishedSearch } from './published.ts';
+import type { RepairSource } from './published-volumes.ts';
+import type { ImageLayer, ResolvedImage } from './source.ts';
+import { planStack, STACK_RULES, type StackRules } from './stack.ts';
+import { type WantedLayer, wantedLayers } from './wanted.ts';
+
+export interface PullDeps extends FetchDeps {
+  /** Layers fetched and unpacked at a time. */
+  readonly concurrency: number;
+  /** Repositories that layers may be used from where they are. Asked for when the store lacks a layer, not before. */
+  readonly cvmfs?: (() => Promise<CvmfsDeps | undefined>) | undefined;
+  /** False when somebody else will mount the plan, who cannot be asked for an idmapped mount. */
+  readonly mapsIds?: boolean | undefined;
+  /** All of them unless said otherwise. */
+  readonly stackRules?: StackRules | undefined;
+}
+
+export interface PulledImage {
+  readonly plan: StackPlan;
+  /** The layers that were fetched now; all others were there. */
+  readonly fetched: readonly FetchedLayer[];
+  /** Where layers come from that CVMFS was asked for, and why. */
+  readonly choices: ReadonlyMap<ImageLayer, LayerChoice>;
+}
+
+/**
+ * Fetches what is missing and returns the plan.
+ * @throws the errors of the source, of the layers (LAYER_*), STORE_FULL, IMAGE_TOO_MANY_LAYERS
+ */
+export async function pullImage(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
+  const { store } = deps;
+  const present = planIfPresent(store, image, lease);
+  if (present) return { plan: present, fetched: [], choices: new Map() };
+  const wanted = wantedLayers(store, image);
+  lease.add(wanted.flatMap(({ key }) => key ?? []));
+  const search = await findPublished(deps, image, wanted, {
+    budget: deps.budget,
+    open: (layer) => deps.source.open(layer, deps.signal),
+  });
+  const choices = search?.choices ?? new Map();
+  const known = search && planWith(store, wanted, search, lease);
+  if (known) return { plan: known, fetched: [], choices };
+  const published = await search?.prepare(lease);
+  const fetch = new MissingLayers(
+    deps,
+    wanted.filter(({ layer }) => !published?.has(layer)),
+    lease,
+  );
+  await fetch.run();
+  const placeable = wanted.map((one) => ({
+    ...one,
+    key: fetch.keyOf(one),
+    published: published?.get(one.layer),
+  }));
+  const rules = deps.stackRules ?? STACK_RULES;
+  const placed = await placeLayers(deps, placeable, lease, rules);
+  // Named after the layers as the image lists them: the next create knows only those.
+  const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
+  lease.add([key]);
+  const plan = planStack(store, { key, layers: placed.layers }, rules);
+  store.stacks.put(key, plan);
+  return { plan, fetched: [...fetch.fetched, ...placed.fetched], choices };
+}
+
+/** Asks the repositories for what the store lacks. The code that does it is loaded where there are any. */
+export async function findPublished(
+  deps: Pick<PullDeps, 'store' | 'cvmfs' | 'log' | 'mapsIds' | 'quotaBytes'>,
+  image: ResolvedImage,
+  wanted: readonly WantedLayer[],
+  repairs?: RepairSource,
+): Promise<PublishedSearch | undefined> {
+  const { store, log } = deps;
+  const cvmfs = await deps.cvmfs?.();
+  if (cvmfs === undefined) return undefined;
+  const lacking = wanted.filter(({ key }) => key === undefined || !store.layers.has(key));
+  const { PublishedSearch } = await import('./published.ts');
+  const search = new PublishedSearch({
+    store,
+    cvmfs,
+    log,
+    mapsIds: deps.mapsIds !== false,
+    countsBytes: deps.quotaBytes !== undefined,
+    repairs,
+  });
+  await search.find(
+    image,
+    lacking.map(({ layer }) => layer),
+  );
+  return search;
+}
+
+/** The remembered plan for this very mixture of published layers and layers of the store. */
+function planWith(
+  store: Store,
+  wanted: readonly WantedLayer[],
+  search: PublishedSearch,
+  lease: Lease,
+): StackPlan | undefined {
+  const names = wanted.map(({ layer, key }) => search.uses.get(layer)?.name ?? key);
+  if (search.uses.size === 0 || !names.every((name) => name !== undefined)) return undefined;
+  return knownPlan(store, names, lease);
+}
+
+/** One pull's work on the layers that the store lacks. */
+class MissingLayers {
+  readonly fetched: FetchedLayer[] = [];
+  readonly #deps: PullDeps;
+  readonly #wanted: readonly WantedLayer[];
+  readonly #lease: Lease;
+  /** Names that were found out by reading: local tars. */
+  readonly #named = new Map<WantedLayer, LayerKey>();
+
+  constructor(deps: PullDeps, wanted: readonly WantedLayer[], lease: Lease) {
+    this.#deps = deps;
+    this.#wanted = wanted;
+    this.#lease = lease;
+  }
+
+  /**
+   * Fetches in rounds: what can be claimed now; then whatever others had claimed, once they let go, and layers
+   * with a base directory, which copy attributes from the layer below them, once that one is there.
+   */
+  async run(): Promise<void> {
+    this.#checkSpace();
+    for (let left = this.#missing(); left.length > 0; left = this.#missing()) {
+      const missing = new Set(left.map(({ key }) => key));
+      const ready = left.filter(
+        ({ layer, parent }) =>
+          layer.baseDirectory === undefined || parent === undefined || !missing.has(parent),
+      );
+      const { mine, others } = this.#claim(ready);
+      try {
+        await this.#fetchAndPublish(
+          mine.map(({ wanted }) => wanted).filter((wanted) => !this.#isThere(wanted)),
+        );
+      } finally {
+        for (const { claim } of mine) claim.release();
+      }
+      const [first] = others;
+      if (first !== undefined) {
+        this.#deps.log.info('waiting-for-layer', { layer: first.wanted.key, others: others.length });
+        await waitForRelease(first.path, this.#deps.signal);
+      }
+    }
+  }
+
+  /** A layer's name in the store, which reading it may have told. */
+  keyOf(wanted: WantedLayer): LayerKey | undefined {
+    return wanted.key ?? this.#named.get(wanted);
+  }
+
+  #isThere(wanted: WantedLayer): boolean {
+    const key = this.keyOf(wanted);
+    return (
+      key !== undefined && (this.#deps.store.layers.has(key) || this.#deps.store.sources.needsLower(key))
+    );
+  }
+
+  #missing(): WantedLayer[] {
+    const seen = new Set<string>();
+    return this.#wanted.filter((wanted) => {
+      const name = nameOf(wanted);
+      if (seen.has(name) || this.#isThere(wanted)) return false;
+      seen.add(name);
+      return true;
+    });
+  }
+
+  /** Compressed sizes are a lower bound of what the layers will take. */
+  #checkSpace(): void {
+    const { layout } = this.#deps.store;
+    const need = this.#missing().reduce((sum, { layer }) => sum + (layer.size ?? 0), 0);
+    const free = filesystemOf(layout.root).availableBytes;
+    if (need > free) throw new PluginError('STORE_FULL', { store: layout.root, need, free });
+  }
+
+  #claim(layers: readonly WantedLayer[]) {
+    const mine: { wanted: WantedLayer; claim: Claim }[] = [];
+    const others: { wanted: WantedLayer; path: string }[] = [];
+    try {
+      for (const wanted of layers) {
+        const path = `${this.#deps.store.layout.locks}/${nameOf(wanted)}.claim`;
+        const claim = tryClaim(path);
+        if ('heldBy' in claim) others.push({ wanted, path });
+        else mine.push({ wanted, claim });
+      }
+    } catch (error) {
+      for (const { claim } of mine) claim.release();
+      throw error;
+    }
+    return { mine, others };
+  }
+
+  /** One syncfs(2) and one publication for all that came through; the first failure is thrown after it. */
+  async #fetchAndPublish(layers: readonly WantedLayer[]): Promise<void> {
+    const { store, concurrency } = this.#deps;
+    const results = await settleLimited(layers, concurrency, (wanted) =>
+      fetchLayer(this.#deps, wanted, undefined),
+    );
+    const good = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    this.#publish(good);
+    for (const { wanted, record } of good) this.#learn(wanted, record.key, record.diffId);
+    this.fetched.push(...good);
+    for (const [i, result] of results.entries()) {
+      if (result.status === 'fulfilled') continue;
+      const key = layers[i]?.key;
+      if (key === undefined || !isPluginError(result.reason, 'LAYER_NEEDS_LOWER')) throw result.reason;
+      store.sources.rememberNeedsLower(key);
+    }
+  }
+
+  #publish(layers: readonly FetchedLayer[]): void {
+    const { store } = this.#deps;
+    try {
+      this.#lease.add(layers.map(({ record }) => record.key));
+    } catch (error) {
+      for (const { staged } of layers) store.layers.discard(staged);
+      throw error;
+    }
+    if (layers.length > 0) store.layers.publish(layers);
+  }
+
+  #learn(wanted: WantedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
+    this.#named.set(wanted, key);
+    if (wanted.layer.identity !== undefined) this.#deps.store.sources.remember(wanted.layer.identity, diffId);
+  }
+}
+
+function nameOf(wanted: WantedLayer): string {
+  return wanted.key ?? `source-${sha256Hex(wanted.layer.identity ?? '')}`;
+}

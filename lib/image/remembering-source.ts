@@ -1,0 +1,91 @@
+/**
+ * What an image resolved to the last time, where its name fixes the answer: a manifest digest, or the very bytes
+ * of a layout's index. A warm create then neither parses nor checks a manifest again, nor loads the code for it.
+ *
+ * Of many who want such an image at once one asks and fetches, from its claim on the name to its `close`; the
+ * others wait for that and then are warm. (64 at once: each that asks for itself spends three times the CPU.)
+ */
+import { sha256Hex } from '../base/digest.ts';
+import type { Store } from '../store/store.ts';
+import type { Claim } from '../sys/claim.ts';
+import { exists } from '../sys/look.ts';
+import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+
+export class RememberingSource implements ImageSource {
+  readonly #store: Store;
+  readonly #key: string | undefined;
+  readonly #make: () => Promise<ImageSource>;
+  #source: ImageSource | undefined;
+  #resolved = false;
+  #claim: Claim | undefined;
+
+  /**
+   * @param key everything that decides what the source would answer; undefined: ask it every time
+   * @param make the source itself, made when it is first needed
+   */
+  constructor(store: Store, key: string | undefined, make: () => Promise<ImageSource>) {
+    this.#store = store;
+    this.#key = key;
+    this.#make = make;
+  }
+
+  async resolve(signal: AbortSignal): Promise<ResolvedImage> {
+    signal.throwIfAborted();
+    const key = this.#key;
+    if (key === undefined) return this.#ask(signal);
+    const { sources, layout } = this.#store;
+    const path = `${layout.locks}/image-${sha256Hex(key)}.claim`;
+    const known = exists(path) ? undefined : sources.resolved(key);
+    if (known !== undefined) return known as ResolvedImage;
+    await this.#takeTurn(path, signal);
+    const meanwhile = sources.resolved(key);
+    if (meanwhile !== undefined) return meanwhile as ResolvedImage;
+    const image = await this.#ask(signal);
+    if (isFixed(image)) sources.rememberResolved(key, image);
+    return image;
+  }
+
+  async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+    // A source opens only what it resolved itself: connections and checks come with that.
+    if (!this.#resolved) await this.#ask(signal);
+    return (await this.#get()).open(layer, signal);
+  }
+
+  async verifyUnchanged(layer: ImageLayer): Promise<void> {
+    await this.#source?.verifyUnchanged?.(layer);
+  }
+
+  reject(layer: ImageLayer): boolean {
+    return this.#source?.reject?.(layer) === true;
+  }
+
+  async close(): Promise<void> {
+    this.#claim?.release();
+    await this.#source?.close();
+  }
+
+  /** Waits once at the most: where the one before has failed, those who waited go on side by side, not in a queue. */
+  async #takeTurn(path: string, signal: AbortSignal): Promise<void> {
+    const { tryClaim, waitForRelease } = await import('../sys/claim.ts');
+    const claim = tryClaim(path);
+    if ('heldBy' in claim) await waitForRelease(path, signal);
+    else this.#claim = claim;
+  }
+
+  async #ask(signal: AbortSignal): Promise<ResolvedImage> {
+    const image = await (await this.#get()).resolve(signal);
+    this.#resolved = true;
+    return image;
+  }
+
+  async #get(): Promise<ImageSource> {
+    this.#source ??= await this.#make();
+    return this.#source;
+  }
+}
+
+/** Every layer has a name of its own in the store; what lies on CVMFS may be somewhere else tomorrow. */
+function isFixed(image: ResolvedImage): boolean {
+  if (image.unverified) return false;
+  return image.layers.every(({ digest, diffId, published }) => digest && diffId && published === undefined);
+}
