@@ -1,0 +1,172 @@
+import { PluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
+import { applyAttributes } from '../image/attributes.ts';
+import { planIfPresent } from '../image/present.ts';
+import type { PullDeps, PulledImage } from '../image/pull.ts';
+import type { ResolvedImage } from '../image/source.ts';
+import { type ImageId, parseImageId } from '../store/image-id.ts';
+import type { ImageRecord, LayerProvenance } from '../store/image-record.ts';
+import { Lease } from '../store/leases.ts';
+import type { StackPlan } from '../store/stacks.ts';
+import { addToTotals } from '../store/totals.ts';
+import { SysError } from '../sys/errno.ts';
+import { bytesOfText } from '../sys/utf8.ts';
+import { againWhereLayersMoved } from './again.ts';
+import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
+import { mountContainer, mountOptions } from './mount-image.ts';
+import { checkImage } from './preflight.ts';
+import { processUser } from './process-user.ts';
+import { provenance } from './provenance.ts';
+import { type RuntimeSpec, runtimeSpec } from './runtime-spec.ts';
+import { sweepAfterBoot } from './sweep-after-boot.ts';
+
+export interface CreateRequest {
+  readonly id: string;
+  readonly limit: DiskLimit | undefined;
+  /** False: the overlay is described in the printed fragment, for whoever mounts it. */
+  readonly mount: boolean;
+}
+
+export type CreateDeps = Omit<PullDeps, 'quotaBytes'> & { readonly log: Logger };
+
+/**
+ * An image reference in, a root filesystem out. Whatever fails, nothing is left behind; layers that came
+ * through stay in the store for the next create.
+ */
+export async function createImage(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
+  const id = parseImageId(request.id);
+  if (deps.store.images.exists(id)) throw new PluginError('IMAGE_EXISTS', { id });
+  const device = request.limit && quotaDevice(deps.store);
+  await sweepAfterBoot(deps.store, deps.log);
+  const image = await deps.source.resolve(deps.signal);
+  checkImage(image, request.limit);
+  using lease = new Lease(deps.store.layout, id, []);
+  const wanted = { id, request, device, image, lease };
+  return againWhereLayersMoved(deps.log, () => createOnce(deps, wanted));
+}
+
+interface Wanted {
+  readonly id: ImageId;
+  readonly request: CreateRequest;
+  readonly device: ReturnType<typeof quotaDevice> | undefined;
+  readonly image: ResolvedImage;
+  readonly lease: Lease;
+}
+
+async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec> {
+  const { id, request, device, image, lease } = wanted;
+  const { limit, mount } = request;
+  const quotaBytes = limit && !limit.exclusive ? limit.bytes : undefined;
+  const pulled = await pull({ ...deps, mapsIds: mount, quotaBytes }, image, lease);
+  const { plan, fetched } = pulled;
+  deps.signal.throwIfAborted();
+  const bytes = limit && effectiveLimit(limit, plan.layerBytes);
+  const quota = device && bytes !== undefined ? { bytes, device } : undefined;
+  try {
+    const layers = provenance(deps.store, image, pulled);
+    const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount });
+    const come = fetched.reduce((sum, { record }) => sum + record.fileBytes, bytes ?? 0);
+    addToTotals(deps.store, come, deps.log);
+    return spec;
+  } catch (error) {
+    if (!(error instanceof SysError) || !isForeign(plan) || deps.cvmfs === undefined) throw error;
+    // It answered the probe and fails now: whatever the reason, the other source has the layers too.
+    deps.log.error('cvmfs-mount-failed', error, { id, lowers: plan.lowers.filter(isAbsolute) });
+    return createOnce({ ...deps, cvmfs: undefined }, wanted);
+  }
+}
+
+/** The code that fetches is loaded when something is missing: a warm create is a third shorter without it. */
+async function pull(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
+  const plan = planIfPresent(deps.store, image, lease);
+  if (plan !== undefined) return { plan, fetched: [], choices: new Map() };
+  const { pullImage } = await import('../image/pull.ts');
+  return pullImage(deps, image, lease);
+}
+
+/** Layers of the plan lie in somebody else's directories. */
+function isForeign(plan: StackPlan): boolean {
+  return plan.lowers.some(isAbsolute);
+}
+
+function isAbsolute(path: string): boolean {
+  return path.startsWith('/');
+}
+
+interface Container {
+  readonly id: ImageId;
+  readonly plan: StackPlan;
+  readonly image: ResolvedImage;
+  readonly quota: { readonly bytes: number; readonly device: ReturnType<typeof quotaDevice> } | undefined;
+  readonly lease: Lease;
+  readonly layers: readonly LayerProvenance[];
+  readonly mount: boolean;
+}
+
+/** Stage, publish, mount, record: a create that is stopped anywhere in between is swept (layout.ts, 3). */
+async function makeContainer(deps: CreateDeps, container: Container): Promise<RuntimeSpec> {
+  const { store } = deps;
+  const { id, plan, quota } = container;
+  const staged = store.images.stage({
+    owner: store.owner,
+    layerBytes: plan.layerBytes,
+    quota,
+    lease: container.lease.name,
+  });
+  try {
+    applyAttributes(bytesOfText(`${staged.directory}/diff`), plan.root);
+    store.images.publish(staged, id);
+  } catch (error) {
+    store.images.discard(staged, quota?.device);
+    throw error;
+  }
+  try {
+    if (container.mount) await mountContainer(store, id, plan);
+    store.images.writeRecord(id, record(container));
+    return describe(deps, container);
+  } catch (error) {
+    // Whoever deleted the image while it was made has taken away what is to be undone.
+    const deleted = !store.images.exists(id);
+    await undo(deps, id);
+    throw deleted ? new PluginError('IMAGE_DELETED', { id }, { cause: error }) : error;
+  }
+}
+
+/** What cannot be undone now has no record, so that a sweep does it; the failure before it matters more. */
+async function undo({ store, log }: CreateDeps, id: ImageId): Promise<void> {
+  try {
+    const { removeImage } = await import('../store/remove.ts');
+    await removeImage(store, id, log);
+  } catch (error) {
+    log.error('image-not-undone', error, { id });
+  }
+}
+
+function record({ image, plan, layers, mount }: Container): ImageRecord {
+  return {
+    image: image.name,
+    manifestDigest: image.manifestDigest,
+    created: new Date().toISOString(),
+    uses: plan.uses,
+    lowers: plan.lowers,
+    ...(plan.idmapRoots ? { idmapRoots: plan.idmapRoots } : {}),
+    mounted: mount,
+    layers,
+  };
+}
+
+function describe(deps: CreateDeps, { id, plan, image, mount }: Container): RuntimeSpec {
+  const rootfs = deps.store.layout.rootfs(id);
+  const user = processUser(image.config?.user ?? '', mount ? rootfs : undefined);
+  const mounts = mount
+    ? undefined
+    : [
+        {
+          destination: '/',
+          type: 'overlay',
+          source: 'overlay',
+          options: [mountOptions(deps.store, id, plan)],
+        },
+      ];
+  return runtimeSpec(rootfs, image.config, user, mounts);
+}

@@ -1,0 +1,31 @@
+import { isPluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
+import { parseIdOrPath } from '../store/image-id.ts';
+import { Layout } from '../store/layout.ts';
+import { removeImage } from '../store/remove.ts';
+import { Store, storeRoot } from '../store/store.ts';
+import { addToTotals } from '../store/totals.ts';
+
+export type Deleted = { readonly id: string } | { readonly notFound: string } | { readonly outside: string };
+
+/**
+ * Deletes an image, by id or path. Garden deletes every handle from both of its stores, also those that never
+ * were: whatever cannot be there is not an error.
+ * @throws SysError when the image is there and stays
+ */
+export async function deleteImage(storePath: string, argument: string, log: Logger): Promise<Deleted> {
+  try {
+    const root = storeRoot(storePath);
+    const id = parseIdOrPath(argument, new Layout(root).root);
+    const store = Store.open(root);
+    const quota = store.images.number(id, 'image_quota');
+    const removed = await removeImage(store, id, log);
+    if (removed) addToTotals(store, -quota, log);
+    return removed ? { id } : { notFound: id };
+  } catch (error) {
+    if (isPluginError(error, 'IMAGE_OUTSIDE_STORE')) return { outside: argument };
+    if (isPluginError(error, 'IMAGE_ID_INVALID') && argument !== '') return { notFound: argument };
+    if (isPluginError(error, 'STORE_NOT_INITIALIZED')) return { notFound: argument };
+    throw error;
+  }
+}

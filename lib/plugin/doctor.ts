@@ -1,0 +1,130 @@
+import { accessSync, existsSync, readFileSync } from 'node:fs';
+import { delimiter, dirname } from 'node:path';
+import { PluginError } from '../base/errors/error.ts';
+import { Layout } from '../store/layout.ts';
+import { isReachable, measure } from '../store/measure.ts';
+import { Store, storeRoot } from '../store/store.ts';
+import { quotaSupport } from '../sys/quota.ts';
+import { filesystemOf } from '../sys/statfs.ts';
+
+export type Verdict = 'ok' | 'warning' | 'problem';
+
+export interface Diagnosis {
+  readonly name: string;
+  readonly verdict: Verdict;
+  readonly detail: string;
+  /** What to do; empty when all is well. */
+  readonly advice: string;
+}
+
+export interface DoctorRequest {
+  readonly storePath: string;
+  readonly isRoot: boolean;
+  readonly kernelRelease: string;
+  /** PATH of the environment. */
+  readonly path: string;
+  readonly cleanThresholdBytes: number;
+  /** The sentence for an error, as the command line would print it. */
+  readonly explain: (error: unknown) => string;
+}
+
+/** Looks at one machine from an operator's chair. Changes nothing. */
+export function diagnose(request: DoctorRequest): Diagnosis[] {
+  return [user(request), kernel(request), overlay(), programs(request), ...store(request)];
+}
+
+function ok(name: string, detail: string): Diagnosis {
+  return { name, verdict: 'ok', detail, advice: '' };
+}
+
+function user({ isRoot }: DoctorRequest): Diagnosis {
+  if (isRoot) return ok('user', 'root');
+  const advice = 'run graft as root: it mounts, and sets owners and quotas';
+  return { name: 'user', verdict: 'problem', detail: 'not root', advice };
+}
+
+/** openat2(2) is what keeps layers inside their directory; nothing replaces it. */
+function kernel({ kernelRelease }: DoctorRequest): Diagnosis {
+  const [major = 0, minor = 0] = kernelRelease.split('.').map(Number.parseFloat);
+  if (major > 5 || (major === 5 && minor >= 6)) return ok('kernel', kernelRelease);
+  const advice = 'boot a kernel of 5.6 or later, which has openat2(2)';
+  return { name: 'kernel', verdict: 'problem', detail: kernelRelease, advice };
+}
+
+function overlay(): Diagnosis {
+  const known = readFileSync('/proc/filesystems', 'latin1').split('\n');
+  if (known.some((line) => line.endsWith('\toverlay'))) return ok('overlayfs', 'the kernel has it');
+  return {
+    name: 'overlayfs',
+    verdict: 'warning',
+    detail: 'not loaded',
+    advice: 'load it at boot: modprobe overlay; echo overlay > /etc/modules-load.d/overlay.conf',
+  };
+}
+
+function programs({ path }: DoctorRequest): Diagnosis {
+  const found = path.split(delimiter).find((directory) => isExecutable(`${directory}/mkfs.xfs`));
+  if (found !== undefined) return ok('mkfs.xfs', `${found}/mkfs.xfs`);
+  const advice = 'install xfsprogs; only init-store --store-size-bytes needs it';
+  return { name: 'mkfs.xfs', verdict: 'warning', detail: 'not in PATH', advice };
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, 1);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function store(request: DoctorRequest): Diagnosis[] {
+  const layout = new Layout(storeRoot(request.storePath));
+  try {
+    const opened = Store.open(layout.root);
+    return [ok('store', layout.root), limits(layout), space(layout), threshold(opened, request)];
+  } catch (error) {
+    if (!(error instanceof PluginError)) throw error;
+    const advice =
+      error.code === 'STORE_NOT_INITIALIZED' ? `run: graft --store ${layout.root} init-store` : '';
+    const problem: Diagnosis = { name: 'store', verdict: 'problem', detail: request.explain(error), advice };
+    return existsSync(dirname(layout.root)) ? [problem, space(layout)] : [problem];
+  }
+}
+
+function limits(layout: Layout): Diagnosis {
+  const quota = quotaSupport(layout.root);
+  if (quota.supported) return ok('disk limits', 'the store has project quotas');
+  return {
+    name: 'disk limits',
+    verdict: 'problem',
+    detail: quota.reason,
+    advice: 'put the store on XFS mounted with prjquota, or let init-store --store-size-bytes make one',
+  };
+}
+
+/** A store this full cannot take a layer of ordinary size. */
+const FULL = 0.95;
+
+function space(layout: Layout): Diagnosis {
+  const at = existsSync(layout.root) ? layout.root : dirname(layout.root);
+  const { type, totalBytes, freeBytes } = filesystemOf(at);
+  const used = totalBytes === 0 ? 0 : 1 - freeBytes / totalBytes;
+  const detail = `${type}, ${Math.round(used * 100)} % of ${totalBytes} bytes used`;
+  if (used < FULL) return ok('disk', detail);
+  const advice = `see where it went: graft --store ${layout.root} usage; then: graft --store ${layout.root} clean`;
+  return { name: 'disk', verdict: 'warning', detail, advice };
+}
+
+/** A threshold that layers and quotas can hardly reach on this filesystem means that no clean ever acts. */
+function threshold(opened: Store, { cleanThresholdBytes }: DoctorRequest): Diagnosis {
+  const { committedBytes, layerBytes, filesystemTotalBytes } = measure(opened);
+  const now = `${committedBytes + layerBytes} of ${cleanThresholdBytes} bytes committed or cached`;
+  if (isReachable(cleanThresholdBytes, filesystemTotalBytes)) return ok('clean threshold', now);
+  return {
+    name: 'clean threshold',
+    verdict: 'warning',
+    detail: `${now}, on a filesystem of ${filesystemTotalBytes}`,
+    advice: 'lower clean.threshold_bytes: the disk can be full before a clean acts',
+  };
+}

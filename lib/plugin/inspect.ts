@@ -1,0 +1,137 @@
+import { MAX_LOWER_DIRS } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { LayerChoice } from '../image/published.ts';
+import { findPublished, type PullDeps } from '../image/pull.ts';
+import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source.ts';
+import { wantedLayers } from '../image/wanted.ts';
+import type { ImageConfig } from '../oci/config.ts';
+import type { Store } from '../store/store.ts';
+import { quotaSupport } from '../sys/quota.ts';
+import { filesystemOf } from '../sys/statfs.ts';
+import type { DiskLimit } from './limit.ts';
+
+export interface InspectedLayer {
+  readonly digest: string | undefined;
+  readonly diffId: string | undefined;
+  readonly mediaType: string;
+  /** Declared, packed. */
+  readonly bytes: number | undefined;
+  /** Files once unpacked, where the store has the layer. */
+  readonly unpackedBytes: number | undefined;
+  readonly from: 'store' | 'source' | 'url' | 'cvmfs';
+  /** Why, where CVMFS was asked. */
+  readonly reason?: string;
+  /** Where it is published. */
+  readonly cvmfs?: {
+    readonly path: string;
+    readonly repository: string;
+    readonly revision: string;
+    readonly rootHash: string;
+  };
+}
+
+export interface InspectedCheck {
+  readonly name: 'disk limit' | 'limits enforced' | 'free space' | 'layer count';
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export interface Inspected {
+  readonly image: string;
+  readonly digest: string | undefined;
+  readonly platform: string | undefined;
+  readonly config: ImageConfig | undefined;
+  /** Bottom first. */
+  readonly layers: readonly InspectedLayer[];
+  readonly checks: readonly InspectedCheck[];
+}
+
+export interface InspectDeps {
+  readonly store: Store;
+  readonly source: ImageSource;
+  readonly limit: DiskLimit | undefined;
+  /** As for a create. */
+  readonly cvmfs: PullDeps['cvmfs'];
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** What a create would use, and whether it would get past its checks, without fetching a layer. */
+export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
+  const { store, source, limit, signal } = deps;
+  const image = await source.resolve(signal);
+  const wanted = wantedLayers(store, image);
+  const search = await findPublished({ ...deps, quotaBytes: undefined }, image, wanted);
+  const layers = wanted.map(({ layer, key }) => {
+    const present = key === undefined ? undefined : store.layers.record(key);
+    const found = search?.uses.get(layer)?.found;
+    return {
+      ...inspected(layer, present?.fileBytes ?? found?.tarBytes),
+      ...(present === undefined ? choiceOf(search?.choices.get(layer)) : { from: 'store' as const }),
+    };
+  });
+  return {
+    image: image.name,
+    digest: image.manifestDigest,
+    platform: image.config && `${image.config.os}/${image.config.architecture}`,
+    config: image.config,
+    layers,
+    checks: checks(store, image, layers, limit),
+  };
+}
+
+function inspected(layer: ImageLayer, unpackedBytes: number | undefined): InspectedLayer {
+  const elsewhere = layer.urls.length > 0 ? 'url' : 'source';
+  return {
+    digest: layer.digest,
+    diffId: layer.diffId,
+    mediaType: layer.mediaType,
+    bytes: layer.size,
+    unpackedBytes,
+    from: elsewhere,
+  };
+}
+
+function choiceOf(choice: LayerChoice | undefined): Pick<InspectedLayer, 'reason' | 'cvmfs'> {
+  if (choice === undefined) return {};
+  const { reason, cvmfs } = choice;
+  if (cvmfs === undefined) return { reason };
+  const { name, revision, rootHash } = cvmfs.state;
+  const from = { from: 'cvmfs' as const };
+  return { ...from, reason, cvmfs: { path: cvmfs.path, repository: name, revision, rootHash } };
+}
+
+function checks(
+  store: Store,
+  image: ResolvedImage,
+  layers: readonly InspectedLayer[],
+  limit: DiskLimit | undefined,
+): InspectedCheck[] {
+  const missing = layers
+    .filter(({ from }) => from !== 'store' && from !== 'cvmfs')
+    .reduce((sum, layer) => sum + (layer.bytes ?? 0), 0);
+  const free = filesystemOf(store.layout.root).availableBytes;
+  const distinct = new Set(image.layers.map((layer) => layer.diffId ?? layer.digest ?? layer)).size;
+  return [
+    ...(limit ? limitChecks(store, layers, limit) : []),
+    { name: 'free space', ok: missing <= free, detail: `${missing} bytes to fetch, ${free} bytes free` },
+    {
+      name: 'layer count',
+      ok: distinct <= MAX_LOWER_DIRS,
+      detail: `${distinct} different layers of at most ${MAX_LOWER_DIRS}`,
+    },
+  ];
+}
+
+function limitChecks(store: Store, layers: readonly InspectedLayer[], limit: DiskLimit): InspectedCheck[] {
+  const quota = quotaSupport(store.layout.root);
+  const enforced: InspectedCheck = {
+    name: 'limits enforced',
+    ok: quota.supported,
+    detail: quota.supported ? 'the store has project quotas' : quota.reason,
+  };
+  if (limit.exclusive) return [enforced];
+  const size = layers.reduce((sum, layer) => sum + (layer.unpackedBytes ?? layer.bytes ?? 0), 0);
+  const detail = `the layers take at least ${size} of ${limit.bytes} bytes`;
+  return [enforced, { name: 'disk limit', ok: size <= limit.bytes, detail }];
+}

@@ -1,0 +1,25 @@
+import { PluginError } from '../base/errors/error.ts';
+import { imageIdOrUndefined } from '../store/image-id.ts';
+import type { ImageRecord } from '../store/image-record.ts';
+import { Layout } from '../store/layout.ts';
+import { Store, storeExists, storeRoot } from '../store/store.ts';
+import { listNames } from '../sys/look.ts';
+
+export interface ListedImage {
+  readonly id: string;
+  readonly path: string;
+  readonly record: ImageRecord | undefined;
+}
+
+/** @throws STORE_MISSING when there is nothing at the store's path, and what opening a store throws */
+export function listImages(storePath: string): ListedImage[] {
+  const layout = new Layout(storeRoot(storePath));
+  if (!storeExists(layout)) throw new PluginError('STORE_MISSING', { store: layout.root });
+  const store = Store.open(layout.root);
+  return listNames(layout.images).flatMap((name) => {
+    const id = imageIdOrUndefined(name);
+    return id === undefined
+      ? []
+      : [{ id, path: layout.image(id), record: store.images.recordIfReadable(id) }];
+  });
+}

@@ -1,0 +1,88 @@
+import type { ImageId } from '../store/image-id.ts';
+import type { VolumeName } from '../store/layer-key.ts';
+import { shortName } from '../store/layer-key.ts';
+import type { Store } from '../store/store.ts';
+import { hasCode } from '../sys/errno.ts';
+import { close } from '../sys/files.ts';
+import { describeOverlayOptions, mountOverlay } from '../sys/overlay.ts';
+
+interface Lowers {
+  /** Topmost first: names below volumes/, or absolute paths that are not the store's. */
+  readonly lowers: readonly string[];
+  /** As in a plan (lib/store/stacks.ts). */
+  readonly idmapRoots?: readonly string[] | undefined;
+}
+
+/**
+ * Mounts a container's overlay, also one with lower directories that must be shown with other owners: a clone of their
+ * mount stands at the rootfs, hidden below the overlay as soon as that is mounted, so that whatever unmounts the
+ * rootfs takes both away.
+ * @throws SysError ENOENT when a lower directory is gone; EINVAL where a filesystem allows no idmapped mounts
+ */
+export async function mountContainer(store: Store, id: ImageId, plan: Lowers): Promise<void> {
+  const [root] = plan.idmapRoots ?? [];
+  if (root === undefined) {
+    mountImage(store, id, plan);
+    return;
+  }
+  const { attachIdmapped, openUserNamespace } = await import('../sys/idmap.ts');
+  const namespace = await openUserNamespace(store.format.mappings);
+  const rootfs = store.layout.rootfs(id);
+  try {
+    attachIdmapped(root, rootfs, namespace);
+  } finally {
+    close(namespace);
+  }
+  const shown = (lower: string) =>
+    lower.startsWith(`${root}/`) ? `${rootfs}${lower.slice(root.length)}` : lower;
+  mountImage(store, id, { lowers: plan.lowers.map(shown) });
+}
+
+/** Mounts a container's overlay. @throws SysError ENOENT when a lower directory is gone */
+export function mountImage(store: Store, id: ImageId, plan: Lowers): void {
+  try {
+    mountOnce(store, id, plan);
+  } catch (error) {
+    // A short link may be missing where a layer's publisher was stopped before it made one.
+    if (!hasCode(error, 'ENOENT')) throw error;
+    ensureLinks(store, plan);
+    mountOnce(store, id, plan);
+  }
+}
+
+function mountOnce(store: Store, id: ImageId, plan: Lowers): void {
+  const { layout } = store;
+  const image = layout.image(id);
+  mountOverlay({
+    lowers: plan.lowers.map((lower) => (lower.startsWith('/') ? lower : layout.tree(lower as VolumeName))),
+    upper: `${image}/diff`,
+    work: `${image}/workdir`,
+    target: `${image}/rootfs`,
+    flags: { nodev: plan.lowers.some((lower) => lower.startsWith('/')) },
+    ...(plan.lowers.some((lower) => lower.startsWith('/'))
+      ? {}
+      : {
+          shortLinks: {
+            cwd: layout.links,
+            names: plan.lowers.map((lower) => shortName(lower as VolumeName)),
+          },
+        }),
+  });
+}
+
+function ensureLinks(store: Store, plan: Lowers): void {
+  for (const lower of plan.lowers) if (!lower.startsWith('/')) store.layers.ensureLink(lower as VolumeName);
+}
+
+/** The mount's options for `--without-mount`: short links, topmost first, in one string. */
+export function mountOptions(store: Store, id: ImageId, plan: Lowers): string {
+  const { layout } = store;
+  const lowers = plan.lowers.map((lower) =>
+    lower.startsWith('/') ? lower : `${layout.links}/${store.layers.ensureLink(lower as VolumeName)}`,
+  );
+  return describeOverlayOptions({
+    lowers,
+    upper: `${layout.image(id)}/diff`,
+    work: `${layout.image(id)}/workdir`,
+  });
+}

@@ -1,0 +1,36 @@
+import type { LayerChoice } from '../image/published.ts';
+import type { PulledImage } from '../image/pull.ts';
+import type { ImageLayer, ResolvedImage } from '../image/source.ts';
+import { wantedLayers } from '../image/wanted.ts';
+import type { LayerProvenance } from '../store/image-record.ts';
+import type { Store } from '../store/store.ts';
+
+/** Where each layer of an image came from this time, bottom first. */
+export function provenance(
+  store: Store,
+  image: ResolvedImage,
+  { fetched, choices }: Pick<PulledImage, 'fetched' | 'choices'>,
+): LayerProvenance[] {
+  const fresh = new Set<string>(fetched.map(({ record }) => record.key));
+  return wantedLayers(store, image).map(({ layer, key }) => {
+    const choice = choices.get(layer);
+    const ids = { diffId: layer.diffId, digest: layer.digest };
+    if (choice?.cvmfs) return { layer: choice.cvmfs.path, ...ids, source: 'cvmfs', ...told(choice) };
+    const source = key !== undefined && !fresh.has(key) ? 'store' : sourceOf(image, layer);
+    return { layer: key ?? '', ...ids, source, ...told(choice) };
+  });
+}
+
+function told(choice: LayerChoice | undefined): Pick<LayerProvenance, 'reason' | 'cvmfs'> {
+  if (choice === undefined) return {};
+  const { reason, cvmfs } = choice;
+  if (cvmfs === undefined) return { reason };
+  const { name, revision, rootHash } = cvmfs.state;
+  return { reason, cvmfs: { repository: name, revision, rootHash } };
+}
+
+function sourceOf(image: ResolvedImage, layer: ImageLayer): LayerProvenance['source'] {
+  // What a name on CVMFS or a thin image stands for and is not taken from there comes from a registry.
+  if (layer.published !== undefined || /^(docker|cvmfs):/.test(image.name)) return 'registry';
+  return image.name.startsWith('oci:') ? 'oci' : 'tar';
+}

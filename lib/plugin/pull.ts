@@ -1,0 +1,36 @@
+import type { PullDeps } from '../image/pull.ts';
+import { pullImage } from '../image/pull.ts';
+import { Lease } from '../store/leases.ts';
+import { addToTotals } from '../store/totals.ts';
+import { againWhereLayersMoved } from './again.ts';
+import { checkImage } from './preflight.ts';
+import { sweepAfterBoot } from './sweep-after-boot.ts';
+
+export interface Pulled {
+  readonly image: string;
+  readonly digest: string | undefined;
+  /** Layers of the image, each counted once. */
+  readonly layers: number;
+  readonly fetched: number;
+  readonly fetchedBytes: number;
+}
+
+/** Fills the store with an image's layers, for a create to come; makes no container. */
+export async function pullOnly(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
+  await sweepAfterBoot(deps.store, deps.log);
+  const image = await deps.source.resolve(deps.signal);
+  checkImage(image, undefined);
+  using lease = new Lease(deps.store.layout, undefined, []);
+  const { plan, fetched } = await againWhereLayersMoved(deps.log, () =>
+    pullImage({ ...deps, quotaBytes: undefined }, image, lease),
+  );
+  const bytes = fetched.reduce((sum, { record }) => sum + record.fileBytes, 0);
+  addToTotals(deps.store, bytes, deps.log);
+  return {
+    image: image.name,
+    digest: image.manifestDigest,
+    layers: plan.uses.length - 1,
+    fetched: fetched.length,
+    fetchedBytes: fetched.reduce((sum, { record }) => sum + record.compressedBytes, 0),
+  };
+}

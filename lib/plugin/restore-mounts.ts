@@ -1,0 +1,54 @@
+import { MiB } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { ImageId } from '../store/image-id.ts';
+import type { ImageRecord } from '../store/image-record.ts';
+import { projectIdOf } from '../store/project-ids.ts';
+import type { Store } from '../store/store.ts';
+import { isMountRoot } from '../sys/mountinfo.ts';
+import { setProjectLimit } from '../sys/quota.ts';
+import { mountContainer } from './mount-image.ts';
+
+/** What overlayfs may need to make its own directory inside the work directory; generous, and given back at once. */
+const SLACK_BYTES = MiB;
+
+/** Mounts the rootfs of every image that had one, after a reboot. One that cannot be mounted is reported. */
+export async function restoreMounts(
+  store: Store,
+  log: Logger,
+): Promise<{ mounted: number; failed: string[] }> {
+  let mounted = 0;
+  const failed: string[] = [];
+  for (const id of store.images.list()) {
+    try {
+      const record = store.images.record(id);
+      if (!record?.mounted || isMountRoot(store.layout.rootfs(id))) continue;
+      await mountAgain(store, id, record);
+      mounted += 1;
+    } catch (error) {
+      log.error('rootfs-not-mounted', error, { id });
+      failed.push(id);
+    }
+  }
+  return { mounted, failed };
+}
+
+/**
+ * A container that has used up its limit would come back read-only: overlayfs cannot make `work/work` then, and
+ * mounts all the same (seen on 6.1). So its limit is a little higher while it is mounted. What is set afterwards is
+ * what the image's own file says: a restore that was killed in between is put right by the next.
+ */
+async function mountAgain(store: Store, id: ImageId, record: ImageRecord): Promise<void> {
+  const path = store.layout.image(id);
+  const projectId = projectIdOf(path);
+  const limit = projectId === 0 ? 0 : store.images.number(id, 'image_quota');
+  if (limit === 0) {
+    await mountContainer(store, id, record);
+    return;
+  }
+  setProjectLimit({ path }, projectId, limit + SLACK_BYTES);
+  try {
+    await mountContainer(store, id, record);
+  } finally {
+    setProjectLimit({ path }, projectId, limit);
+  }
+}

@@ -1,0 +1,36 @@
+import { PluginError } from '../base/errors/error.ts';
+import { parseIdOrPath } from '../store/image-id.ts';
+import { projectIdOf } from '../store/project-ids.ts';
+import { Store } from '../store/store.ts';
+import { getProjectUsage } from '../sys/quota.ts';
+
+/** Garden decodes this as a map of maps of unsigned integers; nothing else may be in it. */
+export interface Stats {
+  readonly disk_usage: {
+    readonly total_bytes_used: number;
+    readonly exclusive_bytes_used: number;
+    readonly quota_size_bytes: number;
+    readonly committed_space_bytes: number;
+  };
+}
+
+/** What a container uses, in bytes. Without a limit nobody counts, and its own part is 0, as GrootFS says. */
+export function imageStats(storePath: string, argument: string): Stats {
+  const store = Store.open(storePath);
+  const id = parseIdOrPath(argument, store.layout.root);
+  if (!store.images.exists(id)) throw new PluginError('IMAGE_NOT_FOUND', { id });
+  const path = store.layout.image(id);
+  const projectId = projectIdOf(path);
+  const usage = projectId === 0 ? undefined : getProjectUsage({ path }, projectId);
+  const layers = store.images.number(id, 'image_info');
+  const exclusive = usage?.usedBytes ?? 0;
+  const quota = usage?.limitBytes ?? 0;
+  return {
+    disk_usage: {
+      total_bytes_used: layers + exclusive,
+      exclusive_bytes_used: exclusive,
+      quota_size_bytes: quota,
+      committed_space_bytes: layers + quota,
+    },
+  };
+}

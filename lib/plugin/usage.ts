@@ -1,0 +1,148 @@
+import { existsSync, lstatSync, statSync } from 'node:fs';
+import { isPluginError } from '../base/errors/error.ts';
+import { planCollection } from '../store/collect.ts';
+import type { ImageId } from '../store/image-id.ts';
+import type { LayerKey } from '../store/layer-key.ts';
+import { layerKeyOrUndefined } from '../store/layer-key.ts';
+import { leakedProjectIds } from '../store/leaked-ids.ts';
+import { isReachable } from '../store/measure.ts';
+import { projectIdOf } from '../store/project-ids.ts';
+import { abandoned } from '../store/staging.ts';
+import type { Store } from '../store/store.ts';
+import { getProjectUsage, quotaSupport } from '../sys/quota.ts';
+import { filesystemOf } from '../sys/statfs.ts';
+
+/** Bytes throughout; `undefined` where nobody counts them. */
+export interface ImageUsage {
+  readonly id: string;
+  readonly image: string | undefined;
+  /** What the container wrote; known only with a limit. */
+  readonly exclusiveBytes: number | undefined;
+  readonly quotaBytes: number | undefined;
+  /** Files of its layers, each shared with whoever else uses them. */
+  readonly layerBytes: number;
+}
+
+export interface LayerUsage {
+  readonly layer: string;
+  readonly bytes: number;
+  /** Ids of the images that use it; none: a clean would delete it. */
+  readonly usedBy: readonly string[];
+}
+
+export interface Usage {
+  readonly store: string;
+  readonly filesystem: {
+    readonly type: string;
+    readonly totalBytes: number;
+    readonly usedBytes: number;
+    readonly freeBytes: number;
+  };
+  /** The loop file: how large it may grow, and what it takes on the disk below. */
+  readonly backing:
+    | { readonly path: string; readonly sizeBytes: number; readonly onDiskBytes: number }
+    | undefined;
+  readonly images: readonly ImageUsage[];
+  readonly layers: readonly LayerUsage[];
+  readonly committedBytes: number;
+  readonly layerBytes: number;
+  /** Layers that more than one image uses. */
+  readonly sharedBytes: number;
+  readonly reclaimableBytes: number;
+  /** What crashed processes left and the next clean sweeps. */
+  readonly leaked: { readonly staged: number; readonly projectIds: number };
+  readonly clean: {
+    readonly thresholdBytes: number;
+    readonly due: boolean;
+    readonly missingBytes: number;
+    /** False: the disk can be full before the threshold is reached. */
+    readonly reachable: boolean;
+  };
+}
+
+/** Where the disk went. Reads every record of the store. */
+export function storeUsage(store: Store, thresholdBytes: number): Usage {
+  const images = store.images.list().map((id) => imageUsage(store, id));
+  const layers = layerUsage(store);
+  const layerBytes = sum(layers.map((layer) => layer.bytes));
+  const committedBytes = sum(images.map((image) => image.quotaBytes ?? 0));
+  const filesystem = filesystemOf(store.layout.root);
+  return {
+    store: store.layout.root,
+    filesystem: {
+      type: filesystem.type,
+      totalBytes: filesystem.totalBytes,
+      usedBytes: filesystem.totalBytes - filesystem.freeBytes,
+      freeBytes: filesystem.availableBytes,
+    },
+    backing: backing(store),
+    images,
+    layers,
+    committedBytes,
+    layerBytes,
+    sharedBytes: sum(layers.filter((layer) => layer.usedBy.length > 1).map((layer) => layer.bytes)),
+    reclaimableBytes: reclaimable(store),
+    leaked: { staged: abandoned(store.layout).length, projectIds: leakedProjectIds(store).length },
+    clean: {
+      thresholdBytes,
+      due: committedBytes + layerBytes >= thresholdBytes,
+      missingBytes: Math.max(0, thresholdBytes - committedBytes - layerBytes),
+      reachable: isReachable(thresholdBytes, filesystem.totalBytes),
+    },
+  };
+}
+
+/** Nothing, while a damaged record keeps everything. */
+function reclaimable(store: Store): number {
+  try {
+    return planCollection(store).bytes;
+  } catch (error) {
+    if (isPluginError(error, 'STORE_DAMAGED')) return 0;
+    throw error;
+  }
+}
+
+function imageUsage(store: Store, id: ImageId): ImageUsage {
+  const path = store.layout.image(id);
+  const projectId = projectIdOf(path);
+  const usage =
+    projectId !== 0 && quotaSupport(path).supported ? getProjectUsage({ path }, projectId) : undefined;
+  return {
+    id,
+    image: store.images.recordIfReadable(id)?.image,
+    exclusiveBytes: usage?.usedBytes,
+    quotaBytes: usage?.limitBytes,
+    layerBytes: store.images.number(id, 'image_info'),
+  };
+}
+
+/** Largest first. */
+function layerUsage(store: Store): LayerUsage[] {
+  const users = new Map<LayerKey, string[]>();
+  for (const id of store.images.list()) {
+    for (const use of store.images.recordIfReadable(id)?.uses ?? []) {
+      const key = layerKeyOrUndefined(use);
+      if (key !== undefined) users.set(key, [...(users.get(key) ?? []), id]);
+    }
+  }
+  return store.layers
+    .list()
+    .map((key) => ({
+      layer: key,
+      bytes: store.layers.fileBytes(key),
+      usedBy: users.get(key) ?? [],
+    }))
+    .sort((a, b) => b.bytes - a.bytes);
+}
+
+function backing(store: Store): Usage['backing'] {
+  const path = store.layout.backing;
+  if (!existsSync(path)) return undefined;
+  const stat = lstatSync(path);
+  // st_blocks counts 512 bytes whatever the filesystem's block is (stat(2)).
+  return { path, sizeBytes: statSync(path).size, onDiskBytes: stat.blocks * 512 };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
