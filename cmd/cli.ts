@@ -1,0 +1,33 @@
+import { isPluginError, PluginError } from '../lib/base/errors/error.ts';
+import { VERBS } from './cli/definitions.ts';
+import type { VerbDefinition } from './cli/options.ts';
+import { type Invocation, readOptions, readStart, readVerb } from './cli/parse.ts';
+
+/**
+ * Reads the command line. The verbs that nobody calls in a hurry are read by yargs; what is misspelt gets a suggestion, and only then is yargs loaded.
+ * @param argv without the program's name. @throws CLI_* codes
+ */
+export async function readCommandLine(argv: readonly string[]): Promise<Invocation> {
+  try {
+    const start = readStart(argv, readOptions);
+    const { rare }: VerbDefinition = VERBS[start.verb];
+    return readVerb(start, rare ? (await import('./cli/yargs.ts')).readWithYargs : readOptions);
+  } catch (error) {
+    throw await withSuggestion(error);
+  }
+}
+
+async function withSuggestion(error: unknown): Promise<unknown> {
+  if (isPluginError(error, 'CLI_UNKNOWN_VERB')) {
+    const { suggestVerb } = await import('./cli/suggest.ts');
+    const suggestion = await suggestVerb(error.subject.verb);
+    return new PluginError('CLI_UNKNOWN_VERB', { ...error.subject, suggestion });
+  }
+  if (isPluginError(error, 'CLI_UNKNOWN_FLAG')) {
+    const { placeOf, suggestFlag } = await import('./cli/suggest.ts');
+    const { flag, verb } = error.subject;
+    const suggestion = await suggestFlag(flag, verb);
+    return new PluginError('CLI_UNKNOWN_FLAG', { flag, verb, suggestion, place: placeOf(flag, verb) });
+  }
+  return error;
+}

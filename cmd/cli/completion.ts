@@ -1,0 +1,111 @@
+import yargs from 'yargs';
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { GLOBAL_OPTIONS, isVerb, VERBS, type Verb } from './definitions.ts';
+import type { OptionTable, PositionalDefinition } from './options.ts';
+import { readOptions } from './parse.ts';
+import { addVerb, verbEntries } from './yargs.ts';
+
+/** The ids of root filesystems in the store that a line names. @param line up to the cursor, without graft's name */
+export type ListIds = (line: readonly string[]) => readonly string[];
+
+/** Words that could stand where the cursor is. @param words the line so far, graft's name first. */
+export async function completions(words: readonly string[], listIds: ListIds = () => []): Promise<string[]> {
+  const { line, cut } = rejoin(words.slice(1));
+  const last = line.at(-1) ?? '';
+  const found = await candidates(line.slice(0, -1), last.startsWith('-') ? '--' : '', () => listIds(line));
+  return found.filter((word) => word.startsWith(last)).map((word) => word.slice(cut));
+}
+
+/**
+ * bash takes `--store=/s` and `a:b` for three words each (COMP_WORDBREAKS), and replaces the last of them alone.
+ * @returns the words as they were typed, and how much of the last one bash keeps.
+ */
+function rejoin(words: readonly string[]): { line: string[]; cut: number } {
+  const line: string[] = [];
+  let cut = 0;
+  let open = false;
+  for (const word of words) {
+    const joins = word === '=' || word === ':';
+    if (line.length > 0 && (joins || open)) {
+      cut = joins ? `${line.at(-1)}${word}`.length : `${line.at(-1)}`.length;
+      line.push(`${line.pop()}${word}`);
+    } else {
+      line.push(word);
+      cut = 0;
+    }
+    open = joins;
+  }
+  return { line, cut };
+}
+
+/** @param before the words in front of the cursor's. @param typed `--` where an option has been begun. */
+async function candidates(
+  before: readonly string[],
+  typed: string,
+  ids: () => readonly string[],
+): Promise<readonly string[]> {
+  const start = restOf(before, GLOBAL_OPTIONS);
+  // A value is due, or nothing that graft knows was typed: the shell offers files.
+  if (start === undefined) return [];
+  const [verb, ...words] = start;
+  if (verb === undefined) return offer(GLOBAL_OPTIONS, [...before, typed], true);
+  const given = isVerb(verb) ? restOf(words, VERBS[verb].options) : undefined;
+  if (given === undefined || !isVerb(verb)) return [];
+  if (given.length > 0) return [];
+  return typed === '' ? argumentsOf(verb, ids) : offer(VERBS[verb].options, [...words, typed], false);
+}
+
+/** What follows the options; undefined where they cannot be read. */
+function restOf(words: readonly string[], table: OptionTable): readonly string[] | undefined {
+  try {
+    return readOptions(words, table, {}, undefined).rest;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Options from yargs, which leaves out what is already on the line; verbs too where one is due. */
+function offer(table: OptionTable, words: string[], verbs: boolean): Promise<readonly string[]> {
+  const parser = yargs().help(false).version(false).exitProcess(false).detectLocale(false);
+  for (const [name, { type, hidden }] of Object.entries(table))
+    if (!hidden) parser.option(name, { type: type === 'boolean' ? 'boolean' : 'string' });
+  if (verbs)
+    for (const [name, { summary, hidden }] of verbEntries())
+      addVerb(parser, name, hidden ? undefined : summary);
+  return parser.getCompletion(words);
+}
+
+function argumentsOf(verb: Verb, ids: () => readonly string[]): readonly string[] {
+  const [name = '']: PositionalDefinition['names'] = VERBS[verb].positionals.names;
+  if (name.startsWith('id|')) return ids();
+  if (name === 'verb') return verbEntries().flatMap(([word, { hidden }]) => (hidden ? [] : [word]));
+  return name === 'bash|zsh' ? ['bash', 'zsh'] : [];
+}
+
+const BASH = `_graft() {
+  local word
+  COMPREPLY=()
+  while IFS= read -r word; do
+    printf -v word %q "$word"
+    COMPREPLY+=("$word")
+  done < <(graft completion --words -- "\${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null)
+}
+complete -o default -F _graft graft
+`;
+
+/** Sourced, or a file `_graft` on the fpath: then its first run is a call of the function that it defines. */
+const ZSH = `#compdef graft
+_graft() {
+  local -a words_found
+  words_found=("\${(@f)$(graft completion --words -- "\${(@Q)words[1,CURRENT]}" 2>/dev/null)}")
+  if [[ -n $words_found ]]; then compadd -a words_found; else _files; fi
+}
+if [[ $funcstack[1] == _graft ]]; then _graft; else compdef _graft graft; fi
+`;
+
+/** @throws CLI_BAD_ARGUMENTS for a shell it does not know. */
+export function completionScript(shell: string | undefined): string {
+  if (shell === 'bash') return BASH;
+  if (shell === 'zsh') return ZSH;
+  throw new PluginError('CLI_BAD_ARGUMENTS', { usage: 'completion <bash|zsh>', misplaced: undefined });
+}

@@ -1,0 +1,71 @@
+import type { OptionTable } from './options.ts';
+
+/** What every verb takes, before the verb. */
+export const GLOBAL_OPTIONS = {
+  config: { type: 'string', placeholder: 'FILE', description: "GrootFS's YAML configuration file" },
+  'extra-config': {
+    type: 'string',
+    placeholder: 'FILE',
+    description: "graft's own settings (registries, CVMFS, metrics) instead of CONFIG.d/*.yml",
+  },
+  store: {
+    type: 'string',
+    placeholder: 'DIR',
+    default: '/var/lib/graft',
+    configKey: 'store',
+    description: 'the store directory',
+  },
+  'log-level': {
+    type: 'string',
+    placeholder: 'LEVEL',
+    default: 'fatal',
+    configKey: 'log_level',
+    description: 'debug, info, error or fatal',
+  },
+  'log-file': {
+    type: 'string',
+    placeholder: 'FILE',
+    configKey: 'log_file',
+    description: 'append logs to FILE instead of stderr (level info at least)',
+  },
+  'metron-endpoint': {
+    type: 'string',
+    placeholder: 'HOST:PORT',
+    configKey: 'metron_endpoint',
+    description: 'send metrics to this metron agent (dropsonde over UDP)',
+  },
+  'metrics-file': {
+    type: 'string',
+    placeholder: 'FILE',
+    description: "write metrics to FILE as Prometheus text, for node_exporter's textfile collector",
+  },
+  'tardis-bin': {
+    type: 'string',
+    placeholder: 'PROGRAM',
+    configKey: 'tardis_bin',
+    unneeded: true,
+    description: 'accepted for GrootFS: graft sets quotas itself',
+  },
+  'newuidmap-bin': {
+    type: 'string',
+    placeholder: 'PROGRAM',
+    configKey: 'newuidmap_bin',
+    unneeded: true,
+    description: 'accepted for GrootFS: graft maps owners itself',
+  },
+  'newgidmap-bin': {
+    type: 'string',
+    placeholder: 'PROGRAM',
+    configKey: 'newgidmap_bin',
+    unneeded: true,
+    description: 'accepted for GrootFS: graft maps owners itself',
+  },
+  'log-timestamp-format': {
+    type: 'string',
+    placeholder: 'FORMAT',
+    configKey: 'log_timestamp_format',
+    unneeded: true,
+    hidden: true,
+    description: 'accepted for GrootFS before 2024-06: times are always RFC 3339',
+  },
+} as const satisfies OptionTable;

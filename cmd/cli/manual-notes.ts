@@ -1,0 +1,128 @@
+/**
+ * What the manual says of a verb beside its definition: what it prints, and examples. The examples are commands of
+ * one session, in the order of the verbs, and a test runs them so.
+ */
+import type { Verb } from './definitions.ts';
+
+export interface VerbNotes {
+  /** What stdout gets when all goes well. */
+  readonly prints: string;
+  readonly examples: readonly string[];
+}
+
+/** A container that Garden would make: owners of the image become those that Garden maps to. */
+const MAPPING =
+  '--uid-mapping 0:4294967294:1 --uid-mapping 1:1:4294967293 --gid-mapping 0:4294967294:1 --gid-mapping 1:1:4294967293';
+
+export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
+  'init-store': {
+    prints:
+      'Nothing, or a sentence that says why the store cannot have disk limits. With `--restore-mounts` the number ' +
+      'of root filesystems that were mounted.',
+    examples: [
+      'graft init-store --store-size-bytes 10737418240',
+      'graft init-store --restore-mounts',
+      `graft --store /var/lib/graft-unprivileged init-store --store-size-bytes 10737418240 ${MAPPING}`,
+    ],
+  },
+  'delete-store': {
+    prints: 'Nothing. A store that is not there is no error; one that graft did not make is refused.',
+    examples: ['graft --store /var/lib/graft-unprivileged delete-store'],
+  },
+  create: {
+    prints:
+      'One line of JSON: `root.path` is the root filesystem, `process` has environment, directory and user of the ' +
+      'image, `mounts` is there with `--without-mount` alone.',
+    examples: [
+      'graft create docker:///library/busybox:latest plain',
+      'graft create --disk-limit-size-bytes 67108864 --exclude-image-from-quota oci:///srv/images:app limited',
+      'graft --log-level info create --require-digest --with-clean oci:///srv/images:app cleaned',
+    ],
+  },
+  pull: {
+    prints: 'One line: the image with its digest, how many layers were fetched, and their size.',
+    examples: ['graft pull docker://registry.example.com/team/app:1.0'],
+  },
+  inspect: {
+    prints: 'The image, its layers from the bottom up, and the checks; with `--json` the same as JSON.',
+    examples: ['graft inspect --disk-limit-size-bytes 67108864 docker:///library/busybox:latest'],
+  },
+  delete: {
+    prints: 'One sentence: that it was deleted, or that there was none.',
+    examples: ['graft delete cleaned', 'graft delete cleaned'],
+  },
+  stats: {
+    prints:
+      '`disk_usage` with `total_bytes_used` (layers and writes), `exclusive_bytes_used` (writes), `quota_size_bytes` ' +
+      '(the limit) and `committed_space_bytes` (layers and limit). Writes are counted where there is a limit.',
+    examples: ['graft stats limited'],
+  },
+  list: {
+    prints: 'One path a line; with `--json` also the image, its digest and where each layer came from.',
+    examples: ['graft list', 'graft list --json'],
+  },
+  clean: {
+    prints: 'One sentence; with `--dry-run` the layers that would go, and their size.',
+    examples: ['graft clean --dry-run', 'graft clean --threshold-bytes 8589934592', 'graft clean'],
+  },
+  capacity: {
+    prints: 'One line of JSON: `capacity` in bytes.',
+    examples: ['graft --config /etc/graft/graft.yml capacity'],
+  },
+  usage: {
+    prints: 'A table with bars for people; with `--json` the same numbers in bytes.',
+    examples: ['graft usage', 'graft --config /etc/graft/graft.yml usage --json'],
+  },
+  check: {
+    prints: 'What is wrong, one finding a line.',
+    examples: ['graft check', 'graft check --repair'],
+  },
+  doctor: {
+    prints:
+      'One line for each thing looked at: `ok`, `warning` or `PROBLEM`, and below it what to do. It exits 1 when ' +
+      'there is a problem.',
+    examples: ['graft --config /etc/graft/graft.yml doctor'],
+  },
+  completion: {
+    prints: 'The script, for a shell to read.',
+    examples: [
+      'graft completion bash >/etc/bash_completion.d/graft',
+      'graft completion zsh >/usr/local/share/zsh/site-functions/_graft',
+    ],
+  },
+  version: { prints: '`graft version` and the number.', examples: ['graft version'] },
+  help: { prints: 'The help.', examples: ['graft help', 'graft help create'] },
+};
+
+/** What decides about a call beside its command line. */
+export const ENVIRONMENT: readonly { readonly term: string; readonly text: string }[] = [
+  {
+    term: 'HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY',
+    text: 'proxies for registries, in either case, unless the settings name some.',
+  },
+  {
+    term: 'SSL_CERT_FILE, SSL_CERT_DIR',
+    text: "authorities that are trusted instead of the system's.",
+  },
+  { term: 'PATH', text: 'where `mkfs.xfs` and credential helpers are looked for.' },
+  { term: 'TERM, NO_COLOR', text: 'how progress looks on a terminal.' },
+];
+
+export const FILES: readonly { readonly term: string; readonly text: string }[] = [
+  { term: '/var/lib/graft', text: 'the store, unless another one is named.' },
+  {
+    term: 'CONFIG.d/*.yml',
+    text: "beside the file that `--config` names: graft's own settings, read in the order of their names.",
+  },
+  {
+    term: '/etc/containers/registries.conf, /etc/containers/certs.d, /etc/docker/certs.d',
+    text: 'mirrors and certificates of registries, as other programs for containers read them.',
+  },
+];
+
+export const EXIT_STATUS: readonly { readonly term: string; readonly text: string }[] = [
+  { term: '0', text: 'done.' },
+  { term: '1', text: 'not done; stdout has one sentence that says why and what to do.' },
+  { term: '3', text: 'there is no such verb.' },
+  { term: '129, 130, 143', text: 'stopped by SIGHUP, SIGINT or SIGTERM; what was begun is undone.' },
+];

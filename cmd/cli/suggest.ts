@@ -1,0 +1,53 @@
+import yargs from 'yargs';
+import { GLOBAL_OPTIONS, isVerb, VERBS } from './definitions.ts';
+import type { OptionTable, VerbDefinition } from './options.ts';
+import { addVerb } from './yargs.ts';
+
+/** The known verb that comes closest, if one is close. */
+export function suggestVerb(word: string): Promise<string | undefined> {
+  const known = Object.entries(VERBS as Record<string, VerbDefinition>);
+  return closest(
+    word,
+    known.filter(([, definition]) => !definition.hidden).map(([name]) => name),
+  );
+}
+
+/** @param verb where the option was given; undefined before the verb. */
+export async function suggestFlag(word: string, verb: string | undefined): Promise<string | undefined> {
+  const close = await closest(word, visible(optionsAt(verb)));
+  return close === undefined ? undefined : `--${close}`;
+}
+
+/** Where an option belongs that exists, only not where it was given; undefined if it exists nowhere. */
+export function placeOf(flag: string, verb: string | undefined): string | undefined {
+  if (verb !== undefined && Object.hasOwn(GLOBAL_OPTIONS, flag)) return `graft itself, before \`${verb}\``;
+  const verbs = Object.entries(VERBS).filter(([, { options }]) => Object.hasOwn(options, flag));
+  const names = verbs.map(([name]) => `\`${name}\``);
+  if (names.length === 0) return undefined;
+  return verb === undefined ? `${names.join(', ')}, after the verb` : names.join(', ');
+}
+
+function optionsAt(verb: string | undefined): OptionTable {
+  return verb !== undefined && isVerb(verb) ? VERBS[verb].options : GLOBAL_OPTIONS;
+}
+
+function visible(table: OptionTable): string[] {
+  return Object.keys(table).filter((name) => !table[name]?.hidden);
+}
+
+/** yargs' own measure of what somebody may have meant; it knows commands only, so the names go in as such. */
+async function closest(word: string, names: readonly string[]): Promise<string | undefined> {
+  let said = '';
+  const parser = yargs()
+    .recommendCommands()
+    .detectLocale(false)
+    .exitProcess(false)
+    .help(false)
+    .version(false);
+  for (const name of names) addVerb(parser, name, undefined);
+  parser.fail((message) => {
+    said += `${message}\n`;
+  });
+  await parser.parseAsync([word]);
+  return names.find((name) => said.includes(`Did you mean ${name}?`));
+}

@@ -1,0 +1,43 @@
+/** Sources that only CVMFS needs: images by their name there, and the registries that thin images name. */
+import { PluginError } from '../lib/base/errors/error.ts';
+import { CvmfsSource } from '../lib/image/from-cvmfs.ts';
+import type { RegistrySource } from '../lib/image/from-registry.ts';
+import type { ImageSource } from '../lib/image/source.ts';
+import type { Platform } from '../lib/oci/platform.ts';
+import { type CvmfsReference, parseImageReference } from '../lib/oci/reference.ts';
+import type { Store } from '../lib/store/store.ts';
+import { cvmfsFor } from './cvmfs.ts';
+import { openAnonymousSource, openRegistrySource } from './registry-source.ts';
+import type { SourceContext } from './source.ts';
+
+/** @throws CVMFS_NOT_ALLOWED when no repository is configured */
+export async function openCvmfsSource(
+  context: SourceContext,
+  reference: CvmfsReference,
+  platform: Platform,
+  store: Store,
+  requireDigest: boolean,
+): Promise<ImageSource> {
+  const cvmfs = await cvmfsFor(context, store)();
+  if (cvmfs === undefined) {
+    const reason = 'no CVMFS repository is configured';
+    throw new PluginError('CVMFS_NOT_ALLOWED', { path: reference.path, repositories: '', reason });
+  }
+  const registry = async (text: string): Promise<RegistrySource | undefined> => {
+    const parsed = parseImageReference(text);
+    if (parsed.kind !== 'registry') return undefined;
+    return openRegistrySource(context, parsed, platform, store, requireDigest);
+  };
+  return new CvmfsSource({ reference, platform, cvmfs, registry, requireDigest, log: context.log });
+}
+
+/** Undefined where the text is no reference to an image in a registry. */
+export async function anonymousSource(
+  context: SourceContext,
+  text: string,
+  platform: Platform,
+  store: Store,
+): Promise<ImageSource | undefined> {
+  const reference = parseImageReference(text);
+  return reference.kind === 'registry' ? openAnonymousSource(context, reference, platform, store) : undefined;
+}

@@ -1,0 +1,33 @@
+/** The CVMFS repositories of the configuration, for the verbs that use layers. */
+import type { CvmfsDeps } from '../lib/cvmfs/locate.ts';
+import type { CvmfsSettings } from '../lib/cvmfs/settings.ts';
+import type { Store } from '../lib/store/store.ts';
+import { probeCommand } from './probe-command.ts';
+import type { SourceContext } from './source.ts';
+
+/** What `create`, `pull` and `inspect` ask repositories with; undefined where none is configured. */
+export function cvmfsFor(context: SourceContext, store: Store): () => Promise<CvmfsDeps | undefined> {
+  return async () => {
+    const extra = await context.extra();
+    if ((extra.cvmfs?.repositories ?? []).length === 0) return undefined;
+    const [{ cvmfsSettings }, { HangFiles }] = await Promise.all([
+      import('../lib/cvmfs/settings.ts'),
+      import('../lib/cvmfs/hangs.ts'),
+    ]);
+    const now = () => Date.now();
+    return {
+      settings: cvmfsSettings(extra.cvmfs, extra.source, store.layout.root),
+      probeCommand: probeCommand(),
+      mappings: store.format.mappings,
+      hangs: new HangFiles(store.layout.locks, now),
+      now,
+      log: context.log,
+    };
+  };
+}
+
+/** For thin images, whose addresses are held against the configuration even where there is none. */
+export async function cvmfsSettingsFor(context: SourceContext, store: Store): Promise<CvmfsSettings> {
+  const cvmfs = await cvmfsFor(context, store)();
+  return cvmfs?.settings ?? { repositories: [] };
+}

@@ -1,0 +1,143 @@
+/**
+ * The program: reads the command line and the settings, loads the verb, and turns what it throws into one
+ * sentence and an exit code. argv, stdout, exit codes and the environment are touched here and beside, never
+ * in lib.
+ */
+import type { Logger } from '../lib/base/log.ts';
+import { Secret } from '../lib/base/secret.ts';
+import { Metrics } from '../lib/plugin/metrics.ts';
+import type { Invocation } from './cli/parse.ts';
+import { readCommandLine } from './cli.ts';
+import { type Output, stdout, writeFully } from './output.ts';
+import { PROBE_VERB } from './probe-command.ts';
+import { Reported } from './reported.ts';
+import { openReporting, type Reporting, reportSettings } from './reporting.ts';
+import { takeEnvironment } from './settings/environment.ts';
+import { type ExtraSettings, loadExtraSettings } from './settings/extra.ts';
+import type { Credentials, Environment, Settings } from './settings/types.ts';
+import { loadSettings } from './settings.ts';
+import { listenForStop, type Stop } from './signals.ts';
+import type { RunVerb, VerbContext } from './verb-context.ts';
+import { verbModules } from './verbs/index.ts';
+
+/** The call as far as it got; a report of its failure uses what is there. */
+const call: {
+  reporting?: Reporting;
+  /** The password, which no report may show. */
+  secret?: string;
+  /** Tells the metrics, once there can be some. */
+  sendMetrics?: () => Promise<void>;
+  failed: boolean;
+} = { failed: false };
+
+/** Only a verb that looks at its signal is asked to stop; any other is ended by it, as a program without a handler. */
+let stop: Stop | undefined;
+function stopSignal(): AbortSignal {
+  stop ??= listenForStop((exitCode) => process.exit(exitCode));
+  return stop.signal;
+}
+
+async function main(argv: readonly string[], env: Environment): Promise<void> {
+  const invocation = await readCommandLine(argv);
+  const credentials = credentialsOf(invocation);
+  if (credentials) call.secret = credentials.password.reveal();
+  const settings = loadSettings(invocation);
+  const reporting = openReporting(invocation, settings, env.term, call.secret);
+  call.reporting = reporting;
+  reportSettings(invocation.verb, settings, reporting);
+  const { run } = await verbModules[invocation.verb]();
+  let loading: Promise<ExtraSettings> | undefined;
+  const extra = () => (loading ??= loadExtraSettings(invocation.globals));
+  const metrics = new Metrics();
+  call.sendMetrics = () => sendCollected(metrics, settings, extra, reporting.log);
+  const { password: _, ...options } = invocation.options as { password?: string };
+  const context: VerbContext = {
+    verb: invocation.verb,
+    args: { options, positionals: invocation.positionals },
+    settings,
+    extra,
+    credentials,
+    env,
+    log: reporting.log,
+    progress: reporting.progress,
+    metrics,
+    out: clearingFirst(reporting),
+    get signal() {
+      return stopSignal();
+    },
+  };
+  // verbModules has for each verb that verb's module; the type of one of them, unknown which, cannot say so.
+  await (run as RunVerb)(context);
+  await call.sendMetrics();
+}
+
+/** On a terminal the answer must not land behind half a progress line. */
+function clearingFirst({ clear }: Reporting): Output {
+  return {
+    json: (value) => {
+      clear();
+      stdout.json(value);
+    },
+    text: (line) => {
+      clear();
+      stdout.text(line);
+    },
+  };
+}
+
+function credentialsOf({ options }: Invocation): Credentials | undefined {
+  const { username, password } = options as { username?: string; password?: string };
+  if (!username && !password) return undefined;
+  return { username: username ?? '', password: new Secret(password ?? '') };
+}
+
+/** Calls with nothing to tell do not even load what would send it. */
+async function sendCollected(
+  metrics: Metrics,
+  { store, metronEndpoint, metricsFile }: Settings,
+  extra: () => Promise<ExtraSettings>,
+  log: Logger,
+): Promise<void> {
+  if (metrics.collected.length === 0) return;
+  const { sendMetrics } = await import('./send-metrics.ts');
+  await sendMetrics(metrics, { store, metronEndpoint, metricsFile, extra }, log);
+}
+
+/** One sentence on stdout, the facts in the log, and out. */
+async function fail(error: unknown): Promise<void> {
+  // A second failure while the first is being reported adds nothing, and must not cut it short.
+  if (call.failed) return;
+  call.failed = true;
+  try {
+    process.exit(await report(error));
+  } catch {
+    // Nobody reads stdout any more (EPIPE); the exit code is all that is left to say.
+    process.exit(1);
+  }
+}
+
+async function report(error: unknown): Promise<number> {
+  const stopped = stop?.exitCode();
+  if (error instanceof Reported) {
+    await call.sendMetrics?.();
+    return error.exitCode;
+  }
+  const { explain, logFailure } = await import('./report.ts');
+  const { sentence, exitCode } = explain(stopped === undefined ? error : stop?.signal.reason, call.secret);
+  call.reporting?.clear();
+  if (call.reporting && !call.reporting.plain) logFailure(call.reporting.log, error);
+  writeFully(1, `${sentence}\n`);
+  await call.sendMetrics?.();
+  return stopped ?? exitCode;
+}
+
+/** Before anything else is set up: it answers for no verb, and its parent does not wait for it. */
+async function probe(): Promise<void> {
+  const { runProbeChild } = await import('./probe.ts');
+  process.exit(runProbeChild());
+}
+
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+if (process.argv[2] === PROBE_VERB) probe();
+else main(process.argv.slice(2), takeEnvironment(process.env)).then(() => process.exit(0), fail);

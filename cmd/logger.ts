@@ -1,0 +1,123 @@
+/**
+ * Logs in lager's JSON, which Garden reads line by line. What that reader demands is kept here:
+ * every line has a `data` object (without one Garden dies), `timestamp` is RFC 3339 with nine digits,
+ * `level` is one of four words, `data.session` is a string, and a line is one write(2) of less than 4096
+ * bytes (PIPE_BUF: larger writes may be torn, and a torn line is read as two broken ones).
+ */
+import { isPluginError, PluginError } from '../lib/base/errors/error.ts';
+import type { LogData, Logger } from '../lib/base/log.ts';
+import { errnoMeaning, hasCode, type SysError } from '../lib/sys/errno.ts';
+import { openAt } from '../lib/sys/files.ts';
+import { AT_FDCWD, O } from '../lib/sys/libc.ts';
+import { fitData } from './logger/fit.ts';
+import { escapeHtml, writeOnce } from './output.ts';
+import type { LogLevel } from './settings/types.ts';
+
+const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, error: 2, fatal: 3 };
+const SESSION = '1';
+
+export interface LoggerOptions {
+  readonly verb: string;
+  readonly level: LogLevel;
+  /** Takes one finished line, newline included. */
+  readonly write: (line: string) => void;
+  /** Never shown in a line. */
+  readonly secret: string | undefined;
+}
+
+type Emit = (level: LogLevel, event: string, data: LogData) => void;
+
+export function lagerLogger(options: LoggerOptions): Logger {
+  const threshold = RANK[options.level];
+  let emit: Emit | undefined;
+  const log = (level: LogLevel, event: string, data: LogData) => {
+    if (RANK[level] < threshold) return;
+    emit ??= openPino(options);
+    emit(level, event, data);
+  };
+  return {
+    debug: (event, data = {}) => log('debug', event, data),
+    info: (event, data = {}) => log('info', event, data),
+    error: (event, error, data = {}) => log('error', event, { ...data, error: errorText(error) }),
+  };
+}
+
+/** pino costs 9 ms to load (measured), so it is loaded by the first line that the level lets through. */
+function openPino(options: LoggerOptions): Emit {
+  // Not import(): logging is synchronous, and the line must be out before the next step is taken.
+  const { pino } = require('pino') as typeof import('pino');
+  const lines = pino(
+    {
+      base: { source: 'graft' },
+      level: options.level,
+      messageKey: 'message',
+      timestamp: () => `,"timestamp":"${timestamp()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write: (line: string) => options.write(escapeHtml(line)) },
+  );
+  const data = (facts: LogData) => fitData(withoutSecret({ ...facts, session: SESSION }, options.secret));
+  return (level, event, facts) => lines[level]({ data: data(facts) }, `graft.${options.verb}.${event}`);
+}
+
+/** RFC 3339 with nine digits, UTC. The clock's own resolution is a microsecond at best. */
+export function timestamp(): string {
+  const now = performance.timeOrigin + performance.now();
+  const nanoseconds = Math.floor((now % 1000) * 1e6);
+  return `${new Date(now).toISOString().slice(0, 19)}.${String(nanoseconds).padStart(9, '0')}Z`;
+}
+
+/** A registry may repeat a password in its answer; it stops here. */
+function withoutSecret(data: LogData, secret: string | undefined): LogData {
+  if (!secret) return data;
+  const hide = (_key: string, value: unknown) =>
+    typeof value === 'string' ? value.replaceAll(secret, '***') : value;
+  return JSON.parse(JSON.stringify(data, hide)) as LogData;
+}
+
+/** One line for `data.error`: the code and its facts, or the message; never a stack. */
+export function errorText(error: unknown): string {
+  if (isPluginError(error)) return `${error.code} ${JSON.stringify(error.subject)}`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Plain lines for a person. Events are for programs; what a person should know comes through `progress`. */
+export function terminalLogger(write: (line: string) => void, secret: string | undefined): Logger {
+  return {
+    debug() {},
+    info() {},
+    error: (event, error) => {
+      const { explain } = require('./report.ts') as typeof import('./report.ts');
+      write(`${event.replaceAll('-', ' ')}: ${explain(error, secret).sentence}\n`);
+    },
+  };
+}
+
+/** How often, a millisecond apart, a line is offered to a reader that made its pipe non-blocking. */
+const OFFERS = 100;
+
+/** One write(2) a line. A log that cannot be written must not stop what it reports on. */
+export function lineWriter(fd: number): (line: string) => void {
+  return (line) => {
+    const bytes = new TextEncoder().encode(line);
+    for (let offers = 0; offers < OFFERS; offers += 1) {
+      try {
+        writeOnce(fd, bytes);
+        return;
+      } catch (error) {
+        if (!hasCode(error, 'EAGAIN', 'EINTR')) return;
+        Bun.sleepSync(1);
+      }
+    }
+  };
+}
+
+/** The log file, made 0644 if need be; open until the process ends. @throws CLI_LOG_FILE */
+export function openLogFile(path: string): number {
+  try {
+    return openAt(AT_FDCWD, path, O.WRONLY | O.APPEND | O.CREAT, 0o644);
+  } catch (error) {
+    const reason = errnoMeaning((error as SysError).code);
+    throw new PluginError('CLI_LOG_FILE', { path, reason }, { cause: error });
+  }
+}

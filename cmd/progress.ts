@@ -1,0 +1,94 @@
+/**
+ * Progress for a person: one line at the bottom of the terminal, redrawn at most ten times a second.
+ * One line and not one bar a layer: it needs no cursor movement beyond its own row, so that it survives narrow
+ * windows, resizing and lines that other programs write.
+ */
+import type { LayerProgress, Progress } from '../lib/base/progress.ts';
+import { shortBytes } from './sentences/words.ts';
+
+const REDRAW_MS = 100;
+const ERASE_LINE = '\r\x1b[K';
+const BAR_CELLS = 24;
+
+export interface Terminal {
+  readonly write: (text: string) => void;
+  readonly columns: () => number;
+  /** False for TERM=dumb and the like: then only notes and finished layers are written, a line each. */
+  readonly redraws: boolean;
+}
+
+interface Layer {
+  readonly total: number | undefined;
+  read: number;
+}
+
+export class TerminalProgress implements Progress {
+  readonly #terminal: Terminal;
+  readonly #clock: () => number;
+  readonly #active = new Map<string, Layer>();
+  #layers = 0;
+  #finished = 0;
+  #bytes = 0;
+  #expected = 0;
+  #drawn = false;
+  #drawnAt = Number.NEGATIVE_INFINITY;
+
+  constructor(terminal: Terminal, clock: () => number = () => performance.now()) {
+    this.#terminal = terminal;
+    this.#clock = clock;
+  }
+
+  layer(name: string, total: number | undefined): LayerProgress {
+    const layer: Layer = { total, read: 0 };
+    this.#layers += 1;
+    this.#expected += total ?? 0;
+    this.#active.set(name, layer);
+    this.#draw();
+    return {
+      advance: (bytes) => {
+        layer.read += bytes;
+        this.#bytes += bytes;
+        this.#draw();
+      },
+      done: () => {
+        if (this.#active.get(name) !== layer) return;
+        this.#active.delete(name);
+        this.#finished += 1;
+        if (this.#terminal.redraws) this.#draw();
+        else this.#terminal.write(`${name}: ${shortBytes(layer.read)}\n`);
+        if (this.#active.size === 0) this.clear();
+      },
+    };
+  }
+
+  note(text: string): void {
+    this.clear();
+    this.#terminal.write(`${text}\n`);
+  }
+
+  /** Takes the line away: before anything else is written, and at the end. */
+  clear(): void {
+    if (this.#drawn) this.#terminal.write(ERASE_LINE);
+    this.#drawn = false;
+    this.#drawnAt = Number.NEGATIVE_INFINITY;
+  }
+
+  #draw(): void {
+    if (!this.#terminal.redraws) return;
+    const now = this.#clock();
+    if (now - this.#drawnAt < REDRAW_MS) return;
+    this.#drawnAt = now;
+    this.#drawn = true;
+    this.#terminal.write(`${ERASE_LINE}${this.#line().slice(0, Math.max(10, this.#terminal.columns() - 1))}`);
+  }
+
+  #line(): string {
+    const layers = `layers ${this.#finished}/${this.#layers}`;
+    const names = [...this.#active.keys()].join(' ');
+    if (this.#expected === 0) return `${layers}  ${shortBytes(this.#bytes)}  ${names}`;
+    const share = Math.min(1, this.#bytes / this.#expected);
+    const cells = Math.round(share * BAR_CELLS);
+    const bar = `[${'#'.repeat(cells)}${'.'.repeat(BAR_CELLS - cells)}]`;
+    return `${layers}  ${bar} ${shortBytes(this.#bytes)} of ${shortBytes(this.#expected)}  ${names}`;
+  }
+}

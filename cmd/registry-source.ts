@@ -1,0 +1,81 @@
+import { PluginError } from '../lib/base/errors/error.ts';
+import { RegistrySource } from '../lib/image/from-registry.ts';
+import { isRegistrySettings } from '../lib/oci/generated/validators.js';
+import type { Platform } from '../lib/oci/platform.ts';
+import type { RegistryReference } from '../lib/oci/reference.ts';
+import { describeSchemaError } from '../lib/oci/schema-error.ts';
+import { PartialDirectory } from '../lib/registry/partial.ts';
+import type { RegistryPolicy } from '../lib/registry/policy.ts';
+import { type RegistriesFile, registryPolicy } from '../lib/registry/settings.ts';
+import type { Store } from '../lib/store/store.ts';
+import type { SourceContext } from './source.ts';
+import { VERSION } from './version.ts';
+
+/** What a settings file is called in errors, until they say themselves which one it was. */
+const SETTINGS = 'registries: in the extra settings';
+
+/** An image in a registry, with everything that flags, files and environment say about registries. */
+export async function openRegistrySource(
+  context: SourceContext,
+  reference: RegistryReference,
+  platform: Platform,
+  store: Store,
+  requireDigest: boolean,
+): Promise<RegistrySource> {
+  const { credentials, log } = context;
+  return new RegistrySource({
+    reference,
+    platform,
+    credentials,
+    policy: await policyOf(context, requireDigest),
+    cache: store.blobs,
+    partials: new PartialDirectory(store.layout.partial, log),
+    log,
+  });
+}
+
+/** The same without anything that proves who asks: for an image that another image names. */
+export async function openAnonymousSource(
+  context: SourceContext,
+  reference: RegistryReference,
+  platform: Platform,
+  store: Store,
+): Promise<RegistrySource> {
+  const policy = await policyOf(context, false);
+  const hosts = Object.fromEntries(
+    Object.entries(policy.hosts).map(([host, of]) => [host, { ...of, helper: undefined, client: undefined }]),
+  );
+  return new RegistrySource({
+    reference,
+    platform,
+    credentials: undefined,
+    policy: { ...policy, hosts, credentials: { ...policy.credentials, configFile: undefined } },
+    cache: store.blobs,
+    partials: undefined,
+    log: context.log,
+  });
+}
+
+async function policyOf(
+  { settings, extra, env }: SourceContext,
+  requireDigest: boolean,
+): Promise<RegistryPolicy> {
+  const { registries } = await extra();
+  if (registries !== undefined && !isRegistrySettings(registries)) {
+    throw new PluginError('CONFIG_INVALID', {
+      path: SETTINGS,
+      reason: describeSchemaError(isRegistrySettings),
+    });
+  }
+  return registryPolicy(registries as RegistriesFile | undefined, SETTINGS, {
+    userAgent: `graft/${VERSION}`,
+    insecure: settings.create.insecureRegistries,
+    requireDigest,
+    home: env.home,
+    path: env.path,
+    helperEnv: env.forChildren,
+    proxy: env.proxy,
+    sslCertFile: env.sslCertFile,
+    sslCertDir: env.sslCertDir,
+  });
+}

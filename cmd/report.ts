@@ -1,0 +1,58 @@
+/**
+ * From an error to what the caller gets: one sentence for a person on stdout, and an exit code. Garden shows
+ * that sentence to the owner of the application, so it never holds a stack trace or a password.
+ * Loaded only when something failed.
+ */
+import { type ErrorCode, isPluginError, PluginError, type PluginErrors } from '../lib/base/errors/error.ts';
+import type { Logger } from '../lib/base/log.ts';
+import { oneLine } from '../lib/base/text.ts';
+import { errnoMeaning } from '../lib/sys/errno.ts';
+import { sentences } from './sentences/index.ts';
+import { adviceFor } from './sentences/store.ts';
+
+export interface Report {
+  readonly sentence: string;
+  readonly exitCode: number;
+}
+
+/** Diego cuts at 1024 characters; a terminal can take more. */
+const MAX_SENTENCE = 2000;
+
+/** @param secret the password of this call: whatever a registry made of it, it is not repeated. */
+export function explain(error: unknown, secret: string | undefined): Report {
+  const text = oneLine(sentenceOf(error), MAX_SENTENCE);
+  return {
+    sentence: secret ? text.replaceAll(secret, '***') : text,
+    exitCode: isPluginError(error, 'CLI_UNKNOWN_VERB') ? 3 : 1,
+  };
+}
+
+function sentenceOf(error: unknown): string {
+  if (error instanceof PluginError) return sentenceForCode(error.code, error.subject);
+  if (error instanceof AggregateError && error.errors.length > 0) return sentenceOf(error.errors[0]);
+  const { code, syscall, path, message } = (error ?? {}) as Record<string, unknown>;
+  // SysError, and the errors of node:fs, which carry the same three.
+  if (typeof code === 'string' && typeof syscall === 'string' && /^E[A-Z0-9]+$/.test(code))
+    return `${syscall}${path ? ` ${String(path)}` : ''}: ${errnoMeaning(code)}${adviceFor(code)}`;
+  const words = typeof message === 'string' && message !== '' ? message : String(error);
+  return `${words} (an error that graft does not expect; --log-level debug shows where it came from)`;
+}
+
+function sentenceForCode<C extends ErrorCode>(code: C, subject: PluginErrors[C]): string {
+  return sentences[code](subject);
+}
+
+/**
+ * Failures that callers provoke as a matter of course. Garden asks the unprivileged plugin for the stats of
+ * every privileged container first: that must not fill its log with errors.
+ */
+const EXPECTED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['IMAGE_NOT_FOUND', 'CLI_UNKNOWN_VERB']);
+
+/** The log's side of a failure: the error at level error, where it came from at level debug. */
+export function logFailure(log: Logger, error: unknown): void {
+  if (!(isPluginError(error) && EXPECTED.has(error.code))) log.error('failed', error);
+  const causes: string[] = [];
+  for (let at: unknown = error; at instanceof Error && causes.length < 5; at = at.cause)
+    causes.push(oneLine(at.stack ?? at.message, 600));
+  log.debug('failed-at', { error: isPluginError(error) ? error.code : String(error), causes });
+}

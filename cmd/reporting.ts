@@ -1,0 +1,65 @@
+import type { Logger } from '../lib/base/log.ts';
+import { type Progress, silentProgress } from '../lib/base/progress.ts';
+import { printable } from '../lib/base/text.ts';
+import type { Verb } from './cli/definitions.ts';
+import type { Invocation } from './cli/parse.ts';
+import { lagerLogger, lineWriter, openLogFile, terminalLogger } from './logger.ts';
+import { TerminalProgress } from './progress.ts';
+import type { Settings } from './settings/types.ts';
+import { isTerminal, terminalOn } from './terminal.ts';
+
+/** Where a call says what it does: a log for programs, a line for a person, or both. */
+export interface Reporting {
+  readonly log: Logger;
+  readonly progress: Progress;
+  /** The log is a person's terminal, where the sentence of a failure is seen anyway. */
+  readonly plain: boolean;
+  /** Takes the progress line away, before stdout gets its answer and at the end. */
+  clear(): void;
+}
+
+const STDERR = 2;
+
+/**
+ * Somebody who asks for a log level gets that log, on a terminal too. Otherwise a person in front of stderr
+ * gets plain lines and progress, and a program lager's JSON.
+ * @throws CLI_LOG_FILE
+ */
+export function openReporting(
+  invocation: Pick<Invocation, 'verb' | 'globals'>,
+  settings: Pick<Settings, 'logLevel' | 'logFile'>,
+  term: string | undefined,
+  secret: string | undefined,
+): Reporting {
+  const write = lineWriter(STDERR);
+  const logsToStderr = settings.logFile === undefined;
+  const askedForLog = logsToStderr && invocation.globals['log-level'] !== undefined;
+  const person = !askedForLog && isTerminal(STDERR);
+  const shown = person ? new TerminalProgress(terminalOn(write, term)) : undefined;
+  const plain = person && logsToStderr;
+  const log = plain
+    ? terminalLogger((line) => shown?.note(line.trimEnd()), secret)
+    : lagerLogger({
+        verb: invocation.verb,
+        level: settings.logLevel,
+        write: settings.logFile === undefined ? write : lineWriter(openLogFile(settings.logFile)),
+        secret,
+      });
+  return { log, plain, progress: shown ?? silentProgress, clear: () => shown?.clear() };
+}
+
+/** The verbs that are called seldom enough for a warning each time; the others are called every 15 seconds. */
+const WARNING: ReadonlySet<Verb> = new Set<Verb>(['create', 'init-store']);
+
+/** The effective settings at level debug, as GrootFS logs them, and the keys of the file that nothing reads. */
+export function reportSettings(
+  verb: Verb,
+  settings: Settings,
+  { log, progress }: Pick<Reporting, 'log' | 'progress'>,
+): void {
+  log.debug(`${verb}-config`, { currentConfig: settings });
+  const { unknownKeys: keys, configFile } = settings;
+  if (keys.length === 0) return;
+  if (WARNING.has(verb)) log.info('config-keys-unknown', { configFile, keys });
+  progress.note(`${configFile}: nothing reads ${keys.map(printable).join(', ')}`);
+}

@@ -1,0 +1,26 @@
+import { spawnSync } from 'node:child_process';
+import type { RunProgram } from '../lib/store/backing.ts';
+import type { Environment } from './settings/types.ts';
+
+/** Formatting a large disk takes seconds; a program that hangs must not hang an operator's terminal for ever. */
+const DEADLINE_MILLISECONDS = 600_000;
+
+/** Runs a program to its end with a clean environment and none of our descriptors. */
+export function runProgram(env: Environment): RunProgram {
+  return (program, args) => {
+    const done = spawnSync(program, args, {
+      env: env.forChildren,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: DEADLINE_MILLISECONDS,
+      killSignal: 'SIGKILL',
+    });
+    if (done.error) {
+      const missing = (done.error as { code?: string }).code === 'ENOENT';
+      return {
+        ok: false,
+        complaint: missing ? `${program} is not installed (package xfsprogs)` : done.error.message,
+      };
+    }
+    return { ok: done.status === 0, complaint: `${done.stderr}${done.stdout}` };
+  };
+}

@@ -1,0 +1,39 @@
+import type { Logger } from '../lib/base/log.ts';
+import type { Metrics } from '../lib/plugin/metrics.ts';
+import { numericAddress, sendToMetron } from '../lib/plugin/metron.ts';
+
+export interface MetricTargets {
+  readonly store: string;
+  readonly metronEndpoint: string | undefined;
+  /** From the command line; goes before the one of the extra settings. */
+  readonly metricsFile: string | undefined;
+  readonly extra: () => Promise<{ readonly metricsFile: string | undefined }>;
+}
+
+/** At the end of a call, also of one that failed. What cannot be sent is logged: metrics decide nothing. */
+export async function sendMetrics(
+  { collected }: Metrics,
+  targets: MetricTargets,
+  log: Logger,
+): Promise<void> {
+  const { store, metronEndpoint } = targets;
+  try {
+    if (metronEndpoint !== undefined && !(await sendToMetron(metronEndpoint, collected, resolve)))
+      log.info('metrics-not-sent', { metronEndpoint });
+  } catch (error) {
+    log.info('metrics-not-sent', { metronEndpoint, error: String(error) });
+  }
+  try {
+    const file = targets.metricsFile ?? (await targets.extra()).metricsFile;
+    if (file === undefined) return;
+    const { writePrometheusFile } = await import('../lib/plugin/prometheus.ts');
+    writePrometheusFile(file, collected, store);
+  } catch (error) {
+    log.error('metrics-not-written', error);
+  }
+}
+
+async function resolve(host: string): Promise<Uint8Array | undefined> {
+  const [found] = await Bun.dns.lookup(host, { family: 4, socketType: 'udp' });
+  return found === undefined ? undefined : numericAddress(found.address);
+}

@@ -1,0 +1,38 @@
+import type { CliErrors } from '../../lib/base/errors/cli.ts';
+import { printable } from '../../lib/base/text.ts';
+
+const quoted = (text: string) => JSON.stringify(printable(text));
+const didYouMean = (suggestion: string | undefined) => (suggestion ? ` Did you mean ${suggestion}?` : '');
+const optionsFirst = (word: string | undefined) =>
+  word === undefined ? '' : ` (options go before the arguments: ${printable(word)} came after one)`;
+
+/** The first words of each are GrootFS's, which scripts and its tests look for. */
+export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string } = {
+  CLI_UNKNOWN_VERB: (s) =>
+    `No help topic for '${printable(s.verb)}'${s.suggestion ? `.${didYouMean(s.suggestion)}` : '. `graft help` lists the verbs.'}`,
+  CLI_UNKNOWN_FLAG: (s) =>
+    `Incorrect Usage: flag provided but not defined: -${printable(s.flag)}.` +
+    (s.place
+      ? ` It is an option of ${s.place}; put it there.`
+      : `${didYouMean(s.suggestion)} \`graft help${s.verb ? ` ${s.verb}` : ''}\` lists the options.`),
+  CLI_BAD_FLAG_SYNTAX: (s) =>
+    `Incorrect Usage: bad flag syntax: ${printable(s.argument)}. Options look like --name value or --name=value.`,
+  CLI_BAD_VALUE: (s) =>
+    `Incorrect Usage: invalid ${s.type === 'boolean' ? 'boolean ' : ''}value ${quoted(s.value)} for ` +
+    `${s.type === 'boolean' ? '' : 'flag '}-${s.flag}: ${s.reason}.${expected(s.type)}`,
+  CLI_MISSING_VALUE: (s) => `Incorrect Usage: flag needs an argument: -${s.flag}`,
+  CLI_BAD_ARGUMENTS: (s) => `invalid arguments - usage: ${s.usage}${optionsFirst(s.misplaced)}`,
+  CLI_ID_MISSING: (s) => `id was not specified - usage: delete <id|image path>${optionsFirst(s.misplaced)}`,
+  CLI_CLEAN_CONFLICT: () => 'with-clean and without-clean cannot be used together',
+  CLI_LOG_FILE: (s) => `the log file ${printable(s.path)} cannot be written: ${s.reason}`,
+  CLI_INTERRUPTED: (s) => `stopped by ${s.signal} before it was done`,
+  CONFIG_MISSING: (s) => `invalid config path: open ${printable(s.path)}: ${s.reason}`,
+  CONFIG_SYNTAX: (s) => `invalid config file: yaml: ${s.reason} (${printable(s.path)})`,
+  CONFIG_INVALID: (s) => `invalid config file: ${s.reason} (${printable(s.path)})`,
+  CONFIG_NEGATIVE: (s) => `invalid argument: ${s.what} cannot be negative`,
+};
+
+function expected(type: 'boolean' | 'int64' | 'text'): string {
+  if (type === 'boolean') return ' Give true or false.';
+  return type === 'int64' ? ' Give a whole number of bytes, at most 9007199254740991.' : '';
+}

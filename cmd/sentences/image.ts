@@ -1,0 +1,69 @@
+import type { ImageErrors } from '../../lib/base/errors/image.ts';
+import { printable } from '../../lib/base/text.ts';
+import { bytesInWords } from './words.ts';
+
+/** Where GrootFS has words for it, they are its words: its tests and operators' searches look for them. */
+export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => string } = {
+  BAD_REFERENCE: (s) => `invalid image reference '${s.reference}': ${s.reason}`,
+  BAD_DIGEST: (s) =>
+    `invalid digest '${printable(s.digest)}': graft knows sha256: followed by 64 lower-case hex digits`,
+  IMAGE_SCHEME: (s) => `unsupported image scheme '${s.scheme}': ${adviceForScheme(s.scheme)}`,
+  IMAGE_SOURCE_MISSING: () => "Image source doesn't exist",
+  IMAGE_TAR_MISSING: (s) =>
+    `fetching image timestamp: stat ${printable(s.path)}: no such file or directory; an image is a tar file, ` +
+    'oci:///directory[:ref], docker://host/name or docker:///name',
+  IMAGE_SOURCE_UNREADABLE: (s) => `reading image source ${printable(s.path)}: ${s.reason}`,
+  IMAGE_SOURCE_DIRECTORY: () => 'invalid base image: directory provided instead of a tar file',
+  IMAGE_SOURCE_CHANGED: (s) =>
+    `${printable(s.path)} changed while it was read; nothing of it was kept, create again once it is written`,
+  IMAGE_AMBIGUOUS: (s) =>
+    `more than one image in oci, choose an image: oci://${printable(s.path)}:NAME with one of ${s.names}`,
+  IMAGE_REF_MISSING: (s) =>
+    `no descriptor found for reference "${printable(s.ref)}" in ${printable(s.path)}; it has ${s.names}`,
+  IMAGE_BAD_MANIFEST: (s) =>
+    `invalid image manifest of ${printable(s.source)}: ${s.reason}; build or push the image again`,
+  IMAGE_BAD_CONFIG: (s) =>
+    `invalid image configuration of ${printable(s.source)}: ${s.reason}; build or push the image again`,
+  IMAGE_NO_PLATFORM: (s) =>
+    `${printable(s.source)} has no image for ${s.wanted}, it offers ${s.offered}; build it with ` +
+    `--platform ${s.wanted}`,
+  IMAGE_UNSUPPORTED: (s) =>
+    `${printable(s.source)} holds '${s.mediaType}', which graft cannot use: ${s.advice}`,
+  IMAGE_SCHEMA1: (s) =>
+    `converting V1 schema failed: ${printable(s.source)} has a manifest of the obsolete schema 1; ` +
+    'pull and push it once with a current docker, podman or skopeo, and it is up to date',
+  IMAGE_ENCRYPTED: (s) =>
+    `${printable(s.source)} has encrypted layers, and graft holds no keys; decrypt it into another name, ` +
+    'with skopeo copy --decryption-key say',
+  IMAGE_FOREIGN: (s) =>
+    `${printable(s.source)} keeps a layer outside its registry, at ${printable(s.url)}, a host that is not ` +
+    'allowed; push the image with its foreign layers into the registry, or allow the host for it',
+  IMAGE_URLS_FAILED: (s) => `failed fetching external blob from all urls: ${s.digest}: ${s.reasons}`,
+  IMAGE_CERTIFICATES: (s) =>
+    `create.remote_layer_client_certificates_path, ${printable(s.directory)}: ${s.reason}; it holds ` +
+    'authorities as *.crt and each client certificate as NAME.cert with NAME.key',
+  IMAGE_TOO_MANY_LAYERS: (s) =>
+    `the image has ${s.layers} layers, and the kernel stacks ${s.limit} at most; build it with fewer, ` +
+    'squashed or in several stages',
+  IMAGE_EXCEEDS_LIMIT: (s) =>
+    `layers exceed disk quota ${s.size}/${s.limit} bytes; raise the limit to more than ` +
+    `${bytesInWords(s.size)}, which is what the layers take compressed`,
+  IMAGE_DIGEST_MISMATCH: (s) =>
+    `manifest or configuration digest mismatch: expected: ${s.expected}, actual: ${s.actual}; what was read ` +
+    'is not what the image names, so the copy is damaged or was tampered with',
+};
+
+function adviceForScheme(scheme: string): string {
+  switch (scheme) {
+    case 'file':
+      return 'give the path of the tar alone, without file://';
+    case 'preloaded':
+    case 'preloaded+layer':
+      return 'Garden and Diego turn this into a path or an oci: directory before graft sees it; check their settings';
+    case 'http':
+    case 'https':
+      return 'give docker://host/name for a registry, or download the tar and give its path';
+    default:
+      return 'graft knows docker://, oci://, cvmfs:// and paths of tar files (./ in front of a name with a colon)';
+  }
+}

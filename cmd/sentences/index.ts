@@ -1,0 +1,19 @@
+import type { PluginErrors } from '../../lib/base/errors/error.ts';
+import { cliSentences } from './cli.ts';
+import { cvmfsSentences } from './cvmfs.ts';
+import { imageSentences } from './image.ts';
+import { layerSentences } from './layer.ts';
+import { registrySentences } from './registry.ts';
+import { storeSentences } from './store.ts';
+
+type Sentences = { [C in keyof PluginErrors]: (s: PluginErrors[C]) => string };
+
+/** The sentence of every code: one without a sentence does not compile. */
+export const sentences: Sentences = {
+  ...cliSentences,
+  ...imageSentences,
+  ...layerSentences,
+  ...storeSentences,
+  ...registrySentences,
+  ...cvmfsSentences,
+};

@@ -1,0 +1,87 @@
+/**
+ * What holds for one call. The order is GrootFS's, key by key (flag, then file, then default), except where it
+ * tested whether a flag was there and not what it said: `--with-clean=false` does not clean here.
+ */
+import { PluginError } from '../lib/base/errors/error.ts';
+import { GLOBAL_OPTIONS, type VerbValues } from './cli/definitions.ts';
+import type { Invocation } from './cli/parse.ts';
+import { EMPTY_FILE, readGrootFile } from './settings/groot-file.ts';
+import type { GrootValues } from './settings/groot-keys.ts';
+import { type CreateSettings, LOG_LEVELS, type LogLevel, type Settings } from './settings/types.ts';
+
+/** What any verb's options may say about settings; the verbs that lack an option lack the key. */
+type Flags = Partial<VerbValues<'create'> & VerbValues<'clean'> & VerbValues<'init-store'>>;
+
+/** @throws CONFIG_* and CLI_CLEAN_CONFLICT. Reads the configuration file, if one is named. */
+export function loadSettings({ globals, options }: Pick<Invocation, 'globals' | 'options'>): Settings {
+  const flags = options as Flags;
+  const configFile = globals.config || undefined;
+  const { values: file, unknownKeys } = configFile === undefined ? EMPTY_FILE : readGrootFile(configFile);
+  const logFile = globals['log-file'] || file.log_file;
+  const settings: Settings = {
+    store: absolute(globals.store ?? file.store ?? GLOBAL_OPTIONS.store.default),
+    configFile,
+    extraConfigFile: globals['extra-config'] || undefined,
+    logLevel: logLevel(globals['log-level'] ?? file.log_level, logFile),
+    logFile,
+    metronEndpoint: globals['metron-endpoint'] || file.metron_endpoint,
+    metricsFile: globals['metrics-file'] || undefined,
+    create: createSettings(flags, file),
+    cleanThresholdBytes: flags['threshold-bytes'] ?? file['clean.threshold_bytes'] ?? 0,
+    init: {
+      storeSizeBytes: flags['store-size-bytes'] ?? file['init.store_size_bytes'] ?? 0,
+      // The flag can only switch it on, as in GrootFS.
+      withDirectIo: (flags['with-direct-io'] ?? false) || (file['init.with_direct_io'] ?? false),
+    },
+    unknownKeys,
+  };
+  refuseNegative('disk limit', settings.create.diskLimitBytes);
+  refuseNegative('clean threshold', settings.cleanThresholdBytes);
+  refuseNegative('store size', settings.init.storeSizeBytes);
+  return settings;
+}
+
+function createSettings(flags: Flags, file: GrootValues): CreateSettings {
+  const insecure = flags['insecure-registry'] ?? [];
+  return {
+    diskLimitBytes: flags['disk-limit-size-bytes'] ?? file['create.disk_limit_size_bytes'] ?? 0,
+    excludeImageFromQuota:
+      flags['exclude-image-from-quota'] ?? file['create.exclude_image_from_quota'] ?? false,
+    skipLayerValidation: flags['skip-layer-validation'] ?? file['create.skip_layer_validation'] ?? false,
+    insecureRegistries: insecure.length > 0 ? insecure : (file['create.insecure_registries'] ?? []),
+    withClean: withClean(flags) ?? file['create.with_clean'] ?? false,
+    cleanLogFile: flags['clean-log-file'] || file['create.clean_log_file'],
+    withMount: withMount(flags) ?? !(file['create.without_mount'] ?? false),
+    remoteLayerCertificates: file['create.remote_layer_client_certificates_path'],
+  };
+}
+
+/** @throws CLI_CLEAN_CONFLICT when the two contradict each other. */
+function withClean(flags: Flags): boolean | undefined {
+  const [wanted, unwanted] = [flags['with-clean'], flags['without-clean']];
+  if (unwanted === undefined) return wanted;
+  if (wanted === unwanted) throw new PluginError('CLI_CLEAN_CONFLICT', {});
+  return !unwanted;
+}
+
+/** Where the two contradict each other, not mounting wins, as in GrootFS. */
+function withMount(flags: Flags): boolean | undefined {
+  const [wanted, unwanted] = [flags['with-mount'], flags['without-mount']];
+  if (wanted === undefined && unwanted === undefined) return undefined;
+  return (wanted ?? true) && !(unwanted ?? false);
+}
+
+/** Any case; anything unknown is fatal, and a log file that says nothing is no log file: info at least. */
+function logLevel(text: string | undefined, logFile: string | undefined): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text?.toLowerCase()) ?? 'fatal';
+  return level === 'fatal' && logFile !== undefined ? 'info' : level;
+}
+
+/** Overlay mounts and detached cleans run elsewhere: the path must not depend on the working directory. */
+function absolute(path: string): string {
+  return path.startsWith('/') || path === '' ? path : `${process.cwd()}/${path}`;
+}
+
+function refuseNegative(what: 'disk limit' | 'clean threshold' | 'store size', value: number): void {
+  if (value < 0) throw new PluginError('CONFIG_NEGATIVE', { what });
+}

@@ -1,0 +1,35 @@
+/**
+ * GrootFS's configuration file, with GrootFS's keys and no others: BOSH's thresholder reads it into a Go struct
+ * and writes it again, so anything else in it would be lost. What graft needs no more is accepted in silence;
+ * what nobody knows is reported by name and otherwise ignored, as GrootFS does.
+ */
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { errnoMeaning, type SysError } from '../../lib/sys/errno.ts';
+import { readFile } from '../../lib/sys/read.ts';
+import type { GrootFile } from './groot-keys.ts';
+import { readQuickly } from './quick-read.ts';
+
+export const EMPTY_FILE: GrootFile = { values: {}, unknownKeys: [] };
+
+/** @throws CONFIG_MISSING, CONFIG_SYNTAX, CONFIG_INVALID */
+export function readGrootFile(path: string): GrootFile {
+  const text = readConfigText(path);
+  const values = readQuickly(text);
+  if (values !== undefined) return { values, unknownKeys: [] };
+  // Not import(): settings are there before anything else is, and nothing waits for them.
+  const { readGrootYaml } = require('./groot-yaml.ts') as typeof import('./groot-yaml.ts');
+  return readGrootYaml(path, text);
+}
+
+/** Far above any configuration file; a larger one is a mistake in the path. */
+const MAX_BYTES = 1024 * 1024;
+
+/** @throws CONFIG_MISSING with the kernel's reason. */
+export function readConfigText(path: string): string {
+  try {
+    return new TextDecoder().decode(readFile(path, MAX_BYTES));
+  } catch (error) {
+    const reason = errnoMeaning((error as SysError).code);
+    throw new PluginError('CONFIG_MISSING', { path, reason }, { cause: error });
+  }
+}

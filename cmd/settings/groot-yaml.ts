@@ -1,0 +1,86 @@
+import { PluginError } from '../../lib/base/errors/error.ts';
+import {
+  GROOT_KEYS,
+  type GrootFile,
+  type GrootKey,
+  type GrootValues,
+  type KeyType,
+  SECTIONS,
+} from './groot-keys.ts';
+import { parseYaml, YamlProblem } from './yaml.ts';
+
+/** GrootFS's file in whatever YAML it is written. @throws CONFIG_SYNTAX, CONFIG_INVALID */
+export function readGrootYaml(path: string, text: string): GrootFile {
+  const document = parseConfig(path, text);
+  const values: Record<string, unknown> = {};
+  const unknownKeys: string[] = [];
+  if (document === null || document === undefined) return { values, unknownKeys };
+  for (const [name, member] of entriesOf(document, '', path)) {
+    if (!SECTIONS.includes(name)) take(name, member, values, unknownKeys, path);
+    else if (member !== null)
+      for (const [inner, value] of entriesOf(member, name, path))
+        take(`${name}.${inner}`, value, values, unknownKeys, path);
+  }
+  return { values: values as GrootValues, unknownKeys };
+}
+
+/** @throws CONFIG_SYNTAX */
+export function parseConfig(path: string, text: string): unknown {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    if (!(error instanceof YamlProblem)) throw error;
+    throw new PluginError('CONFIG_SYNTAX', { path, reason: error.message }, { cause: error });
+  }
+}
+
+function entriesOf(value: unknown, name: string, path: string): [string, unknown][] {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return Object.entries(value);
+  const what = name === '' ? 'the file' : name;
+  throw new PluginError('CONFIG_INVALID', { path, reason: `${what} must hold keys and values` });
+}
+
+function take(
+  key: string,
+  value: unknown,
+  values: Record<string, unknown>,
+  unknownKeys: string[],
+  path: string,
+): void {
+  if (!Object.hasOwn(GROOT_KEYS, key)) {
+    unknownKeys.push(key);
+    return;
+  }
+  if (value === null || value === '') return;
+  const type: KeyType = GROOT_KEYS[key as GrootKey];
+  const typed = convert(type, value);
+  if (typed === undefined)
+    throw new PluginError('CONFIG_INVALID', { path, reason: `${key} must be ${WANTED[type]}` });
+  values[key] = typed;
+}
+
+const WANTED: Readonly<Record<KeyType, string>> = {
+  string: 'text',
+  boolean: 'true or false',
+  integer: 'a whole number of bytes',
+  list: 'a list of texts',
+};
+
+/** YAML 1.1's words for booleans, which GrootFS's reader takes and Bun's (YAML 1.2) leaves as text. */
+const TRUE = /^(?:y|yes|on)$/i;
+const FALSE = /^(?:n|no|off)$/i;
+
+function convert(type: KeyType, value: unknown): unknown {
+  switch (type) {
+    case 'string':
+      return typeof value === 'string' ? value : undefined;
+    case 'boolean':
+      if (typeof value === 'boolean') return value;
+      if (typeof value !== 'string') return undefined;
+      return TRUE.test(value) ? true : FALSE.test(value) ? false : undefined;
+    case 'integer':
+      return Number.isSafeInteger(value) ? value : undefined;
+    case 'list':
+      return Array.isArray(value) && value.every((v) => typeof v === 'string') ? value : undefined;
+  }
+}

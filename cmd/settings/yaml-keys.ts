@@ -1,0 +1,165 @@
+/**
+ * What `Bun.YAML` lets pass and a configuration must not have: a key twice in one mapping (the later one would
+ * win silently), several documents, and anchors, aliases, tags and merge keys, which make a text mean more
+ * than it shows. Runs after the parser, so the text is known to be YAML; it looks only for where keys are.
+ */
+
+/** `message` goes after `yaml: ` in the sentence. */
+export class YamlProblem extends Error {}
+
+/** @throws YamlProblem, with the number of the line. */
+export function checkYamlKeys(text: string): void {
+  new KeyScanner(text).run();
+}
+
+/** A mapping in block style: the column of its keys, and the line of each. */
+interface Mapping {
+  readonly indent: number;
+  readonly lines: Map<string, number>;
+}
+
+/** A key in block style: double quoted, single quoted or plain, then a colon that ends a word. */
+const KEY =
+  /(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\n]|'')*)'|([^\s#"'[\]{}&*!|>%@`,?:-](?:[^#\n]|(?<! )#)*?|[?:-][^\s#](?:[^#\n]|(?<! )#)*?)) *:(?=[ \n]|$)/y;
+const DASH = /-(?: +|(?=\n)|$)/y;
+const BLANK = / *(?:#[^\n]*)?(?=\n|$)/y;
+const MARKER = /(?:---|\.\.\.)(?=[ \n]|$)/y;
+const QUOTED = /"(?:[^"\\]|\\[\s\S])*"|'(?:[^']|'')*'/y;
+const FLOW_COMMENT = /(?<=\s)#[^\n]*/y;
+const UNREADABLE = 'anchors, aliases and tags are not read here';
+
+class KeyScanner {
+  readonly #text: string;
+  #at = 0;
+  #documents = 0;
+  #mappings: Mapping[] = [];
+
+  constructor(text: string) {
+    this.#text = text
+      .replace(/^\uFEFF/, '')
+      .replace(/\r\n?/g, '\n')
+      .replaceAll('\t', ' ');
+  }
+
+  run(): void {
+    while (this.#at < this.#text.length) {
+      if (this.#match(BLANK) === undefined) this.#line();
+      const newline = this.#text.indexOf('\n', this.#at);
+      this.#at = newline < 0 ? this.#text.length : newline + 1;
+    }
+  }
+
+  /** Matches at the current place and moves past it. */
+  #match(pattern: RegExp): RegExpExecArray | undefined {
+    pattern.lastIndex = this.#at;
+    const match = pattern.exec(this.#text);
+    if (match) this.#at = pattern.lastIndex;
+    return match ?? undefined;
+  }
+
+  #lineNumber(): number {
+    return this.#text.slice(0, this.#at).split('\n').length;
+  }
+
+  #fail(reason: string): never {
+    throw new YamlProblem(`line ${this.#lineNumber()}: ${reason}`);
+  }
+
+  #line(): void {
+    const start = this.#at;
+    if (this.#text[start] === '%') return;
+    const marker = this.#match(MARKER)?.[0];
+    if (marker !== undefined) this.#marker(marker);
+    else if (this.#documents === 0) this.#documents = 1;
+    this.#spaces();
+    let column = this.#at - start;
+    this.#leave(column);
+    for (let dash = this.#match(DASH); dash; dash = this.#match(DASH)) {
+      this.#leave(column);
+      column += dash[0].length;
+      // What follows a dash is a new item: the keys of the one before it are done.
+      if (this.#mappings.at(-1)?.indent === column) this.#mappings.pop();
+    }
+    if (/^\?[ \n]/.test(this.#text.slice(this.#at, this.#at + 2))) this.#fail('"? key" is not read here');
+    const key = this.#match(KEY);
+    if (key) this.#enter(column, key[1] ?? key[2]?.replaceAll("''", "'") ?? key[3] ?? '');
+    this.#spaces();
+    this.#value(key ? column : column - 1);
+  }
+
+  #spaces(): void {
+    while (this.#text[this.#at] === ' ') this.#at += 1;
+  }
+
+  /** Only one document, however it is marked. */
+  #marker(marker: string): void {
+    this.#documents += 1;
+    const more =
+      marker === '...' ? /^(?: *(?:#[^\n]*)?(?:\n|$))*[^ #\n]/.test(this.#text.slice(this.#at)) : false;
+    if (more || (marker === '---' && this.#documents > 1)) this.#fail('more than one document');
+  }
+
+  /** Forgets the mappings that a line at this column has ended. */
+  #leave(column: number): void {
+    while ((this.#mappings.at(-1)?.indent ?? -1) > column) this.#mappings.pop();
+  }
+
+  #enter(indent: number, key: string): void {
+    let mapping = this.#mappings.at(-1);
+    if (mapping === undefined || mapping.indent !== indent) {
+      mapping = { indent, lines: new Map() };
+      this.#mappings.push(mapping);
+    }
+    this.#note(mapping.lines, key);
+  }
+
+  #note(lines: Map<string, number>, key: string): void {
+    if (key === '<<') this.#fail('merge keys (<<) are not read here');
+    const earlier = lines.get(key);
+    if (earlier !== undefined)
+      this.#fail(`mapping key ${JSON.stringify(key)} already defined at line ${earlier}`);
+    lines.set(key, this.#lineNumber());
+  }
+
+  /** @param parent the column that lines of a block scalar are deeper than. */
+  #value(parent: number): void {
+    const first = this.#text[this.#at] ?? '';
+    if (/[&*!]/.test(first)) this.#fail(UNREADABLE);
+    if (first === '|' || first === '>') this.#skipBlockScalar(parent);
+    else if (first === '"' || first === "'") this.#match(QUOTED);
+    else if (first === '[' || first === '{') this.#flow();
+  }
+
+  #skipBlockScalar(parent: number): void {
+    const deeper = new RegExp(`\\n(?: *(?=\\n|$)| {${parent + 1},}[^\\n]*)`, 'y');
+    const newline = this.#text.indexOf('\n', this.#at);
+    this.#at = newline < 0 ? this.#text.length : newline;
+    while (this.#at < this.#text.length && this.#match(deeper));
+  }
+
+  /** A flow collection, JSON's style: `[a, {b: c}]`, over lines if need be. */
+  #flow(): void {
+    const open: (Map<string, number> | undefined)[] = [];
+    let word = '';
+    let quoted = false;
+    do {
+      const quote = word === '' ? this.#match(QUOTED)?.[0] : undefined;
+      if (quote !== undefined) {
+        [word, quoted] = [quote.slice(1, -1), true];
+        continue;
+      }
+      if (this.#match(FLOW_COMMENT)) continue;
+      const c = this.#text[this.#at] ?? '';
+      if (word === '' && /[&*!]/.test(c)) this.#fail(UNREADABLE);
+      this.#at += 1;
+      const endsKey = c === ':' && (quoted || /[\s,[\]{}]/.test(this.#text[this.#at] ?? ' '));
+      if (endsKey || /[,[\]{}]/.test(c)) {
+        const keys = open.at(-1);
+        if (endsKey && keys) this.#note(keys, word.trim());
+        if (c === '{' || c === '[') open.push(c === '{' ? new Map() : undefined);
+        if (c === '}' || c === ']') open.pop();
+        [word, quoted] = ['', false];
+      } else if (word !== '' || !/\s/.test(c)) word += c;
+    } while (open.length > 0 && this.#at < this.#text.length);
+  }
+}

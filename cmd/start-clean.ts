@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { absolute } from '../lib/sys/path.ts';
+import type { Settings } from './settings/types.ts';
+import type { VerbContext } from './verb-context.ts';
+
+/**
+ * Starts a clean in a session of its own. It holds none of the caller's pipes: Garden waits for their end.
+ * Failing to start one is logged; the image that was made is made.
+ */
+export function startClean({ settings, env, log }: VerbContext<'create'>): void {
+  const { cleanLogFile } = settings.create;
+  try {
+    const output = cleanLogFile === undefined ? 'ignore' : openSync(cleanLogFile, 'a', 0o644);
+    const child = spawn(process.execPath, cleanArguments(settings, process.cwd()), {
+      detached: true,
+      stdio: ['ignore', 'ignore', output],
+      cwd: '/',
+      env: env.forChildren,
+    });
+    child.on('error', (error) => log.error('clean-not-started', error));
+    child.unref();
+    if (typeof output === 'number') closeSync(output);
+  } catch (error) {
+    log.error('clean-not-started', error);
+  }
+}
+
+/**
+ * The call of graft that cleans as this one would: the same store, files and endpoint. It runs in the root of the
+ * machine, where it keeps nobody's directory busy, so that no path may depend on the working directory.
+ * @param cwd of this process
+ */
+export function cleanArguments(settings: Settings, cwd: string): string[] {
+  const flag = (name: string, value: string | undefined) => (value === undefined ? [] : [name, value]);
+  const file = (name: string, path: string | undefined) => flag(name, path && absolute(path, cwd));
+  return [
+    ...file('--config', settings.configFile),
+    ...file('--extra-config', settings.extraConfigFile),
+    ...file('--log-file', settings.create.cleanLogFile),
+    ...['--log-level', settings.logLevel],
+    ...['--store', settings.store],
+    ...flag('--metron-endpoint', settings.metronEndpoint),
+    ...file('--metrics-file', settings.metricsFile),
+    ...['clean', '--threshold-bytes', String(settings.cleanThresholdBytes)],
+  ];
+}

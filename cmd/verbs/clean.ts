@@ -1,0 +1,46 @@
+import { isPluginError } from '../../lib/base/errors/error.ts';
+import { type Cleaned, cleanStore } from '../../lib/plugin/clean.ts';
+import { shortBytes } from '../sentences/words.ts';
+import type { VerbContext } from '../verb-context.ts';
+
+export async function run(context: VerbContext<'clean'>): Promise<void> {
+  const { settings, args, log, metrics, out } = context;
+  const started = performance.now();
+  const request = {
+    storePath: settings.store,
+    thresholdBytes: settings.cleanThresholdBytes,
+    dryRun: args.options['dry-run'] === true,
+  };
+  try {
+    report(context, await cleanStore(request, log));
+  } catch (error) {
+    // A cell whose store was never made has nothing to clean, as GrootFS answers too.
+    if (!isPluginError(error, 'STORE_MISSING')) throw error;
+    out.text(`no store found at ${settings.store}`);
+  }
+  metrics.duration('ImageCleanTime', performance.now() - started);
+}
+
+function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void {
+  switch (cleaned.kind) {
+    case 'would-clean':
+      for (const volume of cleaned.volumes) out.text(volume);
+      out.text(`would delete ${cleaned.volumes.length} layers and shims, ${shortBytes(cleaned.bytes)}`);
+      return;
+    case 'already-running':
+      out.text('another clean is running: skipping clean');
+      return;
+    case 'below-threshold':
+      out.text('threshold not reached: skipping clean');
+      break;
+    case 'cleaned':
+      out.text('clean completed');
+      break;
+  }
+  const { measured } = cleaned;
+  metrics.bytes('UnusedLayersSize', measured.unusedLayerBytes);
+  metrics.bytes('UsedLayersSize', measured.usedLayerBytes);
+  metrics.bytes('DownloadedLayersSizeInBytes', measured.layerBytes);
+  metrics.bytes('CommittedQuotaInBytes', measured.committedBytes);
+  metrics.bytes('UsedBackingStoreInBytes', measured.filesystemUsedBytes);
+}

@@ -1,0 +1,70 @@
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { DEFAULT_BUDGET } from '../../lib/image/budget.ts';
+import { createImage } from '../../lib/plugin/create.ts';
+import type { RuntimeSpec } from '../../lib/plugin/runtime-spec.ts';
+import { parseImageId } from '../../lib/store/image-id.ts';
+import { Store } from '../../lib/store/store.ts';
+import { cleanIsDue } from '../../lib/store/totals.ts';
+import { cvmfsFor } from '../cvmfs.ts';
+import { layersAtATime } from '../layers-at-a-time.ts';
+import { openSource } from '../source.ts';
+import { unpackWorkerUrl } from '../unpack-worker-url.ts';
+import type { VerbContext } from '../verb-context.ts';
+
+export async function run(context: VerbContext<'create'>): Promise<void> {
+  const { settings, args, log, progress, metrics, signal } = context;
+  const started = performance.now();
+  const [image = '', id = ''] = args.positionals;
+  if (args.options['with-clean'] === true && args.options['without-clean'] === true) {
+    throw new PluginError('CLI_CLEAN_CONFLICT', {});
+  }
+  parseImageId(id);
+  const store = Store.open(settings.store);
+  const source = await openSource(context, image, store, args.options['require-digest'] === true);
+  const { diskLimitBytes, excludeImageFromQuota, withMount } = settings.create;
+  try {
+    const spec = await createImage(
+      {
+        store,
+        source,
+        log,
+        progress,
+        metrics,
+        signal,
+        workerUrl: unpackWorkerUrl(),
+        budget: DEFAULT_BUDGET,
+        concurrency: layersAtATime(),
+        cvmfs: cvmfsFor(context, store),
+      },
+      {
+        id,
+        limit: diskLimitBytes === 0 ? undefined : { bytes: diskLimitBytes, exclusive: excludeImageFromQuota },
+        mount: withMount,
+      },
+    );
+    await answer(context, store, id, spec);
+  } finally {
+    await source.close();
+    metrics.duration('ImageCreationTime', performance.now() - started);
+    if (settings.create.withClean && cleanIsDue(store, settings.cleanThresholdBytes)) {
+      const { startClean } = await import('../start-clean.ts');
+      startClean(context);
+    }
+  }
+}
+
+/** A caller that is gone (EPIPE) will never use the image, nor delete it. */
+async function answer(
+  { out, log }: VerbContext<'create'>,
+  store: Store,
+  id: string,
+  spec: RuntimeSpec,
+): Promise<void> {
+  try {
+    out.json(spec);
+  } catch (error) {
+    const { deleteImage } = await import('../../lib/plugin/delete.ts');
+    await deleteImage(store.layout.root, id, log);
+    throw error;
+  }
+}

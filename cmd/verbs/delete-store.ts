@@ -1,0 +1,12 @@
+import { existsSync } from 'node:fs';
+import { Layout } from '../../lib/store/layout.ts';
+import { removeStore } from '../../lib/store/remove.ts';
+import { Store, storeExists, storeRoot } from '../../lib/store/store.ts';
+import type { VerbContext } from '../verb-context.ts';
+
+/** What is not there is deleted; what is not graft's is refused, untouched. */
+export async function run({ settings, log }: VerbContext<'delete-store'>): Promise<void> {
+  const layout = new Layout(storeRoot(settings.store));
+  if (!storeExists(layout) && !existsSync(layout.backing)) return;
+  await removeStore(Store.open(layout.root), log);
+}

@@ -1,0 +1,70 @@
+import { release } from 'node:os';
+import { isPluginError } from '../../lib/base/errors/error.ts';
+import type { IdMappings } from '../../lib/base/id-mapping.ts';
+import { type Diagnosis, diagnose } from '../../lib/plugin/doctor.ts';
+import { Store } from '../../lib/store/store.ts';
+import { probeCommand } from '../probe-command.ts';
+import { explain } from '../report.ts';
+import { Reported } from '../reported.ts';
+import { columns } from '../table.ts';
+import type { VerbContext } from '../verb-context.ts';
+
+export async function run(context: VerbContext<'doctor'>): Promise<void> {
+  const { settings, args, env, out } = context;
+  const machine = diagnose({
+    storePath: settings.store,
+    isRoot: process.getuid?.() === 0,
+    kernelRelease: release(),
+    path: env.path,
+    cleanThresholdBytes: settings.cleanThresholdBytes,
+    explain: (error) => explain(error, undefined).sentence,
+  });
+  const diagnoses = [...machine, ...(await repositories(context))];
+  if (args.options.json === true) out.json(diagnoses);
+  else for (const line of forPeople(diagnoses)) out.text(line);
+  if (diagnoses.some(({ verdict }) => verdict === 'problem')) throw new Reported(1);
+}
+
+/** Each repository as this store would use it; as a store without a mapping where there is no store yet. */
+async function repositories(context: VerbContext<'doctor'>): Promise<Diagnosis[]> {
+  const { extra, settings } = context;
+  const { cvmfs, source } = await extra();
+  if ((cvmfs?.repositories ?? []).length === 0) return [];
+  const [{ diagnoseRepositories }, { cvmfsSettings }, { NO_MEMORY }] = await Promise.all([
+    import('../../lib/cvmfs/doctor.ts'),
+    import('../../lib/cvmfs/settings.ts'),
+    import('../../lib/cvmfs/hangs.ts'),
+  ]);
+  const now = () => Date.now();
+  return diagnoseRepositories(
+    {
+      settings: cvmfsSettings(cvmfs, source, settings.store),
+      probeCommand: probeCommand(),
+      mappings: mappingsOf(settings.store),
+      hangs: NO_MEMORY,
+      now,
+      log: context.log,
+    },
+    now(),
+  );
+}
+
+function mappingsOf(store: string): IdMappings {
+  try {
+    return Store.open(store).format.mappings;
+  } catch (error) {
+    // The store's own line says what is wrong with it.
+    if (isPluginError(error)) return { uids: [], gids: [] };
+    throw error;
+  }
+}
+
+const MARK = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' };
+
+function forPeople(diagnoses: readonly Diagnosis[]): string[] {
+  const rows = columns(diagnoses.map(({ name, verdict, detail }) => [MARK[verdict], name, detail]));
+  return diagnoses.flatMap(({ advice }, i) => [
+    rows[i] ?? '',
+    ...(advice === '' ? [] : advice.split('\n').map((line) => `         ${line}`)),
+  ]);
+}

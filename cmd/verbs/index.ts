@@ -1,0 +1,23 @@
+import type { Verb } from '../cli/definitions.ts';
+import type { RunVerb } from '../verb-context.ts';
+
+/** The module of each verb, loaded when it is called: a verb pays for its own imports alone. */
+export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: RunVerb<V> }> } = {
+  capacity: () => import('./capacity.ts'),
+  check: () => import('./check.ts'),
+  clean: () => import('./clean.ts'),
+  completion: () => import('./completion.ts'),
+  create: () => import('./create.ts'),
+  delete: () => import('./delete.ts'),
+  'delete-store': () => import('./delete-store.ts'),
+  'generate-volume-size-metadata': () => import('./generate-volume-size-metadata.ts'),
+  doctor: () => import('./doctor.ts'),
+  help: () => import('./help.ts'),
+  'init-store': () => import('./init-store.ts'),
+  inspect: () => import('./inspect.ts'),
+  list: () => import('./list.ts'),
+  pull: () => import('./pull.ts'),
+  stats: () => import('./stats.ts'),
+  usage: () => import('./usage.ts'),
+  version: () => import('./version.ts'),
+};

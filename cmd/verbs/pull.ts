@@ -1,0 +1,40 @@
+import { DEFAULT_BUDGET } from '../../lib/image/budget.ts';
+import { pullOnly } from '../../lib/plugin/pull.ts';
+import { Store } from '../../lib/store/store.ts';
+import { cvmfsFor } from '../cvmfs.ts';
+import { layersAtATime } from '../layers-at-a-time.ts';
+import { shortBytes } from '../sentences/words.ts';
+import { openSource } from '../source.ts';
+import { unpackWorkerUrl } from '../unpack-worker-url.ts';
+import type { VerbContext } from '../verb-context.ts';
+
+export async function run(context: VerbContext<'pull'>): Promise<void> {
+  const { settings, args, log, progress, metrics, signal, out } = context;
+  const store = Store.open(settings.store);
+  const [image = ''] = args.positionals;
+  const source = await openSource(context, image, store, args.options['require-digest'] === true);
+  try {
+    const budget = DEFAULT_BUDGET;
+    const concurrency = layersAtATime();
+    const pulled = await pullOnly({
+      store,
+      source,
+      log,
+      progress,
+      metrics,
+      signal,
+      workerUrl: unpackWorkerUrl(),
+      budget,
+      concurrency,
+      cvmfs: cvmfsFor(context, store),
+    });
+    const digest = pulled.digest === undefined ? '' : `@${pulled.digest}`;
+    const news =
+      pulled.fetched === 0
+        ? 'all layers were there'
+        : `${pulled.fetched} of ${pulled.layers} layers fetched, ${shortBytes(pulled.fetchedBytes)}`;
+    out.text(`${pulled.image}${digest}: ${news}`);
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,80 @@
+import { storeUsage, type Usage } from '../../lib/plugin/usage.ts';
+import { Store } from '../../lib/store/store.ts';
+import { shortBytes } from '../sentences/words.ts';
+import { bar, columns } from '../table.ts';
+import type { VerbContext } from '../verb-context.ts';
+
+export async function run({ settings, args, metrics, out }: VerbContext<'usage'>): Promise<void> {
+  const usage = storeUsage(Store.open(settings.store), settings.cleanThresholdBytes);
+  metrics.bytes('UnusedLayersSize', usage.reclaimableBytes);
+  metrics.bytes('UsedLayersSize', usage.layerBytes - usage.reclaimableBytes);
+  metrics.bytes('CommittedQuotaInBytes', usage.committedBytes);
+  metrics.bytes('UsedBackingStoreInBytes', usage.filesystem.usedBytes);
+  if (args.options.json === true) out.json(usage);
+  else for (const line of forPeople(usage)) out.text(line);
+}
+
+function forPeople(usage: Usage): string[] {
+  const { filesystem: disk } = usage;
+  const part = (name: string, bytes: number, note = '') => [
+    name,
+    shortBytes(bytes),
+    bar(bytes, disk.totalBytes),
+    note,
+  ];
+  return [
+    `store ${usage.store} (${disk.type}, ${shortBytes(disk.totalBytes)})`,
+    ...columns([
+      part('used', disk.usedBytes, `${shortBytes(disk.freeBytes)} free`),
+      part('layers', usage.layerBytes, `${usage.layers.length} layers, each kept once`),
+      part('  shared', usage.sharedBytes, 'used by more than one image'),
+      part('  reclaimable', usage.reclaimableBytes, 'used by none: graft clean deletes it'),
+      part('committed', usage.committedBytes, 'sum of the disk limits'),
+    ]),
+    ...backingLine(usage),
+    leakedLine(usage),
+    cleanLine(usage),
+    '',
+    ...columns([
+      ['IMAGE', 'WROTE', 'LIMIT', 'LAYERS', 'FROM'],
+      ...usage.images.map((image) => [
+        image.id,
+        image.exclusiveBytes === undefined ? 'not counted' : shortBytes(image.exclusiveBytes),
+        image.quotaBytes === undefined ? 'none' : shortBytes(image.quotaBytes),
+        shortBytes(image.layerBytes),
+        image.image ?? 'unknown',
+      ]),
+    ]),
+    '',
+    ...columns([
+      ['LAYER', 'SIZE', 'USED BY'],
+      ...usage.layers.map((layer) => [layer.layer, shortBytes(layer.bytes), usersOf(layer.usedBy)]),
+    ]),
+  ];
+}
+
+function usersOf(ids: readonly string[]): string {
+  if (ids.length === 0) return 'none';
+  return ids.length <= 3 ? ids.join(', ') : `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more`;
+}
+
+function backingLine({ backing }: Usage): string[] {
+  if (backing === undefined) return [];
+  return [
+    `${backing.path} may grow to ${shortBytes(backing.sizeBytes)} and takes ${shortBytes(backing.onDiskBytes)} of the disk below.`,
+  ];
+}
+
+function leakedLine({ leaked }: Usage): string {
+  if (leaked.staged + leaked.projectIds === 0) return 'Nothing is left over from crashes.';
+  return `Left over from crashes: ${leaked.staged} places in tmp, ${leaked.projectIds} project ids; the next clean sweeps them.`;
+}
+
+function cleanLine({ clean }: Usage): string {
+  if (clean.thresholdBytes === 0) return 'A clean deletes unused layers whenever it runs (threshold 0).';
+  if (clean.due) return `A clean is due: the threshold of ${shortBytes(clean.thresholdBytes)} is reached.`;
+  if (!clean.reachable) {
+    return `A clean will hardly ever act: its threshold of ${shortBytes(clean.thresholdBytes)} is more than the filesystem holds; lower clean.threshold_bytes.`;
+  }
+  return `A clean does nothing until ${shortBytes(clean.missingBytes)} more are committed or cached (threshold ${shortBytes(clean.thresholdBytes)}).`;
+}

@@ -1,0 +1,7 @@
+import type { VerbContext } from '../verb-context.ts';
+import { VERSION } from '../version.ts';
+
+/** `graft version 0.1.0`, as GrootFS words its own. */
+export async function run({ out }: VerbContext<'version'>): Promise<void> {
+  out.text(`graft version ${VERSION}`);
+}
