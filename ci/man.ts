@@ -1,0 +1,13 @@
+/** Writes graft.1 and graft-VERB.1 into a directory: ci/man DIRECTORY. $SOURCE_DATE_EPOCH is the date on them. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { manual } from '../cmd/cli/manual.ts';
+import { manPages } from '../cmd/cli/manual-roff.ts';
+import { VERSION } from '../cmd/version.ts';
+
+const [directory] = process.argv.slice(2);
+if (directory === undefined) throw new Error('name the directory for the man pages: ci/man DIRECTORY');
+const date = new Date(Number(process.env['SOURCE_DATE_EPOCH'] ?? 0) * 1000).toISOString().slice(0, 10);
+mkdirSync(directory, { recursive: true });
+for (const { file, text } of manPages(manual(), { version: VERSION, date }))
+  writeFileSync(join(directory, file), text);
