@@ -1,0 +1,94 @@
+/**
+ * Writes the properties of the job `graft` that stand for graft's own settings into its spec, from the schemas that
+ * graft itself checks them with: `bosh/scripts/sync-spec.ts`. A test says when it has to be run again.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const PROJECT = join(import.meta.dir, '../..');
+const SPEC = join(PROJECT, 'bosh/jobs/graft/spec');
+const BEGIN = '  # From the schemas of graft’s own settings, by scripts/sync-spec.ts:\n';
+const END = '  # End of what scripts/sync-spec.ts writes.\n';
+const PARTS = {
+  registries: 'lib/registry/settings.schema.json',
+  cvmfs: 'lib/cvmfs/settings.schema.json',
+  metrics: 'cmd/settings/extra.schema.json',
+} as const;
+
+/** What the release itself adds to a setting. */
+const REMARKS: Readonly<Record<string, string>> = {
+  'graft.registries.docker_config': 'graft.docker_config makes such a file.',
+  'graft.registries.certs_dirs': 'graft.registry_certificates makes one that goes before them.',
+  'graft.cvmfs.repositories':
+    'Default: the repositories of the job cvmfs-client where it is linked, each with its mount for the unprivileged store.',
+};
+
+interface Schema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+export interface Setting {
+  readonly name: string;
+  readonly type: 'boolean' | 'integer' | 'string' | 'list' | 'hash';
+  readonly description: string;
+}
+
+const TYPES: Readonly<Record<string, Setting['type']>> = {
+  boolean: 'boolean',
+  integer: 'integer',
+  string: 'string',
+  array: 'list',
+  object: 'hash',
+};
+
+/** Every setting that is a value: maps with keys of their own count as one, maps of settings are entered. */
+function leaves(name: string, schema: Schema): Setting[] {
+  if (schema.properties !== undefined)
+    return Object.entries(schema.properties).flatMap(([key, inner]) => leaves(`${name}.${key}`, inner));
+  const type = TYPES[schema.type ?? ''];
+  if (type === undefined) throw new Error(`${name} has the type ${schema.type}, which no BOSH property has`);
+  const remark = REMARKS[name] === undefined ? '' : ` ${REMARKS[name]}`;
+  return [{ name, type, description: `${schema.description ?? ''}${defaultOf(schema)}${remark}` }];
+}
+
+/** The default stays graft's: a property that is not set is not written into its settings. */
+function defaultOf(schema: Schema): string {
+  const { default: value } = schema;
+  const isEmpty = typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+  return value === undefined || isEmpty ? '' : ` Default: ${JSON.stringify(value)}.`;
+}
+
+export function ownSettings(): Setting[] {
+  return Object.entries(PARTS).flatMap(([part, file]) => {
+    const schema = JSON.parse(readFileSync(join(PROJECT, file), 'utf8')) as Schema;
+    const own = part === 'metrics' ? (schema.properties?.['metrics'] ?? {}) : schema;
+    return leaves(`graft.${part}`, own);
+  });
+}
+
+/** The text of the spec with the settings of today. */
+export function syncedSpec(text = readFileSync(SPEC, 'utf8')): string {
+  const [before, rest] = text.split(BEGIN);
+  const after = rest?.split(END)[1];
+  if (before === undefined || after === undefined) throw new Error(`${SPEC} has no place for the settings`);
+  const entries = ownSettings().map(
+    ({ name, type, description }) =>
+      `  ${name}:\n    type: ${type}\n    description: >-\n${wrap(description.trim(), 110)}`,
+  );
+  return before + BEGIN + entries.join('') + END + after;
+}
+
+function wrap(text: string, width: number): string {
+  const lines = [''];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.length - 1;
+    if (`${lines[last]} ${word}`.length > width) lines.push(word);
+    else lines[last] = `${lines[last]} ${word}`.trim();
+  }
+  return lines.map((line) => `      ${line}\n`).join('');
+}
+
+if (import.meta.main) writeFileSync(SPEC, syncedSpec());
