@@ -1,0 +1,44 @@
+/**
+ * SIGKILL after every state-changing system call of create, delete, clean and init-store. After each: the next
+ * verb works, `check` finds nothing wrong, and deleting and cleaning leave the store empty.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import {
+  atEveryPoint,
+  makeProps,
+  type Props,
+  recovers,
+  SCENES,
+  type Scene,
+  verbOf,
+} from '../support/fault-scenes.ts';
+import { graftWithFault } from '../support/faults.ts';
+
+const MINUTES = 60_000;
+let props: Props;
+beforeAll(async () => {
+  props = await makeProps();
+});
+afterAll(() => props[Symbol.asyncDispose]());
+
+for (const scene of Object.values<Scene>(SCENES)) {
+  test(
+    `${scene.name} can be killed anywhere`,
+    async () => {
+      const { points, complaints } = await atEveryPoint(
+        scene,
+        props,
+        async (lane, { thread, number }) => {
+          const ran = await graftWithFault(verbOf(lane, scene), `kill:${thread}:${number}`);
+          if (ran.signal !== 'SIGKILL') throw new Error(`it was not killed: ${ran.stdout}`);
+          await recovers(lane, scene);
+        },
+        // After a call that the kernel refused everything is as before it.
+        ({ done }) => done,
+      );
+      expect(complaints).toEqual([]);
+      expect(points).toBeGreaterThanOrEqual(scene.atLeast);
+    },
+    10 * MINUTES,
+  );
+}

@@ -1,0 +1,164 @@
+/** Two verbs stopped and continued in the one order that hurts: what only a busy cell shows by chance. */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { makeFaultImage } from '../support/fault-image.ts';
+import { executable } from '../support/graft.ts';
+import { cleanEnv } from '../support/shell.ts';
+import { type TestStore, testStore } from '../support/store.ts';
+import { contents, unfinished } from '../support/store-names.ts';
+import { type TempDir, tempDir } from '../support/temp.ts';
+
+const MINUTE = 60_000;
+let dir: TempDir;
+let image: string;
+beforeAll(async () => {
+  dir = tempDir();
+  image = await makeFaultImage(dir.at('layout'));
+});
+afterAll(() => dir.remove());
+
+/** A verb that stops itself before calls, and goes on when it is told to. */
+class Actor {
+  readonly #child: Bun.Subprocess<'ignore', 'pipe', 'ignore'>;
+  #over = false;
+
+  /** @param stops as `stop:THREAD:N:TEXT` of lib/sys/fault.ts, without the first two */
+  constructor(store: TestStore, args: readonly string[], ...stops: string[]) {
+    const plan = stops.map((stop) => `stop:main:${stop}`).join(' ');
+    this.#child = Bun.spawn([executable('graft-faults'), '--store', store.path, ...args], {
+      env: cleanEnv({ GRAFT_FAULT: plan }),
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    this.#child.exited.then(() => {
+      this.#over = true;
+    });
+  }
+
+  /** Until it stands still. @throws Error when it ends instead */
+  async stopped(): Promise<this> {
+    for (;;) {
+      if (this.#over) throw new Error(`it ended: ${await new Response(this.#child.stdout).text()}`);
+      const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'latin1');
+      if (stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')) return this;
+      await Bun.sleep(2);
+    }
+  }
+
+  goOn(): this {
+    this.#child.kill('SIGCONT');
+    return this;
+  }
+
+  async ended(): Promise<{ code: number; stdout: string }> {
+    const stdout = await new Response(this.#child.stdout).text();
+    return { code: await this.#child.exited, stdout };
+  }
+}
+
+async function emptied(store: TestStore): Promise<void> {
+  expect(unfinished(store.path)).toEqual([]);
+  expect(await store.must(['check'])).toBe('Nothing is wrong.\n');
+  for (const id of readdirSync(`${store.path}/images`)) await store.must(['delete', id]);
+  await store.must(['clean']);
+  expect(contents(store.path)).toEqual([]);
+}
+
+/** One of the image's layers. */
+const layerOf = ({ path }: TestStore) =>
+  readdirSync(`${path}/volumes`).filter((name) => /^[0-9a-f]{64}\.p1$/.test(name))[0] ?? '';
+
+test(
+  'layers are set aside before the mount, and put back before the create looks why it failed',
+  async () => {
+    await using store = await testStore();
+    await store.must(['pull', image]);
+    const clean = new Actor(store, ['clean'], '1:volumes/gc.', `1:volumes/${layerOf(store)}`);
+    await clean.stopped();
+    const create = new Actor(store, ['create', image, 'x'], '1:mount ', '1:~trash');
+    await create.stopped();
+    await clean.goOn().stopped();
+    await create.goOn().stopped();
+    expect((await clean.goOn().ended()).code).toBe(0);
+    expect(await create.goOn().ended()).toMatchObject({ code: 0 });
+    expect(readFileSync(`${store.path}/images/x/rootfs/etc/name`, 'utf8')).toBe('bottom');
+    await emptied(store);
+  },
+  MINUTE,
+);
+
+test(
+  'layers are set aside while a create looks how they stack',
+  async () => {
+    await using store = await testStore();
+    await store.must(['pull', image]);
+    rmSync(`${store.path}/meta/stacks`, { recursive: true });
+    mkdirSync(`${store.path}/meta/stacks`);
+    const clean = new Actor(store, ['clean'], '1:volumes/gc.', `1:volumes/${layerOf(store)}`);
+    await clean.stopped();
+    const create = new Actor(store, ['create', image, 'x'], '3:write ');
+    await create.stopped();
+    await clean.goOn().stopped();
+    const made = create.goOn().ended();
+    // It has to find its layers again, whether they come back or not.
+    await Bun.sleep(100);
+    expect((await clean.goOn().ended()).code).toBe(0);
+    expect(await made).toMatchObject({ code: 0 });
+    expect(readFileSync(`${store.path}/images/x/rootfs/etc/name`, 'utf8')).toBe('bottom');
+    await emptied(store);
+  },
+  MINUTE,
+);
+
+test(
+  'a clean forgets that a layer needs others while a create relies on it',
+  async () => {
+    await using store = await testStore();
+    const create = new Actor(store, ['create', image, 'x'], `1:unlinkat ${store.path}/locks`);
+    await create.stopped();
+    expect(readdirSync(`${store.path}/meta/sources`).length).toBeGreaterThan(0);
+    await store.must(['clean']);
+    expect(readdirSync(`${store.path}/meta/sources`)).toEqual([]);
+    expect(await create.goOn().ended()).toMatchObject({ code: 0 });
+    expect(readFileSync(`${store.path}/images/x/rootfs/etc/again`).length).toBe(100_000);
+    await emptied(store);
+  },
+  MINUTE,
+);
+
+test(
+  'an image is deleted right before its mount, and right after it',
+  async () => {
+    await using store = await testStore();
+    await store.must(['pull', image]);
+    for (const stop of ['1:mount ', `1:meta/images/x`]) {
+      const create = new Actor(store, ['create', image, 'x'], stop);
+      await create.stopped();
+      expect(existsSync(`${store.path}/images/x`)).toBe(true);
+      await store.must(['delete', 'x']);
+      expect(existsSync(`${store.path}/images/x`)).toBe(false);
+      const ended = await create.goOn().ended();
+      expect(ended).toEqual({ code: 1, stdout: 'image `x` was deleted while it was being made\n' });
+      expect(unfinished(store.path)).toEqual([]);
+    }
+    await emptied(store);
+  },
+  MINUTE,
+);
+
+test(
+  'a create mounts into the directory that a delete has just moved away',
+  async () => {
+    await using store = await testStore();
+    await store.must(['pull', image]);
+    const create = new Actor(store, ['create', image, 'x'], '1:mount ', '1:meta/images/x');
+    await create.stopped();
+    // The delete has taken the name and found nothing mounted when the mount comes.
+    const erase = new Actor(store, ['delete', 'x'], '1:renameat2 ');
+    await erase.stopped();
+    await create.goOn().stopped();
+    expect(await erase.goOn().ended()).toMatchObject({ code: 0 });
+    expect((await create.goOn().ended()).code).toBe(1);
+    await emptied(store);
+  },
+  MINUTE,
+);

@@ -1,0 +1,98 @@
+/** The test command's own arithmetic: it must not be able to pass by accident. */
+import { describe, expect, test } from 'bun:test';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { judge } from '../../ci/run-tests.ts';
+import { run } from '../support/shell.ts';
+import { tempDir } from '../support/temp.ts';
+
+describe('a group of tests', () => {
+  async function outcome(source: string): Promise<{ passed: number; failed: number; remarks: string[] }> {
+    await using dir = tempDir();
+    writeFileSync(dir.at('x.test.ts'), `import { expect, test } from 'bun:test';\n${source}`);
+    const report = dir.at('report.xml');
+    const args = ['test', './x.test.ts', '--reporter=junit', `--reporter-outfile=${report}`];
+    const { code } = await run(process.execPath, args, { cwd: dir.path });
+    const { passed, failed, remarks } = judge('x', report, code, 0);
+    return { passed, failed, remarks: [...remarks] };
+  }
+
+  test.each([
+    ['passes', "test('a', () => {});\ntest('b', () => {});", 2, 0, ''],
+    ['fails with a failed test', "test('a', () => {});\ntest('b', () => expect(1).toBe(2));", 1, 1, ''],
+    ['fails with a skipped test', "test('a', () => {});\ntest.skip('b', () => {});", 1, 1, '1 skipped'],
+    ['fails with a test to do', "test('a', () => {});\ntest.todo('b');", 1, 1, '1 skipped'],
+    ['fails without tests', '', 0, 1, 'no test ran'],
+    ['fails when the file cannot be loaded', "throw new Error('no');", 0, 1, 'no test ran'],
+    [
+      'fails when it stops half-way',
+      "test('a', () => {});\ntest('b', () => process.exit(0));",
+      0,
+      1,
+      'no test ran',
+    ],
+    [
+      'fails when the runner is killed',
+      "test('a', () => { process.kill(process.pid, 'SIGKILL'); });",
+      0,
+      1,
+      'no test ran',
+    ],
+  ])('%s', async (_, source, passed, failed, remark) => {
+    const result = await outcome(source);
+    expect(result).toMatchObject({ passed, failed });
+    expect(result.remarks.join()).toContain(remark);
+  });
+
+  test('names what failed', async () => {
+    await using dir = tempDir();
+    writeFileSync(
+      dir.at('x'),
+      `<testsuites name="bun test" tests="3" failures="1" skipped="1">
+        <testcase name="good" file="a.test.ts" />
+        <testcase name="1 &lt; &quot;2&quot;" classname="" file="a.test.ts" line="2">
+          <failure type="AssertionError" message="no">no</failure>
+        </testcase>
+        <testcase name="later" file="a.test.ts">
+          <skipped />
+        </testcase>`,
+    );
+    expect(judge('g', dir.at('x'), 1, 0).culprits).toEqual([
+      'a.test.ts: 1 < "2"',
+      'a.test.ts: later',
+      'g: 1 skipped, which counts as failed',
+    ]);
+  });
+
+  test('fails when every test passed and the runner did not', () => {
+    const report = tempDir();
+    writeFileSync(report.at('x'), '<testsuites name="bun test" tests="3" failures="0" skipped="0">');
+    expect(judge('x', report.at('x'), 1, 0)).toMatchObject({ passed: 3, failed: 1 });
+    return report.remove();
+  });
+});
+
+/** The command lines of all processes that this one can see. */
+function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8')];
+      } catch {
+        return [];
+      }
+    });
+}
+
+describe('ci/isolated', () => {
+  test('hands on the status, and ends what was left running', async () => {
+    await using dir = tempDir();
+    // A number of seconds that nobody else sleeps.
+    const seconds = `300.${process.pid}`;
+    const script = `sleep ${seconds} & mount -t tmpfs tmpfs "$1"; touch "$1/inside"; exit 9`;
+    const ran = await run('ci/isolated', ['sh', '-c', script, 'sh', dir.path]);
+    expect(ran.code).toBe(9);
+    expect(readdirSync(dir.path)).toEqual([]);
+    expect(commandLines().filter((line) => line.includes(seconds))).toEqual([]);
+  });
+});

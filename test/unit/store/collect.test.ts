@@ -1,0 +1,161 @@
+import { expect, test } from 'bun:test';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { digestOf } from '../../../lib/base/digest.ts';
+import { silentLogger } from '../../../lib/base/log.ts';
+import { collect, finishCollection, leftAside, planCollection } from '../../../lib/store/collect.ts';
+import { parseImageId } from '../../../lib/store/image-id.ts';
+import { shimOf, shortName, stackKey, type VolumeName } from '../../../lib/store/layer-key.ts';
+import { Lease } from '../../../lib/store/leases.ts';
+import type { Store } from '../../../lib/store/store.ts';
+import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
+
+function imageUsing(store: Store, id: string, uses: readonly string[]): void {
+  mkdirSync(store.layout.image(parseImageId(id)));
+  store.images.writeRecord(parseImageId(id), {
+    image: id,
+    manifestDigest: undefined,
+    created: '',
+    uses,
+    lowers: [],
+    mounted: false,
+    layers: [],
+  });
+}
+
+function shim(store: Store, volume: VolumeName): void {
+  mkdirSync(`${store.layout.volume(volume)}/fs`, { recursive: true });
+  store.layers.ensureLink(volume);
+}
+
+test('takes what neither an image nor a live lease names, with its short link, and nothing else', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const [used, leased, unused] = [
+    publishLayer(store, 'used'),
+    publishLayer(store, 'leased'),
+    publishLayer(store, 'unused'),
+  ];
+  imageUsing(store, 'container', [used]);
+  using _lease = new Lease(store.layout, undefined, [leased]);
+  const plan = planCollection(store);
+  expect(plan).toEqual({ unused: [unused], bytes: 'unused'.length });
+  expect(await collect(store, plan, silentLogger)).toEqual([unused]);
+  expect(readdirSync(store.layout.volumes).sort()).toEqual([used, leased].sort());
+  expect(readdirSync(store.layout.links).sort()).toEqual([shortName(used), shortName(leased)].sort());
+  expect(readdirSync(store.layout.tmp)).toEqual([]);
+});
+
+test('puts back a layer that a create named between the look and the rename', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const layer = publishLayer(store, 'wanted');
+  const plan = planCollection(store);
+  expect(plan.unused).toEqual([layer]);
+  using _lease = new Lease(store.layout, parseImageId('late'), [layer]);
+  expect(await collect(store, plan, silentLogger)).toEqual([]);
+  expect(existsSync(`${store.layout.tree(layer)}/wanted`)).toBe(true);
+  expect(existsSync(`${store.layout.links}/${shortName(layer)}`)).toBe(true);
+});
+
+test('a lease of a dead owner protects nothing', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const layer = publishLayer(store, 'orphan');
+  const dead = '1.1.4026531836.00000000-0000-0000-0000-000000000000.1';
+  writeFileSync(`${store.layout.leases}/${dead}`, `image \n${layer}\n`);
+  expect(await collect(store, planCollection(store), silentLogger)).toEqual([layer]);
+});
+
+test('a shim lives as long as what it is for', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const [kept, gone] = [publishLayer(store, 'kept'), publishLayer(store, 'gone')];
+  const stack = stackKey([kept]);
+  for (const volume of [shimOf(kept), shimOf(gone), shimOf(stack)]) shim(store, volume);
+  imageUsing(store, 'container', [stack, kept]);
+  expect((await collect(store, planCollection(store), silentLogger)).sort()).toEqual(
+    [gone, shimOf(gone)].sort(),
+  );
+  expect(readdirSync(store.layout.volumes).sort()).toEqual([kept, shimOf(kept), shimOf(stack)].sort());
+});
+
+test('what a killed clean set aside is deleted, or put back when it is named by now', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const [first, second] = [publishLayer(store, 'first'), publishLayer(store, 'second')];
+  for (const layer of [first, second])
+    renameSync(store.layout.volume(layer), `${store.layout.volumes}/gc.${layer}`);
+  expect(leftAside(store).sort()).toEqual([first, second].sort());
+  using _lease = new Lease(store.layout, undefined, [second]);
+  expect(await finishCollection(store, silentLogger)).toBe(2);
+  expect(readdirSync(store.layout.volumes)).toEqual([second]);
+});
+
+test('a copy set aside makes way for one that was published again', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const layer = publishLayer(store, 'twice');
+  renameSync(store.layout.volume(layer), `${store.layout.volumes}/gc.${layer}`);
+  publishLayer(store, 'twice');
+  using _lease = new Lease(store.layout, undefined, [layer]);
+  await finishCollection(store, silentLogger);
+  expect(readdirSync(store.layout.volumes)).toEqual([layer]);
+  expect(existsSync(`${store.layout.tree(layer)}/twice`)).toBe(true);
+});
+
+test('an image whose record cannot be read stops the collection instead of losing its layers', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const layer = publishLayer(store, 'precious');
+  imageUsing(store, 'container', [layer]);
+  writeFileSync(store.layout.imageRecord(parseImageId('container')), '{');
+  expect(() => planCollection(store)).toThrow('STORE_DAMAGED');
+  expect(existsSync(store.layout.tree(layer))).toBe(true);
+});
+
+test('forgets plans and sources of layers that are gone', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const layer = publishLayer(store, 'short-lived');
+  const record = store.layers.record(layer);
+  if (!record) throw new Error('no record');
+  store.sources.remember('1:2:3:4', record.diffId);
+  store.sources.rememberNeedsLower(layer);
+  const key = stackKey([layer]);
+  const root = { mode: 0o755, uid: 0, gid: 0, mtime: undefined, xattrs: [] };
+  store.stacks.put(key, { lowers: [layer], uses: [layer], layerBytes: 1, root });
+  await collect(store, planCollection(store), silentLogger);
+  expect(readdirSync(store.layout.sources)).toEqual([]);
+  expect(readdirSync(store.layout.stacks)).toEqual([]);
+});
+
+test('keeps the manifests and configurations of layers that stay, through an index, and drops the rest', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const layer = publishLayer(store, 'stays');
+  const put = (text: string) => {
+    const digest = digestOf(text);
+    store.blobs.put(digest, Buffer.from(text));
+    return digest;
+  };
+  const config = put(JSON.stringify({ rootfs: { diff_ids: [`sha256:${layer.slice(0, 64)}`] } }));
+  const manifest = put(JSON.stringify({ config: { digest: config } }));
+  const index = put(JSON.stringify({ manifests: [{ digest: manifest }] }));
+  const stray = put('{"config":{}}');
+  using _lease = new Lease(store.layout, undefined, [layer]);
+  await collect(store, planCollection(store), silentLogger);
+  expect([config, manifest, index, stray].map((digest) => store.blobs.get(digest) !== undefined)).toEqual([
+    true,
+    true,
+    true,
+    false,
+  ]);
+});
+
+test('a blob whose bytes are not what its name says is not there', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const digest = digestOf('right');
+  writeFileSync(store.layout.blob(digest), 'wrong');
+  expect(store.blobs.get(digest)).toBeUndefined();
+});

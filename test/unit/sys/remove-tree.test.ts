@@ -1,0 +1,98 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { close, mkdirAt, openAt, openDir } from '../../../lib/sys/files.ts';
+import { O } from '../../../lib/sys/libc.ts';
+import { removeTree } from '../../../lib/sys/remove-tree.ts';
+
+let top: string;
+let fd: number;
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), 'remove-'));
+  fd = openDir(top);
+});
+afterEach(() => {
+  close(fd);
+  rmSync(top, { recursive: true, force: true });
+});
+
+const openFds = () => readdirSync('/proc/self/fd').length;
+
+/** A chain of `depth` directories, longer than any path the kernel takes. */
+function makeDeep(depth: number, component: string): void {
+  let at = openAt(fd, '.', O.RDONLY | O.DIRECTORY);
+  for (let i = 0; i < depth; i += 1) {
+    mkdirAt(at, component, 0o755);
+    const next = openDir(component, at);
+    close(openAt(next, 'file', O.WRONLY | O.CREAT, 0o600));
+    mkdirAt(next, 'empty', 0o700);
+    close(at);
+    at = next;
+  }
+  close(at);
+}
+
+describe('removeTree', () => {
+  test('takes away a tree 3,000 levels deep, far over PATH_MAX, with few descriptors', () => {
+    makeDeep(3000, 'component');
+    const before = openFds();
+    removeTree(fd, 'component');
+    expect(readdirSync(top)).toEqual([]);
+    expect(openFds()).toBe(before);
+  });
+
+  test('takes away a directory of 20,000 names and 2,000 full directories', () => {
+    mkdirSync(join(top, 'wide'));
+    for (let i = 0; i < 20_000; i += 1) writeFileSync(join(top, 'wide', `${i}`), '');
+    for (let i = 0; i < 2000; i += 1) mkdirSync(join(top, 'wide', `d${i}`, 'below'), { recursive: true });
+    removeTree(fd, 'wide');
+    expect(readdirSync(top)).toEqual([]);
+  });
+
+  test('follows no symbolic link', () => {
+    mkdirSync(join(top, 'canary/inside'), { recursive: true });
+    mkdirSync(join(top, 'gone'));
+    symlinkSync(join(top, 'canary'), join(top, 'gone/link'));
+    symlinkSync('../canary', join(top, 'gone/relative'));
+    removeTree(fd, 'gone');
+    symlinkSync('canary', join(top, 'top-link'));
+    removeTree(fd, 'top-link');
+    expect(readdirSync(top)).toEqual(['canary']);
+    expect(existsSync(join(top, 'canary/inside'))).toBe(true);
+  });
+
+  test('stops when a directory is moved away meanwhile, before it follows it out', () => {
+    makeDeep(60, 'level');
+    mkdirSync(join(top, 'canary/kept'), { recursive: true });
+    writeFileSync(join(top, 'canary/file'), '');
+    let told = 0;
+    const removal = () =>
+      removeTree(fd, 'level', () => {
+        if (told === 0) renameSync(join(top, 'level/level/level/level/level'), join(top, 'canary/moved'));
+        told += 1;
+      });
+    expect(removal).toThrow(expect.objectContaining({ code: 'ESTALE' }));
+    expect(readdirSync(join(top, 'canary')).sort()).toEqual(['file', 'kept', 'moved']);
+  });
+
+  test('tells every directory that goes, and is content when there is nothing', () => {
+    mkdirSync(join(top, 'a/b/c'), { recursive: true });
+    writeFileSync(join(top, 'a/b/f'), '');
+    mkdirSync(join(top, 'a/d'));
+    const told: string[] = [];
+    removeTree(fd, 'a', (path) => told.push(path));
+    expect(told.sort()).toEqual(['', 'b', 'b/c', 'd']);
+    removeTree(fd, 'a', (path) => told.push(path));
+    expect(told).toHaveLength(4);
+  });
+});
