@@ -11,7 +11,6 @@ import type { StackPlan } from '../store/stacks.ts';
 import { addToTotals } from '../store/totals.ts';
 import { SysError } from '../sys/errno.ts';
 import { bytesOfText } from '../sys/utf8.ts';
-import { againWhereLayersMoved } from './again.ts';
 import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
 import { mountContainer, mountOptions } from './mount-image.ts';
 import { checkImage } from './preflight.ts';
@@ -42,7 +41,8 @@ export async function createImage(deps: CreateDeps, request: CreateRequest): Pro
   checkImage(image, request.limit);
   using lease = new Lease(deps.store.layout, id, []);
   const wanted = { id, request, device, image, lease };
-  return againWhereLayersMoved(deps.log, () => createOnce(deps, wanted));
+  // Awaited here: the lease goes when this function returns, not when what it returned is settled.
+  return await createOnce(deps, wanted);
 }
 
 interface Wanted {

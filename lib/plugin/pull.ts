@@ -2,7 +2,6 @@ import type { PullDeps } from '../image/pull.ts';
 import { pullImage } from '../image/pull.ts';
 import { Lease } from '../store/leases.ts';
 import { addToTotals } from '../store/totals.ts';
-import { againWhereLayersMoved } from './again.ts';
 import { checkImage } from './preflight.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
 
@@ -21,9 +20,7 @@ export async function pullOnly(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pull
   const image = await deps.source.resolve(deps.signal);
   checkImage(image, undefined);
   using lease = new Lease(deps.store.layout, undefined, []);
-  const { plan, fetched } = await againWhereLayersMoved(deps.log, () =>
-    pullImage({ ...deps, quotaBytes: undefined }, image, lease),
-  );
+  const { plan, fetched } = await pullImage({ ...deps, quotaBytes: undefined }, image, lease);
   const bytes = fetched.reduce((sum, { record }) => sum + record.fileBytes, 0);
   addToTotals(deps.store, bytes, deps.log);
   return {

@@ -1,12 +1,14 @@
 /**
  * Garbage collection. A volume is in use when an image's record or a live lease names it (a shim: what it is
- * for). It is taken in three steps, so that no lock keeps creates waiting (invariant 2 of layout.ts):
+ * for). It is taken in three steps (invariant 2 of layout.ts):
  *   1. look at leases and images, choose what nobody names;
- *   2. rename it to volumes/gc.<name>: from now on a create that looks finds it missing;
- *   3. look again: what is named now goes back under its name, the rest is deleted.
+ *   2. while no create can name anything, look again and rename to volumes/gc.<name> what still nobody names;
+ *   3. delete that, however long it takes: nobody waits for it, and nobody finds it.
+ * Putting back what was named meanwhile would do without the moment in which creates wait; but a create that reads
+ * a layer just then finds names missing, and would remember a wrong stack.
  */
 
-import { isPluginError } from '../base/errors/error.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { hasCode } from '../sys/errno.ts';
 import { RENAME_NOREPLACE, renameAt } from '../sys/files.ts';
@@ -27,7 +29,7 @@ import {
   usedThrough,
   type VolumeName,
 } from './layer-key.ts';
-import { readLeases } from './leases.ts';
+import { readLeases, whileNobodyNames } from './leases.ts';
 import { newOwnerName } from './owner-name.ts';
 import { readFact } from './read-file.ts';
 import { recall } from './records.ts';
@@ -93,59 +95,63 @@ function bytesOf(store: Store, volume: VolumeName): number {
  * @throws the first failure, after everything else was done
  */
 export async function collect(store: Store, plan: CollectPlan, log: Logger): Promise<VolumeName[]> {
-  const away: VolumeName[] = [];
+  const failures: unknown[] = [];
   const gone: VolumeName[] = [];
-  const failed = 'volume-not-collected';
-  const failures = await forEachLogged(plan.unused, log, failed, (volume) => {
-    if (setAside(store, volume)) away.push(volume);
-  });
-  const used = namesInUse(store);
-  const kept = away.filter((volume) => used.has(usedThrough(volume)) && putBack(store, volume));
-  const dropped = away.filter((volume) => !kept.includes(volume));
-  failures.push(
-    ...(await forEachLogged(dropped, log, failed, (volume) => {
-      drop(store, volume);
+  for (let from = 0; from < plan.unused.length; from += BATCH) {
+    const batch = plan.unused.slice(from, from + BATCH);
+    const away = whileNobodyNames(store.layout, () => setAside(store, batch, log, failures));
+    const dropped = await forEachLogged(away, log, NOT_COLLECTED, (volume) => {
+      trash(store.layout, aside(store, volume));
       gone.push(volume);
-    })),
-    ...(await dropBadOnes(store, log)),
-  );
+    });
+    failures.push(...dropped);
+  }
+  failures.push(...(await dropBadOnes(store, log)));
   forget(store);
-  log.info('collected', { volumes: gone.length, putBack: kept.length, failed: failures.length });
+  log.info('collected', { volumes: gone.length, failed: failures.length });
   if (failures.length > 0) throw failures[0];
   return gone;
 }
+
+const NOT_COLLECTED = 'volume-not-collected';
+/** Volumes that are renamed while creates wait: a rename takes some ten microseconds. */
+const BATCH = 64;
 
 function aside(store: Store, volume: string): string {
   return `${store.layout.volumes}/gc.${volume}`;
 }
 
-function setAside(store: Store, volume: VolumeName): boolean {
+/** Renames what nobody names. Returns what is aside now; a failure is logged, and added to `failures`. */
+function setAside(
+  store: Store,
+  batch: readonly VolumeName[],
+  log: Logger,
+  failures: unknown[],
+): VolumeName[] {
+  const used = namesInUse(store);
+  return batch.filter((volume) => {
+    if (used.has(usedThrough(volume))) return false;
+    try {
+      return setOneAside(store, volume);
+    } catch (error) {
+      log.error(NOT_COLLECTED, error, { item: volume });
+      failures.push(error);
+      return false;
+    }
+  });
+}
+
+/** The short link goes with it: whoever publishes the layer again makes a new one. */
+function setOneAside(store: Store, volume: VolumeName): boolean {
   try {
     renameAt(AT_FDCWD, store.layout.volume(volume), AT_FDCWD, aside(store, volume), RENAME_NOREPLACE);
-    return true;
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false;
-    // Left aside by a clean that was killed: that one goes first.
-    if (!hasCode(error, 'EEXIST')) throw error;
-    trash(store.layout, aside(store, volume));
-    return setAside(store, volume);
-  }
-}
-
-/** False when somebody has published the same layer again meanwhile. */
-function putBack(store: Store, volume: VolumeName): boolean {
-  try {
-    renameAt(AT_FDCWD, aside(store, volume), AT_FDCWD, store.layout.volume(volume), RENAME_NOREPLACE);
-    return true;
-  } catch (error) {
-    if (hasCode(error, 'EEXIST', 'ENOENT')) return false;
+    // EEXIST: left aside before, and it would not go. This one has to wait for it.
+    if (hasCode(error, 'ENOENT', 'EEXIST')) return false;
     throw error;
   }
-}
-
-function drop(store: Store, volume: VolumeName): void {
-  if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
-  trash(store.layout, aside(store, volume));
+  removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
+  return true;
 }
 
 /** What a killed clean left aside: nobody can find it under that name. */
@@ -158,29 +164,37 @@ export function leftAside(store: Store): string[] {
 /**
  * Takes a bad layer out of the way of new creates, which fetch it again. Containers that run on it keep what
  * they have mounted: it is renamed, and deleted once no image uses a layer of that name.
+ * @throws STORE_BUSY while a running create uses it
  */
 export function dropBadLayer(store: Store, key: LayerKey): void {
   const away = `${store.layout.volumes}/bad.${key}.${newOwnerName()}`;
-  renameAt(AT_FDCWD, store.layout.volume(key), AT_FDCWD, away);
-  removeName(store.layout, `${store.layout.links}/${shortName(key)}`);
+  whileNobodyNames(store.layout, () => {
+    if (readLeases(store.layout).some((lease) => lease.alive && lease.uses.includes(key)))
+      throw new PluginError('STORE_BUSY', { what: 'a create that uses the layer', seconds: 0 });
+    renameAt(AT_FDCWD, store.layout.volume(key), AT_FDCWD, away);
+    removeName(store.layout, `${store.layout.links}/${shortName(key)}`);
+  });
   if (!namesInUse(store).has(key)) trash(store.layout, away);
 }
 
 async function dropBadOnes(store: Store, log: Logger): Promise<unknown[]> {
   const bad = listNames(store.layout.volumes).filter((name) => name.startsWith('bad.'));
   const used = bad.length > 0 ? namesInUse(store) : new Set<string>();
-  return forEachLogged(bad, log, 'volume-not-collected', (name) => {
+  return forEachLogged(bad, log, NOT_COLLECTED, (name) => {
     const key = layerKeyOrUndefined(name.split('.').slice(1, 3).join('.'));
     if (key === undefined || !used.has(key)) trash(store.layout, `${store.layout.volumes}/${name}`);
   });
 }
 
-/** Finishes what a killed clean began; a volume that is named by now goes back. What resists stays aside. */
+/** Finishes what a killed clean began: nobody used what it had set aside, nor has since. What resists stays aside. */
 export async function finishCollection(store: Store, log: Logger): Promise<number> {
   const left = leftAside(store) as VolumeName[];
-  const used = left.length > 0 ? namesInUse(store) : new Set<string>();
-  const failures = await forEachLogged(left, log, 'volume-not-collected', (volume) => {
-    if (!used.has(usedThrough(volume)) || !putBack(store, volume)) drop(store, volume);
+  const failures = await forEachLogged(left, log, NOT_COLLECTED, (volume) => {
+    whileNobodyNames(store.layout, () => {
+      // A clean that was killed between its rename and this.
+      if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
+    });
+    trash(store.layout, aside(store, volume));
   });
   return left.length - failures.length;
 }

@@ -32,9 +32,9 @@
  *
  * Invariants:
  *  1. A directory below volumes/ or images/ under its final name is complete.
- *  2. A create writes its lease before it looks for layers; `clean` renames a layer away first and looks at
- *     the leases afterwards. So either the create sees the layer gone, or the clean sees the lease and puts
- *     the layer back.
+ *  2. A create names layers in its lease before it looks for them, behind a gate (flock(2) on meta/leases) that a
+ *     `clean` closes while it looks who names what and renames what nobody does. So either the create sees the
+ *     layer gone, or the clean sees the lease; what a lease names never moves.
  *  3. An image directory without a record and without a live lease that names it is half made or half deleted.
  *  4. Readers take no lock.
  */

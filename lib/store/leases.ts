@@ -1,11 +1,12 @@
 /**
- * Leases: what running creates are about to use. The order of steps that makes `clean` safe is invariant 2
- * of layout.ts. A lease is one file made exclusively and written in one go before its owner looks at a layer;
- * one that is still empty therefore names nothing that its owner relies on yet.
+ * Leases: what running creates are about to use. A lease is one file, made exclusively; names are added behind the
+ * gate that a clean closes while it decides (invariant 2 of layout.ts), and looked for afterwards. What a lease
+ * names is therefore either gone before its owner looks, or stays.
  */
 
 import { hasCode, SysError } from '../sys/errno.ts';
 import { close, openAt, unlinkAt, writeAll } from '../sys/files.ts';
+import { throughGate } from '../sys/gate.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
 import { listNames, readTextIfThere } from '../sys/look.ts';
 import { bytesOfText } from '../sys/utf8.ts';
@@ -27,6 +28,7 @@ export class Lease implements Disposable {
   readonly name: OwnerName;
   readonly #path: string;
   readonly #image: ImageId | undefined;
+  readonly #leases: string;
   readonly #uses = new Set<string>();
   #open = true;
 
@@ -34,16 +36,25 @@ export class Lease implements Disposable {
     this.name = newOwnerName();
     this.#path = `${layout.leases}/${this.name}`;
     this.#image = image;
-    for (const use of uses) this.#uses.add(use);
+    this.#leases = layout.leases;
     this.#write();
+    try {
+      this.add(uses);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
   }
 
-  /** Adds what the create learned on the way. The old names stay readable throughout: lines are appended. */
+  /**
+   * Adds what the create is about to look for. The old names stay readable throughout: lines are appended.
+   * @throws STORE_BUSY when a clean that was stopped keeps the gate closed
+   */
   add(uses: Iterable<string>): void {
     const fresh = [...uses].filter((use) => !this.#uses.has(use));
     if (fresh.length === 0) return;
+    throughGate(this.#leases, 'shared', DECIDING, () => this.#append(fresh));
     for (const use of fresh) this.#uses.add(use);
-    this.#append(fresh);
   }
 
   [Symbol.dispose](): void {
@@ -59,7 +70,7 @@ export class Lease implements Disposable {
 
   #write(): void {
     try {
-      writeSmall(this.#path, bytesOfText(lines(this.#image, this.#uses)));
+      writeSmall(this.#path, bytesOfText(`image ${this.#image ?? ''}\n`));
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -76,8 +87,17 @@ export class Lease implements Disposable {
   }
 }
 
-function lines(image: ImageId | undefined, uses: Iterable<string>): string {
-  return `image ${image ?? ''}\n${[...uses].map((use) => `${use}\n`).join('')}`;
+/** Who keeps a create waiting at the gate, and a clean. */
+const DECIDING = 'a clean that is choosing layers';
+const NAMING = 'a create that is naming its layers';
+
+/**
+ * Runs `decide` while no create can name anything: what no lease and no image names then is named by nobody until
+ * somebody looks for it anew. Creates wait meanwhile, so it looks and renames, and leaves deleting for later.
+ * @throws STORE_BUSY when a create that was stopped keeps the gate
+ */
+export function whileNobodyNames<T>(layout: Layout, decide: () => T): T {
+  return throughGate(layout.leases, 'alone', NAMING, decide);
 }
 
 export interface FoundLease extends LeaseContent {

@@ -1,6 +1,6 @@
 /** Two verbs stopped and continued in the one order that hurts: what only a busy cell shows by chance. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { executable } from '../support/graft.ts';
 import { cleanEnv } from '../support/shell.ts';
@@ -49,6 +49,10 @@ class Actor {
     return this;
   }
 
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   async ended(): Promise<{ code: number; stdout: string }> {
     const stdout = await new Response(this.#child.stdout).text();
     return { code: await this.#child.exited, stdout };
@@ -68,17 +72,15 @@ const layerOf = ({ path }: TestStore) =>
   readdirSync(`${path}/volumes`).filter((name) => /^[0-9a-f]{64}\.p1$/.test(name))[0] ?? '';
 
 test(
-  'layers are set aside before the mount, and put back before the create looks why it failed',
+  'a clean that has chosen layers leaves those that a create has named since',
   async () => {
     await using store = await testStore();
     await store.must(['pull', image]);
-    const clean = new Actor(store, ['clean'], '1:volumes/gc.', `1:volumes/${layerOf(store)}`);
-    await clean.stopped();
-    const create = new Actor(store, ['create', image, 'x'], '1:mount ', '1:~trash');
-    await create.stopped();
-    await clean.goOn().stopped();
-    await create.goOn().stopped();
+    const clean = await new Actor(store, ['clean'], '1:flock ').stopped();
+    const create = await new Actor(store, ['create', image, 'x'], '1:mount ').stopped();
+    const volumes = readdirSync(`${store.path}/volumes`).sort();
     expect((await clean.goOn().ended()).code).toBe(0);
+    expect(readdirSync(`${store.path}/volumes`).sort()).toEqual(volumes);
     expect(await create.goOn().ended()).toMatchObject({ code: 0 });
     expect(readFileSync(`${store.path}/images/x/rootfs/etc/name`, 'utf8')).toBe('bottom');
     await emptied(store);
@@ -87,23 +89,37 @@ test(
 );
 
 test(
-  'layers are set aside while a create looks how they stack',
+  'a create that comes while a clean decides waits for that alone, and makes the layers anew',
   async () => {
     await using store = await testStore();
     await store.must(['pull', image]);
-    rmSync(`${store.path}/meta/stacks`, { recursive: true });
-    mkdirSync(`${store.path}/meta/stacks`);
-    const clean = new Actor(store, ['clean'], '1:volumes/gc.', `1:volumes/${layerOf(store)}`);
-    await clean.stopped();
-    const create = new Actor(store, ['create', image, 'x'], '3:write ');
+    const old = statSync(`${store.path}/volumes/${layerOf(store)}`).ino;
+    const clean = await new Actor(store, ['clean'], '1:volumes/gc.', '1:~trash').stopped();
+    const create = new Actor(store, ['create', image, 'x'], '2:flock ');
     await create.stopped();
-    await clean.goOn().stopped();
     const made = create.goOn().ended();
-    // It has to find its layers again, whether they come back or not.
-    await Bun.sleep(100);
-    expect((await clean.goOn().ended()).code).toBe(0);
+    // Decided, with all of the deleting still to do.
+    await clean.goOn().stopped();
     expect(await made).toMatchObject({ code: 0 });
+    expect(statSync(`${store.path}/volumes/${layerOf(store)}`).ino).not.toBe(old);
+    expect((await clean.goOn().ended()).code).toBe(0);
     expect(readFileSync(`${store.path}/images/x/rootfs/etc/name`, 'utf8')).toBe('bottom');
+    await emptied(store);
+  },
+  MINUTE,
+);
+
+test(
+  'a clean that is killed while it decides keeps nobody waiting',
+  async () => {
+    await using store = await testStore();
+    await store.must(['pull', image]);
+    const clean = await new Actor(store, ['clean'], '2:volumes/gc.').stopped();
+    clean.kill();
+    expect(await clean.ended()).toMatchObject({ code: 137 });
+    expect(await new Actor(store, ['create', image, 'x']).ended()).toMatchObject({ code: 0 });
+    expect(readFileSync(`${store.path}/images/x/rootfs/etc/name`, 'utf8')).toBe('bottom');
+    await store.must(['clean']);
     await emptied(store);
   },
   MINUTE,

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { digestOf } from '../../../lib/base/digest.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { collect, finishCollection, leftAside, planCollection } from '../../../lib/store/collect.ts';
@@ -45,14 +45,16 @@ test('takes what neither an image nor a live lease names, with its short link, a
   expect(readdirSync(store.layout.tmp)).toEqual([]);
 });
 
-test('puts back a layer that a create named between the look and the rename', async () => {
+test('leaves a layer that a create named after it was chosen where it is', async () => {
   await using scratch = await scratchStore();
   const { store } = scratch;
   const layer = publishLayer(store, 'wanted');
   const plan = planCollection(store);
   expect(plan.unused).toEqual([layer]);
   using _lease = new Lease(store.layout, parseImageId('late'), [layer]);
+  const { ino } = statSync(store.layout.volume(layer));
   expect(await collect(store, plan, silentLogger)).toEqual([]);
+  expect(statSync(store.layout.volume(layer)).ino).toBe(ino);
   expect(existsSync(`${store.layout.tree(layer)}/wanted`)).toBe(true);
   expect(existsSync(`${store.layout.links}/${shortName(layer)}`)).toBe(true);
 });
@@ -79,16 +81,17 @@ test('a shim lives as long as what it is for', async () => {
   expect(readdirSync(store.layout.volumes).sort()).toEqual([kept, shimOf(kept), shimOf(stack)].sort());
 });
 
-test('what a killed clean set aside is deleted, or put back when it is named by now', async () => {
+test('what a killed clean set aside is deleted, with the links that lead to nothing', async () => {
   await using scratch = await scratchStore();
   const { store } = scratch;
   const [first, second] = [publishLayer(store, 'first'), publishLayer(store, 'second')];
   for (const layer of [first, second])
     renameSync(store.layout.volume(layer), `${store.layout.volumes}/gc.${layer}`);
   expect(leftAside(store).sort()).toEqual([first, second].sort());
-  using _lease = new Lease(store.layout, undefined, [second]);
+  publishLayer(store, 'second');
   expect(await finishCollection(store, silentLogger)).toBe(2);
   expect(readdirSync(store.layout.volumes)).toEqual([second]);
+  expect(readdirSync(store.layout.links)).toEqual([shortName(second)]);
 });
 
 test('a copy set aside makes way for one that was published again', async () => {
