@@ -15,9 +15,9 @@ const LIMIT = String(4 * 1024 ** 2);
 const DEFAULT_COUNT = 10_000;
 const DEFAULT_SECONDS = 3600;
 /** Of a hundred creates and deletes each. About half of those that are to be killed have ended before. */
-const KILLED = 10;
+const KILLED = 20;
 /** As long as a verb takes where 32 share two processors. */
-const KILLED_WITHIN_MS = 500;
+const KILLED_WITHIN_MS = 200;
 const CLEANED = 3;
 const LOOKED_AT = 20;
 
