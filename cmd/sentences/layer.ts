@@ -29,8 +29,8 @@ export const layerSentences: { [C in keyof LayerErrors]: (s: LayerErrors[C]) => 
     `'${s.entry}' in a layer: the extended attribute '${s.xattr}' cannot be set: ${s.reason}`,
   LAYER_TOO_LARGE: (s) => `the layer has more than ${s.limit} ${s.what}, which is the most that is unpacked`,
   LAYER_STALLED: (s) =>
-    `unpacking the layer stands still: nothing moved for ${s.seconds} seconds while ${s.step}; ` +
-    'look at the connection to the registry and at the disk of the store',
+    `unpacking the layer stands still: nothing moved for ${s.seconds} seconds, and it does not wait for a registry; ` +
+    'look at the disk of the store',
   LAYER_BAD_COMPRESSION: (s) =>
     `expected blob to be of type ${s.kind}: ${s.reason}; pull it again, and if that does not help ${REBUILD}`,
   LAYER_SIZE_MISMATCH: (s) =>

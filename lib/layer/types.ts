@@ -13,7 +13,7 @@ export interface LayerBudget {
   /** Uncompressed to compressed, looked at once `ratioFloor` bytes came out. */
   readonly ratio: number;
   readonly ratioFloor: number;
-  /** Seconds without a byte in or an entry out. */
+  /** Seconds without a byte in or an entry out, while there are bytes to read. */
   readonly stallSeconds: number;
 }
 

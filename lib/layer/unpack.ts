@@ -4,6 +4,7 @@
  * on, and stops it.
  */
 import { PluginError } from '../base/errors/error.ts';
+import { StallWatch } from './stall-watch.ts';
 import type { UnpackRequest, UnpackResult } from './types.ts';
 import {
   type FromWorker,
@@ -41,9 +42,9 @@ const STOP_SECONDS = 5;
 
 /**
  * Unpacks one layer into `request.target`.
- * @throws PluginError LAYER_… for what is wrong with the layer; LAYER_STALLED when nothing moves; SysError for the
- * filesystem; whatever the stream throws; the signal's reason. In every case the thread has stopped and closed its
- * files; what is in the target is for the caller to remove.
+ * @throws PluginError LAYER_… for what is wrong with the layer; LAYER_STALLED when it has bytes and nothing moves;
+ * SysError for the filesystem; whatever the stream throws; the signal's reason. In every case the thread has stopped
+ * and closed its files; what is in the target is for the caller to remove.
  */
 export async function unpackLayer(
   request: UnpackRequest,
@@ -76,16 +77,21 @@ class Job {
   readonly #closed = Promise.withResolvers<void>();
   readonly #answered = Promise.withResolvers<void>();
   readonly #settle = Promise.withResolvers<UnpackResult>();
-  readonly #streams: boolean;
+  readonly #stall: StallWatch;
   #credits = CREDITS;
   #spare: (() => void) | undefined;
-  #seen = { compressedBytes: -1, entries: -1, at: performance.now() };
+  /** All bytes are with the thread, or within its reach. */
+  #fed: boolean;
+  /** The thread waits until another layer has done with its large window. */
+  #queued = false;
+  #reported = 0;
   #watch: ReturnType<typeof setInterval>;
 
   constructor(request: UnpackRequest, bytes: UnpackBytes, deps: UnpackDeps) {
     this.#deps = deps;
     this.#budgetSeconds = request.budget.stallSeconds;
-    this.#streams = bytes.kind === 'stream';
+    this.#stall = new StallWatch(this.#budgetSeconds * 1000, performance.now());
+    this.#fed = bytes.kind === 'file';
     this.result = this.#settle.promise;
     this.#worker = new Worker(deps.workerUrl);
     this.#worker.onmessage = (event: MessageEvent<FromWorker>) => this.#hear(event.data);
@@ -130,7 +136,9 @@ class Job {
         this.#spare?.();
         break;
       case 'large-window':
+        this.#queued = true;
         largeWindows = largeWindows.then(() => {
+          this.#queued = false;
           this.#say({ type: 'large-window-granted' });
           return this.#closed.promise;
         });
@@ -148,15 +156,11 @@ class Job {
   /** Progress, and the lack of it. */
   #look(): void {
     const { compressedBytes, entries } = this.#state;
-    const now = performance.now();
-    if (compressedBytes !== this.#seen.compressedBytes) this.#deps.onProgress?.(compressedBytes);
-    if (compressedBytes !== this.#seen.compressedBytes || entries !== this.#seen.entries) {
-      this.#seen = { compressedBytes, entries, at: now };
-      return;
-    }
-    if (now - this.#seen.at < this.#budgetSeconds * 1000) return;
-    const step = this.#streams && this.#credits === CREDITS ? 'waiting for bytes' : 'writing';
-    this.#settle.reject(new PluginError('LAYER_STALLED', { seconds: this.#budgetSeconds, step }));
+    if (compressedBytes !== this.#reported) this.#deps.onProgress?.(compressedBytes);
+    this.#reported = compressedBytes;
+    const hasWork = (this.#fed || this.#credits < CREDITS) && !this.#queued;
+    if (!this.#stall.standsStill(performance.now(), { compressedBytes, entries }, hasWork)) return;
+    this.#settle.reject(new PluginError('LAYER_STALLED', { seconds: this.#budgetSeconds }));
   }
 
   async #feed(chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -175,6 +179,7 @@ class Job {
           this.#say({ type: 'chunk', bytes: piece }, [piece.buffer as ArrayBuffer]);
         }
       }
+      this.#fed = true;
       this.#say({ type: 'end' });
     } finally {
       // Not awaited: a source that hangs must not keep the caller.

@@ -104,7 +104,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   LAYER_UNMAPPED_ID: { entry, kind: 'uid', id: 70000, mappings: '0:100000:65536' },
   LAYER_BAD_XATTR: { entry, xattr: 'security.capability', reason },
   LAYER_TOO_LARGE: { what: 'entries', limit: 10000000 },
-  LAYER_STALLED: { seconds: 60, step: 'reading' },
+  LAYER_STALLED: { seconds: 60 },
   LAYER_BAD_COMPRESSION: { kind: 'gzip', reason },
   LAYER_SIZE_MISMATCH: { expected: 1, actual: 2, when: 'reported' },
   LAYER_DIGEST_MISMATCH: { expected: digest, actual: digest },

@@ -15,7 +15,7 @@ export interface LayerErrors {
   LAYER_UNMAPPED_ID: { entry: string; kind: 'uid' | 'gid'; id: number; mappings: string };
   LAYER_BAD_XATTR: { entry: string; xattr: string; reason: string };
   LAYER_TOO_LARGE: { what: string; limit: number };
-  LAYER_STALLED: { seconds: number; step: string };
+  LAYER_STALLED: { seconds: number };
   LAYER_BAD_COMPRESSION: { kind: string; reason: string };
   LAYER_SIZE_MISMATCH: { expected: number; actual: number; when: 'reported' | 'actual' };
   LAYER_DIGEST_MISMATCH: { expected: string; actual: string };

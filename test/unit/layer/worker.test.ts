@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
 import { unpackWorkerUrl } from '../../../cmd/unpack-worker-url.ts';
 import { PluginError } from '../../../lib/base/errors/error.ts';
@@ -31,6 +31,10 @@ const TREE = {
   dir: 'd 755 0:0',
   'dir/file': 'f 644 0:0 content',
 };
+
+class Torn extends Error {
+  code = 'TORN';
+}
 
 let count = 0;
 function start(bytes: UnpackBytes, deps: Partial<UnpackDeps> = {}, changes: Partial<UnpackRequest> = {}) {
@@ -121,9 +125,6 @@ describe('errors', () => {
   });
 
   test("of a stream are the stream's own", async () => {
-    class Torn extends Error {
-      code = 'TORN';
-    }
     async function* torn(): AsyncGenerator<Uint8Array> {
       yield ARCHIVE.subarray(0, 1000);
       throw new Torn();
@@ -200,12 +201,78 @@ describe('stopping', () => {
     expect(await done.catch((error) => error)).toBe(reason);
   });
 
-  test('no progress ends it after the given seconds, saying what it waits for', async () => {
-    const { done } = start({ kind: 'stream', chunks: hang() }, {}, { budget: { ...ROOMY, stallSeconds: 1 } });
-    expect(await failureOf(done)).toMatchObject({
-      code: 'LAYER_STALLED',
-      subject: { seconds: 1, step: 'waiting for bytes' },
-    });
+  /** A thread that does nothing but what it is told here, and stop. */
+  function idleWorker(onMessage = ''): string {
+    const failed =
+      "{ type: 'failed', error: { kind: 'other', name: 'Stopped', message: '', code: '', stack: '' } }";
+    const script = `import { writeFileSync } from 'node:fs';
+      onmessage = ({ data }) => {
+        ${onMessage}
+        if (data.type === 'start') writeFileSync('${dir.at('started')}', '');
+        if (data.type === 'stop') postMessage(${failed});
+      };`;
+    writeFileSync(dir.at('idle.mjs'), script);
+    return `file://${dir.at('idle.mjs')}`;
+  }
+  async function untilStarted(): Promise<void> {
+    while (!existsSync(dir.at('started'))) await Bun.sleep(5);
+  }
+  const CONSUMES = "if (data.type === 'chunk') postMessage({ type: 'consumed' });";
+  const brief = { budget: { ...ROOMY, stallSeconds: 0.3 } };
+
+  test.each([
+    ['chunks of a stream', () => ({ kind: 'stream', chunks: hang() }) as const, ''],
+    ['a file', () => fileOf(ARCHIVE), ''],
+    ['a stream to its end', () => ({ kind: 'stream', chunks: pieces(ARCHIVE, 500_000) }) as const, CONSUMES],
+  ])('a thread that has %s and does not get on is given up', async (_what, bytes, onMessage) => {
+    const { done } = start(bytes(), { workerUrl: idleWorker(onMessage) }, brief);
+    expect(await failureOf(done)).toMatchObject({ code: 'LAYER_STALLED', subject: { seconds: 0.3 } });
+  });
+
+  test('a thread that waits for bytes is not: their source has deadlines of its own', async () => {
+    async function* late(): AsyncGenerator<Uint8Array> {
+      // Several times what a thread with work would be given.
+      await Bun.sleep(1200);
+      yield* [];
+      throw new Torn();
+    }
+    expect(await failureOf(start({ kind: 'stream', chunks: late() }, {}, brief).done)).toBeInstanceOf(Torn);
+  });
+
+  test('nor is one that used up what there was', async () => {
+    async function* late(): AsyncGenerator<Uint8Array> {
+      await untilStarted();
+      yield Buffer.alloc(1000);
+      await Bun.sleep(3500);
+      throw new Torn();
+    }
+    // Long enough for a busy machine to pass two messages.
+    const budget = { ...ROOMY, stallSeconds: 2 };
+    const { done } = start(
+      { kind: 'stream', chunks: late() },
+      { workerUrl: idleWorker(CONSUMES) },
+      { budget },
+    );
+    expect(await failureOf(done)).toBeInstanceOf(Torn);
+  });
+
+  test('nor is one that waits for the large window of another layer', async () => {
+    const workerUrl = idleWorker("if (data.type === 'start') postMessage({ type: 'large-window' });");
+    const holder = new AbortController();
+    const first = start({ kind: 'stream', chunks: hang() }, { workerUrl, signal: holder.signal });
+    const stopped = first.done.catch((error) => error);
+    await untilStarted();
+    rmSync(dir.at('started'));
+    async function* handedOver(): AsyncGenerator<Uint8Array> {
+      await untilStarted();
+      yield Buffer.alloc(1000);
+      await Bun.sleep(1200);
+      throw new Torn();
+    }
+    const { done } = start({ kind: 'stream', chunks: handedOver() }, { workerUrl }, brief);
+    expect(await failureOf(done)).toBeInstanceOf(Torn);
+    holder.abort(new Error('enough'));
+    expect(await stopped).toHaveProperty('message', 'enough');
   });
 
   test('the source is told that nobody reads it any more', async () => {
