@@ -25,7 +25,7 @@ import {
 } from '../sys/files.ts';
 import { RootedTree } from '../sys/rooted.ts';
 import { isDirectory, statIfThere } from '../sys/stat.ts';
-import { cloneFile, create, makeFifo } from './clone-file.ts';
+import { type CloneSource, cloneFile, create, makeFifo } from './clone-file.ts';
 import { CATALOG, markerOf } from './markers.ts';
 
 export interface Publisher {
@@ -186,16 +186,28 @@ class Ingest implements TarSink {
   /** A file of its own with the same content and attributes: the ingest command clones hard links. */
   #clone(parent: Directory, name: string, entry: LayerEntry & { kind: 'hardlink' }): void {
     const [targetParent, targetName] = splitName(cleanName(entry.target));
-    const from = this.#tree.find(targetParent);
-    const stat = from && statIfThere(from.fd, Buffer.from(targetName, 'latin1'));
+    // The same name, perhaps by another way: what has it is the link already.
+    if (name === targetName && this.#tree.find(targetParent)?.path === parent.path) {
+      this.#linkTarget(entry);
+      return;
+    }
+    // What makes room for the link may hold its target: it is looked for again then.
+    this.#tree.put(parent, name, (fd, bytes) => cloneFile(this.#linkTarget(entry), fd, bytes));
+  }
+
+  /** @throws LAYER_BAD_HARDLINK when nothing is there that can have two names */
+  #linkTarget(entry: LayerEntry & { kind: 'hardlink' }): CloneSource {
+    const [parent, name] = splitName(cleanName(entry.target));
+    const from = this.#tree.find(parent);
+    const bytes = Buffer.from(name, 'latin1');
+    const stat = from && statIfThere(from.fd, bytes);
     if (from === undefined || stat === undefined || isDirectory(stat)) {
       throw new PluginError('LAYER_BAD_HARDLINK', {
         entry: shown(entry),
         target: printable(bytesOf(entry.target)),
       });
     }
-    const target = { fd: from.fd, name: Buffer.from(targetName, 'latin1'), stat };
-    this.#tree.put(parent, name, (fd, bytes) => cloneFile(target, fd, bytes));
+    return { fd: from.fd, name: bytes, stat };
   }
 
   #finishFile(fd: number, entry: LayerEntry): void {

@@ -2,12 +2,13 @@ import { describe, expect, test } from 'bun:test';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { type Digest, digestFromHex, digestOf, parseDiffId } from '../../../lib/base/digest.ts';
+import { type Digest, digestFromHex, digestOf, hexOf, parseDiffId } from '../../../lib/base/digest.ts';
 import { type PublishOptions, RepositoryWriter } from '../../../lib/cvmfs/publish.ts';
 import { podmanName } from '../../../lib/cvmfs/publish-names.ts';
 import { parseDuccManifest, parseLayerRecord, parseOverlayRecord } from '../../../lib/cvmfs/records.ts';
 import { parseManifest } from '../../../lib/oci/manifest.ts';
 import { sh } from '../../support/shell.ts';
+import { type EntrySpec, tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const SAMPLES = join(import.meta.dir, '../../cvmfs/fixtures/ducc');
@@ -23,6 +24,11 @@ function writer(dir: TempDir, changes: Partial<PublishOptions> = {}): Repository
   mkdirSync(root, { recursive: true });
   const publisher = { uid: 0, gid: 0, time: PUBLISHED_AT };
   return new RepositoryWriter({ root, publisher, keepOwners: false, companion: false, ...changes });
+}
+
+function layerDirectoryOf(digest: Digest): string {
+  const hex = hexOf(digest);
+  return join('.layers', hex.slice(0, 2), hex);
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -110,6 +116,60 @@ describe('a published layer is as DUCC publishes it', () => {
     expect(lstatSync(join(layerfs, 'd')).mode & 0o7777).toBe(0o1777);
     expect(lstatSync(join(layerfs, 'f')).isFIFO()).toBe(true);
     expect(readlinkSync(join(layerfs, 's'))).toBe('a');
+  });
+
+  describe('a hard link that takes the place of its own target', () => {
+    const at = { uid: 0, gid: 0, mtime: 1_600_000_000 };
+    const blobOf = (entries: readonly EntrySpec[]) => {
+      const bytes = tar(entries);
+      return { digest: digestOf(bytes), diffId: parseDiffId(digestOf(bytes)), tar: once(bytes) };
+    };
+
+    test('by another way to the same name is that file, as it was', async () => {
+      await using dir = tempDir();
+      const blob = blobOf([
+        { name: 'dir/', type: '5', mode: 0o755, ...at },
+        { name: 'way', type: '2', link: 'dir', ...at },
+        { name: 'dir/file', content: 'text', mode: 0o4755, ...at },
+        { name: 'dir/file', type: '1', link: 'dir/file', ...at },
+        { name: 'way/file', type: '1', link: 'dir/file', ...at },
+        { name: 'dir/file', type: '1', link: 'way/file', ...at },
+      ]);
+      await writer(dir).publishLayer(blob);
+      const layerfs = dir.at('repository', layerDirectoryOf(blob.digest), 'layerfs');
+      expect(readdirSync(join(layerfs, 'dir'))).toEqual(['file']);
+      expect(readFileSync(join(layerfs, 'dir/file'), 'utf8')).toBe('text');
+      expect(lstatSync(join(layerfs, 'dir/file')).mode & 0o7777).toBe(0o4755);
+      expect(readlinkSync(join(layerfs, 'way'))).toBe('dir');
+    });
+
+    const held: readonly (readonly [what: string, entries: readonly EntrySpec[]])[] = [
+      [
+        'with the directory around it',
+        [
+          { name: 'dir/deep/file', content: 'text', mode: 0o644, ...at },
+          { name: 'dir', type: '1', link: 'dir/deep/file', ...at },
+        ],
+      ],
+      [
+        'with the link on the way to it',
+        [
+          { name: 'dir/file', content: 'text', mode: 0o644, ...at },
+          { name: 'way', type: '2', link: 'dir', ...at },
+          { name: 'way', type: '1', link: 'way/file', ...at },
+        ],
+      ],
+    ];
+    for (const [what, entries] of held) {
+      test(`${what} is refused as by who unpacks it, and nothing is published`, async () => {
+        await using dir = tempDir();
+        const blob = blobOf(entries);
+        const expected = { code: 'LAYER_BAD_HARDLINK' };
+        await expect(writer(dir).publishLayer(blob)).rejects.toMatchObject(expected);
+        const prefix = dir.at('repository', layerDirectoryOf(blob.digest), '..');
+        expect(readdirSync(prefix)).toEqual(['.cvmfscatalog']);
+      });
+    }
   });
 
   test('a tar that is not what it should be leaves nothing under its name', async () => {
