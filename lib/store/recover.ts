@@ -9,7 +9,7 @@ import { sweepHolds } from '../sys/holder.ts';
 import { listNames } from '../sys/look.ts';
 import { quotaSupport } from '../sys/quota.ts';
 import { forEachLogged } from './each.ts';
-import { imageIdOrUndefined } from './image-id.ts';
+import { type ImageId, imageIdOrUndefined } from './image-id.ts';
 import { giveBackLeaked } from './leaked-ids.ts';
 import { readLeases } from './leases.ts';
 import { removeDirectory } from './remove-directory.ts';
@@ -50,16 +50,24 @@ export async function sweep(store: Store, log: Logger): Promise<Swept> {
 }
 
 /** Half made or half deleted: no record, and no live lease that names it. */
-export function halfImages(store: Store): ReturnType<typeof store.images.list> {
+export function halfImages(store: Store): ImageId[] {
   // Images first: a create publishes its image while its lease is there, and drops the lease after the record.
   const without = store.images.list().filter((id) => !store.images.hasRecord(id));
   const alive = new Set(readLeases(store.layout).flatMap((lease) => (lease.alive ? [lease.image] : [])));
   return without.filter((id) => !alive.has(id) && !store.images.hasRecord(id));
 }
 
+/** One of them at this moment: by the time its turn comes somebody may have deleted it and made another of its name. */
+export function isHalf(store: Store, id: ImageId): boolean {
+  if (!store.images.exists(id) || store.images.hasRecord(id)) return false;
+  if (readLeases(store.layout).some((lease) => lease.alive && lease.image === id)) return false;
+  return !store.images.hasRecord(id);
+}
+
 async function sweepImages(store: Store, log: Logger): Promise<number> {
   let count = 0;
   await forEachLogged(halfImages(store), log, 'image-not-swept', async (id) => {
+    if (!isHalf(store, id)) return;
     if (await removeDirectory(store, store.layout.image(id), BUSY_MILLISECONDS, log)) count += 1;
   });
   return count;
