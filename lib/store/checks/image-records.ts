@@ -15,17 +15,27 @@ import type { Finding } from './finding.ts';
  */
 export function damagedRecord(store: Store, id: ImageId, reason: string, log: Logger): Finding {
   const finding = { kind: 'image-record', what: `meta/images/${id}` } as const;
-  const rebuilt = rebuild(store, id);
-  if (rebuilt) {
+  if (rebuild(store, id)) {
     const detail = `${reason}; the container runs, and its mount says on what`;
-    return { ...finding, detail, repair: () => store.images.writeRecord(id, rebuilt) };
+    return { ...finding, detail, repair: () => writeAnew(store, id) };
   }
   if (mayRun(store, id)) {
     const detail = `${reason}; no layer is collected until the image is deleted, since it may use any`;
     return { ...finding, detail };
   }
   const detail = `${reason}; the container is not mounted, and cannot be mounted again`;
-  return { ...finding, detail, repair: async () => void (await removeImage(store, id, log)) };
+  const isStill = () => isDamaged(store, id) && !mayRun(store, id);
+  return { ...finding, detail, repair: async () => void (isStill() && (await removeImage(store, id, log))) };
+}
+
+/** By the time of its repair the image may be another one of the same name. */
+function isDamaged(store: Store, id: ImageId): boolean {
+  return store.images.hasRecord(id) && store.images.recordIfReadable(id) === undefined;
+}
+
+function writeAnew(store: Store, id: ImageId): void {
+  const rebuilt = isDamaged(store, id) ? rebuild(store, id) : undefined;
+  if (rebuilt) store.images.writeRecord(id, rebuilt);
 }
 
 /** From the options of the mount; undefined where they do not tell all of it. */

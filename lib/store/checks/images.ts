@@ -7,13 +7,16 @@ import { getProjectUsage, quotaSupport } from '../../sys/quota.ts';
 import { type ImageId, imageIdOrUndefined } from '../image-id.ts';
 import type { VolumeName } from '../layer-key.ts';
 import { projectIdOf } from '../project-ids.ts';
-import { halfImages } from '../recover.ts';
+import { halfImages, isHalf } from '../recover.ts';
 import { removeImage } from '../remove.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 import { damagedRecord } from './image-records.ts';
 
-/** Every image: whole, on layers that are there, with the limit it should have; and mounts without an image. */
+/**
+ * Every image: whole, on layers that are there, with the limit it should have; and mounts without an image. A repair
+ * looks again: its turn may come minutes later, and the name may be another container's by then.
+ */
 export function checkImages(store: Store, log: Logger): Finding[] {
   const half = new Set(halfImages(store));
   return [
@@ -29,7 +32,7 @@ function halfImage(store: Store, id: ImageId, log: Logger): Finding {
     kind: 'image-half',
     what: `images/${id}`,
     detail: 'left by a create or delete that was stopped',
-    repair: async () => void (await removeImage(store, id, log)),
+    repair: async () => void (isHalf(store, id) && (await removeImage(store, id, log))),
   };
 }
 
@@ -75,7 +78,7 @@ function orphanRecords(store: Store): Finding[] {
   return readdirSync(store.layout.imageRecords).flatMap((name): Finding[] => {
     const id = imageIdOrUndefined(name);
     if (id === undefined || store.images.exists(id)) return [];
-    const repair = () => store.images.removeRecord(id);
+    const repair = () => void (store.images.exists(id) || store.images.removeRecord(id));
     return [{ kind: 'record-orphan', what: `meta/images/${name}`, detail: 'there is no such image', repair }];
   });
 }
@@ -85,8 +88,9 @@ function leakedMounts(store: Store): Finding[] {
   return readMountinfo().flatMap(({ mountPoint }): Finding[] => {
     if (!mountPoint.startsWith(prefix)) return [];
     const id = imageIdOrUndefined(mountPoint.slice(prefix.length).split('/', 1)[0] ?? '');
-    if (id !== undefined && store.images.exists(id)) return [];
-    const repair = () => unmount(mountPoint, { detach: true });
+    const isUsed = () => id !== undefined && store.images.exists(id);
+    if (isUsed()) return [];
+    const repair = () => void (isUsed() || unmount(mountPoint, { detach: true }));
     return [
       { kind: 'mount-leaked', what: mountPoint, detail: 'mounted below an image that is gone', repair },
     ];

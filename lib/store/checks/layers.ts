@@ -5,6 +5,8 @@ import type { Logger } from '../../base/log.ts';
 import { printable } from '../../base/text.ts';
 import { verifyTree } from '../../layer/verify-tree.ts';
 import { SysError } from '../../sys/errno.ts';
+import { AT_FDCWD } from '../../sys/libc.ts';
+import { statIfThere } from '../../sys/stat.ts';
 import { dropBadLayer, finishCollection, leftAside } from '../collect.ts';
 import {
   type LayerKey,
@@ -33,17 +35,22 @@ export function checkLayers(store: Store, log: Logger): Finding[] {
   return [...findings, ...setAside(store, log), ...links(store)];
 }
 
+/** Reading a layer takes a while. One that a clean took meanwhile is not damaged, nor is one that was fetched anew. */
 function checkLayer(store: Store, key: LayerKey): Finding[] {
   const what = `volumes/${key}`;
-  const repair = () => dropBadLayer(store, key);
+  const inode = () => statIfThere(AT_FDCWD, store.layout.volume(key))?.ino;
+  const looked = inode();
+  const isSame = () => looked !== undefined && looked === inode();
+  const repair = () => void (isSame() && dropBadLayer(store, key));
   try {
     store.layers.record(key);
   } catch (error) {
     if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
-    return [{ kind: 'layer-record', what, detail: `its record: ${error.subject.reason}`, repair }];
+    const detail = `its record: ${error.subject.reason}`;
+    return isSame() ? [{ kind: 'layer-record', what, detail, repair }] : [];
   }
   const detail = differences(store, key);
-  return detail === undefined ? [] : [{ kind: 'layer-changed', what, detail, repair }];
+  return detail !== undefined && isSame() ? [{ kind: 'layer-changed', what, detail, repair }] : [];
 }
 
 /** In words; undefined where the tree is as it was written. */
@@ -91,9 +98,12 @@ function setAside(store: Store, log: Logger): Finding[] {
 function links(store: Store): Finding[] {
   return readdirSync(store.layout.links).flatMap((name): Finding[] => {
     const path = `${store.layout.links}/${name}`;
-    const volume = linkedVolume(path);
-    if (volume !== undefined && shortName(volume) === name && store.layers.has(volume)) return [];
-    const repair = () => void removeName(store.layout, path);
+    const leads = () => {
+      const volume = linkedVolume(path);
+      return volume !== undefined && shortName(volume) === name && store.layers.has(volume);
+    };
+    if (leads()) return [];
+    const repair = () => void (leads() || removeName(store.layout, path));
     return [
       { kind: 'link-dangling', what: `l/${name}`, detail: 'it leads to no layer of that name', repair },
     ];
