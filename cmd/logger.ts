@@ -112,12 +112,17 @@ export function lineWriter(fd: number): (line: string) => void {
   };
 }
 
-/** The log file, made 0644 if need be; open until the process ends. @throws CLI_LOG_FILE */
+/**
+ * The log file, made 0644 if need be; open until the process ends. It may be a terminal, or a pipe that somebody reads;
+ * open(2) of one that nobody reads would wait for ever, and with O_NONBLOCK is ENXIO.
+ * @throws CLI_LOG_FILE
+ */
 export function openLogFile(path: string): number {
   try {
-    return openAt(AT_FDCWD, path, O.WRONLY | O.APPEND | O.CREAT, 0o644);
+    return openAt(AT_FDCWD, path, O.WRONLY | O.APPEND | O.CREAT | O.NONBLOCK | O.NOCTTY, 0o644);
   } catch (error) {
-    const reason = errnoMeaning((error as SysError).code);
+    const { code } = error as SysError;
+    const reason = code === 'ENXIO' ? 'it is a pipe that nobody reads, or a socket' : errnoMeaning(code);
     throw new PluginError('CLI_LOG_FILE', { path, reason }, { cause: error });
   }
 }

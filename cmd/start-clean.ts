@@ -1,28 +1,43 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import type { Logger } from '../lib/base/log.ts';
+import { close } from '../lib/sys/files.ts';
 import { absolute } from '../lib/sys/path.ts';
+import { openLogFile } from './logger.ts';
 import type { Settings } from './settings/types.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /**
  * Starts a clean in a session of its own. It holds none of the caller's pipes: Garden waits for their end.
- * Failing to start one is logged; the image that was made is made.
+ * Failing to start one is logged; the image that was made is made. A log that cannot be written is no reason to let the
+ * store fill up: the clean runs without one.
  */
 export function startClean({ settings, env, log }: VerbContext<'create'>): void {
-  const { cleanLogFile } = settings.create;
+  const output = openCleanLog(settings, log);
+  const cleanLogFile = output === undefined ? undefined : settings.create.cleanLogFile;
+  const seen = { ...settings, create: { ...settings.create, cleanLogFile } };
   try {
-    const output = cleanLogFile === undefined ? 'ignore' : openSync(cleanLogFile, 'a', 0o644);
-    const child = spawn(process.execPath, cleanArguments(settings, process.cwd()), {
+    const child = spawn(process.execPath, cleanArguments(seen, process.cwd()), {
       detached: true,
-      stdio: ['ignore', 'ignore', output],
+      stdio: ['ignore', 'ignore', output ?? 'ignore'],
       cwd: '/',
       env: env.forChildren,
     });
     child.on('error', (error) => log.error('clean-not-started', error));
     child.unref();
-    if (typeof output === 'number') closeSync(output);
   } catch (error) {
     log.error('clean-not-started', error);
+  } finally {
+    if (output !== undefined) close(output);
+  }
+}
+
+function openCleanLog({ create: { cleanLogFile } }: Settings, log: Logger): number | undefined {
+  if (cleanLogFile === undefined) return undefined;
+  try {
+    return openLogFile(cleanLogFile);
+  } catch (error) {
+    log.error('clean-log-not-opened', error);
+    return undefined;
   }
 }
 

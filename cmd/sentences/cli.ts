@@ -25,6 +25,9 @@ export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string
   CLI_ID_MISSING: (s) => `id was not specified - usage: delete <id|image path>${optionsFirst(s.misplaced)}`,
   CLI_CLEAN_CONFLICT: () => 'with-clean and without-clean cannot be used together',
   CLI_LOG_FILE: (s) => `the log file ${printable(s.path)} cannot be written: ${s.reason}`,
+  CLI_METRICS_FILE: (s) =>
+    `the metrics file ${printable(s.path)} cannot be written: ${s.reason}; --metrics-file and metrics.file name a ` +
+    'plain file, which is replaced each time',
   CLI_INTERRUPTED: (s) => `stopped by ${s.signal} before it was done`,
   CONFIG_MISSING: (s) => `invalid config path: open ${printable(s.path)}: ${s.reason}`,
   CONFIG_SYNTAX: (s) => `invalid config file: yaml: ${s.reason} (${printable(s.path)})`,

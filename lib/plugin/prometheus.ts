@@ -4,9 +4,12 @@
  * the value of the latest call that measured it: a create leaves what a clean wrote about the store.
  */
 
+import { PluginError } from '../base/errors/error.ts';
 import { replaceFile } from '../sys/durable.ts';
-import { hasCode } from '../sys/errno.ts';
+import { errnoMeaning, hasCode, SysError } from '../sys/errno.ts';
+import { lookIfThere } from '../sys/look.ts';
 import { readText } from '../sys/read.ts';
+import { S } from '../sys/stat.ts';
 import type { Metric } from './metrics.ts';
 
 /** The file is ours and holds a few dozen lines a store; what is larger is not it. */
@@ -16,9 +19,39 @@ const FILE_MODE = 0o644;
 /**
  * Writes the metrics of one call over those of earlier ones. Readers see the old or the new file. Of two calls
  * that end in the same instant one may be missing, until the next.
- * @param store the `store` label. @throws SysError
+ * @param store the `store` label. @throws CLI_METRICS_FILE
  */
 export function writePrometheusFile(path: string, metrics: readonly Metric[], store: string): void {
+  try {
+    requirePlain(path);
+    rewrite(path, metrics, store);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    const reason = errnoMeaning(error.code);
+    throw new PluginError('CLI_METRICS_FILE', { path, reason }, { cause: error });
+  }
+}
+
+/**
+ * Only a file, or nothing yet: reading a FIFO waits for a writer who may never come, and the rename at the end would
+ * put a file in the place of /dev/null, or of the link that /dev/stdout is.
+ */
+function requirePlain(path: string): void {
+  const there = lookIfThere(path);
+  if (there === undefined) return;
+  const kind = KINDS[there.mode & S.IFMT];
+  if (kind !== undefined) throw new PluginError('CLI_METRICS_FILE', { path, reason: `it is ${kind}` });
+}
+const KINDS: Readonly<Record<number, string>> = {
+  [S.IFDIR]: 'a directory',
+  [S.IFLNK]: 'a symbolic link',
+  [S.IFIFO]: 'a named pipe',
+  [S.IFSOCK]: 'a socket',
+  [S.IFCHR]: 'a device',
+  [S.IFBLK]: 'a device',
+};
+
+function rewrite(path: string, metrics: readonly Metric[], store: string): void {
   const lines = new Map<string, string>();
   for (const line of existing(path)) lines.set(seriesOf(line), line);
   for (const metric of metrics) {

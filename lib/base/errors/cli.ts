@@ -17,6 +17,8 @@ export interface CliErrors {
   CLI_ID_MISSING: { misplaced: string | undefined };
   CLI_CLEAN_CONFLICT: Record<string, never>;
   CLI_LOG_FILE: { path: string; reason: string };
+  /** Where metrics were to be written; they decide nothing, so this is said in the log alone. */
+  CLI_METRICS_FILE: { path: string; reason: string };
   CLI_INTERRUPTED: { signal: string };
   CONFIG_MISSING: { path: string; reason: string };
   /** The file is not YAML, or not one plain document. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { prometheusName, writePrometheusFile } from '../../../lib/plugin/prometheus.ts';
-import { hasCode } from '../../../lib/sys/errno.ts';
 import { tempDir } from '../../support/temp.ts';
 
 const creation = { name: 'ImageCreationTime', value: 1_500_000_000, unit: 'nanos' } as const;
@@ -66,7 +66,10 @@ describe('the file', () => {
       writePrometheusFile('/nope/graft.prom', [used], '/a');
       expect.unreachable();
     } catch (error) {
-      expect(hasCode(error, 'ENOENT')).toBe(true);
+      expect(isPluginError(error, 'CLI_METRICS_FILE') && error.subject).toEqual({
+        path: '/nope/graft.prom',
+        reason: 'no such file or directory',
+      });
     }
   });
 });
