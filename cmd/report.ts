@@ -6,9 +6,7 @@
 import { type ErrorCode, isPluginError, PluginError, type PluginErrors } from '../lib/base/errors/error.ts';
 import type { Logger } from '../lib/base/log.ts';
 import { oneLine } from '../lib/base/text.ts';
-import { errnoMeaning } from '../lib/sys/errno.ts';
 import { sentences } from './sentences/index.ts';
-import { adviceFor } from './sentences/store.ts';
 
 export interface Report {
   readonly sentence: string;
@@ -33,7 +31,7 @@ function sentenceOf(error: unknown): string {
   const { code, syscall, path, message } = (error ?? {}) as Record<string, unknown>;
   // SysError, and the errors of node:fs, which carry the same three.
   if (typeof code === 'string' && typeof syscall === 'string' && /^E[A-Z0-9]+$/.test(code))
-    return `${syscall}${path ? ` ${String(path)}` : ''}: ${errnoMeaning(code)}${adviceFor(code)}`;
+    return sentenceForCode('STORE_IO', { step: syscall, path: String(path ?? ''), errno: code });
   const words = typeof message === 'string' && message !== '' ? message : String(error);
   return `${words} (an error that graft does not expect; --log-level debug shows where it came from)`;
 }

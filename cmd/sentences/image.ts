@@ -22,6 +22,9 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
     `no descriptor found for reference "${printable(s.ref)}" in ${printable(s.path)}; it has ${s.names}`,
   IMAGE_BAD_MANIFEST: (s) =>
     `invalid image manifest of ${printable(s.source)}: ${s.reason}; build or push the image again`,
+  IMAGE_SIZES_INVENTED: (s) =>
+    `${printable(s.source)} declares 0 bytes for its files, as Garden's own layouts (preloaded+layer) do; those need ` +
+    'create.skip_layer_validation: true in the configuration file (--skip-layer-validation)',
   IMAGE_BAD_CONFIG: (s) =>
     `invalid image configuration of ${printable(s.source)}: ${s.reason}; build or push the image again`,
   IMAGE_NO_PLATFORM: (s) =>

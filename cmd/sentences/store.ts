@@ -37,6 +37,9 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   STORE_FULL: (s) =>
     `no space left in the store ${s.store}: ${bytesInWords(s.need)} needed, ${bytesInWords(s.free)} free; ` +
     `free some with: ${graft(s.store, 'clean')}`,
+  STORE_NO_SPACE: (s) =>
+    `the store ${s.store} is full: no space left on device; free space with: ${graft(s.store, 'clean')}; ` +
+    `see what takes it with: ${graft(s.store, 'usage')}`,
   STORE_FINDINGS: (s) => {
     const wrong = s.found === 1 ? '1 thing is wrong' : `${s.found} things are wrong`;
     if (s.repairable === 0) return `${wrong}, and graft cannot put that right by itself`;
@@ -44,7 +47,7 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   },
   STORE_BUSY: (s) =>
     `timed out waiting for ${s.what} after '${s.seconds}s'; another graft holds it, try again later`,
-  STORE_IO: (s) => `${s.step} ${s.path}: ${errnoMeaning(s.errno)}${adviceFor(s.errno)}`,
+  STORE_IO: (s) => `${s.step}${s.path ? ` ${s.path}` : ''}: ${errnoMeaning(s.errno)}${adviceFor(s.errno)}`,
   QUOTA_UNSUPPORTED: (s) =>
     `a disk limit was asked for, but the store ${s.store} cannot enforce one: ${s.reason}; put the store on XFS ` +
     'mounted with prjquota (init-store --store-size-bytes makes such a filesystem), or create without a limit',
@@ -60,7 +63,7 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
 };
 
 /** What helps against the errors of a disk. */
-export function adviceFor(errno: string): string {
+function adviceFor(errno: string): string {
   switch (errno) {
     case 'ENOSPC':
     case 'EDQUOT':

@@ -46,7 +46,7 @@ export class OciLayoutSource implements ImageSource {
 
   /**
    * @throws IMAGE_SOURCE_MISSING (no such layout, manifest or configuration), IMAGE_SOURCE_UNREADABLE,
-   *   IMAGE_AMBIGUOUS, IMAGE_REF_MISSING, IMAGE_DIGEST_MISMATCH, and what the parsers throw
+   *   IMAGE_AMBIGUOUS, IMAGE_REF_MISSING, IMAGE_DIGEST_MISMATCH, IMAGE_SIZES_INVENTED, and what the parsers throw
    */
   async resolve(signal: AbortSignal): Promise<ResolvedImage> {
     signal.throwIfAborted();
@@ -113,6 +113,7 @@ export class OciLayoutSource implements ImageSource {
       return bytes;
     }
     verifyDigest(bytes, descriptor.digest);
+    if (descriptor.size === 0) throw new PluginError('IMAGE_SIZES_INVENTED', { source: this.#name });
     if (bytes.length !== descriptor.size)
       throw new PluginError('IMAGE_BAD_MANIFEST', {
         source: this.#name,

@@ -11,6 +11,7 @@ import type { StackPlan } from '../store/stacks.ts';
 import { addToTotals } from '../store/totals.ts';
 import { SysError } from '../sys/errno.ts';
 import { bytesOfText } from '../sys/utf8.ts';
+import { tellingFull } from './full-store.ts';
 import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
 import { mountContainer, mountOptions } from './mount-image.ts';
 import { checkImage } from './preflight.ts';
@@ -32,7 +33,11 @@ export type CreateDeps = Omit<PullDeps, 'quotaBytes'> & { readonly log: Logger }
  * An image reference in, a root filesystem out. Whatever fails, nothing is left behind; layers that came
  * through stay in the store for the next create.
  */
-export async function createImage(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
+export function createImage(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
+  return tellingFull(deps.store, () => create(deps, request));
+}
+
+async function create(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
   const id = parseImageId(request.id);
   if (deps.store.images.exists(id)) throw new PluginError('IMAGE_EXISTS', { id });
   const device = request.limit && quotaDevice(deps.store);

@@ -2,6 +2,7 @@ import type { PullDeps } from '../image/pull.ts';
 import { pullImage } from '../image/pull.ts';
 import { Lease } from '../store/leases.ts';
 import { addToTotals } from '../store/totals.ts';
+import { tellingFull } from './full-store.ts';
 import { checkImage } from './preflight.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
 
@@ -15,7 +16,11 @@ export interface Pulled {
 }
 
 /** Fills the store with an image's layers, for a create to come; makes no container. */
-export async function pullOnly(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
+export function pullOnly(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
+  return tellingFull(deps.store, () => pullAll(deps));
+}
+
+async function pullAll(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
   await sweepAfterBoot(deps.store, deps.log);
   const image = await deps.source.resolve(deps.signal);
   checkImage(image, undefined);

@@ -12,6 +12,8 @@ export interface ImageErrors {
   IMAGE_AMBIGUOUS: { path: string; names: string };
   IMAGE_REF_MISSING: { path: string; ref: string; names: string };
   IMAGE_BAD_MANIFEST: { source: string; reason: string };
+  /** A layout whose sizes are 0, as Garden writes them; its digests are invented too. */
+  IMAGE_SIZES_INVENTED: { source: string };
   IMAGE_BAD_CONFIG: { source: string; reason: string };
   IMAGE_NO_PLATFORM: { source: string; wanted: string; offered: string };
   IMAGE_UNSUPPORTED: { source: string; mediaType: string; advice: string };

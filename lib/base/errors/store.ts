@@ -19,10 +19,12 @@ export interface StoreErrors {
   STORE_MAPPING_MISMATCH: { kind: 'UID' | 'GID'; wanted: string; stored: string };
   STORE_BAD_MAPPING: { mapping: string; kind: 'uid' | 'gid'; reason: string };
   STORE_FULL: { store: string; need: number; free: number };
+  /** The filesystem under the store took no more bytes or files. */
+  STORE_NO_SPACE: { store: string };
   /** `check` found something wrong that is still wrong. */
   STORE_FINDINGS: { store: string; found: number; repairable: number };
   STORE_BUSY: { what: string; seconds: number };
-  /** A system call on the store failed. `step` is what graft was doing. */
+  /** A system call failed for which no code stands; `step` is its name. The sentence of every SysError. */
   STORE_IO: { step: string; path: string; errno: string };
   QUOTA_UNSUPPORTED: { store: string; reason: string };
   QUOTA_LIMIT_TOO_SMALL: { limit: number; size: number };

@@ -14,7 +14,6 @@ export type FindingKind =
   | 'project-id-leaked'
   | 'lease-dead'
   | 'staged-abandoned'
-  | 'claim-dead'
   | 'rubbish';
 
 export interface Finding {
