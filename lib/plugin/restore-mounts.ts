@@ -2,6 +2,7 @@ import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { ImageId } from '../store/image-id.ts';
 import type { ImageRecord } from '../store/image-record.ts';
+import { withInitLock } from '../store/init.ts';
 import { projectIdOf } from '../store/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { isMountRoot } from '../sys/mountinfo.ts';
@@ -11,11 +12,21 @@ import { mountContainer } from './mount-image.ts';
 /** What overlayfs may need to make its own directory inside the work directory; generous, and given back at once. */
 const SLACK_BYTES = MiB;
 
-/** Mounts the rootfs of every image that had one, after a reboot. One that cannot be mounted is reported. */
-export async function restoreMounts(
-  store: Store,
-  log: Logger,
-): Promise<{ mounted: number; failed: string[] }> {
+export interface Restored {
+  readonly mounted: number;
+  readonly failed: readonly string[];
+}
+
+/**
+ * Mounts the rootfs of every image that had one, after a reboot. One that cannot be mounted is reported. Under the lock
+ * of init-store: two at once would both find a rootfs unmounted and mount it twice, and the delete of its image would
+ * leave one of them.
+ */
+export function restoreMounts(store: Store, log: Logger): Promise<Restored> {
+  return withInitLock(store.layout, () => restoreEach(store, log));
+}
+
+async function restoreEach(store: Store, log: Logger): Promise<Restored> {
   let mounted = 0;
   const failed: string[] = [];
   for (const id of store.images.list()) {

@@ -45,9 +45,8 @@ const LOCK_MILLISECONDS = 120_000;
  */
 export async function initStore(request: InitRequest, deps: BackingDeps): Promise<InitDone> {
   const layout = new Layout(storeRoot(request.path));
-  placeable(layout, () => makeParents(parentOf(layout.root)));
-  const lock = { timeoutMs: LOCK_MILLISECONDS, what: 'another init-store' };
-  return withLock(`${layout.root}.init`, lock, async () => {
+  placeable(layout, () => makeParents(parentOf(layout.root), layout.root));
+  return withInitLock(layout, async () => {
     const fresh = makeDirectory(layout.root);
     try {
       return await initDirectory(layout, request, fresh, deps);
@@ -56,6 +55,11 @@ export async function initStore(request: InitRequest, deps: BackingDeps): Promis
       throw error;
     }
   });
+}
+
+/** One init-store at a time works on a store. @throws STORE_BUSY */
+export function withInitLock<T>({ root }: Layout, section: () => Promise<T>): Promise<T> {
+  return withLock(`${root}.init`, { timeoutMs: LOCK_MILLISECONDS, what: 'another init-store' }, section);
 }
 
 async function initDirectory(
@@ -130,9 +134,11 @@ function sweepTemporaries(directory: string): void {
     if (isTemporaryName(name)) unlinkAt(AT_FDCWD, `${directory}/${name}`);
 }
 
-function makeParents(path: string): void {
-  if (exists(path)) return;
-  makeParents(parentOf(path));
+function makeParents(path: string, store: string): void {
+  if (isDirectoryAt(path)) return;
+  const reason = `${path} is not a directory; choose a path below one`;
+  if (exists(path)) throw new PluginError('STORE_BAD_PATH', { store, reason });
+  makeParents(parentOf(path), store);
   makeDirectory(path);
 }
 

@@ -1,6 +1,6 @@
 /** Ids and stores with whatever names Linux allows. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { graft, graftMust } from '../support/graft.ts';
 import { mountXfs, type TestStore, testStore } from '../support/store.ts';
@@ -132,3 +132,18 @@ test('a store behind a symbolic link is the store that it leads to', async () =>
   expect((await verb(link, 'clean')).code).toBe(0);
   expect(contents(`${disk}/real`)).toEqual([]);
 });
+
+test.each([['x'], ['x/y/z']])(
+  'a store below a regular file, at %s, is refused with the name of that file',
+  async (below) => {
+    await using home = tempDir();
+    writeFileSync(home.at('file'), 'kept');
+    const path = home.at('file', below);
+    for (const options of [[], ['--store-size-bytes', '1073741824']]) {
+      const ran = await graft(['--store', path, 'init-store', ...options]);
+      const reason = `${home.at('file')} is not a directory; choose a path below one`;
+      expect([ran.code, ran.stdout]).toEqual([1, `store path '${path}' cannot be used: ${reason}\n`]);
+    }
+    expect([readdirSync(home.path), readFileSync(home.at('file'), 'utf8')]).toEqual([['file'], 'kept']);
+  },
+);
