@@ -4,6 +4,7 @@
  * windows, resizing and lines that other programs write.
  */
 import type { LayerProgress, Progress } from '../lib/base/progress.ts';
+import { printable } from '../lib/base/text.ts';
 import { shortBytes } from './sentences/words.ts';
 
 const REDRAW_MS = 100;
@@ -38,7 +39,9 @@ export class TerminalProgress implements Progress {
     this.#clock = clock;
   }
 
-  layer(name: string, total: number | undefined): LayerProgress {
+  /** @param label of a person's choosing, a path say: control characters would move the cursor */
+  layer(label: string, total: number | undefined): LayerProgress {
+    const name = printable(label);
     const layer: Layer = { total, read: 0 };
     this.#layers += 1;
     this.#expected += total ?? 0;

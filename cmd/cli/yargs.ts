@@ -69,7 +69,9 @@ function unknownFlag(flag: string, verb: Verb | undefined): PluginError {
 
 /** What `graft help` and `graft help VERB` print. */
 export async function helpText(topic: Verb | undefined): Promise<string> {
-  return (await (topic === undefined ? describeAll() : describeVerb(topic)).getHelp()).trimEnd();
+  const text = await (topic === undefined ? describeAll() : describeVerb(topic)).getHelp();
+  // A description that fills its column to the last cell leaves no blank before the type behind it.
+  return text.replace(/(?<=\S)(?=\[(?:string|boolean)\])/g, ' ').trimEnd();
 }
 
 const COLUMNS = 110;

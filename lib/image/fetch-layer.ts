@@ -74,7 +74,7 @@ async function fetchOnce(
   const { layer } = wanted;
   const started = performance.now();
   const staged = deps.store.layers.stage();
-  const bar = deps.progress.layer(layer.digest ?? layer.identity ?? 'layer', layer.size);
+  const bar = deps.progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
   try {
     const bytes = await deps.source.open(layer, deps.signal);
     let before = 0;

@@ -33,6 +33,7 @@ export class TarSource implements ImageSource {
       urls: [],
       validated: true,
       identity: identityOf(facts),
+      label: this.#path,
     };
     return { name: this.#path, manifestDigest: undefined, config: undefined, layers: [layer] };
   }

@@ -24,6 +24,8 @@ export interface ImageLayer {
   readonly validated: boolean;
   /** Stable name of the bytes where digests say nothing: a tar's device, inode, size and mtime. */
   readonly identity: string | undefined;
+  /** What a person calls the layer, where it has no digest: the path of a tar. */
+  readonly label?: string;
   /** The layer is a directory in a CVMFS repository, by the image's own word. */
   readonly published?: PublishedAt | undefined;
 }

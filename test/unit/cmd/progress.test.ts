@@ -92,4 +92,10 @@ describe('progress', () => {
     layer.done();
     expect(take()).toBe('abc: 2 KiB\n');
   });
+
+  test('lets no name move the cursor', () => {
+    const { progress, take } = terminal({ redraws: false });
+    progress.layer('/srv/\x1b[2Ja.tar', 10).done();
+    expect(take()).not.toContain('\x1b');
+  });
 });

@@ -66,6 +66,11 @@ describe('help', () => {
     for (const option of shown(options)) expect(text).toContain(`--${option}`);
     for (const argument of positionals.names) expect(text).toContain(`<${argument}>`);
   });
+
+  test('leaves a blank before the type of an option, however long what it says', async () => {
+    for (const topic of [undefined, ...verbs.map(([name]) => name as Verb)])
+      expect((await helpText(topic)).match(/\S\[(?:string|boolean)\]/)).toBeNull();
+  });
 });
 
 describe('completion', () => {
