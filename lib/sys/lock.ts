@@ -4,7 +4,7 @@ import { type Hold, refresh, release, tryHold } from './holder.ts';
 
 /**
  * The policy for every lock, on proper-lockfile: it keeps the lock fresh, notices when it was lost and lets
- * go when the process exits. What it does by directory names (make, is it old, remove) goes through
+ * go when the process exits by itself. What it does by directory names (make, is it old, remove) goes through
  * `holder.ts` here: a lock says whose it is, that of a killed process costs a read of /proc instead of ten seconds,
  * that of a process whose event loop is busy is not taken away, and two who find it stale cannot both get it.
  *
@@ -47,7 +47,7 @@ export async function withLock<T>(
 type Unlock = () => Promise<void>;
 
 async function acquire(path: string, options: LockOptions, onLost: (error: Error) => void): Promise<Unlock> {
-  const { lock } = await import('proper-lockfile');
+  const { lock } = loadLockfile();
   const start = performance.now();
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     options.signal?.throwIfAborted();
@@ -71,6 +71,31 @@ async function acquire(path: string, options: LockOptions, onLost: (error: Error
     }
     await Bun.sleep(Math.min(left, pause * (0.5 + Math.random())));
   }
+}
+
+/**
+ * With proper-lockfile comes a handler for every signal that ends a process, to let go of its locks (signal-exit). A
+ * handler waits for its turn in the event loop, which who deletes or hashes a large tree never gives it: a clean would
+ * end when it is done, whoever asks it to. A lock of the dead is free here, so the handlers go.
+ */
+function loadLockfile(): typeof import('proper-lockfile') {
+  const before = new Set(signalListeners().map(([, listener]) => listener));
+  // Not import(): nobody else can add a listener meanwhile.
+  const lockfile = require('proper-lockfile') as typeof import('proper-lockfile');
+  for (const [signal, listener] of signalListeners())
+    if (!before.has(listener)) process.removeListener(signal, listener);
+  return lockfile;
+}
+
+type SignalListener = readonly [NodeJS.Signals, NodeJS.SignalsListener];
+
+function signalListeners(): SignalListener[] {
+  const signals = process
+    .eventNames()
+    .filter((name): name is NodeJS.Signals => String(name).startsWith('SIG'));
+  return signals.flatMap((signal) =>
+    process.listeners(signal).map((listener): SignalListener => [signal, listener as NodeJS.SignalsListener]),
+  );
 }
 
 /**

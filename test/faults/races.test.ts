@@ -1,6 +1,7 @@
 /** Two verbs stopped and continued in the one order that hurts: what only a busy cell shows by chance. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { executable } from '../support/graft.ts';
 import { cleanEnv } from '../support/shell.ts';
@@ -49,8 +50,9 @@ class Actor {
     return this;
   }
 
-  kill(): void {
-    this.#child.kill('SIGKILL');
+  kill(signal: NodeJS.Signals = 'SIGKILL'): this {
+    this.#child.kill(signal);
+    return this;
   }
 
   async ended(): Promise<{ code: number; stdout: string }> {
@@ -120,6 +122,21 @@ test(
     expect(await new Actor(store, ['create', image, 'x']).ended()).toMatchObject({ code: 0 });
     expect(readFileSync(`${store.path}/images/x/rootfs/etc/name`, 'utf8')).toBe('bottom');
     await store.must(['clean']);
+    await emptied(store);
+  },
+  MINUTE,
+);
+
+test(
+  'a clean ends at a signal, in the middle of what it deletes, and the next one finishes it',
+  async () => {
+    await using store = await testStore();
+    await store.must(['pull', image]);
+    const clean = await new Actor(store, ['clean'], '1:unlinkat ').stopped();
+    const { code, stdout } = await clean.kill('SIGTERM').goOn().ended();
+    expect({ code, stdout }).toEqual({ code: 128 + constants.signals.SIGTERM, stdout: '' });
+    expect(await store.must(['clean'])).toBe('clean completed\n');
+    expect(contents(store.path)).toEqual([]);
     await emptied(store);
   },
   MINUTE,

@@ -58,7 +58,7 @@ describe('withLock', () => {
     expect(readdirSync(dir.path)).toEqual([]);
   });
 
-  test('a holder that leaves by process.exit or SIGTERM takes its lock with it', async () => {
+  test('a holder that leaves by process.exit takes its lock with it; one that a signal ends needs no turn', async () => {
     await using dir = tempDir();
     await using leaving = actor('lock-exit', dir.at('lock'));
     expect(await leaving.ended()).toBe(3);
@@ -67,7 +67,16 @@ describe('withLock', () => {
     await terminated.line('held');
     terminated.signal('SIGTERM');
     expect(await terminated.ended()).toBe(143);
+    expect(readdirSync(dir.path)).toEqual(['lock']);
+    await withLock(dir.at('lock'), at(0), async () => undefined);
     expect(readdirSync(dir.path)).toEqual([]);
+  });
+
+  test('leaves no handler of a signal behind, which would keep a busy process from ending', async () => {
+    await using dir = tempDir();
+    const handlers = () => ['SIGTERM', 'SIGINT', 'SIGHUP'].map((signal) => process.listenerCount(signal));
+    const before = handlers();
+    await withLock(dir.at('lock'), at(0), async () => expect(handlers()).toEqual(before));
   });
 
   test('a holder that is stopped or busy keeps its lock, however old it looks', async () => {
