@@ -342,7 +342,8 @@ describe('a body that stands still', () => {
             return true;
           }),
         },
-        { deadlines: { ...quick, slowWindowMs: 100, slowBytesPerSecond: 1024 } },
+        // Too long to pass between two of its bytes, however busy this machine is.
+        { deadlines: { ...quick, idleMs: 30_000, slowWindowMs: 100, slowBytesPerSecond: 1024 } },
       ),
     );
     expect(error.code).toBe('REGISTRY_DEADLINE');

@@ -70,7 +70,8 @@ describe('the error of mountOverlay', () => {
     mountOverlay(request);
     unmount(request.target);
     const ours = (target: string) =>
-      [dir.path, process.cwd()].some((at) => target.startsWith(at)) || target.includes('[fscontext]');
+      [dir.path, process.cwd()].some((at) => target === at || target.startsWith(`${at}/`)) ||
+      target.includes('[fscontext]');
     expect(openDescriptors(ours)).toEqual([]);
   });
 });
