@@ -72,13 +72,6 @@ describe('withLock', () => {
     expect(readdirSync(dir.path)).toEqual([]);
   });
 
-  test('leaves no handler of a signal behind, which would keep a busy process from ending', async () => {
-    await using dir = tempDir();
-    const handlers = () => ['SIGTERM', 'SIGINT', 'SIGHUP'].map((signal) => process.listenerCount(signal));
-    const before = handlers();
-    await withLock(dir.at('lock'), at(0), async () => expect(handlers()).toEqual(before));
-  });
-
   test('a holder that is stopped or busy keeps its lock, however old it looks', async () => {
     await using dir = tempDir();
     await using other = actor('lock', dir.at('lock'));
