@@ -3,5 +3,5 @@ import { pemOf } from './certificates.ts';
 import { tokenServer } from './token-server.ts';
 
 const { tls, ...options } = JSON.parse(process.argv[2] ?? '{}');
-const server = tokenServer({ ...options, tls: pemOf(tls) });
+const server = tokenServer({ ...options, ...(tls && { tls: pemOf(tls) }) });
 process.stdout.write(`listening on ${server.url}\n`);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Pair } from './certificates.ts';
 
 export interface TokenRequest {
+  readonly method: string;
   readonly scope: string | null;
   readonly service: string | null;
   readonly authorization: string | null;
@@ -28,6 +29,8 @@ export interface TokenServerOptions {
   readonly listen?: { readonly hostname: string; readonly port: number };
   /** Whom it lets in; anybody, where this is left out. */
   readonly login?: { readonly username: string; readonly password: string };
+  /** What may be posted instead, as OAuth 2 has it. */
+  readonly identityToken?: string;
 }
 
 export function tokenServer(options: TokenServerOptions): TokenServer {
@@ -39,16 +42,21 @@ export function tokenServer(options: TokenServerOptions): TokenServer {
     port: 0,
     ...options.listen,
     ...(options.tls && { tls: options.tls }),
-    fetch(request) {
-      const query = new URL(request.url).searchParams;
+    async fetch(request) {
+      const { method } = request;
+      const posted = method === 'POST';
+      const query = posted ? new URLSearchParams(await request.text()) : new URL(request.url).searchParams;
       const authorization = request.headers.get('authorization');
-      requests.push({ scope: query.get('scope'), service: query.get('service'), authorization });
-      if (authorization !== null && authorization !== expected(options.login))
+      requests.push({ method, scope: query.get('scope'), service: query.get('service'), authorization });
+      const wrong = posted
+        ? query.get('refresh_token') !== options.identityToken
+        : authorization !== null && authorization !== expected(options.login);
+      if (wrong)
         return Response.json(
           { errors: [{ code: 'UNAUTHORIZED', message: 'incorrect username or password' }] },
           { status: 401 },
         );
-      const anonymous = options.login !== undefined && authorization === null;
+      const anonymous = options.login !== undefined && authorization === null && !posted;
       last = sign(options, query, seconds, anonymous);
       return Response.json({ token: last, expires_in: seconds, issued_at: new Date().toISOString() });
     },

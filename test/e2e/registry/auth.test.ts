@@ -1,7 +1,8 @@
 /** Logging in to a registry that wants tokens, as Docker Hub, GitLab and Harbor do. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { defaultHost } from '../../../lib/registry/policy.ts';
+import type { RegistriesFile } from '../../../lib/registry/settings.ts';
 import { Cell, logged } from '../../support/cell.ts';
 import { issue, makeAuthority, type Pair, pemOf } from '../../support/certificates.ts';
 import { makeNoiseImage } from '../../support/noise-image.ts';
@@ -11,6 +12,7 @@ import { type TempDir, tempDir } from '../../support/temp.ts';
 import { type TokenServer, tokenServer } from '../../support/token-server.ts';
 
 const LOGIN = { username: 'me', password: 'S3CRET' };
+const IDENTITY = 'IDENTITY-t0ken';
 const BASIC = `Basic ${Buffer.from('me:S3CRET').toString('base64')}`;
 
 let dir: TempDir;
@@ -19,13 +21,22 @@ let authority: Pair;
 let tokens: TokenServer;
 let registry: TestRegistry;
 let image: string;
+let settings: RegistriesFile;
 const cleanup = new AsyncDisposableStack();
 afterAll(() => cleanup.disposeAsync());
 beforeAll(async () => {
   dir = cleanup.use(tempDir());
   authority = await makeAuthority(dir.path);
   const pair = await issue(dir.path, authority, 'server', ['IP:127.0.0.1']);
-  tokens = cleanup.use(tokenServer({ signer: authority, issuer: 'test', login: LOGIN, tls: pemOf(pair) }));
+  tokens = cleanup.use(
+    tokenServer({
+      signer: authority,
+      issuer: 'test',
+      login: LOGIN,
+      identityToken: IDENTITY,
+      tls: pemOf(pair),
+    }),
+  );
   registry = cleanup.use(
     await startRegistry(dir.at('registry'), {
       tls: pair,
@@ -42,7 +53,8 @@ beforeAll(async () => {
   image = `docker://${registry.host}/team/app:v1`;
   cell = cleanup.use(await Cell.make());
   const host = { ca: [authority.certificate] };
-  cell.settings({ hosts: { [registry.host]: host, [new URL(tokens.url).host]: host } });
+  settings = { hosts: { [registry.host]: host, [new URL(tokens.url).host]: host } };
+  cell.settings(settings);
 });
 
 const flags = (password = LOGIN.password) => ['--username', LOGIN.username, '--password', password];
@@ -68,7 +80,7 @@ describe('bearer', () => {
     const ran = await cell.pull(image, flags());
     expect([ran.code, ran.stdout]).toEqual([0, expect.stringMatching(/ (\d+) of \1 layers fetched/)]);
     expect(asked()).toEqual([
-      { scope: 'repository:team/app:pull', service: 'test-registry', authorization: BASIC },
+      { method: 'GET', scope: 'repository:team/app:pull', service: 'test-registry', authorization: BASIC },
     ]);
   });
 
@@ -87,6 +99,21 @@ describe('bearer', () => {
     await source.close();
     expect(layers.length).toBe(6);
     expect(asked().length).toBe(2);
+  });
+
+  test('takes an identity token of a docker configuration, which is posted', async () => {
+    writeFileSync(
+      dir.at('config.json'),
+      JSON.stringify({ auths: { [registry.host]: { identitytoken: IDENTITY } } }),
+    );
+    cell.settings({ ...settings, docker_config: dir.at('config.json') });
+    const ran = await cell.pull(image);
+    cell.settings(settings);
+    expect([ran.code, ran.stdout]).toEqual([0, expect.stringMatching(/ (\d+) of \1 layers fetched/)]);
+    expect(asked()).toEqual([
+      { method: 'POST', scope: 'repository:team/app:pull', service: 'test-registry', authorization: null },
+    ]);
+    expect(`${ran.stdout}${ran.stderr}`).not.toContain(IDENTITY);
   });
 
   test('without credentials is refused by the registry, in words that name both possibilities', async () => {
