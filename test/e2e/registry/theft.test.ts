@@ -131,44 +131,38 @@ const identityConfig = (): RegistriesFile => {
 
 describe('a content network that the registry leads to', () => {
   test.each([
-    ['a password', PASSWORD, {}, `Basic ${BASIC}`],
-    ['an identity token', [], { identity: true }, IDENTITY],
-  ])(
-    'sees nothing of %s, nor of the token that it bought',
-    async (_what, flags, { identity = false }, proof) => {
-      settings(identity ? identityConfig() : {});
-      const { ran, sent } = await watched(80, flags);
-      expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('2 of 2 layers fetched')]);
-      // The registry did get both, so they could have been seen.
-      expect(sent(REGISTRY).filter((line) => line.includes(proof)).length).toBeGreaterThan(0);
-      const [, token = ''] = /authorization: Bearer ([^\\]+)/i.exec(sent(REGISTRY).join('\n')) ?? [];
-      expect(token.length).toBeGreaterThan(100);
-      expect(sent(CONTENT).filter((line) => line.includes('GET /v2/app/blobs/')).length).toBeGreaterThan(2);
-      provesNothing(sent(CONTENT));
-      const elsewhere = sent().filter((line) => !line.includes(`->${REGISTRY}:`));
-      expect(elsewhere.filter((line) => line.includes(token) || line.includes(proof))).toEqual([]);
-    },
-  );
+    ['a password', PASSWORD, false, `Basic ${BASIC}`],
+    ['an identity token', [], true, IDENTITY],
+  ])('sees nothing of %s, nor of the token that it bought', async (_what, flags, identity, proof) => {
+    settings(identity ? identityConfig() : {});
+    const { ran, sent } = await watched(80, flags);
+    expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('2 of 2 layers fetched')]);
+    // The registry did get both, so they could have been seen.
+    expect(sent(REGISTRY).filter((line) => line.includes(proof)).length).toBeGreaterThan(0);
+    const [, token = ''] = /authorization: Bearer ([^\\]+)/i.exec(sent(REGISTRY).join('\n')) ?? [];
+    expect(token.length).toBeGreaterThan(100);
+    expect(sent(CONTENT).filter((line) => line.includes('GET /v2/app/blobs/')).length).toBeGreaterThan(2);
+    provesNothing(sent(CONTENT));
+    const elsewhere = sent().filter((line) => !line.includes(`->${REGISTRY}:`));
+    expect(elsewhere.filter((line) => line.includes(token) || line.includes(proof))).toEqual([]);
+  });
 });
 
 describe('a token server elsewhere', () => {
   test.each([
-    ['a password', PASSWORD, {}],
-    ['an identity token', [], { identity: true }],
-  ])(
-    'is asked as nobody, and the sentence says what was kept back: %s',
-    async (_what, flags, { identity = false }) => {
-      settings(identity ? identityConfig() : {});
-      const { ran, sent } = await watched(81, flags);
-      const words =
-        'the credentials were not sent to its token server thief.test, which is not known to belong to it';
-      expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining(words)]);
-      expect(sent(THIEF).filter((line) => line.includes('GET /token')).length).toBeGreaterThan(0);
-      provesNothing(sent(THIEF));
-      const secrets = [LOGIN.password, BASIC, IDENTITY];
-      expect(sent().filter((line) => secrets.some((secret) => line.includes(secret)))).toEqual([]);
-    },
-  );
+    ['a password', PASSWORD, false],
+    ['an identity token', [], true],
+  ])('is asked as nobody, and the sentence says what was kept back: %s', async (_what, flags, identity) => {
+    settings(identity ? identityConfig() : {});
+    const { ran, sent } = await watched(81, flags);
+    const words =
+      'the credentials were not sent to its token server thief.test, which is not known to belong to it';
+    expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining(words)]);
+    expect(sent(THIEF).filter((line) => line.includes('GET /token')).length).toBeGreaterThan(0);
+    provesNothing(sent(THIEF));
+    const secrets = [LOGIN.password, BASIC, IDENTITY];
+    expect(sent().filter((line) => secrets.some((secret) => line.includes(secret)))).toEqual([]);
+  });
 
   test('gets them where the operator lists it', async () => {
     settings({ hosts: { 'registry.test:81': { token_realms: ['thief.test'] } } });
