@@ -80,7 +80,7 @@ describe('a transfer that breaks off', () => {
   ])('fails where %s', async (_what, more) => {
     const { host, server } = await bench.serve(() => cut(more, 'stay'));
     expect(await bench.failure([`http://${host}/x?hunter2`], SILENCE)).toBe(
-      `http://${host}/x: nothing for 0.3 s after ${half} bytes`,
+      `http://${host}/x: nothing for ${SILENCE.idleSeconds} s after ${half} bytes`,
     );
     expect(server.seen.length).toBe(1);
   });
