@@ -54,10 +54,10 @@ describe('running like Garden', () => {
   });
 
   test('a background child that keeps a pipe open keeps the caller waiting', async () => {
-    const holding = await runLikeGarden(shell('sleep 0.7 & exit 0'));
-    expect(holding.milliseconds).toBeGreaterThan(600);
-    const polite = await runLikeGarden(shell('sleep 0.7 >/dev/null 2>&1 & exit 0'));
-    expect(polite.milliseconds).toBeLessThan(600);
+    const holding = await runLikeGarden(shell('sleep 3 & exit 0'));
+    expect(holding.milliseconds).toBeGreaterThan(2500);
+    const polite = await runLikeGarden(shell('sleep 3 >/dev/null 2>&1 & exit 0'));
+    expect(polite.milliseconds).toBeLessThan(2500);
   });
 
   test('exit codes and signals', async () => {

@@ -187,7 +187,8 @@ describe('stopping', () => {
       const started = performance.now();
       controller.abort(reason);
       expect(await done.catch((error) => error)).toBe(reason);
-      expect(performance.now() - started).toBeLessThan(1000);
+      // The standstill that would end it otherwise takes a minute.
+      expect(performance.now() - started).toBeLessThan(10_000);
     }
     expect(openBelow(dir.path)).toEqual([]);
     // The thread itself ends a moment later.

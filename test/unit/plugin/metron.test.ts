@@ -165,7 +165,8 @@ describe('sending', () => {
   test('does not wait for a name that does not resolve', async () => {
     const started = performance.now();
     expect(await sendToMetron('nowhere.example:1', metrics, never)).toBe(false);
-    expect(performance.now() - started).toBeLessThan(1000);
+    // A resolver gives up after five seconds at the earliest (resolv.conf(5)).
+    expect(performance.now() - started).toBeLessThan(4000);
   });
 
   test('survives a resolver that fails', async () => {
