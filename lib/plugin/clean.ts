@@ -48,7 +48,8 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
     const lock = { timeoutMs: LOCK_MILLISECONDS, what: 'another clean' };
     return await withLock(`${layout.locks}/clean`, lock, section);
   } catch (error) {
-    if (isPluginError(error, 'STORE_BUSY')) return { kind: 'already-running' };
+    // Once begun it is a create that was stopped at the gate, and not another clean.
+    if (!begun && isPluginError(error, 'STORE_BUSY')) return { kind: 'already-running' };
     // On a disk that is full there may be no room for the lock, which only saves work.
     if (begun || !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
     log.info('cleaning-without-lock', { store: layout.root });
