@@ -109,7 +109,7 @@ export class Workbench implements AsyncDisposable {
 }
 
 /** In this thread. */
-async function unpackHere(request: UnpackRequest, bytes: UnpackBytes): Promise<UnpackResult> {
+export async function unpackHere(request: UnpackRequest, bytes: UnpackBytes): Promise<UnpackResult> {
   if (bytes.kind !== 'file') throw new Error('a layout gives files');
   const source = new FileSource(bytes.path);
   try {

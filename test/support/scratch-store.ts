@@ -15,9 +15,15 @@ export interface ScratchStore extends AsyncDisposable {
   readonly path: string;
 }
 
-/** A store on whatever filesystem the temporary directory is on, made by the library itself: no limits, all the rest. */
-export async function scratchStore(mappings: IdMappings = { uids: [], gids: [] }): Promise<ScratchStore> {
-  const dir = tempDir();
+/**
+ * A store on whatever filesystem the temporary directory, or `parent`, is on, made by the library itself: no limits, all
+ * the rest.
+ */
+export async function scratchStore(
+  mappings: IdMappings = { uids: [], gids: [] },
+  parent?: string,
+): Promise<ScratchStore> {
+  const dir = tempDir(parent);
   const path = join(dir.path, 'store');
   const run = () => ({ ok: false, complaint: 'no program may be needed' });
   const { store } = await initStore(
