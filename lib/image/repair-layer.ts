@@ -241,6 +241,12 @@ class Repair implements TarSink {
   /** Another name of a file that was written here; of one that was not, the published tree shows a good copy. */
   #link(parentPath: string, name: string, target: string): void {
     const [fromPath, from] = splitName(target);
+    const path = parentPath === '' ? name : `${parentPath}/${name}`;
+    // GNU tar writes a link to itself for a name that it is given twice.
+    if (target === path) return;
+    if (target.startsWith(`${path}/`)) {
+      throw new Unrepairable('a hard link takes the place of the directory around its target');
+    }
     if (!this.#has(fromPath, from)) {
       if (this.#has(parentPath, name)) this.#tree.remove(this.#tree.directory(parentPath), name);
       return;

@@ -164,6 +164,7 @@ describe('what publishing lost', () => {
         { name: 'dir/file', content: 'first', ...at, mode: 0o600 },
         { name: 'dir/file', content: 'last', ...at, mode: 0o644 },
         { name: 'dir/link', type: '1', link: 'dir/file', ...at },
+        { name: 'dir/file', type: '1', link: 'dir/file', ...at },
         { name: 'became', type: '2', link: 'dir/file', ...at },
         { name: 'became/', type: '5', ...at, mode: 0o750 },
         { name: 'was/', type: '5', ...at },
