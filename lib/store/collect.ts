@@ -17,8 +17,8 @@ import { exists, listNames } from '../sys/look.ts';
 import { isMountRoot } from '../sys/mountinfo.ts';
 import { bootTimeMs } from '../sys/process.ts';
 import { statIfThere } from '../sys/stat.ts';
-import { MAX_BLOB_BYTES } from './ceilings.ts';
 import { forEachLogged } from './each.ts';
+import { forget } from './forget.ts';
 import type { ImageId } from './image-id.ts';
 import {
   type LayerKey,
@@ -31,9 +31,6 @@ import {
 } from './layer-key.ts';
 import { readLeases, whileNobodyNames } from './leases.ts';
 import { newOwnerName } from './owner-name.ts';
-import { readFact } from './read-file.ts';
-import { recall } from './records.ts';
-import { neededFor } from './sources.ts';
 import { removeName, trash } from './staging.ts';
 import type { Store } from './store.ts';
 
@@ -107,7 +104,7 @@ export async function collect(store: Store, plan: CollectPlan, log: Logger): Pro
     failures.push(...dropped);
   }
   failures.push(...(await dropBadOnes(store, log)));
-  forget(store);
+  forget(store, namesInUse(store));
   log.info('collected', { volumes: gone.length, failed: failures.length });
   if (failures.length > 0) throw failures[0];
   return gone;
@@ -197,59 +194,4 @@ export async function finishCollection(store: Store, log: Logger): Promise<numbe
     trash(store.layout, aside(store, volume));
   });
   return left.length - failures.length;
-}
-
-/** Remembered facts about layers that are gone: plans, sources, manifests that no image names. */
-function forget(store: Store): void {
-  const { layout } = store;
-  for (const name of listNames(layout.stacks)) {
-    const key = stackKeyOrUndefined(name);
-    const plan = key && store.stacks.get(key);
-    const whole = plan?.lowers.every(
-      (lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName),
-    );
-    if (!whole) removeName(store.layout, `${layout.stacks}/${name}`);
-  }
-  const layers = new Set(store.layers.list().map((key) => key.slice(0, 64)));
-  for (const name of listNames(layout.sources)) {
-    const needed = neededFor(recall(`${layout.sources}/${name}`, isAnything));
-    if (needed?.every((hex) => layers.has(hex)) !== true)
-      removeName(store.layout, `${layout.sources}/${name}`);
-  }
-  forgetPublished(store);
-  forgetBlobs(store);
-}
-
-/** What was found out about layers on CVMFS that no container uses. */
-function forgetPublished(store: Store): void {
-  const used = namesInUse(store);
-  for (const key of store.published.list()) if (!used.has(key)) store.published.forget(key);
-}
-
-/**
- * Manifests and configurations of layers that are gone. What is kept is found by text: a configuration names
- * the diffIDs of its layers, a manifest its configuration, an index its manifests.
- */
-function forgetBlobs(store: Store): void {
-  const { blobs } = store.layout;
-  const left = new Map(
-    listNames(blobs).map((name) => [name, readFact(`${blobs}/${name}`, MAX_BLOB_BYTES) ?? '']),
-  );
-  let named: readonly string[] = [
-    ...store.layers.list().map((key) => key.slice(0, 64)),
-    ...store.published.list().flatMap((key) => store.published.get(key, store.layers)?.diffId ?? []),
-  ];
-  while (named.length > 0) {
-    const hexes = named;
-    const kept = [...left]
-      .filter(([, text]) => hexes.some((hex) => text.includes(hex)))
-      .map(([name]) => name);
-    for (const name of kept) left.delete(name);
-    named = kept;
-  }
-  for (const name of left.keys()) removeName(store.layout, `${blobs}/${name}`);
-}
-
-function isAnything(value: unknown): value is unknown {
-  return value !== undefined;
 }

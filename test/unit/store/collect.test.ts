@@ -155,6 +155,29 @@ test('keeps the manifests and configurations of layers that stay, through an ind
   ]);
 });
 
+test('forgets an image of which one layer is gone, though another stays below newer images', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const [base, gone] = [publishLayer(store, 'base'), publishLayer(store, 'gone')];
+  const put = (value: unknown) => {
+    const digest = digestOf(JSON.stringify(value));
+    store.blobs.put(digest, Buffer.from(JSON.stringify(value)));
+    return digest;
+  };
+  const diffIds = [base, gone].map((key) => `sha256:${key.slice(0, 64)}`);
+  const config = put({ rootfs: { diff_ids: diffIds } });
+  // Layers that are not packed have their diffIDs in the manifest too.
+  const manifest = put({ config: { digest: config }, layers: diffIds.map((digest) => ({ digest })) });
+  put({ manifests: [{ digest: manifest }] });
+  put({ rootfs: { diff_ids: [] } });
+  put(null);
+  put({ rootfs: null, config: null });
+  const newer = put({ rootfs: { diff_ids: diffIds.slice(0, 1) } });
+  using _lease = new Lease(store.layout, undefined, [base]);
+  await collect(store, planCollection(store), silentLogger);
+  expect(readdirSync(store.layout.blobs)).toEqual([newer.slice('sha256:'.length)]);
+});
+
 test('a blob whose bytes are not what its name says is not there', async () => {
   await using scratch = await scratchStore();
   const { store } = scratch;
