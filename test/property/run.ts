@@ -7,9 +7,12 @@
 import { writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Outcome, type Run, runCases } from './run-cases.ts';
+import { COUNTED } from './stacks.ts';
 
 const UMOCI_EVERY = 33;
 const TELL_EVERY = 500;
+/** So many have some of everything that is counted; what a run has made none of, it has not tested. */
+const ENOUGH_CASES = 300;
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
@@ -34,6 +37,12 @@ function tell({ counts, umoci, failure }: Outcome, run: Run, seconds: number): v
   say(JSON.stringify(counts));
   say(`umoci: ${umoci.compared} stacks compared, ${umoci.refused} refused by umoci`);
   if (failure === undefined) {
+    const none = COUNTED.filter((name) => counts[name] === 0);
+    if (run.cases >= ENOUGH_CASES && none.length > 0) {
+      say(`none of the ${run.cases} cases of seed ${run.seed} has ${none.join(', ')}`);
+      process.exitCode = 1;
+      return;
+    }
     say(`${run.cases} cases of seed ${run.seed} without a difference, ${Math.round(seconds)} s`);
     return;
   }
