@@ -36,8 +36,14 @@ function decodeLossless(bytes: Uint8Array): string {
   }
 }
 
-/** One line of somebody else's text (a registry's error, a program's complaint), bounded and cleaned. */
+/**
+ * One line of somebody else's text (a registry's error, a program's complaint), bounded and cleaned: what controls a
+ * terminal or breaks a line becomes a space, what turns or hides letters goes.
+ */
 export function oneLine(text: string, max = 400): string {
-  const flat = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ').trim();
+  const flat = text
+    .replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ')
+    .replace(/[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g, '')
+    .trim();
   return flat.length > max ? `${flat.slice(0, max)}…` : flat;
 }
