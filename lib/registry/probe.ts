@@ -36,6 +36,7 @@ export async function speaksPlainHttp(host: string, ms: number): Promise<boolean
   try {
     const response = await fetch(`http://${host}/`, {
       method: 'HEAD',
+      headers: { 'accept-encoding': 'identity' },
       redirect: 'manual',
       verbose: false,
       proxy: false,
