@@ -49,8 +49,11 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
     `timed out waiting for ${s.what} after '${s.seconds}s'; another graft holds it, try again later`,
   STORE_IO: (s) => `${s.step}${s.path ? ` ${s.path}` : ''}: ${errnoMeaning(s.errno)}${adviceFor(s.errno)}`,
   QUOTA_UNSUPPORTED: (s) =>
-    `a disk limit was asked for, but the store ${s.store} cannot enforce one: ${s.reason}; put the store on XFS ` +
-    'mounted with prjquota (init-store --store-size-bytes makes such a filesystem), or create without a limit',
+    `a disk limit was asked for, but the store ${s.store} cannot enforce one: ${s.reason}; ` +
+    (s.lacking === 'kernel'
+      ? 'boot a kernel that has them, as those of distributions do'
+      : 'put the store on XFS mounted with prjquota (init-store --store-size-bytes makes such a filesystem)') +
+    ', or create without a limit',
   QUOTA_LIMIT_TOO_SMALL: (s) =>
     `disk limit is smaller than volume size: limit ${bytesInWords(s.limit)}, layers ${bytesInWords(s.size)}; ` +
     'raise the limit, or leave the image out of it with --exclude-image-from-quota',

@@ -99,7 +99,10 @@ function limits(layout: Layout): Diagnosis {
     name: 'disk limits',
     verdict: 'problem',
     detail: quota.reason,
-    advice: 'put the store on XFS mounted with prjquota, or let init-store --store-size-bytes make one',
+    advice:
+      quota.lacking === 'kernel'
+        ? 'boot a kernel that has them, as those of distributions do; all else works, and a create with a limit fails'
+        : 'put the store on XFS mounted with prjquota, or let init-store --store-size-bytes make one',
   };
 }
 
@@ -118,6 +121,7 @@ function space(layout: Layout): Diagnosis {
 
 /** A threshold that layers and quotas can hardly reach on this filesystem means that no clean ever acts. */
 function threshold(opened: Store, { cleanThresholdBytes }: DoctorRequest): Diagnosis {
+  if (cleanThresholdBytes === 0) return ok('clean threshold', 'none: every clean acts');
   const { committedBytes, layerBytes, filesystemTotalBytes } = measure(opened);
   const now = `${committedBytes + layerBytes} of ${cleanThresholdBytes} bytes committed or cached`;
   if (isReachable(cleanThresholdBytes, filesystemTotalBytes)) return ok('clean threshold', now);

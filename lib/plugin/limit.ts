@@ -14,7 +14,11 @@ export interface DiskLimit {
 export function quotaDevice(store: Store): QuotaDevice {
   const quota = quotaSupport(store.layout.root);
   if (!quota.supported)
-    throw new PluginError('QUOTA_UNSUPPORTED', { store: store.layout.root, reason: quota.reason });
+    throw new PluginError('QUOTA_UNSUPPORTED', {
+      store: store.layout.root,
+      reason: quota.reason,
+      lacking: quota.lacking,
+    });
   return quota.device;
 }
 

@@ -26,7 +26,10 @@ export interface ProjectUsage {
 
 export type QuotaSupport =
   | { readonly supported: true; readonly device: QuotaDevice }
-  | { readonly supported: false; readonly reason: string };
+  | { readonly supported: false; readonly reason: string; readonly lacking: LackOfQuotas };
+
+/** What would have to be another one. */
+export type LackOfQuotas = 'filesystem' | 'kernel';
 
 /** struct fsxattr of linux/fs.h: 28 bytes, flags at 0, project id at 12. The ioctl numbers hold the size. */
 const FS_IOC_FSGETXATTR = 0x801c581f;
@@ -163,7 +166,7 @@ const ENFORCED = 32;
 
 /** Can limits be set on the filesystem of `path`? Two system calls and no parsing. @throws SysError */
 export function quotaSupport(path: string): QuotaSupport {
-  const no = (reason: string): QuotaSupport => ({ supported: false, reason });
+  const no = (reason: string): QuotaSupport => ({ supported: false, reason, lacking: 'filesystem' });
   const { type } = filesystemOf(path);
   if (type !== 'xfs') return no(`the filesystem is ${type}, not XFS`);
   const device: QuotaDevice = { path };
@@ -174,20 +177,24 @@ export function quotaSupport(path: string): QuotaSupport {
   } catch (error) {
     // ENOSYS both without quotas in the kernel and without the mount option (fs/quota/quota.c).
     if (!hasCode(error, 'ENOSYS', 'ESRCH', 'EPERM')) throw error;
-    return no(hasCode(error, 'EPERM') ? 'quotactl(2) is not permitted' : whyNotCounted());
+    return hasCode(error, 'EPERM') ? no('quotactl(2) is not permitted') : notCounted();
   }
   const flags = new DataView(bytes.buffer).getUint16(2, true);
-  if ((flags & ACCOUNTED) === 0) return no(whyNotCounted());
+  if ((flags & ACCOUNTED) === 0) return notCounted();
   if ((flags & ENFORCED) === 0)
     return no('it is mounted with pqnoenforce: usage is counted, limits are not enforced');
   return { supported: true, device };
 }
 
-function whyNotCounted(): string {
+function notCounted(): QuotaSupport {
   // XFS makes this file only where it was built with quotas (fs/xfs/xfs_stats.c).
   return statIfThere(AT_FDCWD, '/proc/fs/xfs/xqm')
-    ? 'it is not mounted with the option prjquota'
-    : 'this kernel was built without XFS quotas (CONFIG_XFS_QUOTA)';
+    ? { supported: false, reason: 'it is not mounted with the option prjquota', lacking: 'filesystem' }
+    : {
+        supported: false,
+        reason: 'this kernel was built without XFS quotas (CONFIG_XFS_QUOTA)',
+        lacking: 'kernel',
+      };
 }
 
 /** By descriptor (quotactl_fd, Linux 5.14), which needs no device node; by node on older kernels. */

@@ -55,7 +55,9 @@ describe('docs/bosh-cell.md', () => {
     writeFileSync(dir.at('tools/bosh'), recorder, { mode: 0o755 });
     symlinkSync(dirname(executable()), dir.at('project/dist'));
     cpSync(join(PROJECT, 'bosh'), dir.at('project/bosh'), { recursive: true });
-    const commands = blocks(page, 'sh').join('\n').replace('npm run build\n', '');
+    const commands = blocks(page, 'sh')
+      .join('\n')
+      .replace(/^npm .*\n/gm, '');
     const ran = await run('bash', ['-euo', 'pipefail', '-c', commands], {
       cwd: dir.at('project'),
       env: { PATH: `${dir.at('tools')}:/usr/sbin:/usr/bin:/sbin:/bin`, BOSH_LOG: dir.at('log') },
@@ -77,6 +79,7 @@ describe('docs/bosh-cell.md', () => {
       'unignore',
       'deploy',
       'run-errand',
+      'ssh',
       'ssh',
       'deploy',
       'deploy',

@@ -30,8 +30,8 @@ export interface Machine extends AsyncDisposable {
   at(path: string): string;
 }
 
-/** @param dir on a filesystem that can carry stores. */
-export async function machine(dir: TempDir): Promise<Machine> {
+/** @param dir on a filesystem that can carry stores. @param installed whether graft is there from the start. */
+export async function machine(dir: TempDir, installed = true): Promise<Machine> {
   for (const path of OWN) mkdirSync(dir.at(path), { recursive: true });
   await sh('for name in $1; do [ ! -e "/etc/$name" ] || cp "/etc/$name" "$2/"; done', [
     ETC.join(' '),
@@ -41,7 +41,7 @@ export async function machine(dir: TempDir): Promise<Machine> {
   mkdirSync(dir.at('etc/bash_completion.d'));
   mkdirSync(dir.at('usr/local/bin'), { recursive: true });
   mkdirSync(dir.at('usr/local/share/zsh/site-functions'), { recursive: true });
-  symlinkSync(executable(), dir.at('usr/local/bin/graft'));
+  if (installed) symlinkSync(executable(), dir.at('usr/local/bin/graft'));
   const holder = Bun.spawn(
     ['unshare', '--mount', '--propagation', 'private', 'sh', '-euc', BIND, 'sh', dir.path, OWN.join(' ')],
     { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit', env: cleanEnv() },

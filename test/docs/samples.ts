@@ -40,7 +40,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   STORE_FINDINGS: { store, found: 3, repairable: 2 },
   STORE_BUSY: { what: 'the lock of init-store', seconds: 60 },
   STORE_IO: { step: 'write', path, errno: 'ENOSPC' },
-  QUOTA_UNSUPPORTED: { store, reason },
+  QUOTA_UNSUPPORTED: { store, reason, lacking: 'filesystem' },
   QUOTA_LIMIT_TOO_SMALL: { limit: 1048576, size: 2097152 },
   IMAGE_ID_INVALID: { id: 'a/b', reason: 'contains invalid characters: `/`' },
   IMAGE_EXISTS: { id: 'web' },

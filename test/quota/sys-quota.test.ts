@@ -181,7 +181,7 @@ describe('the device of a filesystem', () => {
   ])('XFS mounted with "%s" has none: %s', async (options, reason) => {
     await using dir = quotaDir();
     const { at } = await loopXfs(dir.path, options);
-    expect(quotaSupport(at)).toEqual({ supported: false, reason });
+    expect(quotaSupport(at)).toEqual({ supported: false, reason, lacking: 'filesystem' });
     if (options !== 'pqnoenforce') expect(() => setProjectLimit({ path: at }, 9, MiB)).toThrow();
     unmount(at);
   });

@@ -26,7 +26,8 @@ export interface StoreErrors {
   STORE_BUSY: { what: string; seconds: number };
   /** A system call failed for which no code stands; `step` is its name. The sentence of every SysError. */
   STORE_IO: { step: string; path: string; errno: string };
-  QUOTA_UNSUPPORTED: { store: string; reason: string };
+  /** `lacking`: what would have to be another one. */
+  QUOTA_UNSUPPORTED: { store: string; reason: string; lacking: 'filesystem' | 'kernel' };
   QUOTA_LIMIT_TOO_SMALL: { limit: number; size: number };
   IMAGE_ID_INVALID: { id: string; reason: string };
   IMAGE_EXISTS: { id: string };

@@ -16,6 +16,7 @@ describe('quotaSupport', () => {
     expect(quotaSupport(dir.at('m'))).toEqual({
       supported: false,
       reason: 'the filesystem is tmpfs, not XFS',
+      lacking: 'filesystem',
     });
   });
 
@@ -23,10 +24,10 @@ describe('quotaSupport', () => {
     await using dir = tempDir();
     const xfs = await mountXfs(dir.path);
     // The kernel's own sign of having been built with XFS quotas.
-    const reason = existsSync('/proc/fs/xfs/xqm')
-      ? 'it is not mounted with the option prjquota'
-      : 'this kernel was built without XFS quotas (CONFIG_XFS_QUOTA)';
-    expect(quotaSupport(xfs)).toEqual({ supported: false, reason });
+    const why = existsSync('/proc/fs/xfs/xqm')
+      ? { reason: 'it is not mounted with the option prjquota', lacking: 'filesystem' as const }
+      : { reason: 'this kernel was built without XFS quotas (CONFIG_XFS_QUOTA)', lacking: 'kernel' as const };
+    expect(quotaSupport(xfs)).toEqual({ supported: false, ...why });
   });
 
   test('a path that is not there is an error, not a missing feature', async () => {
