@@ -61,7 +61,9 @@ export class PublishedSearch {
    *   layer; CVMFS_THIN_LAYER_MISSING, CVMFS_NOT_PUBLISHED
    */
   async find(image: ResolvedImage, layers: readonly ImageLayer[]): Promise<void> {
-    const sought = layers.filter((layer) => isEligible(image, layer));
+    const possible = layers.filter((layer) => isEligible(image, layer));
+    const sought = possible.filter((layer) => !isBase(image, layer));
+    for (const layer of possible) if (isBase(image, layer)) this.#doubt(layer, [BASE_IS_COPIED], []);
     if (sought.length === 0) return;
     const findings = await locateLayers(
       this.#deps.cvmfs,
@@ -211,6 +213,16 @@ export class PublishedSearch {
 function needsRepair({ repository }: PublishedLayer): boolean {
   const { owners, capabilities } = repository.lostMetadata;
   return owners === 'repair' || capabilities === 'repair';
+}
+
+const BASE_IS_COPIED = 'the layer above it goes below one of its directories';
+
+/**
+ * A layer with a base directory copies what that directory is from the layer right below, and is kept under a name that
+ * holds for whoever has those two: a published copy may have lost its owners or the fractions of its times.
+ */
+function isBase({ layers }: ResolvedImage, layer: ImageLayer): boolean {
+  return layers.some((one, index) => one === layer && layers[index + 1]?.baseDirectory !== undefined);
 }
 
 /** Digests that somebody invented, and layers that go below a directory, are nobody's publication. */

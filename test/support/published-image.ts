@@ -14,6 +14,8 @@ export interface MadeLayer {
   readonly digest: Digest;
   readonly blob: Buffer;
   readonly tar: Buffer;
+  /** Of its descriptor. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** The publisher's ids in all tests: a user of its own, as CernVM-FS servers have one. */
@@ -56,7 +58,10 @@ export function layoutImage(
   config: Json = {},
 ): PublishedImage & { readonly builder: LayoutBuilder } {
   const builder = new LayoutBuilder(dir.at(`layout-${crypto.randomUUID()}`));
-  const descriptors = layers.map(({ blob }) => builder.blob(`${OCI_LAYER}+gzip`, blob));
+  const descriptors = layers.map(({ blob, annotations }) => ({
+    ...builder.blob(`${OCI_LAYER}+gzip`, blob),
+    ...(annotations && { annotations }),
+  }));
   const diffIds = layers.map(({ tar }) => digestOf(tar));
   const configBytes = Buffer.from(
     JSON.stringify({
