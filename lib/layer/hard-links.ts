@@ -23,7 +23,7 @@ export class HardLinks {
   readonly #manifest: TreeManifestWriter;
   /** Links whose target was not there, by their clean path. */
   readonly #pending = new Map<string, Pending>();
-  /** Files of lower layers that were copied, by tree and inode, under their first name here. */
+  /** Files of lower layers that were copied, by tree and inode, under their first name here, links followed. */
   readonly #copies = new Map<string, string>();
 
   constructor(tree: LayerTree, manifest: TreeManifestWriter, budget: Budget) {
@@ -119,11 +119,13 @@ export class HardLinks {
   /** The names of one lower file stay names of one file. */
   #copy(found: LowerName, path: string): void {
     const file = `${found.rootFd}:${found.stat.ino}`;
-    const first = this.#copies.get(file);
-    if (first !== undefined && this.#link(path, first)) return;
     const [parent, name] = splitName(path);
+    const own = pathOf(this.#tree.directory(parent), name);
+    const first = this.#copies.get(file);
+    // One below this very name goes with the directory whose place the link takes.
+    if (first !== undefined && !first.startsWith(`${own}/`) && this.#link(path, first)) return;
     copyUp(found, this.#tree, this.#tree.directory(parent), name, this.#manifest);
-    this.#copies.set(file, path);
+    this.#copies.set(file, own);
   }
 }
 

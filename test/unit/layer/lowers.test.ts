@@ -157,6 +157,16 @@ describe('a hard link into a lower layer', () => {
     }
   });
 
+  test('may take the place of the directory that holds the first link to the same file', async () => {
+    const { names, result } = await onTop(
+      [[F('file', 'kept', { mode: 0o640, uid: 3 })]],
+      [D('real'), L('way', 'real'), F('.wh.file'), H('way/b', 'file'), H('real', 'file')],
+    );
+    expect(names).toMatchObject({ real: 'f 640 3:0 kept' });
+    expect(Object.keys(names).filter((name) => name.startsWith('real/'))).toEqual([]);
+    expect(result.dependsOnLower).toBe(true);
+  });
+
   test('goes through links of this layer and of lower ones', async () => {
     const lower = [D('usr'), F('usr/f', 'x'), L('lib', 'usr')];
     const { names } = await onTop([lower], [L('own', '../lib/.'), H('link', 'own/f'), H('other', 'lib/f')]);
