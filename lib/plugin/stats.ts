@@ -1,6 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
 import { parseIdOrPath } from '../store/image-id.ts';
-import { projectIdOf } from '../store/project-ids.ts';
 import { Store } from '../store/store.ts';
 import { getProjectUsage } from '../sys/quota.ts';
 
@@ -20,7 +19,7 @@ export function imageStats(storePath: string, argument: string): Stats {
   const id = parseIdOrPath(argument, store.layout.root);
   if (!store.images.exists(id)) throw new PluginError('IMAGE_NOT_FOUND', { id });
   const path = store.layout.image(id);
-  const projectId = projectIdOf(path);
+  const projectId = store.projectIds.of(path);
   const usage = projectId === 0 ? undefined : getProjectUsage({ path }, projectId);
   const layers = store.images.number(id, 'image_info');
   const exclusive = usage?.usedBytes ?? 0;

@@ -6,7 +6,6 @@ import type { LayerKey } from '../store/layer-key.ts';
 import { layerKeyOrUndefined } from '../store/layer-key.ts';
 import { leakedProjectIds } from '../store/leaked-ids.ts';
 import { isReachable } from '../store/measure.ts';
-import { projectIdOf } from '../store/project-ids.ts';
 import { abandoned } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
 import { getProjectUsage, quotaSupport } from '../sys/quota.ts';
@@ -104,7 +103,7 @@ function reclaimable(store: Store): number {
 
 function imageUsage(store: Store, id: ImageId): ImageUsage {
   const path = store.layout.image(id);
-  const projectId = projectIdOf(path);
+  const projectId = store.projectIds.of(path);
   const usage =
     projectId !== 0 && quotaSupport(path).supported ? getProjectUsage({ path }, projectId) : undefined;
   return {

@@ -3,7 +3,7 @@ import { PluginError } from '../base/errors/error.ts';
 import { hasCode } from '../sys/errno.ts';
 import { close, openAt, readlinkAt, renameAt, symlinkAt } from '../sys/files.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
-import { listNames } from '../sys/look.ts';
+import { exists, listNames } from '../sys/look.ts';
 import { clearProjectLimit, getProjectId, getProjectUsage, type QuotaDevice } from '../sys/quota.ts';
 import { utf8 } from '../sys/utf8.ts';
 import type { Layout } from './layout.ts';
@@ -79,6 +79,16 @@ export class ProjectIds {
       Bun.sleepSync(pause);
     }
     return false;
+  }
+
+  /**
+   * The id that this store gave to a container's directory; 0 for none. Below a directory that an operator has limited
+   * everything inherits another one, which is neither ours to report nor to take a limit from.
+   */
+  of(directory: string): number {
+    const id = projectIdOf(directory);
+    const isOurs = id !== 0 && (this.ownerOf(id) !== undefined || exists(`${directory}/image_quota`));
+    return isOurs ? id : 0;
   }
 
   /** What the link of an id says: whose it is. Undefined when it is nobody's, or no link. */

@@ -2,7 +2,6 @@ import type { Logger } from '../base/log.ts';
 import { hasCode, SysError } from '../sys/errno.ts';
 import { unmount, unmountRetrying } from '../sys/mount.ts';
 import { quotaSupport } from '../sys/quota.ts';
-import { projectIdOf } from './project-ids.ts';
 import { isFull, moveAway, removeStaged } from './staging.ts';
 import type { Store } from './store.ts';
 
@@ -23,7 +22,7 @@ export async function removeDirectory(
 ): Promise<boolean> {
   const away = moveAway(store.layout, path);
   if (away === undefined) return false;
-  const projectId = projectIdOf(away);
+  const projectId = store.projectIds.of(away);
   const quota = projectId === 0 ? undefined : quotaSupport(store.layout.root);
   if (quota?.supported) takeOver(store, projectId);
   for (let attempt = 1; ; attempt += 1) {
