@@ -48,6 +48,20 @@ const short = ({ digest }: { digest: string }) => digest.slice(7, 15);
 const tag = () => `docker://${host}/app:v1`;
 const pinned = () => `docker://${host}/app@${image.manifest.digest}`;
 
+/** nginx that takes the digest out of the header, as registries without one answer. */
+async function withoutDigests() {
+  const port = await freePort();
+  const at = `127.0.0.1:${port}`;
+  const pass = `proxy_pass http://${registry.host}; proxy_set_header Host $http_host;`;
+  const hide = 'proxy_hide_header Docker-Content-Digest; proxy_hide_header ETag;';
+  const servers = `server { listen ${at}; location / { ${pass} ${hide} } }`;
+  const server = await startNginx(dir.at('hiding'), servers, [port]);
+  const lines = () => readFileSync(dir.at('hiding/access.log'), 'utf8').split('\n');
+  const log = () =>
+    lines().flatMap((line) => (/ \/v2\/app\//.test(line) ? [line.split(' ').slice(0, 3).join(' ')] : []));
+  return { host: at, log, [Symbol.asyncDispose]: () => server.stop() };
+}
+
 describe('an image', () => {
   beforeEach(() => cell.empty());
 
@@ -73,6 +87,22 @@ describe('an image', () => {
     const ran = await cell.pull(tag());
     expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('all layers were there')]);
     expect(requests()).toEqual(['HEAD manifests/v1']);
+  });
+
+  test('of a registry that gives no digest costs a tag a GET', async () => {
+    await using front = await withoutDigests();
+    const there = `docker://${front.host}/app:v1`;
+    cell.settings({ insecure: [front.host] });
+    const first = await cell.pull(there);
+    const before = front.log().length;
+    const second = await cell.pull(there);
+    cell.settings({ insecure: [host] });
+    expect([first.code, first.stdout]).toEqual([0, expect.stringContaining('8 of 8 layers fetched')]);
+    expect([second.code, second.stdout]).toEqual([0, expect.stringContaining('all layers were there')]);
+    expect(front.log().slice(before)).toEqual([
+      'HEAD /v2/app/manifests/v1 200',
+      'GET /v2/app/manifests/v1 200',
+    ]);
   });
 
   test('that is there and pinned costs nothing: not one system call of the network', async () => {
@@ -137,9 +167,22 @@ test('inspect asks for no layer, and says what is where', async () => {
     image.layers.map(({ digest, size }) => [digest, size]),
   );
   expect(new Set(shown.layers.map(({ from }: { from: string }) => from))).toEqual(new Set(['source']));
+  expect([shown.platform, shown.config.os]).toEqual(['linux/amd64', 'linux']);
   await cell.pull(tag());
   const after = JSON.parse((await cell.graft(['inspect', '--json', tag()])).stdout);
   expect(new Set(after.layers.map(({ from }: { from: string }) => from))).toEqual(new Set(['store']));
+});
+
+test('inspect runs the checks of a create, with both numbers', async () => {
+  await cell.empty();
+  const packed = image.layers.reduce((sum, { size }) => sum + size, 0);
+  const ran = await cell.graft(['inspect', '--json', '--disk-limit-size-bytes', String(packed - 1), tag()]);
+  expect(ran.code).toBe(0);
+  const checks: { name: string; ok: boolean; detail: string }[] = JSON.parse(ran.stdout).checks;
+  const okay = (name: string) => checks.find((check) => check.name === name)?.ok;
+  expect(['disk limit', 'free space', 'layer count'].map(okay)).toEqual([false, true, true]);
+  const detail = checks.find(({ name }) => name === 'disk limit')?.detail;
+  for (const bytes of [packed, packed - 1]) expect(detail).toContain(String(bytes));
 });
 
 test('ten creates of one image at a time download each layer once', async () => {

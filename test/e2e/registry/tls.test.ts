@@ -186,6 +186,24 @@ test('without a port, what answers at port 80 does not count for what is wrong a
   expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining('if it wants a client certificate')]);
 });
 
+test('without a word in the settings, certs.d is where containers and Docker keep it', async () => {
+  await using inside = await netns(['203.0.113.10'], ['203.0.113.10 registry.test']);
+  const named = await issue(dir.path, authority, 'usual', ['DNS:registry.test']);
+  const elsewhere = { address: '203.0.113.10:443', enter: inside.enter };
+  const tls = { ...named, clientCa: authority.certificate };
+  await using _strict = await startRegistry(dir.at('registry'), { elsewhere, tls });
+  const pull = () => cell.pull('docker://registry.test/app:v1', [], { before: inside.enter });
+  const before = await pull();
+  expect([before.code, before.stdout]).toEqual([1, INSECURE]);
+  // `ip netns exec` puts this over /etc/containers, which comes with skopeo.
+  certsDir(`/etc/netns/${inside.name}/containers/certs.d`, 'registry.test', {
+    'ca.crt': authority.certificate,
+    'client.cert': client.certificate,
+    'client.key': client.key,
+  });
+  expect((await pull()).code).toBe(0);
+});
+
 test.each([
   ['expired', ['IP:127.0.0.1'], { from: '20200101000000Z', to: '20200102000000Z' }, 'it has expired'],
   ['for another name', ['DNS:registry.other'], undefined, 'it names another host'],
