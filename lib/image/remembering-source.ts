@@ -37,7 +37,8 @@ export class RememberingSource implements ImageSource {
     const path = `${layout.locks}/image-${sha256Hex(key)}.claim`;
     const known = exists(path) ? undefined : sources.resolved(key);
     if (known !== undefined) return known as ResolvedImage;
-    await this.#takeTurn(path, signal);
+    const { claimOrWait } = await import('../sys/claim.ts');
+    this.#claim = await claimOrWait(path, signal);
     const meanwhile = sources.resolved(key);
     if (meanwhile !== undefined) return meanwhile as ResolvedImage;
     const image = await this.#ask(signal);
@@ -62,14 +63,6 @@ export class RememberingSource implements ImageSource {
   async close(): Promise<void> {
     this.#claim?.release();
     await this.#source?.close();
-  }
-
-  /** Waits once at the most: where the one before has failed, those who waited go on side by side, not in a queue. */
-  async #takeTurn(path: string, signal: AbortSignal): Promise<void> {
-    const { tryClaim, waitForRelease } = await import('../sys/claim.ts');
-    const claim = tryClaim(path);
-    if ('heldBy' in claim) await waitForRelease(path, signal);
-    else this.#claim = claim;
   }
 
   async #ask(signal: AbortSignal): Promise<ResolvedImage> {

@@ -57,10 +57,11 @@ export function tryHold(path: string): Hold | HeldBy {
 }
 const EBUSY = 16;
 
-/** Who holds `path` now; undefined when nobody does who could still be working. */
-export function holderOf(path: string): HeldBy | undefined {
+/** Who holds `path` now. Nobody does who could still be working: it is free, or its holder died without a release. */
+export function holderOf(path: string): HeldBy | 'free' | 'dead' {
   const found = look(path);
-  return found === undefined || found.gone ? undefined : { heldBy: found.holder };
+  if (found === undefined) return 'free';
+  return found.gone ? 'dead' : { heldBy: found.holder };
 }
 
 /** Shows that the holder is at work. Returns false when the place was taken over. @throws SysError */

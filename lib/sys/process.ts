@@ -32,6 +32,16 @@ export function owner(): Owner {
   return self;
 }
 
+export function isThisProcess(who: Owner): boolean {
+  const me = owner();
+  return who.pid === me.pid && who.startTime === me.startTime && isOfThisNamespace(who);
+}
+
+/** Its process id means the same here. */
+export function isOfThisNamespace(who: Owner): boolean {
+  return who.pidNamespace === owner().pidNamespace && who.bootId === owner().bootId && procIsOurs();
+}
+
 /** Another process of this pid namespace; undefined when it has ended. */
 export function ownerOf(pid: number): Owner | undefined {
   try {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { type Claim, tryClaim, waitForRelease } from '../../../lib/sys/claim.ts';
+import { type Claim, claimOrWait, tryClaim, waitForRelease } from '../../../lib/sys/claim.ts';
 import { owner } from '../../../lib/sys/process.ts';
 import { tempDir } from '../../support/temp.ts';
 import { actor } from './actors/spawn.ts';
@@ -57,7 +57,47 @@ describe('waitForRelease', () => {
     await waitForRelease(dir.at('work'), never);
   });
 
-  test('hears the release without looking again and again', async () => {
+  test('of another process: is told of the release, without looking again and again', async () => {
+    await using dir = tempDir();
+    await using holder = actor('claim-for-a-while', dir.at('work'));
+    await holder.line('held');
+    await using waiter = actor('wait', dir.at('work'));
+    await waiter.line('waiting');
+    // Not what it waits for, though in the same directory.
+    for (let i = 0; i < 300; i += 1) writeFileSync(dir.at(String(i)), '');
+    mustClaim(dir.at('other')).release();
+    holder.endStdin();
+    expect(await waiter.ended()).toBe(0);
+    expect(waiter.lines().at(-1)).toBe('free');
+    expect(waiter.lines().length).toBeLessThan(10);
+  });
+
+  test('of another process: is told that it was killed', async () => {
+    await using dir = tempDir();
+    await using holder = actor('claim', dir.at('work'));
+    await holder.line('held');
+    await using waiter = actor('wait', dir.at('work'));
+    await waiter.line('waiting');
+    holder.signal('SIGKILL');
+    expect(await waiter.ended()).toBe(0);
+    expect(waiter.lines().at(-1)).toBe('dead');
+  });
+
+  test('of another process: a signal ends the wait', async () => {
+    await using dir = tempDir();
+    await using holder = actor('claim', dir.at('work'));
+    await holder.line('held');
+    await using waiter = actor('wait', dir.at('work'));
+    await waiter.line('waiting');
+    const ended = waiter.ended();
+    // One that comes before it sleeps is served when the next wakes it.
+    let over = false;
+    ended.then(() => (over = true));
+    for (; !over; await Bun.sleep(100)) waiter.signal('SIGTERM');
+    expect(waiter.lines().at(-1)).toBe('stopped');
+  });
+
+  test('of this process: looks again now and then', async () => {
     await using dir = tempDir();
     const claim = mustClaim(dir.at('work'));
     let polls = 0;
@@ -66,24 +106,9 @@ describe('waitForRelease', () => {
     await Bun.sleep(600);
     claim.release();
     await waiting;
-    // Every 250 to 312 ms, and once at the start: a tight loop would be in the thousands.
+    // Every 250 ms, and once at the start: a tight loop would be in the thousands.
     expect(polls).toBeLessThanOrEqual(2 + (performance.now() - started) / 250);
     expect(polls).toBeGreaterThanOrEqual(1);
-  });
-
-  test('is not woken by other work in the same directory', async () => {
-    await using dir = tempDir();
-    const claim = mustClaim(dir.at('work'));
-    let polls = 0;
-    const waiting = waitForRelease(dir.at('work'), never, { onPoll: () => (polls += 1) });
-    const started = performance.now();
-    for (let i = 0; i < 300; i += 1) {
-      writeFileSync(dir.at(String(i)), '');
-      if (i % 20 === 0) await Bun.sleep(1);
-    }
-    expect(polls).toBeLessThanOrEqual(2 + (performance.now() - started) / 250);
-    claim.release();
-    await waiting;
   });
 
   test('notices that the one at it was killed', async () => {
@@ -133,5 +158,27 @@ describe('waitForRelease', () => {
     expect(over).toBe(false);
     claim.release();
     await waiting;
+  });
+});
+
+describe('claimOrWait', () => {
+  test('gives the claim to one; who waited for it gets none, and does not wait again', async () => {
+    await using dir = tempDir();
+    const first = await claimOrWait(dir.at('work'), never);
+    const others = [1, 2, 3].map(() => claimOrWait(dir.at('work'), never));
+    first?.release();
+    expect(await Promise.all(others)).toEqual([undefined, undefined, undefined]);
+    expect(readdirSync(dir.path)).toEqual([]);
+  });
+
+  test('gives it to the next when the first was killed', async () => {
+    await using dir = tempDir();
+    await using holder = actor('claim', dir.at('work'));
+    await holder.line('held');
+    const waiting = claimOrWait(dir.at('work'), never);
+    holder.signal('SIGKILL');
+    using next = await waiting;
+    expect(next).toBeDefined();
+    expect(tryClaim(dir.at('work'))).toEqual({ heldBy: owner() });
   });
 });

@@ -3,7 +3,7 @@
  * It writes one line for each step, so that the test waits for steps and not for time.
  */
 import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { tryClaim } from '../../../../lib/sys/claim.ts';
+import { tryClaim, waitForRelease } from '../../../../lib/sys/claim.ts';
 import { replaceFile } from '../../../../lib/sys/durable.ts';
 import { tryHold } from '../../../../lib/sys/holder.ts';
 import { withLock } from '../../../../lib/sys/lock.ts';
@@ -42,6 +42,23 @@ const roles: Record<string, () => Promise<void>> = {
   claim: async () => {
     say('heldBy' in tryClaim(path) ? 'refused' : 'held');
     await forever();
+  },
+  /** Claims, and gives the claim up when stdin ends; then stays. */
+  'claim-for-a-while': async () => {
+    const claim = tryClaim(path);
+    say('heldBy' in claim ? 'refused' : 'held');
+    await Bun.stdin.text();
+    if (!('heldBy' in claim)) claim.release();
+    await forever();
+  },
+  /** Waits for the claim's end without ever looking again by itself, and says how it came or what a signal did. */
+  wait: async () => {
+    const stop = new AbortController();
+    process.on('SIGTERM', () => stop.abort(new Error('stopped')));
+    const onPoll = () => say('waiting');
+    const end = waitForRelease(path, stop.signal, { onPoll, lookAgainMs: 2 ** 40 });
+    say(await end.catch((error: Error) => error.message));
+    process.exit();
   },
   /** Tries to take every place in a directory, and keeps what it got until stdin ends. */
   'take-all': async () => {

@@ -1,0 +1,128 @@
+/** Many creates at once of one pinned image that nobody has yet: one asks the registry, whatever becomes of it. */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { readdirSync } from 'node:fs';
+import {
+  errorAnswer,
+  type FakeRegistry,
+  fakeImage,
+  fakeRegistry,
+  noise,
+  type Override,
+} from '../../support/fake-registry.ts';
+import { executable } from '../../support/graft.ts';
+import { tarOf } from '../../support/noise-image.ts';
+import { cleanEnv } from '../../support/shell.ts';
+import { type TestStore, testStore } from '../../support/store.ts';
+import { unfinished } from '../../support/store-names.ts';
+
+const MINUTE = 60_000;
+const CROWD = 20;
+const image = fakeImage([1, 2, 3, 4].map((layer) => tarOf(`file-${layer}`, noise(1 << 16, layer))));
+const wanted = [image.manifest, image.config, ...image.layers];
+
+let store: TestStore;
+beforeAll(async () => {
+  store = await testStore();
+});
+afterAll(() => store[Symbol.asyncDispose]());
+
+type Creator = Bun.Subprocess<'ignore', 'pipe', 'ignore'>;
+
+/** Starts creates of the image by its digest. */
+function start(registry: FakeRegistry, count: number): Creator[] {
+  const options = ['--store', store.path, 'create', '--insecure-registry', registry.host];
+  const reference = registry.image(`@${image.manifest.digest}`);
+  return Array.from({ length: count }, (_, at) =>
+    Bun.spawn([executable(), ...options, reference, `c${at}`], {
+      env: cleanEnv(),
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  );
+}
+
+async function ended(creators: readonly Creator[]): Promise<{ code: number; stdout: string }[]> {
+  return Promise.all(
+    creators.map(async ({ exited, stdout }) => ({
+      stdout: await new Response(stdout).text(),
+      code: await exited,
+    })),
+  );
+}
+
+async function withRegistry(use: (registry: FakeRegistry) => Promise<void>, override?: Override) {
+  const registry = fakeRegistry(image, override && { override });
+  try {
+    await use(registry);
+  } finally {
+    await registry.stop();
+    for (const id of readdirSync(`${store.path}/images`)) await store.must(['delete', id]);
+    await store.must(['clean']);
+  }
+}
+
+const asked = (registry: FakeRegistry) => wanted.map(({ digest }) => registry.asked(digest).length);
+const codes = (runs: readonly { code: number }[]) => runs.map(({ code }) => code);
+
+test(
+  'twenty creates at once ask for the manifest, the configuration and each layer once',
+  () =>
+    withRegistry(async (registry) => {
+      expect(codes(await ended(start(registry, CROWD)))).toEqual(Array(CROWD).fill(0));
+      expect(asked(registry)).toEqual(wanted.map(() => 1));
+      expect(unfinished(store.path)).toEqual([]);
+    }),
+  MINUTE,
+);
+
+test(
+  'one that is killed while it asks is followed by one other',
+  async () => {
+    const first = Promise.withResolvers<void>();
+    let requests = 0;
+    const holdFirst: Override = async ({ target }, answer) => {
+      if (!target.endsWith(image.manifest.digest)) return false;
+      requests += 1;
+      if (requests > 1) return false;
+      first.resolve();
+      await answer.gone;
+      return true;
+    };
+    await withRegistry(async (registry) => {
+      const creators = start(registry, CROWD);
+      await first.promise;
+      const [claim = ''] = readdirSync(`${store.path}/locks`).filter((name) => name.startsWith('image-'));
+      const [holder = ''] = readdirSync(`${store.path}/locks/${claim}`);
+      const asking = creators.filter(({ pid }) => pid === Number(holder.split('.')[0]));
+      expect(asking.length).toBe(1);
+      for (const creator of asking) creator.kill('SIGKILL');
+      const survivors = creators.filter((creator) => !asking.includes(creator));
+      expect(codes(await ended(survivors))).toEqual(survivors.map(() => 0));
+      expect(asked(registry)).toEqual(wanted.map((blob) => (blob === image.manifest ? 2 : 1)));
+      await Promise.all(asking.map(({ exited }) => exited));
+      await store.must(['clean']);
+      expect(unfinished(store.path)).toEqual([]);
+    }, holdFirst);
+  },
+  MINUTE,
+);
+
+test(
+  'one that fails keeps nobody from asking: each gets the answer of the registry',
+  async () => {
+    const denied: Override = async ({ target }, answer) => {
+      if (!target.endsWith(image.manifest.digest)) return false;
+      await answer.write(errorAnswer(404, 'MANIFEST_UNKNOWN', 'there is no such manifest'));
+      return true;
+    };
+    await withRegistry(async (registry) => {
+      const runs = await ended(start(registry, CROWD));
+      const sentence =
+        `reading manifest ${image.manifest.digest} in ${registry.host}/app: there is no such manifest; ` +
+        'check name and tag\n';
+      expect(runs).toEqual(Array(CROWD).fill({ code: 1, stdout: sentence }));
+      expect(registry.asked(image.manifest.digest).length).toBe(CROWD);
+      expect(unfinished(store.path)).toEqual([]);
+    }, denied);
+  },
+  MINUTE,
+);
