@@ -88,7 +88,7 @@ export function refusal(ran: Ran): [code: number, sentence: string] {
   return [ran.code, line.replace(/^\S+ \S+ refused: /, '')];
 }
 
-/** Polls on the machine until a condition of bash holds, for half a minute. */
+/** Polls on the machine until a condition of bash holds, for a minute and a half. */
 export async function waitFor(boot: Boot, condition: string): Promise<void> {
-  await boot.must(`for i in $(seq 300); do if ${condition}; then exit 0; fi; sleep 0.1; done; exit 1`);
+  await boot.must(`for i in $(seq 900); do if ${condition}; then exit 0; fi; sleep 0.1; done; exit 1`);
 }

@@ -1,24 +1,30 @@
 /**
  * A new operator's walk: from README, by the links of the pages, to containers on a rendered cell whose layers lie on
  * CernVM-FS, and back. Every command is a block of a page or a call that a page lists; what is changed in them
- * is in SUBSTITUTIONS, with the reason. Limits are kept where the kernel has project quotas; where it has none they are
+ * is in operators-walk-steps.ts, with the reason. Limits are kept where the kernel has project quotas; where it has none they are
  * left out here, and test/quota/ shows the same pages with them.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { cpSync, symlinkSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cell } from '../bosh/cell.ts';
 import { STORES, type StoreName, storePath, waitFor } from '../bosh/diego-cell.ts';
-import type { Operation, Yaml } from '../bosh/go-patch.ts';
-import type { Properties } from '../bosh/release.ts';
 import { looksLike, type Machine, machine, redirectRegistries, stepsOf } from '../docs/machine.ts';
 import { allBlocks, blocks, readPage } from '../docs/page.ts';
 import { type MadeImage, makeBusyboxImage } from '../support/images.ts';
 import { push, startRegistry, type TestRegistry } from '../support/registry.ts';
-import { cleanEnv, must, PROJECT, run } from '../support/shell.ts';
+import { cleanEnv, must, run } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 import { debs, MAXIMUS, publish } from './operators-walk-client.ts';
 import { bosh, Director } from './operators-walk-director.ts';
+import {
+  checkout,
+  gardenCall,
+  ownOperations,
+  pluginOf,
+  sectionsOf,
+  substituted,
+} from './operators-walk-steps.ts';
 
 const FQRN = 'unpacked.cern.ch';
 const MINUTES = 60_000;
@@ -26,27 +32,8 @@ let dir: TempDir;
 let registry: TestRegistry;
 let image: MadeImage;
 let limits: boolean;
-
-/** As docs/getting-started.md says of a kernel that has none. */
-const WITHOUT_LIMITS = [
-  [/--disk-limit-size-bytes \d+ (--exclude-image-from-quota )?/g, ''],
-  [/^graft doctor$/gm, "{ graft doctor || true; } | grep 'PROBLEM  disk limits'"],
-] as const;
-
-/** What stands in the pages, what is put there, and why. */
-function substituted(commands: string): string {
-  const SUBSTITUTIONS: readonly (readonly [RegExp, string])[] = [
-    // The packages that npm would fetch are those of the checkout that is tested.
-    [/^npm ci\n/gm, ''],
-    // A machine of the walk has directories of its own, and /var/tmp and /tmp are not among them.
-    [/\/var\/tmp\/rootfs\.tar/g, '/srv/busybox.tar.gz'],
-    [/\/etc\/graft\/graft\.yml/g, '/var/vcap/jobs/graft/config/privileged.yml'],
-    [/registry\.example\.com/g, registry.host],
-    // Without project quotas everything works except limits (README).
-    ...(limits ? [] : WITHOUT_LIMITS),
-  ];
-  return SUBSTITUTIONS.reduce((text, [from, to]) => text.replace(from, to), commands);
-}
+const surroundings = () => ({ limits, registry: registry.host });
+const changed = (commands: string) => substituted(commands, surroundings());
 
 beforeAll(async () => {
   dir = tempDir();
@@ -62,15 +49,6 @@ afterAll(async () => {
   await registry?.stop();
   await dir?.remove();
 });
-
-/** What `git clone` and `npm ci` leave, as far as building and releasing take it. */
-function checkout(to: string): void {
-  for (const name of ['bosh', 'ci', 'cmd', 'lib', 'package.json', 'package-lock.json', 'tsconfig.json'])
-    cpSync(join(PROJECT, name), join(to, name), { recursive: true });
-  for (const name of ['LICENSE', 'NOTICE', 'test/bench/empty.ts'])
-    cpSync(join(PROJECT, name), join(to, name));
-  symlinkSync(join(PROJECT, 'node_modules'), join(to, 'node_modules'));
-}
 
 describe('the pages', () => {
   const WAY = ['README.md', 'docs/getting-started.md', 'docs/behind-garden.md', 'docs/bosh-cell.md'];
@@ -101,7 +79,7 @@ describe('by hand', () => {
     'graft is built and installed from the sources',
     async () => {
       expect(installed?.commands).toContain('sha256sum --check');
-      for (const line of substituted(built?.commands ?? '')
+      for (const line of changed(built?.commands ?? '')
         .trim()
         .split('\n')) {
         // What npm calls is the machine's; where it installs to is the walk's.
@@ -116,11 +94,11 @@ describe('by hand', () => {
   test.each(steps.map((step) => [step.commands.split('\n')[0], step] as const))(
     'docs/getting-started.md: %s',
     async (_, { commands, prints }) => {
-      const { stdout, code } = await here.run(substituted(commands));
+      const { stdout, code } = await here.run(changed(commands));
       expect([stdout, code]).toEqual([stdout, 0]);
       if (limits && prints !== undefined && !looksLike(prints, stdout)) expect(stdout).toBe(prints);
     },
-    MINUTES,
+    3 * MINUTES,
   );
 
   test(
@@ -129,7 +107,7 @@ describe('by hand', () => {
       const [config = ''] = blocks('docs/behind-garden.md', 'yaml');
       for (const store of ['unprivileged', 'privileged'])
         writeFileSync(here.at(`srv/${store}.yml`), config.replace('unprivileged', store));
-      for (const commands of blocks('docs/behind-garden.md', 'sh')) await here.must(substituted(commands));
+      for (const commands of blocks('docs/behind-garden.md', 'sh')) await here.must(changed(commands));
       for (const store of ['unprivileged', 'privileged']) {
         expect(await here.must(`graft --config ${store}.yml list`)).toBe('Store empty\n');
         // As the page that made the stores says of taking one away.
@@ -149,7 +127,8 @@ describe('on a BOSH cell', () => {
   let calls: () => string[][];
 
   beforeAll(async () => {
-    cell = new Cell();
+    // Where the quota kernel has a disk with extended attributes.
+    cell = new Cell(tempDir(process.env['GRAFT_QUOTA_STORE']));
     boot = cell.boot();
     const at = dir.at('machine/srv/graft');
     ({ calls } = await bosh(dir.at('tools')));
@@ -161,81 +140,51 @@ describe('on a BOSH cell', () => {
       join(at, 'cvmfs.yml'),
       variables.replace(/http:\/\/[^"]*@fqrn@/, 'file:///var/vcap/data/@fqrn@'),
     );
-    director = new Director({ checkout: at, cell, boot, own });
+    director = new Director({
+      checkout: at,
+      cell,
+      boot,
+      own: (files) => ownOperations(files, surroundings()),
+    });
   }, 3 * MINUTES);
   afterAll(async () => {
     await boot?.pullPlug();
     await cell?.[Symbol.asyncDispose]();
   });
 
-  /** The operator's own operations: small stores, the walk's registry, mounts below a directory that is the cell's. */
-  function own(files: readonly string[]): Operation[] {
-    const set = (job: string, properties: Properties): Operation[] =>
-      Object.entries(properties).map(([name, value]) => ({
-        type: 'replace',
-        path: `/instance_groups/name=diego-cell/jobs/name=${job}/properties?/${name.replaceAll('.', '/')}`,
-        value,
-      }));
-    const graft = set('graft', {
-      'graft.unprivileged_store.size_in_mb': 1024,
-      'graft.privileged_store.size_in_mb': 1024,
-      'graft.require_disk_limits': limits,
-      'graft.insecure_docker_registry_list': [registry.host],
-    });
-    if (!files.some((file) => file.endsWith('use-graft-cvmfs.yml'))) return graft;
-    const mounts = { 'cvmfs.mount_root': '/var/cvmfs', 'cvmfs.unprivileged_mount_root': '/var/cvmfs-mapped' };
-    return [...graft, ...set('cvmfs-client', mounts)];
-  }
-
   /** Runs one block of a page as the operator, and does as director what its `bosh` commands ask for. */
   async function operate(commands: string): Promise<string> {
     const env = cleanEnv({ PATH: `${dir.at('tools')}:/usr/sbin:/usr/bin:/sbin:/bin` });
     const cwd = dir.at('machine/srv/graft');
     // Built already, by hand.
-    const lines = substituted(commands).replace(/^npm run build\n/m, '');
+    const lines = changed(commands).replace(/^npm run build\n/m, '');
     await must('bash', ['-euo', 'pipefail', '-c', lines], { cwd, env });
     let shown = '';
     for (const words of calls()) shown += await director.obey(words);
     return shown;
   }
 
-  const blocksOf = new Map(
-    [...readPage(PAGE).matchAll(/^## (.*)\n([\s\S]*?)(?=^## |$(?![\s\S]))/gm)].map(
-      ([, title = '', text = '']) => [
-        title,
-        [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block),
-      ],
-    ),
-  );
+  const plugin = (store: StoreName) => pluginOf(director.garden, store);
+  const garden = (store: StoreName, call: 'create' | 'stats' | 'delete', ...words: string[]) =>
+    `${plugin(store)} ${gardenCall(call, words, surroundings())}`;
+  const sections = sectionsOf(PAGE);
   const section = async (title: string) => {
-    const found = blocksOf.get(title) ?? [];
+    const found = sections.get(title) ?? [];
     expect([title, found.length > 0]).toEqual([title, true]);
     let shown = '';
     for (const block of found) shown += await operate(block);
     return shown;
   };
 
-  /** Garden's call, from the table of docs/behind-garden.md, with what the deployment told Garden. */
-  function garden(store: StoreName, call: 'create' | 'stats' | 'delete', ...words: string[]): string {
-    const row = new RegExp(`^\\| [^|]+ \\| \`(${call} [^\`]+)\``, 'm').exec(
-      readPage('docs/behind-garden.md'),
-    );
-    const [reference = '', handle = ''] = words.length === 2 ? words : ['', words[0]];
-    const filled = (row?.[1] ?? '')
-      .replace(/\[--username U --password P\] /, '')
-      .replace(
-        /\[--disk-limit-size-bytes N (\[--exclude-image-from-quota\])?\] /,
-        limits ? '--disk-limit-size-bytes 67108864 ' : '',
-      )
-      .replace('IMAGE', reference)
-      .replace('HANDLE', handle);
-    return [plugin(store), filled].join(' ');
-  }
-
-  function plugin(store: StoreName): string {
-    const name = store === 'privileged' ? 'privileged_image_plugin' : 'image_plugin';
-    return [director.garden[name], ...(director.garden[`${name}_extra_args`] as Yaml[])].join(' ');
-  }
+  test('no commands of docs/bosh-cell.md are left out', () => {
+    expect([...sections].flatMap(([title, found]) => (found.length > 0 ? [title] : []))).toEqual([
+      'Make and upload the release',
+      'Deploy',
+      'Layers from CernVM-FS',
+      'Look at a cell',
+      'Back to GrootFS',
+    ]);
+  });
 
   test(
     'the release is made, uploaded and deployed, and prepares both stores',
@@ -264,7 +213,7 @@ describe('on a BOSH cell', () => {
 
   test('docs/cvmfs.md: inspect says that the layers are there', async () => {
     const [commands = ''] = blocks('docs/cvmfs.md', 'sh');
-    const said = await boot.must(`export PATH=/var/vcap/packages/graft/bin:$PATH\n${substituted(commands)}`);
+    const said = await boot.must(`export PATH=/var/vcap/packages/graft/bin:$PATH\n${changed(commands)}`);
     expect(said).toContain(`/var/cvmfs/${FQRN}`);
   });
 
