@@ -1,5 +1,6 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
+import { printable } from '../base/text.ts';
 import { type ImageConfig, parseConfig } from '../oci/config.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Manifest, parseManifest } from '../oci/manifest.ts';
@@ -10,7 +11,7 @@ import { resolveToImage } from '../oci/resolve-index.ts';
 import { RegistryClient } from '../registry/client.ts';
 import type { GivenCredentials } from '../registry/credentials.ts';
 import { asPluginError } from '../registry/failure.ts';
-import { requireAllowed } from '../registry/foreign.ts';
+import { allowedUrls } from '../registry/foreign.ts';
 import type { FoundManifest, ManifestCache } from '../registry/manifests.ts';
 import type { PartialBlobs } from '../registry/partial.ts';
 import type { RegistryPolicy } from '../registry/policy.ts';
@@ -85,7 +86,7 @@ export class RegistrySource implements ImageSource {
     const { digest, size } = layer;
     if (digest === undefined || size === undefined)
       throw new Error('a layer of a registry has digest and size');
-    const chunks = isForeignLayer(layer.mediaType)
+    const chunks = this.#isElsewhere(layer)
       ? this.#client.foreign({ digest, size }, layer.urls, signal)
       : this.#client.blob({ digest, size }, signal);
     return { kind: 'stream', chunks, size };
@@ -103,7 +104,7 @@ export class RegistrySource implements ImageSource {
   }
 
   async #resolve(signal: AbortSignal): Promise<ResolvedImage> {
-    const { platform, log, policy } = this.#options;
+    const { platform, log } = this.#options;
     const start = await this.#start(signal);
     const found = await resolveToImage(
       { manifest: this.#parse(start), digest: start.digest },
@@ -114,10 +115,7 @@ export class RegistrySource implements ImageSource {
     const config = await this.#config(found.manifest.config, signal);
     requirePlatform(config, platform, this.#name, log);
     const layers = toImageLayers(found.manifest, config, { validated: true, source: this.#name });
-    for (const layer of layers) {
-      // Known before the first byte is downloaded, and so said before it.
-      if (isForeignLayer(layer.mediaType)) requireAllowed(layer.urls, policy.foreignHosts, this.#name);
-    }
+    for (const layer of layers) await this.#requireReachable(layer, signal);
     log.info('image-resolved', { image: this.#name, digest: found.digest, layers: layers.length });
     const { registry, repository } = this.#options.reference;
     return {
@@ -127,6 +125,24 @@ export class RegistrySource implements ImageSource {
       layers,
       origin: { registry, repository },
     };
+  }
+
+  /** A foreign layer that may be fetched from where its manifest says. */
+  #isElsewhere({ mediaType, urls }: ImageLayer): boolean {
+    return isForeignLayer(mediaType) && allowedUrls(urls, this.#options.policy.foreignHosts).length > 0;
+  }
+
+  /**
+   * Whether a foreign layer can be had is known before the first byte is downloaded, and so said before it. Tools
+   * that push such layers into a registry leave their type and URLs as they are.
+   * @throws IMAGE_FOREIGN
+   */
+  async #requireReachable(layer: ImageLayer, signal: AbortSignal): Promise<void> {
+    const { mediaType, digest, urls } = layer;
+    if (!isForeignLayer(mediaType) || this.#isElsewhere(layer)) return;
+    if (digest !== undefined && (await this.#client.has(digest, signal))) return;
+    const url = printable(urls[0] ?? 'no URL at all');
+    throw new PluginError('IMAGE_FOREIGN', { source: this.#name, url });
   }
 
   /** With tag and digest together the digest decides. */

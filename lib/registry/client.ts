@@ -61,6 +61,11 @@ export class RegistryClient {
     return this.#open().manifests.blob(blob, what, this.#until(signal));
   }
 
+  /** Whether the registry or a mirror has a blob. @throws Failure */
+  has(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    return this.#open().manifests.has(digest, this.#until(signal));
+  }
+
   /** A layer's bytes. They are the reader's to verify. */
   blob(blob: WantedBlob, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const { endpoints, blobs } = this.#open();

@@ -1,6 +1,5 @@
 import type { Digest } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
-import { printable } from '../base/text.ts';
 import type { BlobServer } from './blob-request.ts';
 import { Failure } from './failure.ts';
 import type { RedirectRules, Redirects } from './redirects.ts';
@@ -19,12 +18,6 @@ export function allowedUrls(urls: readonly string[], hosts: readonly string[]): 
     .filter((url) => url !== null)
     .filter((url) => url.protocol === 'https:' && url.username === '' && url.password === '')
     .filter((url) => hosts.includes(url.host));
-}
-
-/** @throws IMAGE_FOREIGN when none of a layer's URLs may be used. */
-export function requireAllowed(urls: readonly string[], hosts: readonly string[], source: string): void {
-  if (allowedUrls(urls, hosts).length > 0) return;
-  throw new PluginError('IMAGE_FOREIGN', { source, url: printable(urls[0] ?? 'no URL at all') });
 }
 
 export class ForeignServer implements BlobServer {

@@ -80,6 +80,20 @@ export class Manifests {
     });
   }
 
+  /** Whether a blob is at one of the places at all: one HEAD, whose refusal says no. @throws Failure */
+  async has(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const ask: Ask = { method: 'HEAD', kind: 'blobs', reference: digest, headers: {}, accepts: [] };
+    try {
+      await this.#parts.endpoints.first('content', (endpoint, last) =>
+        endpoint.request(ask, this.#attempts(last), signal),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof Failure && error.kind === 'final' && SAYS_MORE.has(error.error.code)) return false;
+      throw error;
+    }
+  }
+
   #cached(digest: Digest): Uint8Array | undefined {
     const bytes = this.#parts.cache.get(digest);
     return bytes !== undefined && digestOf(bytes) === digest ? bytes : undefined;

@@ -63,31 +63,33 @@ beforeEach(async () => {
   truncateSync(dir.at('others/access.log'));
 });
 
-/** Pushes `app:<name>` for every place that its layer may be said to be at. */
+/** Pushes `app:<name>` for every place that its layer may be said to be at, and `kept:outside` with the layer itself. */
 async function pushAll(builder: LayoutBuilder, foreign: RawDescriptor): Promise<void> {
   const local = await startRegistry(dir.at('registry'));
-  for (const [name, urls] of Object.entries(PLACES)) {
-    const { digest } = foreign;
-    const layer = { ...foreign, urls };
-    const config = builder.config([digest]);
-    const manifest = builder.json('application/vnd.oci.image.manifest.v1+json', {
-      schemaVersion: 2,
-      mediaType: 'application/vnd.oci.image.manifest.v1+json',
-      config,
-      layers: [layer],
-    });
-    const base = `http://${local.host}/v2/app`;
+  const blob = async (repository: string, { digest }: RawDescriptor) => {
+    const base = `http://${local.host}/v2/${repository}`;
     const started = await fetch(`${base}/blobs/uploads/`, { method: 'POST' });
     const location = new URL(started.headers.get('location') ?? '', base);
-    location.searchParams.set('digest', config.digest);
-    await fetch(location, { method: 'PUT', body: readFileSync(builder.blobPath(config)) });
-    const put = await fetch(`${base}/manifests/${name}`, {
+    location.searchParams.set('digest', digest);
+    await fetch(location, { method: 'PUT', body: readFileSync(builder.blobPath({ digest })) });
+  };
+  const image = async (repository: string, tag: string, urls: readonly string[]) => {
+    const config = builder.config([foreign.digest]);
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const layers = [{ ...foreign, urls }];
+    const manifest = builder.json(mediaType, { schemaVersion: 2, mediaType, config, layers });
+    await blob(repository, config);
+    const put = await fetch(`http://${local.host}/v2/${repository}/manifests/${tag}`, {
       method: 'PUT',
-      headers: { 'content-type': manifest.mediaType },
+      headers: { 'content-type': mediaType },
       body: readFileSync(builder.blobPath(manifest)),
     });
     if (put.status !== 201) throw new Error(`the registry answers ${put.status}: ${await put.text()}`);
-  }
+  };
+  for (const [name, urls] of Object.entries(PLACES)) await image('app', name, urls);
+  // As tools do that are told to push what may not be distributed: type and URLs stay.
+  await blob('kept', foreign);
+  await image('kept', 'outside', PLACES['outside'] ?? []);
   await local.stop();
 }
 
@@ -104,13 +106,13 @@ const PLACES: Record<string, string[]> = {
   second: ['https://unlisted.test/layer', 'https://outside.test/none', 'https://inside.test/to-outside'],
 };
 
-function pull(name: string, foreign_hosts: string[]) {
+function pull(name: string, foreign_hosts: string[], repository = 'app') {
   const hosts: RegistriesFile['hosts'] = Object.fromEntries(
     NAMES.map((host) => [host, { ca: [authority.certificate] }]),
   );
   cell.settings({ hosts, foreign_hosts });
   const flags = ['--username', 'me', '--password', 'S3CRET'];
-  return cell.pull(`docker://registry.test/app:${name}`, flags, { before: network.enter });
+  return cell.pull(`docker://registry.test/${repository}:${name}`, flags, { before: network.enter });
 }
 const seen = () => readFileSync(dir.at('others/access.log'), 'utf8').trim().split('\n').filter(Boolean);
 
@@ -136,6 +138,12 @@ test.each([
 ])('%s with %p listed: refused before a byte of anything is downloaded', async (name, listed) => {
   const ran = await pull(name, listed.split(',').filter(Boolean));
   expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining('keeps a layer outside its registry')]);
+  expect(seen()).toEqual([]);
+});
+
+test('a foreign layer that was pushed into the registry comes from there, and nobody else is asked', async () => {
+  const ran = await pull('outside', [], 'kept');
+  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layers fetched')]);
   expect(seen()).toEqual([]);
 });
 
