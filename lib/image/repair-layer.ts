@@ -105,6 +105,10 @@ function chunksOf(bytes: LayerBytes): ChunkSource {
   };
 }
 
+function behindLink(): Unrepairable {
+  return new Unrepairable('an entry of its tar lies behind a link');
+}
+
 type Made = Exclude<LayerEntry, { kind: 'hardlink' | 'device' }>;
 
 class Repair implements TarSink {
@@ -113,6 +117,8 @@ class Repair implements TarSink {
   readonly #tree: RootedTree;
   readonly #metadata: Metadata;
   readonly #explicitDirs = new Set<string>();
+  /** Names that are links where the tar has been read to: later entries may take their place. */
+  readonly #links = new Set<string>();
   #file: { readonly fd: number; readonly entry: LayerEntry; readonly path: string } | undefined;
   #entries = 0;
   #repaired = 0;
@@ -143,6 +149,7 @@ class Repair implements TarSink {
     // Devices and what AUFS left are hidden.
     if (place.kind !== 'name' || entry.kind === 'device' || isAufsName(clean)) return;
     const { parent, name } = place;
+    this.#noteLink(clean, parent, entry);
     if (entry.kind === 'hardlink') this.#link(parent, name, cleanName(entry.target));
     // What was repaired once follows its later entries too: the last one counts.
     else if (this.#has(parent, name) || this.#isLost(parent, name, entry)) this.#write(parent, name, entry);
@@ -180,6 +187,17 @@ class Repair implements TarSink {
     this.#published.close();
   }
 
+  /** @throws Unrepairable for an entry that went where a link leads: the published tree has it under another name */
+  #noteLink(path: string, parent: string, entry: LayerEntry): void {
+    for (let above = parent; this.#links.size > 0 && above !== ''; [above] = splitName(above)) {
+      if (this.#links.has(above)) throw behindLink();
+    }
+    const isLink =
+      entry.kind === 'symlink' || (entry.kind === 'hardlink' && this.#links.has(cleanName(entry.target)));
+    if (isLink) this.#links.add(path);
+    else this.#links.delete(path);
+  }
+
   /** True where the mask has the name. */
   #has(parent: string, name: string): boolean {
     const directory = this.#tree.find(parent);
@@ -202,7 +220,7 @@ class Repair implements TarSink {
       return this.#published.stat(parent, name);
     } catch (error) {
       if (!hasCode(error, 'ELOOP')) throw error;
-      throw new Unrepairable('an entry of its tar lies behind a link');
+      throw behindLink();
     }
   }
 

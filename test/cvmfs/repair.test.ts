@@ -15,7 +15,7 @@ import {
   repositoryWriter,
 } from '../support/published-image.ts';
 import { sh } from '../support/shell.ts';
-import { tar } from '../support/tar-writer.ts';
+import { type EntrySpec, tar } from '../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 /** As Garden maps them: root is the largest id, all others are themselves. */
@@ -177,20 +177,27 @@ describe('what publishing lost', () => {
     expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
   });
 
-  test('is not repaired through links', async () => {
-    const at = { mtime: 1_500_000_000, uid: 7 };
-    const layer = layerOf(
-      tar([
-        { name: './', type: '5', ...at },
-        { name: 'usr/', type: '5', ...at },
-        { name: 'lib', type: '2', link: 'usr', ...at },
-        { name: 'lib/file', content: 'x', ...at },
-      ]),
-    );
-    await using w = await createFrom(layer);
-    expect(await w.sources('box')).toMatchObject([
-      { source: 'oci', reason: expect.stringContaining('behind a link') },
-    ] as never);
-    expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
-  });
+  const throughLinks: readonly (readonly [what: string, later: readonly EntrySpec[]])[] = [
+    ['links', []],
+    ['links that a later entry replaces', [{ name: 'lib', content: 'z', mtime: 1_500_000_000, uid: 7 }]],
+  ];
+  for (const [what, later] of throughLinks) {
+    test(`is not repaired through ${what}`, async () => {
+      const at = { mtime: 1_500_000_000, uid: 7 };
+      const layer = layerOf(
+        tar([
+          { name: './', type: '5', ...at },
+          { name: 'usr/', type: '5', ...at },
+          { name: 'lib', type: '2', link: 'usr', ...at },
+          { name: 'lib/file', content: 'x', ...at },
+          ...later,
+        ]),
+      );
+      await using w = await createFrom(layer);
+      expect(await w.sources('box')).toMatchObject([
+        { source: 'oci', reason: expect.stringContaining('behind a link') },
+      ] as never);
+      expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
+    });
+  }
 });
