@@ -46,7 +46,7 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
   };
   try {
     const lock = { timeoutMs: LOCK_MILLISECONDS, what: 'another clean' };
-    return await withLock(`${layout.locks}/clean`, lock, section);
+    return await withLock(layout.cleanLock, lock, section);
   } catch (error) {
     // Once begun it is a create that was stopped at the gate, and not another clean.
     if (!begun && isPluginError(error, 'STORE_BUSY')) return { kind: 'already-running' };

@@ -116,6 +116,9 @@ export class Layout {
   get locks(): string {
     return `${this.root}/locks`;
   }
+  get cleanLock(): string {
+    return `${this.root}/locks/clean`;
+  }
   get projectIds(): string {
     return `${this.root}/projectids`;
   }

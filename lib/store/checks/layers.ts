@@ -5,6 +5,7 @@ import type { Logger } from '../../base/log.ts';
 import { printable } from '../../base/text.ts';
 import { verifyTree } from '../../layer/verify-tree.ts';
 import { SysError } from '../../sys/errno.ts';
+import { holderOf } from '../../sys/holder.ts';
 import { AT_FDCWD } from '../../sys/libc.ts';
 import { statIfThere } from '../../sys/stat.ts';
 import { dropBadLayer, finishCollection, leftAside } from '../collect.ts';
@@ -86,8 +87,11 @@ function unknown(store: Store, name: string): Finding {
   };
 }
 
+/** What a clean has aside that is at work at this moment is no leftover: it deletes that, and then lets go of its lock. */
 function setAside(store: Store, log: Logger): Finding[] {
-  return leftAside(store).map((name) => ({
+  const isCleaning = () => typeof holderOf(store.layout.cleanLock) === 'object';
+  const left = isCleaning() ? [] : leftAside(store);
+  return (isCleaning() ? [] : left).map((name) => ({
     kind: 'volume-set-aside',
     what: `volumes/gc.${name}`,
     detail: 'left by a clean that was stopped',

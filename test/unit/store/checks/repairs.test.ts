@@ -19,6 +19,7 @@ import { type ImageId, parseImageId } from '../../../../lib/store/image-id.ts';
 import type { ImageRecord } from '../../../../lib/store/image-record.ts';
 import { shortName } from '../../../../lib/store/layer-key.ts';
 import type { Store } from '../../../../lib/store/store.ts';
+import { withLock } from '../../../../lib/sys/lock.ts';
 import { mount } from '../../../../lib/sys/mount.ts';
 import { publishLayer, scratchStore } from '../../../support/scratch-store.ts';
 import { mountPointsBelow } from '../../../support/temp.ts';
@@ -143,6 +144,16 @@ test('a layer that a clean takes while it is looked at is no damage', async () =
     return found;
   };
   expect(checkLayers(store, silentLogger)).toEqual([]);
+});
+
+test('what a clean at work has aside is no leftover, and is one when the clean is gone', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  mkdirSync(`${store.layout.volumes}/gc.aside`);
+  const check = async () => checkLayers(store, silentLogger).map(({ kind }) => kind);
+  const lock = { timeoutMs: 0, what: 'nobody' };
+  expect(await withLock(store.layout.cleanLock, lock, check)).toEqual([]);
+  expect(await check()).toEqual(['volume-set-aside']);
 });
 
 test('what is as it was found is repaired', async () => {
