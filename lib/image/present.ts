@@ -2,7 +2,7 @@
  * What a create asks first, and mostly last: is everything here? Apart from the code that fetches, which a warm
  * create must not pay for.
  */
-import { stackKey, type VolumeName } from '../store/layer-key.ts';
+import { type LayerKey, type StackKey, stackKey, type VolumeName } from '../store/layer-key.ts';
 import type { Lease } from '../store/leases.ts';
 import type { StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
@@ -11,8 +11,19 @@ import { wantedLayers } from './wanted.ts';
 
 /** The plan for an image whose layers are all there, or undefined. Extends the lease before it looks. */
 export function planIfPresent(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
+  const keys = keysOf(store, image);
+  return keys && knownPlan(store, keys, lease);
+}
+
+/** The name of the image's layers together; undefined while one of them is a tar that nobody has read. */
+export function stackOf(store: Store, image: ResolvedImage): StackKey | undefined {
+  const keys = keysOf(store, image);
+  return keys && stackKey(keys);
+}
+
+function keysOf(store: Store, image: ResolvedImage): LayerKey[] | undefined {
   const keys = wantedLayers(store, image).map(({ key }) => key);
-  return keys.every((key) => key !== undefined) ? knownPlan(store, keys, lease) : undefined;
+  return keys.every((key) => key !== undefined) ? keys : undefined;
 }
 
 /** The remembered plan for layers and directories of these names, where all of it is there. */

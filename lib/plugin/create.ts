@@ -85,8 +85,8 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
 async function pull(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
   const plan = planIfPresent(deps.store, image, lease);
   if (plan !== undefined) return { plan, fetched: [], choices: new Map() };
-  const { pullImage } = await import('../image/pull.ts');
-  return pullImage(deps, image, lease);
+  const { pullInTurn } = await import('../image/pull-in-turn.ts');
+  return pullInTurn(deps, image, lease);
 }
 
 /** Layers of the plan lie in somebody else's directories. */

@@ -120,10 +120,14 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
  * Who was killed is followed by the next.
  * @throws the signal's reason when it aborts; SysError
  */
-export async function claimOrWait(path: string, signal: AbortSignal): Promise<Claim | undefined> {
+export async function claimOrWait(
+  path: string,
+  signal: AbortSignal,
+  options?: WaitOptions,
+): Promise<Claim | undefined> {
   for (;;) {
     const claim = tryClaim(path);
     if (!('heldBy' in claim)) return claim;
-    if ((await waitForRelease(path, signal)) === 'free') return undefined;
+    if ((await waitForRelease(path, signal, options)) === 'free') return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** Many creates at once of one pinned image that nobody has yet: one asks the registry, whatever becomes of it. */
+/** Many creates at once of one image that nobody has yet: one does the work, whatever becomes of it. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import {
@@ -26,27 +26,27 @@ beforeAll(async () => {
 });
 afterAll(() => store[Symbol.asyncDispose]());
 
-type Creator = Bun.Subprocess<'ignore', 'pipe', 'ignore'>;
+type Creator = Bun.Subprocess<'ignore', 'pipe', 'pipe'>;
 
-/** Starts creates of the image by its digest. */
-function start(registry: FakeRegistry, count: number): Creator[] {
-  const options = ['--store', store.path, 'create', '--insecure-registry', registry.host];
-  const reference = registry.image(`@${image.manifest.digest}`);
+/** Starts creates of the image, by its digest unless told otherwise. */
+function start(registry: FakeRegistry, count: number, by = `@${image.manifest.digest}`): Creator[] {
+  const globals = ['--store', store.path, '--log-level', 'debug'];
+  const options = [...globals, 'create', '--insecure-registry', registry.host, registry.image(by)];
   return Array.from({ length: count }, (_, at) =>
-    Bun.spawn([executable(), ...options, reference, `c${at}`], {
+    Bun.spawn([executable(), ...options, `c${at}`], {
       env: cleanEnv(),
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     }),
   );
 }
 
-async function ended(creators: readonly Creator[]): Promise<{ code: number; stdout: string }[]> {
-  return Promise.all(
-    creators.map(async ({ exited, stdout }) => ({
-      stdout: await new Response(stdout).text(),
-      code: await exited,
-    })),
-  );
+async function ended(creators: readonly Creator[]) {
+  const outcome = async ({ exited, stdout, stderr }: Creator) => {
+    const texts = [new Response(stdout).text(), new Response(stderr).text()];
+    const [said = '', log = ''] = await Promise.all(texts);
+    return { code: await exited, said, log };
+  };
+  return Promise.all(creators.map(outcome));
 }
 
 async function withRegistry(use: (registry: FakeRegistry) => Promise<void>, override?: Override) {
@@ -119,10 +119,34 @@ test(
       const sentence =
         `reading manifest ${image.manifest.digest} in ${registry.host}/app: there is no such manifest; ` +
         'check name and tag\n';
-      expect(runs).toEqual(Array(CROWD).fill({ code: 1, stdout: sentence }));
+      const answers = runs.map(({ code, said }) => [code, said]);
+      expect(answers).toEqual(Array(CROWD).fill([1, sentence]));
       expect(registry.asked(image.manifest.digest).length).toBe(CROWD);
       expect(unfinished(store.path)).toEqual([]);
     }, denied);
+  },
+  MINUTE,
+);
+
+test(
+  'a tag is asked for by each, and its layers are waited for without a look at them one by one',
+  async () => {
+    const end = performance.now() + MINUTE / 2;
+    const holdLayers: Override = async ({ target }) => {
+      if (!image.layers.some(({ digest }) => target.endsWith(digest))) return false;
+      // Until all of them know what they want: each has a lease by then.
+      const leases = () => readdirSync(`${store.path}/meta/leases`).length;
+      while (leases() < CROWD && performance.now() < end) await Bun.sleep(10);
+      return false;
+    };
+    await withRegistry(async (registry) => {
+      const runs = await ended(start(registry, CROWD, ':latest'));
+      expect(codes(runs)).toEqual(Array(CROWD).fill(0));
+      expect(registry.asked('latest').length).toBeGreaterThanOrEqual(CROWD);
+      expect(image.layers.map(({ digest }) => registry.asked(digest).length)).toEqual([1, 1, 1, 1]);
+      expect(runs.filter(({ log }) => log.includes('waiting-for-layer')).length).toBe(0);
+      expect(unfinished(store.path)).toEqual([]);
+    }, holdLayers);
   },
   MINUTE,
 );
