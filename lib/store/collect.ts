@@ -18,7 +18,7 @@ import { isMountRoot } from '../sys/mountinfo.ts';
 import { bootTimeMs } from '../sys/process.ts';
 import { statIfThere } from '../sys/stat.ts';
 import { forEachLogged } from './each.ts';
-import { forget } from './forget.ts';
+import { forget, forgetPublished } from './forget.ts';
 import type { ImageId } from './image-id.ts';
 import {
   type LayerKey,
@@ -104,7 +104,9 @@ export async function collect(store: Store, plan: CollectPlan, log: Logger): Pro
     failures.push(...dropped);
   }
   failures.push(...(await dropBadOnes(store, log)));
-  forget(store, namesInUse(store));
+  // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
+  whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
+  forget(store);
   log.info('collected', { volumes: gone.length, failed: failures.length });
   if (failures.length > 0) throw failures[0];
   return gone;

@@ -8,13 +8,15 @@ import { neededFor } from './sources.ts';
 import { removeName } from './staging.ts';
 import type { Store } from './store.ts';
 
-/** @param used what images and live leases name */
-export function forget(store: Store, used: ReadonlySet<string>): void {
+export function forget(store: Store): void {
   forgetStacks(store);
   forgetSources(store);
-  // What was found out about layers on CVMFS that no container uses.
-  for (const key of store.published.list()) if (!used.has(key)) store.published.forget(key);
   forgetBlobs(store);
+}
+
+/** What was found out about layers on CVMFS that no container uses. @param used what images and live leases name */
+export function forgetPublished({ published }: Store, used: ReadonlySet<string>): void {
+  for (const key of published.list()) if (!used.has(key)) published.forget(key);
 }
 
 function forgetStacks(store: Store): void {

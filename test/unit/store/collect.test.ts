@@ -7,6 +7,7 @@ import { parseImageId } from '../../../lib/store/image-id.ts';
 import { shimOf, shortName, stackKey, type VolumeName } from '../../../lib/store/layer-key.ts';
 import { Lease } from '../../../lib/store/leases.ts';
 import type { Store } from '../../../lib/store/store.ts';
+import { throughGate } from '../../../lib/sys/gate.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
 
 function imageUsing(store: Store, id: string, uses: readonly string[]): void {
@@ -130,6 +131,25 @@ test('forgets plans and sources of layers that are gone', async () => {
   await collect(store, planCollection(store), silentLogger);
   expect(readdirSync(store.layout.sources)).toEqual([]);
   expect(readdirSync(store.layout.stacks)).toEqual([]);
+});
+
+test('forgets what is known of a published layer only while no create can name it', async () => {
+  await using scratch = await scratchStore();
+  const { store } = scratch;
+  const list = store.published.list.bind(store.published);
+  const named: boolean[] = [];
+  store.published.list = () => {
+    try {
+      throughGate(store.layout.leases, 'shared', 'the clean', () => named.push(true), 0);
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'STORE_BUSY' });
+      named.push(false);
+    }
+    return list();
+  };
+  await collect(store, planCollection(store), silentLogger);
+  // Then once more, for the manifests that those layers keep.
+  expect(named).toEqual([false, true]);
 });
 
 test('keeps the manifests and configurations of layers that stay, through an index, and drops the rest', async () => {
