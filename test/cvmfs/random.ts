@@ -31,7 +31,7 @@ import { tempDir } from '../support/temp.ts';
 import { type Case, type Numbered, serveStacks } from './random-repository.ts';
 
 /** Stacks that share a filesystem image. */
-const PER_IMAGE = 200;
+export const PER_IMAGE = 200;
 /** Far beyond what anything here takes on a machine that is busy: this is about trees, not about time. */
 const PATIENCE_MS = 600_000;
 
@@ -39,7 +39,6 @@ export interface RandomRun {
   readonly seed: number;
   readonly first: number;
   readonly cases: number;
-  readonly onProgress?: (done: number) => void;
 }
 
 export interface RandomOutcome {
@@ -74,7 +73,6 @@ export async function compareRandomStacks(run: RandomRun): Promise<RandomOutcome
     }
     const found = await compareStacks(stacks, totals);
     if (found !== undefined) return { counts, totals, failure: found };
-    run.onProgress?.(to - run.first);
     from = to;
   }
   return { counts, totals, failure: undefined };
