@@ -16,7 +16,7 @@ export const layerSentences: { [C in keyof LayerErrors]: (s: LayerErrors[C]) => 
   LAYER_BAD_HEADER: (s) =>
     `reading the layer's tar${s.entry === '' ? '' : ` at '${s.entry}'`}: ${s.reason}; ${REBUILD}`,
   LAYER_TRUNCATED: (s) =>
-    `the layer is not whole: ${s.reason}; pull it again, and if that does not help ${REBUILD}`,
+    `the layer is not whole: ${s.reason}; fetch or copy it again, and if that does not help ${REBUILD}`,
   LAYER_BAD_HARDLINK: (s) =>
     `the hard link '${s.entry}' in a layer leads to '${s.target}', which no layer has as a file; ${REBUILD}`,
   LAYER_BAD_WHITEOUT: (s) => `'${s.entry}' in a layer is no valid whiteout; ${REBUILD}`,
@@ -32,7 +32,7 @@ export const layerSentences: { [C in keyof LayerErrors]: (s: LayerErrors[C]) => 
     `unpacking the layer stands still: nothing moved for ${s.seconds} seconds, and it does not wait for a registry; ` +
     'look at the disk of the store',
   LAYER_BAD_COMPRESSION: (s) =>
-    `expected blob to be of type ${s.kind}: ${s.reason}; pull it again, and if that does not help ${REBUILD}`,
+    `expected blob to be of type ${s.kind}: ${s.reason}; fetch or copy it again, and if that does not help ${REBUILD}`,
   LAYER_SIZE_MISMATCH: (s) =>
     `validating ${s.when} blob size: layer size is different from the value in the manifest; ` +
     `expected: ${s.expected}, actual ${s.actual}`,

@@ -1,11 +1,13 @@
 import { release } from 'node:os';
-import { isPluginError } from '../../lib/base/errors/error.ts';
+import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
 import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { type Diagnosis, diagnose } from '../../lib/plugin/doctor.ts';
 import { Store } from '../../lib/store/store.ts';
+import { SysError } from '../../lib/sys/errno.ts';
 import { probeCommand } from '../probe-command.ts';
 import { explain } from '../report.ts';
 import { Reported } from '../reported.ts';
+import type { ExtraSettings } from '../settings/extra.ts';
 import { columns } from '../table.ts';
 import type { VerbContext } from '../verb-context.ts';
 
@@ -27,8 +29,10 @@ export async function run(context: VerbContext<'doctor'>): Promise<void> {
 
 /** Each repository as this store would use it; as a store without a mapping where there is no store yet. */
 async function repositories(context: VerbContext<'doctor'>): Promise<Diagnosis[]> {
-  const { extra, settings } = context;
-  const { cvmfs, source } = await extra();
+  const { settings } = context;
+  const found = await extraSettings(context);
+  if ('verdict' in found) return [found];
+  const { cvmfs, source } = found;
   if ((cvmfs?.repositories ?? []).length === 0) return [];
   const [{ diagnoseRepositories }, { cvmfsSettings }, { NO_MEMORY }] = await Promise.all([
     import('../../lib/cvmfs/doctor.ts'),
@@ -49,12 +53,23 @@ async function repositories(context: VerbContext<'doctor'>): Promise<Diagnosis[]
   );
 }
 
+/** Settings that cannot be read are one more thing that is wrong, and keep nothing else from being told. */
+async function extraSettings({ extra }: VerbContext<'doctor'>): Promise<ExtraSettings | Diagnosis> {
+  try {
+    return await extra();
+  } catch (error) {
+    if (!(error instanceof PluginError)) throw error;
+    const detail = explain(error, undefined).sentence;
+    return { name: 'own settings', verdict: 'problem', detail, advice: 'every key: docs/configuration.md' };
+  }
+}
+
 function mappingsOf(store: string): IdMappings {
   try {
     return Store.open(store).format.mappings;
   } catch (error) {
     // The store's own line says what is wrong with it.
-    if (isPluginError(error)) return { uids: [], gids: [] };
+    if (isPluginError(error) || error instanceof SysError) return { uids: [], gids: [] };
     throw error;
   }
 }

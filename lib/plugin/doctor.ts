@@ -1,9 +1,10 @@
 import { accessSync, existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname } from 'node:path';
-import { PluginError } from '../base/errors/error.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { Layout } from '../store/layout.ts';
 import { isReachable, measure } from '../store/measure.ts';
 import { Store, storeRoot } from '../store/store.ts';
+import { SysError } from '../sys/errno.ts';
 import { quotaSupport } from '../sys/quota.ts';
 import { filesystemOf } from '../sys/statfs.ts';
 
@@ -84,9 +85,11 @@ function store(request: DoctorRequest): Diagnosis[] {
     const opened = Store.open(layout.root);
     return [ok('store', layout.root), limits(layout), space(layout), threshold(opened, request)];
   } catch (error) {
-    if (!(error instanceof PluginError)) throw error;
-    const advice =
-      error.code === 'STORE_NOT_INITIALIZED' ? `run: graft --store ${layout.root} init-store` : '';
+    // Who is not root may not even look; that is told above, and is no reason to tell nothing else.
+    if (!(error instanceof PluginError || error instanceof SysError)) throw error;
+    const advice = isPluginError(error, 'STORE_NOT_INITIALIZED')
+      ? `run: graft --store ${layout.root} init-store`
+      : '';
     const problem: Diagnosis = { name: 'store', verdict: 'problem', detail: request.explain(error), advice };
     return existsSync(dirname(layout.root)) ? [problem, space(layout)] : [problem];
   }

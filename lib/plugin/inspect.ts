@@ -118,7 +118,7 @@ function checks(
     {
       name: 'layer count',
       ok: distinct <= MAX_LOWER_DIRS,
-      detail: `${distinct} different layers of at most ${MAX_LOWER_DIRS}`,
+      detail: `${distinct} of at most ${MAX_LOWER_DIRS} different ones`,
     },
   ];
 }
