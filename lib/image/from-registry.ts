@@ -147,9 +147,13 @@ export class RegistrySource implements ImageSource {
 
   /** With tag and digest together the digest decides. */
   async #start(signal: AbortSignal): Promise<FoundManifest> {
-    const { digest, tag } = this.#options.reference;
-    if (digest !== undefined) return this.#client.byDigest(digest, signal);
-    if (this.#options.policy.requireDigest) {
+    const { reference, policy } = this.#options;
+    const { digest, tag } = reference;
+    if (digest !== undefined) {
+      if (policy.alwaysAuthenticate) await this.#client.requireAccess(digest, signal);
+      return this.#client.byDigest(digest, signal);
+    }
+    if (policy.requireDigest) {
       throw new PluginError('REGISTRY_NOT_PINNED', { reference: this.#name });
     }
     return this.#client.byTag(tag ?? 'latest', signal);

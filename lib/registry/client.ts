@@ -56,6 +56,11 @@ export class RegistryClient {
     return this.#open().manifests.byDigest(digest, this.#until(signal));
   }
 
+  /** @throws Failure unless whoever asks may have this manifest now. */
+  requireAccess(digest: Digest, signal: AbortSignal): Promise<void> {
+    return this.#open().manifests.requireAccess(digest, this.#until(signal));
+  }
+
   /** A small blob in whole. */
   smallBlob(blob: WantedBlob, what: string, signal: AbortSignal): Promise<Uint8Array> {
     return this.#open().manifests.blob(blob, what, this.#until(signal));

@@ -67,6 +67,22 @@ export class Manifests {
     });
   }
 
+  /**
+   * Whether whoever asks may have a manifest. Content that is here already, or that a mirror gives to anybody, proves
+   * nothing of that. @throws Failure
+   */
+  async requireAccess(digest: Digest, signal: AbortSignal): Promise<void> {
+    const ask: Ask = { method: 'HEAD', kind: 'manifests', reference: digest, headers: ACCEPT, accepts: [] };
+    await this.#parts.endpoints.first('tag', async (endpoint, last) => {
+      try {
+        await endpoint.request(ask, this.#attempts(last), signal);
+      } catch (error) {
+        if (!(error instanceof Failure) || !SAYS_MORE.has(error.error.code)) throw error;
+        await this.#get(endpoint, digest, last, signal);
+      }
+    });
+  }
+
   /** A configuration, or another small blob. @throws Failure */
   async blob({ digest, size }: WantedBlob, what: string, signal: AbortSignal): Promise<Uint8Array> {
     const cached = this.#cached(digest);

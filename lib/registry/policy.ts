@@ -28,6 +28,8 @@ export interface RegistryPolicy {
   readonly foreignHosts: readonly string[];
   /** Refuse every image that is not named by digest. */
   readonly requireDigest: boolean;
+  /** Ask the registry whether an image may be had, also where nothing else has to be asked. */
+  readonly alwaysAuthenticate: boolean;
   /** Blobs from this size on leave a partial file behind when the process is killed. */
   readonly resumeFromBytes: number;
 }
@@ -133,5 +135,6 @@ export const defaultPolicy: RegistryPolicy = {
   parallel: 6,
   foreignHosts: [],
   requireDigest: false,
+  alwaysAuthenticate: false,
   resumeFromBytes: 64 * 1024 * 1024,
 };

@@ -18,6 +18,7 @@ export interface RegistriesFile {
   readonly hosts?: Readonly<Record<string, HostFile>>;
   readonly insecure?: readonly string[];
   readonly require_digest?: boolean;
+  readonly always_authenticate?: boolean;
   readonly docker_config?: string;
   readonly credential_helpers?: {
     readonly path?: string;
@@ -118,6 +119,7 @@ export function registryPolicy(
     parallel: settings.parallel_downloads ?? defaultPolicy.parallel,
     foreignHosts: (settings.foreign_hosts ?? []).map((host) => host.toLowerCase()),
     requireDigest: given.requireDigest || settings.require_digest === true,
+    alwaysAuthenticate: settings.always_authenticate === true,
     resumeFromBytes: settings.resume_from_bytes ?? defaultPolicy.resumeFromBytes,
   };
 }

@@ -45,6 +45,7 @@ const EVERYTHING: RegistriesFile = {
   },
   insecure: ['old.example:80'],
   require_digest: true,
+  always_authenticate: true,
   docker_config: '/root/.docker/config.json',
   credential_helpers: { path: '/opt/helpers', environment: { AWS_REGION: 'eu-west-1' }, timeout_ms: 1000 },
   certs_dirs: ['/etc/docker/certs.d'],
@@ -198,6 +199,7 @@ test('every key arrives', () => {
   expect({ ...made.retry, random: 0 }).toEqual({ attempts: 7, baseMs: 8, maxMs: 9, random: 0 });
   expect([made.retryAfterMaxMs, made.parallel, made.resumeFromBytes]).toEqual([10, 3, 1]);
   expect([made.requireDigest, made.foreignHosts]).toEqual([true, ['go.microsoft.com']]);
+  expect(made.alwaysAuthenticate).toBe(true);
 });
 
 test('without a file the surroundings decide', () => {

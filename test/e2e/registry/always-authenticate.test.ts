@@ -1,0 +1,103 @@
+/** A cell whose operator wants the registry asked each time, whatever is in the store. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
+import { readFileSync, truncateSync } from 'node:fs';
+import type { RegistriesFile } from '../../../lib/registry/settings.ts';
+import { Cell } from '../../support/cell.ts';
+import { startNginx } from '../../support/nginx.ts';
+import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
+import type { RunningServer } from '../../support/server.ts';
+import type { Ran } from '../../support/shell.ts';
+import { freePort, type TempDir, tempDir } from '../../support/temp.ts';
+
+const LOGIN = { username: 'operator', password: 'S3CRET' };
+const FLAGS = ['--username', LOGIN.username, '--password', LOGIN.password];
+
+let dir: TempDir;
+let cell: Cell;
+let registry: TestRegistry;
+let open: TestRegistry;
+let front: RunningServer;
+let host: string;
+let image: NoiseImage;
+const cleanup = new AsyncDisposableStack();
+afterAll(() => cleanup.disposeAsync());
+beforeAll(async () => {
+  dir = cleanup.use(tempDir());
+  registry = cleanup.use(await startRegistry(dir.at('registry'), { htpasswd: LOGIN }));
+  image = makeNoiseImage(dir.at('image'), 'v1', [30_000, 20_000]);
+  const creds = ['--dest-creds', `${LOGIN.username}:${LOGIN.password}`];
+  await push(`oci:${image.name}`, `docker://${registry.host}/app:v1`, ...creds);
+  // The same content, given to anybody: a mirror.
+  open = cleanup.use(await startRegistry(`${dir.at('registry')}/open`));
+  await push(`oci:${image.name}`, `docker://${open.host}/app:v1`);
+  const port = await freePort();
+  host = `127.0.0.1:${port}`;
+  const pass = `proxy_pass http://${registry.host}; proxy_set_header Host $http_host;`;
+  front = cleanup.use(
+    await startNginx(dir.at('front'), `server { listen ${host}; location / { ${pass} } }`, [port]),
+  );
+  cell = cleanup.use(await Cell.make());
+});
+beforeEach(() => cell.empty());
+
+const settings = (always_authenticate: boolean, more: RegistriesFile = {}) =>
+  cell.settings({ insecure: [host], always_authenticate, ...more });
+const pinned = () => `docker://${host}/app@${image.manifest.digest}`;
+async function create(flags: readonly string[] = []): Promise<Ran> {
+  const id = cell.id();
+  const ran = await cell.graft(['create', ...flags, pinned(), id]);
+  await cell.graft(['delete', id]);
+  return ran;
+}
+/** `METHOD kind status` of each request for the image since the last look. */
+function asked(): string[] {
+  const lines = readFileSync(dir.at('front/access.log'), 'utf8').split('\n');
+  truncateSync(dir.at('front/access.log'));
+  return lines.flatMap((line) => {
+    const [, method, kind, status] = /^(\w+) \/v2\/app\/(\w+)\/\S+ (\d+)/.exec(line) ?? [];
+    return method === undefined ? [] : [`${method} ${kind} ${status}`];
+  });
+}
+const DENIED = expect.stringContaining('does not exist or you do not have permissions to see it');
+
+test('a pinned image in the store costs one HEAD, and is refused to who may not have it', async () => {
+  settings(true);
+  expect((await cell.pull(pinned(), FLAGS)).code).toBe(0);
+  asked();
+  expect((await create(FLAGS)).code).toBe(0);
+  // The registry wants to be told who asks; the second one is the answer to that.
+  expect(asked()).toEqual(['HEAD manifests 401', 'HEAD manifests 200']);
+  const nobody = await create();
+  expect([nobody.code, nobody.stdout]).toEqual([1, DENIED]);
+  const wrong = await create(['--username', LOGIN.username, '--password', 'WR0NG']);
+  expect([wrong.code, wrong.stdout]).toEqual([1, expect.stringContaining('invalid username/password')]);
+  expect((await cell.graft(['list'])).stdout).toBe('Store empty\n');
+});
+
+test('without the setting nobody is asked', async () => {
+  settings(false);
+  expect((await cell.pull(pinned(), FLAGS)).code).toBe(0);
+  asked();
+  expect((await create()).code).toBe(0);
+  expect(asked()).toEqual([]);
+});
+
+test('a mirror that gives content to anybody does not decide', async () => {
+  const mirrors = [{ location: open.host, insecure: true }];
+  settings(true, { hosts: { [host]: { mirrors } } });
+  const nobody = await cell.pull(pinned());
+  expect([nobody.code, nobody.stdout]).toEqual([1, DENIED]);
+  asked();
+  const allowed = await cell.pull(pinned(), FLAGS);
+  expect([allowed.code, allowed.stdout]).toEqual([0, expect.stringContaining('2 of 2 layers fetched')]);
+  expect(asked()).toEqual(['HEAD manifests 401', 'HEAD manifests 200']);
+});
+
+test('a registry that is not there lets nobody in', async () => {
+  settings(true);
+  expect((await cell.pull(pinned(), FLAGS)).code).toBe(0);
+  await front.stop();
+  const ran = await create(FLAGS);
+  expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining(`cannot reach the registry ${host}`)]);
+});
