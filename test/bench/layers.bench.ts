@@ -6,13 +6,14 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { executable } from '../support/graft.ts';
-import { cleanEnv, must, sh } from '../support/shell.ts';
+import { must, sh } from '../support/shell.ts';
 import { testStore } from '../support/store.ts';
 import { type Contestant, machine, race, rounds, say } from './harness.ts';
 import { type LargeLayer, oneFile, tinyFiles } from './large-layers.ts';
+import { peakOf } from './peak.ts';
 
 const ROUNDS = rounds(3);
-const [MB, MiB, GiB] = [1e6, 1024 ** 2, 1024 ** 3];
+const [MB, GiB] = [1e6, 1024 ** 3];
 const LONG = { timeoutMs: 1_200_000 };
 
 interface Row {
@@ -64,19 +65,6 @@ async function compared(layer: LargeLayer): Promise<string> {
   rmSync(extracted, { recursive: true });
   await remove('compared');
   return peak;
-}
-
-/**
- * The most memory that the program had, in MiB. At an execve(2) the kernel counts what the caller had as the
- * program's (exec_mmap in fs/exec.c): a figure no larger than ours is only a bound.
- */
-function peakOf(argv: string[]): string {
-  const ran = Bun.spawnSync(argv, { env: cleanEnv(), stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
-  if (ran.exitCode !== 0)
-    throw new Error(`${argv.join(' ')} exits ${ran.exitCode}\n${ran.stdout}${ran.stderr}`);
-  const peak = ran.resourceUsage.maxRSS;
-  const own = process.resourceUsage().maxRSS * 1024;
-  return `${peak > own ? '' : '< '}${Math.ceil(peak / MiB)}`;
 }
 
 async function row(name: string, unit: Row['unit'], layer: LargeLayer): Promise<Row> {

@@ -11,6 +11,7 @@ import { must } from '../support/shell.ts';
 import { testStore } from '../support/store.ts';
 import { type Contestant, machine, race, rounds, say, table } from './harness.ts';
 import { largeImage, layerBlobs } from './large-image.ts';
+import { peakOf } from './peak.ts';
 
 const ROUNDS = rounds(3);
 const GiB = 1024 ** 3;
@@ -27,7 +28,7 @@ const settle = async () => {
 };
 
 async function checkTrees(): Promise<string> {
-  await store.must(['create', image.url, 'compared'], { timeoutMs: 600_000 });
+  const peak = peakOf([executable(), '--store', store.path, 'create', image.url, 'compared']);
   const rootfs = join(store.path, 'images/compared/rootfs');
   const differences = compareTrees(rootfs, await umociRootfs(image, bundle), {
     // umoci marks what it unpacked; an overlay adds nothing of its own.
@@ -38,6 +39,7 @@ async function checkTrees(): Promise<string> {
   const files = (await must('find', [rootfs, '-xdev', '-printf', '.'])).length;
   const bytes = Number((await must('du', ['-s', '-B1', '--apparent-size', rootfs])).split('\t')[0]);
   await store.must(['delete', 'compared']);
+  say(`graft's peak memory: ${peak} MiB`);
   return `${(bytes / 1e9).toFixed(2)} GB in ${files} files`;
 }
 
@@ -60,13 +62,22 @@ const contestants: Contestant[] = [
     ],
   },
   {
-    name: 'graft create, cold',
+    name: 'graft create, cold; sync -f',
     before: async (round) => {
       if (round > 0) await store.must(['delete', `c-${round - 1}`]);
       await store.must(['clean']);
       await settle();
     },
-    argv: (round) => [executable(), '--store', store.path, 'create', image.url, `c-${round}`],
+    argv: (round) => [
+      'sh',
+      '-ec',
+      '"$1" --store "$2" create "$3" "$4" && sync -f "$2"',
+      'sh',
+      executable(),
+      store.path,
+      image.url,
+      `c-${round}`,
+    ],
   },
 ];
 
