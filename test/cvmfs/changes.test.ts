@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { hexOf } from '../../lib/base/digest.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, serveDirectory, serveImageOnFuse, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, type World } from '../support/cvmfs-world.ts';
+import { cvmfsWorld, DEADLINE_MS, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -137,7 +137,7 @@ describe('below a running container', () => {
     await w.create(image.url, 'box');
     w.standIn.stop();
     for (const args of [['stats', 'box'], ['list'], ['delete', 'box'], ['clean']]) {
-      const ran = await w.graft(args, { timeoutMs: 20_000 });
+      const ran = await w.graft(args);
       expect([args[0], ran.code]).toEqual([args[0], 0]);
     }
     w.standIn.resume();
@@ -149,22 +149,22 @@ describe('below a running container', () => {
     await using w = await cvmfsWorld({
       packed: (mount, own) => serveImageOnFuse(packed, mount, own.at('nested')),
       settings: 'retry_after_hang_s: 0',
+      deadlineMs: DEADLINE_MS,
     });
     w.standIn.stop();
-    const started = performance.now();
-    const first = await w.create(image.url, 'box');
-    expect([first.code, performance.now() - started < 4000]).toEqual([0, true]);
+    // It ends while the hang lasts.
+    expect((await w.create(image.url, 'box')).code).toBe(0);
     expect((await w.sources('box'))[0]?.reason).toContain('no answer within 1500 ms (hang)');
     await w.store.must(['delete', 'box']);
     await w.store.must(['clean']);
     // The process that asked is still there, in a sleep that SIGKILL does not end.
-    const again = performance.now();
+    // Asking again would now take longer than this test may.
+    w.setDeadline(PATIENCE_MS);
     expect((await w.create(image.url, 'box')).code).toBe(0);
-    expect(performance.now() - again).toBeLessThan(1200);
     const reason = (await w.sources('box'))[0]?.reason ?? '';
     const pid = Number(/process (\d+), which asked, still hangs/.exec(reason)?.[1]);
     expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') D ');
     w.standIn.resume();
     expect(lstatSync(join(w.rootfs('box'), 'bin/sh')).isFile()).toBe(true);
-  }, 60_000);
+  });
 });

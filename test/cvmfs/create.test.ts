@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { hexOf } from '../../lib/base/digest.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, type World, type WorldOptions } from '../support/cvmfs-world.ts';
+import {
+  cvmfsWorld,
+  DEADLINE_MS,
+  NAME,
+  PATIENCE_MS,
+  type World,
+  type WorldOptions,
+} from '../support/cvmfs-world.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -136,6 +143,7 @@ describe('create', () => {
     readonly name: string;
     readonly reason: RegExp;
     readonly settings?: string;
+    readonly deadlineMs?: number;
     /** Changes the repository before it is packed. */
     readonly change?: (root: string) => void;
     readonly magic?: Record<string, string>;
@@ -148,6 +156,7 @@ describe('create', () => {
   const faults: readonly Fault[] = [
     {
       name: 'its server hangs',
+      deadlineMs: DEADLINE_MS,
       reason: /no answer within 1500 ms \(hang\)/,
       happens: ({ standIn }) => standIn.stop(),
     },
@@ -237,12 +246,12 @@ describe('create', () => {
     test(`falls back when ${fault.name}`, async () => {
       const image =
         fault.change || fault.magic ? await pack(layers, fault.magic ?? {}, fault.change) : packed;
-      await using w = await world({ packed: image, settings: fault.settings ?? '' });
+      const { settings = '', deadlineMs = PATIENCE_MS } = fault;
+      await using w = await world({ packed: image, settings, deadlineMs });
       await fault.happens?.(w);
-      const started = performance.now();
+      // It ends while the fault lasts, without waiting for what may never come.
       const created = await create(w, 'box');
       expect([created.code, created.stdout.slice(0, 1)]).toEqual([0, '{']);
-      expect(performance.now() - started).toBeLessThan(5000);
       const sources = await w.sources('box');
       const kept = fault.kept ?? 0;
       expect(sources.map(({ source }) => source).sort()).toEqual([
@@ -271,14 +280,14 @@ describe('create', () => {
   });
 
   test('asks a repository that hung only once for a while', async () => {
-    await using w = await world({ settings: 'retry_after_hang_s: 60' });
+    await using w = await world({ settings: 'retry_after_hang_s: 3600', deadlineMs: DEADLINE_MS });
     w.standIn.stop();
     await create(w, 'one');
-    const started = performance.now();
     await w.store.must(['delete', 'one']);
     await w.store.must(['clean']);
+    // Asking again would now take longer than this test may.
+    w.setDeadline(PATIENCE_MS);
     expect((await create(w, 'two')).code).toBe(0);
-    expect(performance.now() - started).toBeLessThan(1400);
     expect((await w.sources('two'))[0]?.reason).toMatch(/it did not answer \d+ s ago/);
     w.standIn.resume();
   });

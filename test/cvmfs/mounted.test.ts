@@ -57,7 +57,7 @@ describe(REAL ?? 'a stand-in', () => {
     const elsewhere = { ...standIn, mount, [Symbol.asyncDispose]: async () => undefined } as StandIn;
     const w = await cvmfsWorld({ packed: async () => elsewhere });
     const lost = 'lost_metadata: {owners: repair, capabilities: repair}';
-    const lines = `  - path: ${mount}\n    probe_deadline_ms: 30000\n    ${lost}\n`;
+    const lines = `  - path: ${mount}\n    probe_deadline_ms: 300000\n    ${lost}\n`;
     writeFileSync(w.extra, `cvmfs:\n  repositories:\n${lines}`);
     return w;
   }

@@ -16,7 +16,7 @@ import { digestFromHex, digestOf, hexOf } from '../../lib/base/digest.ts';
 import { formatThinImage } from '../../lib/cvmfs/records.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, type World } from '../support/cvmfs-world.ts';
+import { cvmfsWorld, DEADLINE_MS, NAME, type World } from '../support/cvmfs-world.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -269,7 +269,7 @@ describe('by name', () => {
 
   test('the whole image from its registry when the repository hangs', async () => {
     const packed = await pack((root) => publish(root, { layers, manifest: true, config: true }));
-    await using w = await cvmfsWorld({ packed });
+    await using w = await cvmfsWorld({ packed, deadlineMs: DEADLINE_MS });
     w.standIn.stop();
     const created = await create(w, name);
     w.standIn.resume();
@@ -281,6 +281,7 @@ describe('by name', () => {
   test('one sentence when the repository hangs and the name names no registry', async () => {
     await using w = await cvmfsWorld({
       packed: await pack((root) => cpSync(whole, join(root, 'app'), { recursive: true })),
+      deadlineMs: DEADLINE_MS,
     });
     w.standIn.stop();
     const created = await create(w, 'app');

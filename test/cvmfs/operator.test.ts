@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { packTree, ROOT_HASH, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, type World } from '../support/cvmfs-world.ts';
+import { cvmfsWorld, DEADLINE_MS, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -97,7 +97,7 @@ describe('an operator', () => {
   });
 
   test('is told what to do about a repository that is not mounted, hangs, or is another', async () => {
-    await using w = await cvmfsWorld({ packed: await pack() });
+    await using w = await cvmfsWorld({ packed: await pack(), deadlineMs: DEADLINE_MS });
     w.standIn.stop();
     expect((await doctor(w)).about).toMatchObject([
       {
@@ -107,6 +107,7 @@ describe('an operator', () => {
       },
     ] as never);
     w.standIn.resume();
+    w.setDeadline(PATIENCE_MS);
     await w.standIn[Symbol.asyncDispose]();
     const gone = await doctor(w);
     expect(gone.code).toBe(1);

@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, serveImage, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, type World } from '../support/cvmfs-world.ts';
+import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -73,7 +73,7 @@ describe('a store with a mapping', () => {
     await using w = await cvmfsWorld({ packed, init: INIT });
     const mapped = w.store.dir.at('mapped', NAME);
     await using _ = await serveImage(await packMapped(), mapped);
-    const mounts = `mounts: [{store: ${w.store.path}, path: ${mapped}}]`;
+    const mounts = `mounts: [{store: ${w.store.path}, path: ${mapped}}]\n    probe_deadline_ms: ${PATIENCE_MS}`;
     writeFileSync(w.extra, `cvmfs:\n  repositories:\n  - path: ${w.standIn.mount}\n    ${mounts}\n`);
     expect((await w.create(image.url, 'box')).code).toBe(0);
     expect((await w.sources('box')).map(({ source }) => source)).toEqual(['cvmfs', 'cvmfs']);
@@ -102,7 +102,7 @@ describe('a store with a mapping', () => {
   describe('and a plain directory', () => {
     async function directoryWorld(path: (w: World) => Promise<string>): Promise<World> {
       const w = await cvmfsWorld({ packed, init: INIT });
-      const settings = `  - path: ${await path(w)}\n    name: replica\n    type: directory\n`;
+      const settings = `  - path: ${await path(w)}\n    name: replica\n    type: directory\n    probe_deadline_ms: ${PATIENCE_MS}\n`;
       writeFileSync(w.extra, `cvmfs:\n  repositories:\n${settings}`);
       return w;
     }

@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { join } from 'node:path';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, type World } from '../support/cvmfs-world.ts';
+import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
 import {
   layerOf,
   layoutImage,
@@ -109,7 +109,7 @@ describe('what publishing lost', () => {
     mkdirSync(root);
     await publishLayers(repositoryWriter(root, { keepOwners: true }), image.layers);
     await using w = await cvmfsWorld({ packed, init: INIT });
-    const entry = `{path: ${root}, type: directory, lost_metadata: {capabilities: repair}}`;
+    const entry = `{path: ${root}, type: directory, probe_deadline_ms: ${PATIENCE_MS}, lost_metadata: {capabilities: repair}}`;
     writeFileSync(w.extra, `cvmfs: {repositories: [${entry}]}\n`);
     expect((await w.create(image.url, 'box')).code).toBe(0);
     expect((await w.sources('box')).map(({ source }) => source)).toEqual(['cvmfs', 'cvmfs']);

@@ -9,11 +9,18 @@ import type { TempDir } from './temp.ts';
 /** The repository's name in these tests. */
 export const NAME = 'test.example.org';
 
+/** No probe of a repository that answers takes as long, however busy the machine is. */
+export const PATIENCE_MS = 300_000;
+/** Short, for repositories that do not answer. */
+export const DEADLINE_MS = 1500;
+
 export interface WorldOptions {
   /** The repository, packed; a copy of it is served. Or how to serve it at a mount point. */
   readonly packed: string | ((mount: string, dir: TempDir) => Promise<StandIn>);
   /** Lines of YAML for the repository's entry. */
   readonly settings?: string;
+  /** For tests that wait for it to pass; `PATIENCE_MS` unless given. */
+  readonly deadlineMs?: number;
   /** Options for init-store. */
   readonly init?: readonly string[];
   readonly mountOptions?: string;
@@ -35,6 +42,8 @@ export interface World extends AsyncDisposable {
   graft(args: readonly string[], options?: RunOptions): Promise<Ran>;
   create(image: string, id: string, ...args: string[]): Promise<Ran>;
   rootfs(id: string): string;
+  /** From now on the configuration has this deadline for probes. */
+  setDeadline(milliseconds: number): void;
   /** Where each layer of a container came from, bottom first. */
   sources(id: string): Promise<LayerSource[]>;
 }
@@ -53,8 +62,12 @@ export async function cvmfsWorld(options: WorldOptions): Promise<World> {
   const mount = store.dir.at('cvmfs', NAME);
   const standIn = cleanup.use(await served(options.packed, mount, store.dir));
   const extra = store.dir.at('extra.yml');
-  const lines = `probe_deadline_ms: 1500\n${options.settings ?? ''}`.trimEnd().replaceAll('\n', '\n    ');
-  writeFileSync(extra, `cvmfs:\n  repositories:\n  - path: ${mount}\n    ${lines}\n`);
+  const setDeadline = (milliseconds: number) => {
+    const settings = `probe_deadline_ms: ${milliseconds}\n${options.settings ?? ''}`;
+    const lines = settings.trimEnd().replaceAll('\n', '\n    ');
+    writeFileSync(extra, `cvmfs:\n  repositories:\n  - path: ${mount}\n    ${lines}\n`);
+  };
+  setDeadline(options.deadlineMs ?? PATIENCE_MS);
   const moved = cleanup.move();
   const graft: World['graft'] = (args, run) =>
     store.graft(['--log-level', 'info', '--extra-config', extra, ...args], run);
@@ -64,6 +77,7 @@ export async function cvmfsWorld(options: WorldOptions): Promise<World> {
     extra,
     graft,
     create: (image, id, ...args) => graft(['create', ...args, image, id]),
+    setDeadline,
     rootfs: (id) => join(store.path, 'images', id, 'rootfs'),
     sources: async (id) => {
       const list = JSON.parse(await store.must(['list', '--json'])) as {

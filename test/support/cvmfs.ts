@@ -107,7 +107,7 @@ export async function serveImageOnFuse(image: string, mount: string, work: strin
   };
 }
 
-const MOUNT_DEADLINE_MS = 10_000;
+const MOUNT_DEADLINE_MS = 120_000;
 
 async function serve(command: string[], image: string, mount: string): Promise<StandIn> {
   const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'ignore', stderr: 'pipe', detached: true });
