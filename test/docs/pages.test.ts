@@ -1,6 +1,6 @@
 /** The documentation as a whole: current, without dead ends, and speaking of nothing that is not there. */
 import { describe, expect, test } from 'bun:test';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generatedPages } from '../../ci/docs.ts';
 import { GLOBAL_OPTIONS, VERBS } from '../../cmd/cli/definitions.ts';
@@ -23,6 +23,27 @@ test('the index has every page', () => {
     (name) => name.endsWith('.md') && name !== 'README.md',
   );
   expect([...linked].sort()).toEqual(there.sort());
+});
+
+/** The tests that run the commands of a page. */
+const RUN_BY: Readonly<Record<string, string>> = {
+  'bosh/src/cvmfs-client/README.md': 'test/e2e/operators-walk.test.ts',
+  'docs/behind-garden.md': 'test/e2e/operators-walk.test.ts',
+  'docs/bosh-cell.md': 'test/e2e/operators-walk.test.ts',
+  'docs/cvmfs.md': 'test/e2e/operators-walk.test.ts',
+  'docs/getting-started.md': 'test/e2e/operators-walk.test.ts',
+  'docs/moving-from-grootfs.md': 'test/bosh/docs.test.ts',
+  'docs/store-on-disk.md': 'test/quota/docs.test.ts',
+  'docs/troubleshooting.md': 'test/quota/docs.test.ts',
+  'docs/verbs.md': 'test/quota/docs.test.ts',
+  'docs/where-the-disk-went.md': 'test/quota/docs.test.ts',
+};
+
+test('every page with commands has a test that runs them', () => {
+  const withCommands = PAGES.filter((page) => blocks(page, 'sh').length > 0);
+  expect(withCommands).toEqual(Object.keys(RUN_BY).sort());
+  for (const [page, path] of Object.entries(RUN_BY))
+    expect([page, readFileSync(join(PROJECT, path), 'utf8').includes(`'${page}'`)]).toEqual([page, true]);
 });
 
 describe.each(PAGES)('%s', (page) => {

@@ -1,7 +1,10 @@
 /** Where the disk went, for people and for programs; and what a clean says of its threshold. */
 import { expect, test } from 'bun:test';
+import { mkdirSync, statSync } from 'node:fs';
+import { graftMust } from '../support/graft.ts';
 import { makeBusyboxImage } from '../support/images.ts';
 import { testStore } from '../support/store.ts';
+import { tempDir } from '../support/temp.ts';
 
 interface Usage {
   images: { id: string; layerBytes: number }[];
@@ -9,7 +12,10 @@ interface Usage {
   layerBytes: number;
   sharedBytes: number;
   reclaimableBytes: number;
-  clean: { due: boolean; reachable: boolean };
+  clean: { thresholdBytes: number; due: boolean; missingBytes: number; reachable: boolean };
+  leaked: { staged: number; projectIds: number };
+  backing?: { path: string; sizeBytes: number; onDiskBytes: number };
+  filesystem: { totalBytes: number; usedBytes: number };
 }
 
 test('usage adds up: shared, reclaimable, and what a clean takes is what it said', async () => {
@@ -28,6 +34,58 @@ test('usage adds up: shared, reclaimable, and what a clean takes is what it said
   expect(dry).toContain('would delete 1 layers and shims');
   expect(await store.must(['clean'])).toBe('clean completed\n');
   expect((await usage()).layerBytes).toBe(0);
+});
+
+test('it says how much is missing until a clean acts, and the clean keeps to it', async () => {
+  await using store = await testStore();
+  const image = await makeBusyboxImage(store.dir.at('layout'));
+  await store.must(['pull', image.url]);
+  const config = store.dir.at('config.yml');
+  const threshold = async (bytes: number) => {
+    await Bun.write(config, `clean:\n  threshold_bytes: ${bytes}\n`);
+    const on = (...args: string[]) => store.must(['--config', config, ...args]);
+    return { usage: JSON.parse(await on('usage', '--json')) as Usage, text: await on('usage'), on };
+  };
+  const { layerBytes } = (await threshold(1)).usage;
+  const before = await threshold(layerBytes + 1024);
+  expect(before.usage.clean).toMatchObject({ due: false, missingBytes: 1024, reachable: true });
+  expect(before.text).toContain('A clean does nothing until 1 KiB more are committed or cached');
+  expect(await before.on('clean')).toBe('threshold not reached: skipping clean\n');
+  const after = await threshold(layerBytes);
+  expect(after.usage.clean).toMatchObject({ due: true, missingBytes: 0, reachable: true });
+  expect(after.text).toContain('A clean is due');
+  expect(await after.on('clean')).toBe('clean completed\n');
+  expect((await threshold(layerBytes)).usage.layerBytes).toBe(0);
+});
+
+test('what a crash left is counted until the next clean', async () => {
+  await using store = await testStore();
+  // Nobody alive has that name.
+  mkdirSync(`${store.path}/tmp/left-behind`);
+  const usage = async () => JSON.parse(await store.must(['usage', '--json'])) as Usage;
+  expect((await usage()).leaked).toEqual({ staged: 1, projectIds: 0 });
+  expect(await store.must(['usage'])).toContain('Left over from crashes: 1 places in tmp, 0 project ids');
+  await store.must(['clean']);
+  expect((await usage()).leaked).toEqual({ staged: 0, projectIds: 0 });
+  expect(await store.must(['usage'])).toContain('Nothing is left over from crashes.');
+});
+
+test('the file below a store is told with what it may take and what it takes; bars are its shares', async () => {
+  await using dir = tempDir();
+  const on = (...args: string[]) => graftMust(['--store', dir.at('store'), ...args]);
+  const size = 400 * 1024 ** 2;
+  await on('init-store', '--store-size-bytes', String(size));
+  const usage = JSON.parse(await on('usage', '--json')) as Usage;
+  const path = dir.at('store.backing-store');
+  expect(usage.backing).toMatchObject({ path, sizeBytes: size });
+  const taken = usage.backing?.onDiskBytes ?? 0;
+  expect([taken % 512, taken <= statSync(path).blocks * 512, taken > 0]).toEqual([0, true, true]);
+  const text = await on('usage');
+  expect(text).toContain(`${path} may grow to 400 MiB and takes `);
+  const [, bar = ''] = /^used +\S+ \S+ +\[([#.]{24})\]/m.exec(text) ?? [];
+  const { totalBytes, usedBytes } = usage.filesystem;
+  expect(bar.indexOf('.')).toBe(Math.round((usedBytes / totalBytes) * 24));
+  await on('delete-store');
 });
 
 test('a threshold that the disk cannot reach is a warning in usage, doctor and the log of clean, never an error', async () => {
