@@ -84,6 +84,9 @@ describe('an operator', () => {
   test('is told by doctor what a healthy repository is, and what it always loses', async () => {
     await using w = await cvmfsWorld({ packed: await pack() });
     const { about } = await doctor(w);
+    // How long a read takes is the machine's; what is slow, test/unit/cvmfs/doctor.test.ts tells.
+    const [speed] = about.splice(-1);
+    expect(speed?.detail).toMatch(/^first read of a file: \d+ bytes in \d+ ms$/);
     expect(about.map(({ verdict, detail }) => [verdict, detail])).toEqual([
       [
         'ok',
@@ -92,7 +95,6 @@ describe('an operator', () => {
         ),
       ],
       ['ok', expect.stringContaining('no file capabilities or other extended attributes (policy: accept)')],
-      ['ok', expect.stringMatching(/^first read of a file: \d+ bytes in \d+ ms$/)],
     ] as never);
   });
 
