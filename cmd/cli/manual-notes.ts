@@ -17,8 +17,8 @@ const MAPPING =
 export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
   'init-store': {
     prints:
-      'Nothing, or a sentence that says why the store cannot have disk limits. With `--restore-mounts` the number ' +
-      'of root filesystems that were mounted.',
+      'Nothing, or sentences that say why the store cannot have disk limits, and that it keeps another size than was ' +
+      'asked for. With `--restore-mounts` the number of root filesystems that were mounted.',
     examples: [
       'graft init-store --store-size-bytes 10737418240',
       'graft init-store --restore-mounts',

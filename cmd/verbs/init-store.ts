@@ -3,6 +3,7 @@ import { parseIdRange } from '../../lib/base/id-mapping.ts';
 import { restoreMounts } from '../../lib/plugin/restore-mounts.ts';
 import { initStore } from '../../lib/store/init.ts';
 import { runProgram } from '../run-program.ts';
+import { bytesInWords } from '../sentences/words.ts';
 import type { VerbContext } from '../verb-context.ts';
 
 export async function run({ settings, args, env, log, out }: VerbContext<'init-store'>): Promise<void> {
@@ -20,6 +21,10 @@ export async function run({ settings, args, env, log, out }: VerbContext<'init-s
     { run: runProgram(env), log, directIo: settings.init.withDirectIo },
   );
   if (done.noLimits !== undefined) out.text(`Disk limits are not available in this store: ${done.noLimits}.`);
+  if (done.keptBytes !== undefined)
+    out.text(
+      `The store keeps its size of ${bytesInWords(done.keptBytes)}; it can only grow, when it is mounted the next time.`,
+    );
   if (options['restore-mounts'] !== true) return;
   const { mounted, failed } = await restoreMounts(done.store, log);
   if (mounted > 0) out.text(`${mounted} root filesystems mounted again.`);

@@ -6,7 +6,7 @@ import { chmodAt, chownAt, mkdirAt, rmdirAt, unlinkAt } from '../sys/files.ts';
 import { sweepHolds } from '../sys/holder.ts';
 import { AT_FDCWD } from '../sys/libc.ts';
 import { withLock } from '../sys/lock.ts';
-import { exists, isDirectoryAt, listNames } from '../sys/look.ts';
+import { exists, isDirectoryAt, listNames, lookIfThere } from '../sys/look.ts';
 import { loopOf, setDirectIo } from '../sys/loop.ts';
 import { isMountRoot } from '../sys/mountinfo.ts';
 import { parentOf } from '../sys/path.ts';
@@ -32,6 +32,8 @@ export interface InitDone {
   readonly store: Store;
   /** Why limits cannot be set here; undefined when they can. */
   readonly noLimits: string | undefined;
+  /** Size of the loop file where it is not the one that was asked for. */
+  readonly keptBytes: number | undefined;
 }
 
 /** Filesystems that overlayfs takes no upper directory from. */
@@ -83,7 +85,13 @@ async function initDirectory(
   const store = Store.open(layout.root);
   await sweep(store, deps.log);
   const quota = quotaSupport(layout.root);
-  return { store, noLimits: quota.supported ? undefined : quota.reason };
+  const noLimits = quota.supported ? undefined : quota.reason;
+  return { store, noLimits, keptBytes: keptSize(layout, request.sizeBytes) };
+}
+
+function keptSize({ backing }: Layout, wanted: number): number | undefined {
+  const present = wanted === 0 ? undefined : lookIfThere(backing)?.size;
+  return present === wanted ? undefined : present;
 }
 
 /**

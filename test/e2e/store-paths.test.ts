@@ -1,8 +1,9 @@
 /** Ids and stores with whatever names Linux allows. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { graft, graftMust } from '../support/graft.ts';
+import { must } from '../support/shell.ts';
 import { mountXfs, type TestStore, testStore } from '../support/store.ts';
 import { contents } from '../support/store-names.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
@@ -147,3 +148,20 @@ test.each([['x'], ['x/y/z']])(
     expect([readdirSync(home.path), readFileSync(home.at('file'), 'utf8')]).toEqual([['file'], 'kept']);
   },
 );
+
+test('a store of another size than is asked for says which one it has', async () => {
+  await using home = tempDir();
+  const init = (bytes: number) =>
+    graftMust(['--store', home.at('store'), 'init-store', '--store-size-bytes', String(bytes)]);
+  const MiB = 1024 * 1024;
+  const first = await init(320 * MiB);
+  expect(await init(320 * MiB)).toBe(first);
+  for (const other of [640 * MiB, 310 * MiB])
+    expect(await init(other)).toBe(
+      `${first}The store keeps its size of 335544320 bytes (320 MiB); it can only grow, when it is mounted the next time.\n`,
+    );
+  // A larger one is taken then.
+  await must('umount', [home.at('store')]);
+  expect(await init(640 * MiB)).toBe(first);
+  expect(statSync(home.at('store.backing-store')).size).toBe(640 * MiB);
+});
