@@ -92,6 +92,8 @@ function emptyOut(level: Level, levels: readonly Level[], removed?: RemovedDirec
   return undefined;
 }
 
+const ENOTEMPTY = 39;
+
 /** Takes the emptied deepest level away. */
 function leave(levels: Level[], dirfd: number, name: PathBytes, removed?: RemovedDirectory): void {
   const level = levels.pop();
@@ -99,9 +101,9 @@ function leave(levels: Level[], dirfd: number, name: PathBytes, removed?: Remove
   try {
     const above = levels.at(-1);
     above?.reopenFrom(level);
-    if (above === undefined) removeEmpty(dirfd, name);
-    else if (!removeEmpty(above.fd, bytesOf(level.name)))
-      throw new SysError(39, 'unlinkat', printable(level.name));
+    const [parent, shown] = above === undefined ? [dirfd, name] : [above.fd, bytesOf(level.name)];
+    // Somebody else makes names in it.
+    if (!removeEmpty(parent, shown)) throw new SysError(ENOTEMPTY, 'unlinkat', printable(shown));
     removed?.(above === undefined ? '' : pathOf(levels, level.name));
   } finally {
     level.close();

@@ -87,6 +87,22 @@ describe('removeTree', () => {
     expect(readdirSync(join(top, 'canary')).sort()).toEqual(['file', 'kept', 'moved']);
   });
 
+  test('a directory that somebody still fills is not called removed', () => {
+    mkdirSync(join(top, 'filled/child'), { recursive: true });
+    // Filesystems differ in which of these they list yet: whatever is not seen must be told.
+    const fill = (path: string) => {
+      if (path !== 'child') return;
+      for (let i = 0; i < 1000; i += 1) writeFileSync(join(top, `filled/late${i}`), '');
+    };
+    let left: unknown;
+    try {
+      removeTree(fd, 'filled', fill);
+    } catch (error) {
+      left = (error as { code?: string }).code;
+    }
+    expect(left).toBe(existsSync(join(top, 'filled')) ? 'ENOTEMPTY' : undefined);
+  });
+
   test('tells every directory that goes, and is content when there is nothing', () => {
     mkdirSync(join(top, 'a/b/c'), { recursive: true });
     writeFileSync(join(top, 'a/b/f'), '');
