@@ -1,6 +1,6 @@
 /** Stores with a mapping: a CVMFS mount of their own, or an idmapped clone of a plain directory. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, serveImage, setMagic } from '../support/cvmfs.ts';
@@ -110,6 +110,10 @@ describe('a store with a mapping', () => {
     async function sees(w: World): Promise<void> {
       expect((await w.create(image.url, 'box')).code).toBe(0);
       expect((await w.sources('box')).map(({ source }) => source)).toEqual(['cvmfs', 'cvmfs']);
+      // One clone, of the repository's root, for both layers.
+      const stacks = join(w.store.path, 'meta/stacks');
+      const plans = readdirSync(stacks).map((name) => JSON.parse(readFileSync(join(stacks, name), 'utf8')));
+      expect(plans).toMatchObject([{ idmapRoots: [w.store.dir.at('replica')] }]);
       expect([ownerOf(w, 'bin'), ownerOf(w, 'etc'), ownerOf(w, 'home/app')]).toEqual([
         [ROOT, ROOT],
         [ROOT, ROOT],
