@@ -1,8 +1,9 @@
 import { PluginError } from '../base/errors/error.ts';
 import { MIN_QUOTA_BYTES } from '../base/limits.ts';
 import type { ResolvedImage } from '../image/source.ts';
+import { projectIdOf } from '../store/project-ids.ts';
 import type { Store } from '../store/store.ts';
-import { type QuotaDevice, quotaSupport } from '../sys/quota.ts';
+import { type LackOfQuotas, type QuotaDevice, quotaSupport } from '../sys/quota.ts';
 
 /** A disk limit as asked for. Inclusive: the image's layers count; exclusive: only what the container writes. */
 export interface DiskLimit {
@@ -13,13 +14,15 @@ export interface DiskLimit {
 /** Where limits can be set. @throws QUOTA_UNSUPPORTED: a limit that is not enforced must never pass for one. */
 export function quotaDevice(store: Store): QuotaDevice {
   const quota = quotaSupport(store.layout.root);
-  if (!quota.supported)
-    throw new PluginError('QUOTA_UNSUPPORTED', {
-      store: store.layout.root,
-      reason: quota.reason,
-      lacking: quota.lacking,
-    });
+  if (!quota.supported) throw unsupported(store, quota.reason, quota.lacking);
+  // Nothing of another project can be renamed to a directory whose project is inherited: EXDEV (fs/xfs/xfs_inode.c).
+  if (projectIdOf(store.layout.images) !== 0)
+    throw unsupported(store, 'a directory above it has a project quota of its own', 'filesystem');
   return quota.device;
+}
+
+function unsupported(store: Store, reason: string, lacking: LackOfQuotas): PluginError {
+  return new PluginError('QUOTA_UNSUPPORTED', { store: store.layout.root, reason, lacking });
 }
 
 /**
