@@ -14,6 +14,7 @@ import type { Lease } from '../store/leases.ts';
 import type { StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
 import { type Claim, tryClaim, waitForRelease } from '../sys/claim.ts';
+import { SysError } from '../sys/errno.ts';
 import { filesystemOf } from '../sys/statfs.ts';
 import { type FetchDeps, type FetchedLayer, fetchLayer } from './fetch-layer.ts';
 import { placeLayers } from './place.ts';
@@ -211,13 +212,22 @@ class MissingLayers {
     return { mine, others };
   }
 
-  /** One syncfs(2) and one publication for all that came through; the first failure is thrown after it. */
+  /**
+   * One syncfs(2) and one publication for all that came through; the first failure is thrown after it. When a layer's
+   * own sync failed, nothing is published.
+   */
   async #fetchAndPublish(layers: readonly WantedLayer[]): Promise<void> {
     const { store, concurrency } = this.#deps;
     const results = await settleLimited(layers, concurrency, (wanted) =>
       fetchLayer(this.#deps, wanted, undefined),
     );
     const good = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const lost = syncFailureIn(results);
+    if (lost !== undefined) {
+      // What could not be written may be any layer's, and the kernel tells of it once.
+      for (const { staged } of good) store.layers.discard(staged);
+      throw lost;
+    }
     this.#publish(good);
     for (const { wanted, record } of good) this.#learn(wanted, record.key, record.diffId);
     this.fetched.push(...good);
@@ -244,6 +254,12 @@ class MissingLayers {
     this.#named.set(wanted, key);
     if (wanted.layer.identity !== undefined) this.#deps.store.sources.remember(wanted.layer.identity, diffId);
   }
+}
+
+/** Of a layer's own sync, before all of them are published. */
+function syncFailureIn(results: readonly PromiseSettledResult<unknown>[]): SysError | undefined {
+  const reasons = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+  return reasons.find((reason) => reason instanceof SysError && reason.syscall === 'syncfs');
 }
 
 function nameOf(wanted: WantedLayer): string {

@@ -82,8 +82,8 @@ class Job {
   #spare: (() => void) | undefined;
   /** All bytes are with the thread, or within its reach. */
   #fed: boolean;
-  /** The thread waits until another layer has done with its large window. */
-  #queued = false;
+  /** The thread waits until another layer has done with its large window, or until the disk has the tree. */
+  #waits = false;
   #reported = 0;
   #watch: ReturnType<typeof setInterval>;
 
@@ -136,12 +136,15 @@ class Job {
         this.#spare?.();
         break;
       case 'large-window':
-        this.#queued = true;
+        this.#waits = true;
         largeWindows = largeWindows.then(() => {
-          this.#queued = false;
+          this.#waits = false;
           this.#say({ type: 'large-window-granted' });
           return this.#closed.promise;
         });
+        break;
+      case 'syncing':
+        this.#waits = true;
         break;
       case 'done':
         this.#answered.resolve();
@@ -158,7 +161,7 @@ class Job {
     const { compressedBytes, entries } = this.#state;
     if (compressedBytes !== this.#reported) this.#deps.onProgress?.(compressedBytes);
     this.#reported = compressedBytes;
-    const hasWork = (this.#fed || this.#credits < CREDITS) && !this.#queued;
+    const hasWork = (this.#fed || this.#credits < CREDITS) && !this.#waits;
     if (!this.#stall.standsStill(performance.now(), { compressedBytes, entries }, hasWork)) return;
     this.#settle.reject(new PluginError('LAYER_STALLED', { seconds: this.#budgetSeconds }));
   }

@@ -22,6 +22,8 @@ export type FromWorker =
   /** A chunk was used up; another may be sent. */
   | { readonly type: 'consumed' }
   | { readonly type: 'large-window' }
+  /** The tree is whole; what comes until the answer is the disk's time. */
+  | { readonly type: 'syncing' }
   | { readonly type: 'done'; readonly result: UnpackResult }
   | { readonly type: 'failed'; readonly error: PackedError };
 

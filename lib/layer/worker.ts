@@ -1,4 +1,6 @@
 /** The thread that unpacks one layer. `cmd/unpack-worker.ts` is its entry point. */
+import { MiB } from '../base/limits.ts';
+import { close, openDir, syncfs } from '../sys/files.ts';
 import type { ChunkSource } from './blob.ts';
 import { FileSource } from './file-source.ts';
 import { unpackInto } from './unpack-into.ts';
@@ -9,6 +11,13 @@ export interface WorkerScope {
   onmessage: ((event: { data: ToWorker }) => void) | null;
   postMessage(message: FromWorker): void;
 }
+
+/**
+ * A tree of this size is written to the disk by its thread, while others still need the processor: otherwise the disk
+ * has nothing to do until the last layer is unpacked (1.1 GB in three layers: 8.2 s instead of 11.8). Smaller ones wait
+ * for the one sync of all before they are published, since each sync flushes the journal.
+ */
+const SYNC_FROM_BYTES = 64 * MiB;
 
 /** Serves one layer after the other, one at a time. */
 export function serveUnpacking(scope: WorkerScope): void {
@@ -50,9 +59,13 @@ async function unpack(
   largeWindow: () => Promise<void>,
 ): Promise<void> {
   const state = new SharedState(start.shared);
+  const { target } = start.request;
   let file: FileSource | undefined;
+  let filesystem: number | undefined;
   let answer: FromWorker;
   try {
+    // Before the first write: syncfs(2) tells of the failures since its descriptor was opened.
+    filesystem = openDir(target);
     if (start.source.kind === 'file') file = new FileSource(start.source.path);
     const result = await unpackInto(start.request, file ?? stream, {
       checkpoint(compressedBytes, entries) {
@@ -61,11 +74,16 @@ async function unpack(
       },
       largeWindow,
     });
+    if (result.fileBytes >= SYNC_FROM_BYTES) {
+      scope.postMessage({ type: 'syncing' });
+      syncfs(filesystem, target);
+    }
     answer = { type: 'done', result };
   } catch (error) {
     answer = { type: 'failed', error: packError(error) };
   }
   file?.close();
+  if (filesystem !== undefined) close(filesystem);
   // Last of all: the other side may end this thread as soon as it has the answer.
   scope.postMessage(answer);
 }
