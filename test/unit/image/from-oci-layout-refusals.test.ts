@@ -129,10 +129,12 @@ describe('a layout that is refused', () => {
       layout.write([{ ...image, size: image.size + 1 }]);
       await rejection('IMAGE_BAD_MANIFEST', resolveLayout(layout.url()));
       const config = layout.config([]);
-      layout.write([layout.image([], { config: { ...config, size: 0 } })]);
+      layout.write([layout.image([], { config: { ...config, size: 1 } })]);
       expect((await rejection('IMAGE_BAD_MANIFEST', resolveLayout(layout.url()))).reason).toContain(
-        '0 bytes',
+        'declares 1 bytes',
       );
+      layout.write([layout.image([], { config: { ...config, size: 0 } })]);
+      await rejection('IMAGE_SIZES_INVENTED', resolveLayout(layout.url()));
     });
 
     test('an index entry that says image and is an index', async () => {
