@@ -139,5 +139,7 @@ async function probe(): Promise<void> {
 
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
+// Whatever keeps waiting for something that nobody will do: no answer is no success.
+process.on('beforeExit', () => fail(new Error('it stopped without an answer')));
 if (process.argv[2] === PROBE_VERB) probe();
 else main(process.argv.slice(2), takeEnvironment(process.env)).then(() => process.exit(0), fail);

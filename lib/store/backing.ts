@@ -52,7 +52,7 @@ function format(layout: Layout, sizeBytes: number, deps: BackingDeps): void {
     throw new PluginError('STORE_TOO_SMALL', { size: sizeBytes, minimum: MIN_STORE_BYTES });
   }
   const staged = `${layout.backing}.new`;
-  const fd = openAt(AT_FDCWD, staged, O.WRONLY | O.CREAT | O.TRUNC, 0o600);
+  const fd = openAt(AT_FDCWD, staged, O.WRONLY | O.CREAT | O.TRUNC | O.NOFOLLOW, 0o600);
   try {
     ftruncate(fd, sizeBytes, staged);
   } finally {

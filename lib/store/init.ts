@@ -73,7 +73,7 @@ async function initDirectory(
   if (usesLoop(layout, request)) mountBacking(layout, request.sizeBytes, deps);
   refuseUnfit(layout);
   const { format, isWritten } = agree(layout, request.mappings, fresh);
-  for (const name of STORE_DIRECTORIES) make(`${layout.root}/${name}`, format);
+  for (const name of STORE_DIRECTORIES) make(layout, name, format);
   own(layout.root, format, 0o700);
   if (!isWritten) {
     removeName(layout, layout.marker);
@@ -168,9 +168,18 @@ function refuseUnfit(layout: Layout): void {
   if (UNFIT.has(type)) throw new PluginError('STORE_WRONG_FILESYSTEM', { store: layout.root, actual: type });
 }
 
-function make(path: string, format: StoreFormat): void {
+/** Container processes pass through these on the way to their root filesystem; the others are graft's alone. */
+const PASSED: ReadonlySet<string> = new Set(['images', 'volumes']);
+
+function make(layout: Layout, name: (typeof STORE_DIRECTORIES)[number], format: StoreFormat): void {
+  const path = `${layout.root}/${name}`;
   makeDirectory(path);
-  own(path, format, 0o755);
+  if (PASSED.has(name)) {
+    own(path, format, 0o755);
+    return;
+  }
+  chownAt(AT_FDCWD, path, 0, 0);
+  chmodAt(AT_FDCWD, path, 0o700);
 }
 
 function own(path: string, format: StoreFormat, mode: number): void {
