@@ -2,8 +2,8 @@
 import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
 import type { RepositoryDoubt } from '../cvmfs/locate.ts';
-import { Unrepairable } from './repair-layer.ts';
 import type { ImageLayer } from './source.ts';
+import { Unrepairable } from './unrepairable.ts';
 
 export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): string {
   return `${repository.name}: ${reason} (${doubt})`;

@@ -10,7 +10,7 @@ import { discardStaged, stageDirectory } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
 import { mkdirAt } from '../sys/files.ts';
 import { AT_FDCWD } from '../sys/libc.ts';
-import { type Repaired, repairLayer } from './repair-layer.ts';
+import type { Repaired } from './repair-layer.ts';
 import type { ImageLayer, LayerBytes } from './source.ts';
 
 /** A layer of the image, found in a repository. */
@@ -44,6 +44,8 @@ export async function keepPlan(
     await buildVolume(store, shimOf(use.name), 'once', (target) => writeShim(target, shim, owners));
   let repaired: Repaired | undefined;
   if (source !== undefined) {
+    // The tar reader and what unpacks blobs: few layers need them.
+    const { repairLayer } = await import('./repair-layer.ts');
     await buildVolume(store, maskOf(use.name), 'always', async (target) => {
       writeShim(target, mask, owners);
       repaired = await repairLayer({

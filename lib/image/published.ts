@@ -12,7 +12,7 @@ import {
   type PublishedLayer,
   type RepositoryDoubt,
 } from '../cvmfs/locate.ts';
-import { type PreparedPlan, planLayers } from '../cvmfs/plan-layers.ts';
+import type { PreparedPlan } from '../cvmfs/plan-layers.ts';
 import type { RepositoryState } from '../cvmfs/repository.ts';
 import type { Repository } from '../cvmfs/settings.ts';
 import { type PublishedKey, publishedKey } from '../store/layer-key.ts';
@@ -20,11 +20,10 @@ import type { Lease } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
 import { overlayTrial } from './overlay-trial.ts';
 import { missing, repairFailure, shownDoubt, unhealthy } from './published-doubts.ts';
-import { publishedStackLayer } from './published-layer.ts';
-import { keepPlan, keepUnusable, type PublishedUse, type RepairSource } from './published-volumes.ts';
-import { Unrepairable } from './repair-layer.ts';
+import type { PublishedUse, RepairSource } from './published-volumes.ts';
 import type { ImageLayer, ResolvedImage } from './source.ts';
 import type { StackLayer } from './stack-view.ts';
+import { Unrepairable } from './unrepairable.ts';
 
 export interface PublishedDeps {
   readonly store: Store;
@@ -78,11 +77,16 @@ export class PublishedSearch {
   }
 
   /**
-   * Makes what the stack needs beside the layers that were found. One that turns out unusable leaves `uses`.
+   * Makes what the stack needs beside the layers that were found. One that turns out unusable leaves `uses`. The code
+   * that does it is loaded here: a create whose plan is remembered needs none of it.
    * @throws as `find`
    */
   async prepare(lease: Lease): Promise<Map<ImageLayer, StackLayer>> {
     const { store } = this.#deps;
+    const [{ planLayers }, { publishedStackLayer }] = await Promise.all([
+      import('../cvmfs/plan-layers.ts'),
+      import('./published-layer.ts'),
+    ]);
     lease.add([...this.uses.values()].map(({ name }) => name));
     const unknown = [...this.uses].filter(
       ([, { name }]) => store.published.get(name, store.layers) === undefined,
@@ -180,6 +184,7 @@ export class PublishedSearch {
 
   async #keep(layer: ImageLayer, use: PublishedUse, plan: PreparedPlan | undefined): Promise<void> {
     const { store, log } = this.#deps;
+    const { keepPlan, keepUnusable } = await import('./published-volumes.ts');
     const { found } = use;
     if (plan === undefined || !plan.ok) {
       if (plan?.doubt === 'unusable_layer') keepUnusable(store, use, plan.reason);

@@ -26,6 +26,7 @@ import { RootedTree } from '../sys/rooted.ts';
 import { S, type Stat, statIfThere } from '../sys/stat.ts';
 import { PublishedTree } from './published-tree.ts';
 import type { ImageLayer, LayerBytes } from './source.ts';
+import { Unrepairable } from './unrepairable.ts';
 
 /** A repair is a small thing: a layer whose files nearly all lost something is better taken from its source whole. */
 const MAX_REPAIR_BYTES = 64 * MiB;
@@ -51,9 +52,6 @@ export interface Repaired {
   /** Directories that were repaired and have an entry of their own, `''` among them: the tar does not imply them. */
   readonly explicitDirs: ReadonlySet<string>;
 }
-
-/** What is lost cannot be made good beside the layer. */
-export class Unrepairable extends Error {}
 
 /** @throws Unrepairable; LAYER_* for what is wrong with the blob */
 export async function repairLayer(request: RepairRequest): Promise<Repaired> {
@@ -266,6 +264,7 @@ class Repair implements TarSink {
       throw new Unrepairable('a hard link takes the place of the directory around its target');
     }
     if (!this.#has(fromPath, from)) {
+      this.#requireSame([parentPath, name], [fromPath, from]);
       if (this.#has(parentPath, name)) this.#tree.remove(this.#tree.directory(parentPath), name);
       return;
     }
@@ -275,6 +274,13 @@ class Repair implements TarSink {
       const { fd } = source;
       this.#tree.put(parent, name, (at, bytes) => linkAt(fd, Buffer.from(from, 'latin1'), at, bytes));
     });
+  }
+
+  /** @throws Unrepairable where the target of a link that shows is something else by now: what it lost is not known */
+  #requireSame(link: readonly [string, string], target: readonly [string, string]): void {
+    const [shown, of] = [this.#look(...link), this.#look(...target)];
+    if (shown === undefined || (of !== undefined && (of.mode & S.IFMT) === (shown.mode & S.IFMT))) return;
+    throw new Unrepairable('a later entry of its tar replaces the target of a hard link');
   }
 
   /** A directory on the way to what is repaired shows what the published one does, until its own entry comes. */

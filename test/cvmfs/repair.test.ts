@@ -177,6 +177,23 @@ describe('what publishing lost', () => {
     expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
   });
 
+  test('is not repaired where the target of a hard link is gone', async () => {
+    const at = { mtime: 1_500_000_000, uid: 7 };
+    const layer = layerOf(
+      tar([
+        { name: './', type: '5', ...at },
+        { name: 'dir/file', content: 'x', mode: 0o644, ...at },
+        { name: 'kept', type: '1', link: 'dir/file', ...at },
+        { name: 'dir', content: 'a file', mode: 0o644, ...at },
+      ]),
+    );
+    await using w = await createFrom(layer);
+    expect(await w.sources('box')).toMatchObject([
+      { source: 'oci', reason: expect.stringContaining('replaces the target of a hard link') },
+    ] as never);
+    expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
+  });
+
   const throughLinks: readonly (readonly [what: string, later: readonly EntrySpec[]])[] = [
     ['links', []],
     ['links that a later entry replaces', [{ name: 'lib', content: 'z', mtime: 1_500_000_000, uid: 7 }]],

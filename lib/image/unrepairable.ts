@@ -1,0 +1,2 @@
+/** What is lost cannot be made good beside the layer. */
+export class Unrepairable extends Error {}
