@@ -1,17 +1,20 @@
 /**
  * Removal by descriptor, whatever the tree looks like: deeper than PATH_MAX, wider than memory, made by somebody
- * who wants us to fail. Nothing is followed, no path is ever built, and at most MAX_OPEN descriptors are held.
+ * who wants us to fail. Nothing is followed, no path is ever built, at most MAX_OPEN descriptors are held and at most
+ * MAX_LEVELS names: a container may nest as many directories as its limit has blocks, a million and more.
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { printable } from '../base/text.ts';
 import { type Dirent, DirentReader, DT } from './dirents.ts';
 import { hasCode, SysError } from './errno.ts';
-import { close, openAt, rmdirAt, unlinkAt } from './files.ts';
+import { close, openAt, RENAME_NOREPLACE, renameAt, rmdirAt, unlinkAt } from './files.ts';
 import { O, type PathBytes } from './libc.ts';
 import { statFd } from './stat.ts';
 
 /** Levels of a tree whose directories stay open; a deeper walk comes back up through `..`. */
 const MAX_OPEN = 32;
+/** A level that is remembered costs about a kilobyte; what lies deeper is moved up to the top of the tree first. */
+const MAX_LEVELS = 4096;
 const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 
 /** Told of every directory that goes, by its path below the removed name (`''` is that name itself). */
@@ -71,7 +74,7 @@ export function removeTree(dirfd: number, name: PathBytes, removed?: RemovedDire
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const child = emptyOut(level, levels, removed);
       if (child === undefined) leave(levels, dirfd, name, removed);
-      else {
+      else if (levels.length < MAX_LEVELS || removed !== undefined || !moveUp(level, child, dirfd, name)) {
         levels.push(child);
         levels.at(-1 - MAX_OPEN)?.close();
       }
@@ -93,6 +96,24 @@ function emptyOut(level: Level, levels: readonly Level[], removed?: RemovedDirec
 }
 
 const ENOTEMPTY = 39;
+
+/**
+ * Moves `child` of the deepest level to the top of the tree. The top's own listing was given up long before, so that
+ * the walk finds it when it comes back there. False where it may not leave its place (another project's quota).
+ */
+function moveUp(level: Level, child: Level, dirfd: number, name: PathBytes): boolean {
+  const top = openAt(dirfd, name, DIRECTORY);
+  try {
+    renameAt(level.fd, bytesOf(child.name), top, `moved-${crypto.randomUUID()}`, RENAME_NOREPLACE);
+    child.close();
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EXDEV')) return false;
+    throw error;
+  } finally {
+    close(top);
+  }
+}
 
 /** Takes the emptied deepest level away. */
 function leave(levels: Level[], dirfd: number, name: PathBytes, removed?: RemovedDirectory): void {
