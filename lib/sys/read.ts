@@ -6,7 +6,8 @@ import { SysError } from './errno.ts';
 import { close, openAt } from './files.ts';
 import { AT_FDCWD, check, libc, O } from './libc.ts';
 
-const FIRST_READ = 16 * 1024;
+/** Nearly all of these files are smaller. More would be cleared for nothing: 16 KiB cost a warm verb 2 % (measured). */
+const FIRST_READ = 4 * 1024;
 const EFBIG = 27;
 
 /** The whole file, pipes and /proc included. @param limit in bytes. @throws SysError, EFBIG above the limit */
