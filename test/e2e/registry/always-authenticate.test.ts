@@ -1,9 +1,8 @@
 /** A cell whose operator wants the registry asked each time, whatever is in the store. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
-import { readFileSync, truncateSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/settings.ts';
 import { Cell } from '../../support/cell.ts';
-import { startNginx } from '../../support/nginx.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
 import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
 import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
 import type { RunningServer } from '../../support/server.ts';
@@ -51,9 +50,9 @@ async function create(flags: readonly string[] = []): Promise<Ran> {
   return ran;
 }
 /** `METHOD kind status` of each request for the image since the last look. */
-function asked(): string[] {
-  const lines = readFileSync(dir.at('front/access.log'), 'utf8').split('\n');
-  truncateSync(dir.at('front/access.log'));
+async function asked(): Promise<string[]> {
+  const lines = await settledLog(dir.at('front'));
+  await emptyLog(dir.at('front'));
   return lines.flatMap((line) => {
     const [, method, kind, status] = /^(\w+) \/v2\/app\/(\w+)\/\S+ (\d+)/.exec(line) ?? [];
     return method === undefined ? [] : [`${method} ${kind} ${status}`];
@@ -64,10 +63,10 @@ const DENIED = expect.stringContaining('does not exist or you do not have permis
 test('a pinned image in the store costs one HEAD, and is refused to who may not have it', async () => {
   settings(true);
   expect((await cell.pull(pinned(), FLAGS)).code).toBe(0);
-  asked();
+  await asked();
   expect((await create(FLAGS)).code).toBe(0);
   // The registry wants to be told who asks; the second one is the answer to that.
-  expect(asked()).toEqual(['HEAD manifests 401', 'HEAD manifests 200']);
+  expect(await asked()).toEqual(['HEAD manifests 401', 'HEAD manifests 200']);
   const nobody = await create();
   expect([nobody.code, nobody.stdout]).toEqual([1, DENIED]);
   const wrong = await create(['--username', LOGIN.username, '--password', 'WR0NG']);
@@ -78,9 +77,9 @@ test('a pinned image in the store costs one HEAD, and is refused to who may not 
 test('without the setting nobody is asked', async () => {
   settings(false);
   expect((await cell.pull(pinned(), FLAGS)).code).toBe(0);
-  asked();
+  await asked();
   expect((await create()).code).toBe(0);
-  expect(asked()).toEqual([]);
+  expect(await asked()).toEqual([]);
 });
 
 test('a mirror that gives content to anybody does not decide', async () => {
@@ -88,10 +87,10 @@ test('a mirror that gives content to anybody does not decide', async () => {
   settings(true, { hosts: { [host]: { mirrors } } });
   const nobody = await cell.pull(pinned());
   expect([nobody.code, nobody.stdout]).toEqual([1, DENIED]);
-  asked();
+  await asked();
   const allowed = await cell.pull(pinned(), FLAGS);
   expect([allowed.code, allowed.stdout]).toEqual([0, expect.stringContaining('2 of 2 layers fetched')]);
-  expect(asked()).toEqual(['HEAD manifests 401', 'HEAD manifests 200']);
+  expect(await asked()).toEqual(['HEAD manifests 401', 'HEAD manifests 200']);
 });
 
 test('a registry that is not there lets nobody in', async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { Cell, logged } from '../../support/cell.ts';
 import { makeBusyboxImage } from '../../support/images.ts';
-import { startNginx } from '../../support/nginx.ts';
+import { settledLog, startNginx } from '../../support/nginx.ts';
 import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
 import type { RunningServer } from '../../support/server.ts';
 import type { Ran } from '../../support/shell.ts';
@@ -230,7 +230,7 @@ describe('a second host', () => {
     const elsewhere = sent.filter((line) => !line.includes(`->127.0.0.1:${frontPort}]`));
     for (const secret of [PASSWORD, base64(USER, PASSWORD)])
       expect(elsewhere.filter((line) => line.includes(secret))).toEqual([]);
-    expect(readFileSync(dir.at('network/access.log'), 'utf8')).toMatch(/^GET \/v2\/app\/blobs\/\S+ 200 "-"/m);
+    expect((await settledLog(dir.at('network'))).join('\n')).toMatch(/^GET \/v2\/app\/blobs\/\S+ 200 "-"/m);
   });
 });
 

@@ -1,8 +1,8 @@
 /** How much is asked of a registry for what: warming cells, tags, pinned images, layers in parallel. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { readFileSync, truncateSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Cell, logged } from '../../support/cell.ts';
-import { startNginx } from '../../support/nginx.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
 import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
 import { rawServer, whole } from '../../support/raw-server.ts';
 import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
@@ -29,14 +29,11 @@ beforeAll(async () => {
   cell = cleanup.use(await Cell.make());
   cell.settings({ insecure: [host] });
 });
-beforeEach(() => truncateSync(dir.at('front/access.log')));
+beforeEach(() => emptyLog(dir.at('front')));
 
-const log = () =>
-  readFileSync(dir.at('front/access.log'), 'utf8')
-    .split('\n')
-    .filter((line) => / \/v2\/app\//.test(line));
-const requests = () =>
-  log().map((line) =>
+const log = async () => (await settledLog(dir.at('front'))).filter((line) => / \/v2\/app\//.test(line));
+const requests = async () =>
+  (await log()).map((line) =>
     line
       .split(' ')
       .slice(0, 2)
@@ -56,9 +53,11 @@ async function withoutDigests() {
   const hide = 'proxy_hide_header Docker-Content-Digest; proxy_hide_header ETag;';
   const servers = `server { listen ${at}; location / { ${pass} ${hide} } }`;
   const server = await startNginx(dir.at('hiding'), servers, [port]);
-  const lines = () => readFileSync(dir.at('hiding/access.log'), 'utf8').split('\n');
-  const log = () =>
-    lines().flatMap((line) => (/ \/v2\/app\//.test(line) ? [line.split(' ').slice(0, 3).join(' ')] : []));
+  const lines = () => settledLog(dir.at('hiding'));
+  const log = async () =>
+    (await lines()).flatMap((line) =>
+      / \/v2\/app\//.test(line) ? [line.split(' ').slice(0, 3).join(' ')] : [],
+    );
   return { host: at, log, [Symbol.asyncDispose]: () => server.stop() };
 }
 
@@ -71,22 +70,22 @@ describe('an image', () => {
     const config = JSON.parse(
       readFileSync(`${image.layout}/blobs/sha256/${image.manifest.digest.slice(7)}`, 'utf8'),
     ).config;
-    expect(requests().slice(0, 3)).toEqual([
+    expect((await requests()).slice(0, 3)).toEqual([
       'HEAD manifests/v1',
       `GET manifests/${short(image.manifest)}`,
       `GET blobs/${short(config)}`,
     ]);
-    expect(requests().slice(3).sort()).toEqual(
+    expect((await requests()).slice(3).sort()).toEqual(
       image.layers.map((layer) => `GET blobs/${short(layer)}`).sort(),
     );
   });
 
   test('that is there costs a tag one HEAD', async () => {
     await cell.pull(tag());
-    truncateSync(dir.at('front/access.log'));
+    await emptyLog(dir.at('front'));
     const ran = await cell.pull(tag());
     expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('all layers were there')]);
-    expect(requests()).toEqual(['HEAD manifests/v1']);
+    expect(await requests()).toEqual(['HEAD manifests/v1']);
   });
 
   test('of a registry that gives no digest costs a tag a GET', async () => {
@@ -94,12 +93,12 @@ describe('an image', () => {
     const there = `docker://${front.host}/app:v1`;
     cell.settings({ insecure: [front.host] });
     const first = await cell.pull(there);
-    const before = front.log().length;
+    const before = (await front.log()).length;
     const second = await cell.pull(there);
     cell.settings({ insecure: [host] });
     expect([first.code, first.stdout]).toEqual([0, expect.stringContaining('8 of 8 layers fetched')]);
     expect([second.code, second.stdout]).toEqual([0, expect.stringContaining('all layers were there')]);
-    expect(front.log().slice(before)).toEqual([
+    expect((await front.log()).slice(before)).toEqual([
       'HEAD /v2/app/manifests/v1 200',
       'GET /v2/app/manifests/v1 200',
     ]);
@@ -133,9 +132,9 @@ describe('an image', () => {
     // The next version of an app: its top layer changes, the others stay.
     const changed = makeNoiseImage(dir.at('changed'), 'v2', [...SIZES.slice(0, -1), 999]);
     await push(`oci:${changed.name}`, `docker://${registry.host}/app:v2`);
-    truncateSync(dir.at('front/access.log'));
+    await emptyLog(dir.at('front'));
     await cell.pull(`docker://${host}/app:v2`);
-    const [config, layer, ...others] = requests().filter((line) => line.startsWith('GET blobs/'));
+    const [config, layer, ...others] = (await requests()).filter((line) => line.startsWith('GET blobs/'));
     expect([config === undefined, layer, others]).toEqual([
       false,
       `GET blobs/${changed.layers.at(-1)?.digest.slice(7, 15)}`,
@@ -147,11 +146,11 @@ describe('an image', () => {
 test('pull warms a cell: the create after it fetches nothing', async () => {
   await cell.empty();
   expect((await cell.pull(tag())).code).toBe(0);
-  truncateSync(dir.at('front/access.log'));
+  await emptyLog(dir.at('front'));
   const id = cell.id();
   const ran = await cell.graft(['create', tag(), id]);
   expect(ran.code).toBe(0);
-  expect(requests()).toEqual(['HEAD manifests/v1']);
+  expect(await requests()).toEqual(['HEAD manifests/v1']);
   await cell.graft(['delete', id]);
   expect((await cell.graft(['list'])).stdout).toBe('Store empty\n');
 });
@@ -160,7 +159,9 @@ test('inspect asks for no layer, and says what is where', async () => {
   await cell.empty();
   const before = await cell.graft(['inspect', '--json', tag()]);
   expect(before.code).toBe(0);
-  expect(requests().filter((line) => image.layers.some((layer) => line.includes(short(layer))))).toEqual([]);
+  expect(
+    (await requests()).filter((line) => image.layers.some((layer) => line.includes(short(layer)))),
+  ).toEqual([]);
   const shown = JSON.parse(before.stdout);
   expect(shown.digest).toBe(image.manifest.digest);
   expect(shown.layers.map(({ digest, bytes }: { digest: string; bytes: number }) => [digest, bytes])).toEqual(
@@ -187,11 +188,11 @@ test('inspect runs the checks of a create, with both numbers', async () => {
 
 test('ten creates of one image at a time download each layer once', async () => {
   await cell.empty();
-  truncateSync(dir.at('front/access.log'));
+  await emptyLog(dir.at('front'));
   const ids = Array.from({ length: 10 }, () => cell.id());
   const made = await Promise.all(ids.map((id) => cell.graft(['create', tag(), id])));
   expect(made.map(({ code }) => code)).toEqual(ids.map(() => 0));
-  const blobs = requests().filter((line) =>
+  const blobs = (await requests()).filter((line) =>
     image.layers.some((layer) => line === `GET blobs/${short(layer)}`),
   );
   expect(blobs.length).toBe(image.layers.length);

@@ -1,12 +1,12 @@
 /** Foreign layers: what a manifest says must not make a cell fetch from wherever it likes (CVE-2020-15157). */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
-import { readFileSync, truncateSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/settings.ts';
 import { Cell } from '../../support/cell.ts';
 import { issue, makeAuthority, type Pair } from '../../support/certificates.ts';
 import { LayoutBuilder, type RawDescriptor } from '../../support/layout-builder.ts';
 import { type Netns, netns } from '../../support/netns.ts';
-import { startNginx } from '../../support/nginx.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
 import { tarOf } from '../../support/noise-image.ts';
 import { startRegistry } from '../../support/registry.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
@@ -60,7 +60,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await cell.empty();
-  truncateSync(dir.at('others/access.log'));
+  await emptyLog(dir.at('others'));
 });
 
 /** Pushes `app:<name>` for every place that its layer may be said to be at, and `kept:outside` with the layer itself. */
@@ -114,7 +114,7 @@ function pull(name: string, foreign_hosts: string[], repository = 'app') {
   const flags = ['--username', 'me', '--password', 'S3CRET'];
   return cell.pull(`docker://registry.test/${repository}:${name}`, flags, { before: network.enter });
 }
-const seen = () => readFileSync(dir.at('others/access.log'), 'utf8').trim().split('\n').filter(Boolean);
+const seen = () => settledLog(dir.at('others'));
 
 test.each([
   ['outside', 'outside.test'],
@@ -123,8 +123,8 @@ test.each([
 ])('%s: from hosts that the operator lists, without credentials', async (name, listed) => {
   const ran = await pull(name, listed.split(','));
   expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layers fetched')]);
-  for (const line of seen()) expect(line).toMatch(/ \d{3} "-" /);
-  expect(seen().at(-1)).toContain('GET /layer 200');
+  for (const line of await seen()) expect(line).toMatch(/ \d{3} "-" /);
+  expect((await seen()).at(-1)).toContain('GET /layer 200');
 });
 
 test.each([
@@ -138,13 +138,13 @@ test.each([
 ])('%s with %p listed: refused before a byte of anything is downloaded', async (name, listed) => {
   const ran = await pull(name, listed.split(',').filter(Boolean));
   expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining('keeps a layer outside its registry')]);
-  expect(seen()).toEqual([]);
+  expect(await seen()).toEqual([]);
 });
 
 test('a foreign layer that was pushed into the registry comes from there, and nobody else is asked', async () => {
   const ran = await pull('outside', [], 'kept');
   expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layers fetched')]);
-  expect(seen()).toEqual([]);
+  expect(await seen()).toEqual([]);
 });
 
 test.each([
@@ -160,7 +160,7 @@ test.each([
       1,
       expect.stringContaining(`whose address ${address} lies further inside`),
     ]);
-    expect(seen().filter((line) => line.includes('GET /layer'))).toEqual([]);
+    expect((await seen()).filter((line) => line.includes('GET /layer'))).toEqual([]);
   },
 );
 
@@ -170,6 +170,6 @@ test('login: nobody is logged in to', async () => {
     1,
     expect.stringContaining('wants credentials for a foreign layer'),
   ]);
-  expect(seen().length).toBe(1);
-  expect(seen()[0]).toContain(' 401 "-" ');
+  expect((await seen()).length).toBe(1);
+  expect((await seen())[0]).toContain(' 401 "-" ');
 });

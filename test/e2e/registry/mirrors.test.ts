@@ -3,12 +3,12 @@
  * docker-registry and a token server, with certificates of the test's CA.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/settings.ts';
 import { Cell, logged } from '../../support/cell.ts';
 import { issue, makeAuthority, type Pair } from '../../support/certificates.ts';
 import { type Netns, netns } from '../../support/netns.ts';
-import { startNginx } from '../../support/nginx.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
 import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
 import { push, startRegistry } from '../../support/registry.ts';
 import { type RunningServer, startServer } from '../../support/server.ts';
@@ -55,7 +55,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await cell.empty();
-  for (const log of ['mirrors/access.log']) truncateSync(dir.at(log));
+  await emptyLog(dir.at('mirrors'));
 });
 
 async function fill(data: string, repository: string): Promise<void> {
@@ -130,7 +130,7 @@ function settings(more: RegistriesFile['hosts'] = {}, rest: RegistriesFile = {})
 const pull = (flags: string[] = [], name = 'docker:///busybox:v1') =>
   cell.pull(name, flags, { before: network.enter });
 const pinned = () => `docker:///busybox@${image.manifest.digest}`;
-const mirrorLog = () => readFileSync(dir.at('mirrors/access.log'), 'utf8').trim().split('\n').filter(Boolean);
+const mirrorLog = () => settledLog(dir.at('mirrors'));
 const passedOver = (ran: Ran) =>
   logged(ran, 'mirror-passed-over').map(({ mirror, code }) => `${mirror} ${code}`);
 const hubRequests = (before: number) =>
@@ -167,7 +167,7 @@ describe('a mirror', () => {
     const before = hub.output().length;
     const ran = await pull();
     expect(ran.code).toBe(0);
-    expect(mirrorLog().map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
+    expect((await mirrorLog()).map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
       expect.stringMatching(/^GET \/v2\/hub\/library\/busybox\/manifests\/sha256:\w+ 200$/),
       ...[1, 2, 3].map(() =>
         expect.stringMatching(/^GET \/v2\/hub\/library\/busybox\/blobs\/sha256:\w+ 200$/),
@@ -180,16 +180,16 @@ describe('a mirror', () => {
     settings(through({ location: 'mirror.test:5000/hub', trusted: true }));
     const before = hub.output().length;
     expect((await pull()).code).toBe(0);
-    expect(mirrorLog()[0]).toStartWith('HEAD /v2/hub/library/busybox/manifests/v1 200');
+    expect((await mirrorLog())[0]).toStartWith('HEAD /v2/hub/library/busybox/manifests/v1 200');
     expect(hubRequests(before)).toEqual([]);
   });
 
   test('never gets the Hub’s credentials', async () => {
     settings(through({ location: 'mirror.test:5000/hub', trusted: true }));
     expect((await pull(['--username', LOGIN.username, '--password', LOGIN.password])).code).toBe(0);
-    expect(mirrorLog().length).toBeGreaterThan(0);
-    for (const line of mirrorLog()) expect(line).toContain('"-"');
-    expect(readFileSync(dir.at('mirrors/access.log'), 'utf8')).not.toContain(BASIC);
+    expect((await mirrorLog()).length).toBeGreaterThan(0);
+    for (const line of await mirrorLog()) expect(line).toContain('"-"');
+    expect((await mirrorLog()).join('\n')).not.toContain(BASIC);
   });
 
   test.each([
@@ -247,7 +247,7 @@ describe('registries.conf', () => {
     settings({}, { registries_conf: [dir.at('registries.conf')] });
     const before = hub.output().length;
     expect((await pull()).code).toBe(0);
-    expect(mirrorLog().length).toBe(4);
+    expect((await mirrorLog()).length).toBe(4);
     expect(new Set(hubRequests(before))).toEqual(new Set(['"HEAD /v2/library/busybox/manifests']));
   });
 
@@ -329,13 +329,13 @@ describe('where a public registry may lead', () => {
     const ran = await leading(port);
     expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining(words)]);
     expect(ran.stdout).toContain(where);
-    expect(mirrorLog()).toEqual([]);
+    expect(await mirrorLog()).toEqual([]);
   });
 
   test('to a private host that the operator lists', async () => {
     const host = 'registry-1.docker.io:7000';
     const ran = await leading(7000, { [host]: { private_hosts: ['mirror.test:5000'] } });
     expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('2 of 2 layers fetched')]);
-    expect(mirrorLog().length).toBe(3);
+    expect((await mirrorLog()).length).toBe(3);
   });
 });

@@ -1,8 +1,8 @@
 /** The subset of containers-registries.conf(5) that is read, with registries that are what it makes of a name. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { Cell, logged } from '../../support/cell.ts';
-import { startNginx } from '../../support/nginx.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
 import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
 import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
 import type { Ran } from '../../support/shell.ts';
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await cell.empty();
-  truncateSync(dir.at('mirrors/access.log'));
+  await emptyLog(dir.at('mirrors'));
 });
 
 function pull(conf: string, name: string): Promise<Ran> {
@@ -39,13 +39,11 @@ function pull(conf: string, name: string): Promise<Ran> {
 }
 const mirror = (at: number) => `127.0.0.1:${mirrors[at]}`;
 /** `METHOD kind PORT` of every request that a mirror got for the image, sorted. */
-const seen = () =>
-  readFileSync(dir.at('mirrors/access.log'), 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      const [, method, kind, port] = /^(\w+) \/v2\/physical\/app\/(\w+)\/.* (\d+)$/.exec(line) ?? [];
-      return method === undefined ? [] : [`${method} ${kind} ${mirrors.indexOf(Number(port))}`];
-    });
+const seen = async () =>
+  (await settledLog(dir.at('mirrors'))).flatMap((line) => {
+    const [, method, kind, port] = /^(\w+) \/v2\/physical\/app\/(\w+)\/.* (\d+)$/.exec(line) ?? [];
+    return method === undefined ? [] : [`${method} ${kind} ${mirrors.indexOf(Number(port))}`];
+  });
 const fetched = (ran: Ran) =>
   expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('2 of 2 layers fetched')]);
 
@@ -107,13 +105,13 @@ describe('mirrors', () => {
 
   test('are asked in their order: the second is not, where the first has all', async () => {
     fetched(await pull(table(entry(0) + entry(1)), 'company.test/physical/app:v1'));
-    expect(new Set(seen().map((request) => request.split(' ')[2]))).toEqual(new Set(['0']));
+    expect(new Set((await seen()).map((request) => request.split(' ')[2]))).toEqual(new Set(['0']));
   });
 
   test('give what their table says: tags one, content the other', async () => {
     const of = entry(0, 'pull-from-mirror = "tag-only"') + entry(1, 'pull-from-mirror = "digest-only"');
     fetched(await pull(table(of), 'company.test/physical/app:v1'));
-    expect(seen().sort()).toEqual([
+    expect((await seen()).sort()).toEqual([
       ...['GET blobs 1', 'GET blobs 1', 'GET blobs 1'],
       ...['GET manifests 1', 'HEAD manifests 0'],
     ]);
@@ -126,7 +124,7 @@ describe('mirrors', () => {
       1,
       expect.stringContaining('cannot reach the registry 127.0.0.1:1'),
     ]);
-    expect(seen()).toEqual([]);
+    expect(await seen()).toEqual([]);
     fetched(await pull(conf, `company.test/physical/app@${image.manifest.digest}`));
   });
 });
