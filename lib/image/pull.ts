@@ -23,7 +23,7 @@ import type { LayerChoice, PublishedSearch } from './published.ts';
 import type { RepairSource } from './published-volumes.ts';
 import type { ImageLayer, ResolvedImage } from './source.ts';
 import { planStack, STACK_RULES, type StackRules } from './stack.ts';
-import { type WantedLayer, wantedLayers } from './wanted.ts';
+import { keyOf, type WantedLayer, wantedLayers } from './wanted.ts';
 
 export interface PullDeps extends FetchDeps {
   /** Layers fetched and unpacked at a time. */
@@ -151,6 +151,7 @@ class MissingLayers {
       );
       const { mine, others } = this.#claim(ready);
       try {
+        this.#hear();
         await this.#fetchAndPublish(
           mine.map(({ wanted }) => wanted).filter((wanted) => !this.#isThere(wanted)),
         );
@@ -161,7 +162,19 @@ class MissingLayers {
       if (first !== undefined) {
         this.#deps.log.info('waiting-for-layer', { layer: first.wanted.key, others: others.length });
         await waitForRelease(first.path, this.#deps.signal);
+        this.#hear();
       }
+    }
+  }
+
+  /** What somebody else has found out meanwhile by reading a local tar: without it everybody would read it, in turn. */
+  #hear(): void {
+    for (const wanted of this.#wanted) {
+      if (this.keyOf(wanted) !== undefined) continue;
+      const key = keyOf(this.#deps.store, wanted.layer, wanted.parent);
+      if (key === undefined) continue;
+      this.#lease.add([key]);
+      this.#named.set(wanted, key);
     }
   }
 

@@ -21,7 +21,8 @@ export function wantedLayers(store: Store, image: ResolvedImage): WantedLayer[] 
   return wanted;
 }
 
-function keyOf(store: Store, layer: ImageLayer, parent: LayerKey | undefined): LayerKey | undefined {
+/** The name of one layer, as far as it is known by now. */
+export function keyOf(store: Store, layer: ImageLayer, parent: LayerKey | undefined): LayerKey | undefined {
   const base = layer.baseDirectory === undefined ? undefined : { directory: layer.baseDirectory, parent };
   if (!layer.validated && layer.digest !== undefined) {
     return layerKey({ content: layer.digest, validated: false, base });

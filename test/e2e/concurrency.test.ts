@@ -6,7 +6,7 @@ import { type FakeRegistry, fakeImage, fakeRegistry, noise } from '../support/fa
 import { makeFaultImage } from '../support/fault-image.ts';
 import { executable } from '../support/graft.ts';
 import { makeImage } from '../support/images.ts';
-import { cleanEnv, type Ran } from '../support/shell.ts';
+import { cleanEnv, must, type Ran } from '../support/shell.ts';
 import { type TestStore, testStore } from '../support/store.ts';
 import { contents, unfinished } from '../support/store-names.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
@@ -52,6 +52,22 @@ async function emptied(store: TestStore): Promise<void> {
   await store.must(['clean']);
   expect(contents(store.path)).toEqual([]);
 }
+
+test(
+  'eight creates of a local tar that nobody has read yet read it once',
+  async () => {
+    await using store = await testStore();
+    const tar = dir.at('layer.tar');
+    await must('tar', ['-C', dir.at('layer0'), '-cf', tar, '.']);
+    const runs = await Promise.all(
+      times(8, (i) => store.graft(['--log-level', 'info', 'create', tar, `tar${i}`])),
+    );
+    succeeded(runs);
+    expect(unpacked(runs)).toHaveLength(1);
+    await emptied(store);
+  },
+  MINUTES,
+);
 
 test(
   'twenty creates of two images that nobody has yet unpack each layer once',
