@@ -8,12 +8,14 @@ import { type ImageId, parseImageId } from '../store/image-id.ts';
 import type { ImageRecord, LayerProvenance } from '../store/image-record.ts';
 import { Lease } from '../store/leases.ts';
 import type { StackPlan } from '../store/stacks.ts';
+import type { Store } from '../store/store.ts';
 import { addToTotals } from '../store/totals.ts';
 import { SysError } from '../sys/errno.ts';
+import { HeldDirectory } from '../sys/held-directory.ts';
 import { bytesOfText } from '../sys/utf8.ts';
 import { tellingFull } from './full-store.ts';
 import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
-import { mountContainer, mountOptions } from './mount-image.ts';
+import { mountContainer, mountOptions, uncover } from './mount-image.ts';
 import { checkImage } from './preflight.ts';
 import { processUser } from './process-user.ts';
 import { provenance } from './provenance.ts';
@@ -110,30 +112,46 @@ interface Container {
 
 /** Stage, publish, mount, record: a create that is stopped anywhere in between is swept (layout.ts, 3). */
 async function makeContainer(deps: CreateDeps, container: Container): Promise<RuntimeSpec> {
-  const { store } = deps;
-  const { id, plan, quota } = container;
-  const staged = store.images.stage({
-    owner: store.owner,
-    layerBytes: plan.layerBytes,
-    quota,
-    lease: container.lease.name,
-  });
+  using own = publish(deps.store, container);
+  return await finish(deps, container, own);
+}
+
+function publish(store: Store, { id, plan, quota, lease }: Container): HeldDirectory {
+  const { owner } = store;
+  const staged = store.images.stage({ owner, layerBytes: plan.layerBytes, quota, lease: lease.name });
+  let own: HeldDirectory | undefined;
   try {
     applyAttributes(bytesOfText(`${staged.directory}/diff`), plan.root);
+    own = new HeldDirectory(staged.directory);
     store.images.publish(staged, id);
+    return own;
   } catch (error) {
+    own?.[Symbol.dispose]();
     store.images.discard(staged, quota?.device);
     throw error;
   }
+}
+
+/**
+ * Whoever deletes the image while it is made takes away what would be undone, and may have made another of its name:
+ * that one is neither mounted over, nor recorded as something else, nor undone.
+ */
+async function finish(deps: CreateDeps, container: Container, own: HeldDirectory): Promise<RuntimeSpec> {
+  const { store } = deps;
+  const { id, plan } = container;
+  const isOurs = () => own.isAt(store.layout.image(id));
   try {
-    if (container.mount) await mountContainer(store, id, plan);
+    if (container.mount && isOurs()) await mountContainer(store, id, plan);
+    if (!isOurs()) {
+      uncover(store, id);
+      throw new PluginError('IMAGE_DELETED', { id });
+    }
     store.images.writeRecord(id, record(container));
     return describe(deps, container);
   } catch (error) {
-    // Whoever deleted the image while it was made has taken away what is to be undone.
-    const deleted = !store.images.exists(id);
+    if (!isOurs()) throw new PluginError('IMAGE_DELETED', { id }, { cause: error });
     await undo(deps, id);
-    throw deleted ? new PluginError('IMAGE_DELETED', { id }, { cause: error }) : error;
+    throw error;
   }
 }
 

@@ -4,6 +4,8 @@ import { shortName } from '../store/layer-key.ts';
 import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/errno.ts';
 import { close } from '../sys/files.ts';
+import { unmount } from '../sys/mount.ts';
+import { readMountinfo } from '../sys/mountinfo.ts';
 import { describeOverlayOptions, mountOverlay } from '../sys/overlay.ts';
 
 interface Lowers {
@@ -48,6 +50,16 @@ export function mountImage(store: Store, id: ImageId, plan: Lowers): void {
     ensureLinks(store, plan);
     mountOnce(store, id, plan);
   }
+}
+
+/**
+ * Takes away a mount that came to lie over another container's, whose image was made while ours, of the same name, was
+ * at its mount: the path was the same by then. The topmost mount is what umount2(2) takes.
+ */
+export function uncover({ layout }: Store, id: ImageId): void {
+  const rootfs = layout.rootfs(id);
+  const mounts = readMountinfo().filter(({ mountPoint }) => mountPoint === rootfs);
+  if (mounts.length > 1) unmount(rootfs, { detach: true });
 }
 
 function mountOnce(store: Store, id: ImageId, plan: Lowers): void {

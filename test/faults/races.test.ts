@@ -1,13 +1,13 @@
 /** Two verbs stopped and continued in the one order that hurts: what only a busy cell shows by chance. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { executable } from '../support/graft.ts';
-import { cleanEnv } from '../support/shell.ts';
+import { cleanEnv, must } from '../support/shell.ts';
 import { type TestStore, testStore } from '../support/store.ts';
 import { contents, unfinished } from '../support/store-names.ts';
-import { type TempDir, tempDir } from '../support/temp.ts';
+import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
 const MINUTE = 60_000;
 let dir: TempDir;
@@ -173,6 +173,31 @@ test(
       expect(ended).toEqual({ code: 1, stdout: 'image `x` was deleted while it was being made\n' });
       expect(unfinished(store.path)).toEqual([]);
     }
+    await emptied(store);
+  },
+  MINUTE,
+);
+
+test(
+  'an image is deleted right before its mount, and another of its name is made: that one stays as it is',
+  async () => {
+    await using store = await testStore();
+    await store.must(['pull', image]);
+    const other = dir.at('other.tar');
+    mkdirSync(dir.at('other'), { recursive: true });
+    writeFileSync(dir.at('other', 'mine'), 'other');
+    await must('tar', ['-C', dir.at('other'), '-cf', other, '.']);
+    const create = await new Actor(store, ['create', image, 'x'], '1:mount ').stopped();
+    await store.must(['delete', 'x']);
+    await store.must(['create', other, 'x']);
+    expect(await create.goOn().ended()).toEqual({
+      code: 1,
+      stdout: 'image `x` was deleted while it was being made\n',
+    });
+    expect(readFileSync(`${store.path}/images/x/rootfs/mine`, 'utf8')).toBe('other');
+    expect(mountPointsBelow(`${store.path}/images`)).toEqual([`${store.path}/images/x/rootfs`]);
+    const [{ image: recorded }] = JSON.parse(await store.must(['list', '--json']));
+    expect(recorded).toContain('other.tar');
     await emptied(store);
   },
   MINUTE,
