@@ -10,6 +10,8 @@ export function cvmfsFor(context: SourceContext, store: Store): () => Promise<Cv
   return async () => {
     const extra = await context.extra();
     if ((extra.cvmfs?.repositories ?? []).length === 0) return undefined;
+    const { startProbe } = await import('../lib/cvmfs/probe.ts');
+    const ready = [startProbe(probeCommand())];
     const [{ cvmfsSettings }, { HangFiles }] = await Promise.all([
       import('../lib/cvmfs/settings.ts'),
       import('../lib/cvmfs/hangs.ts'),
@@ -18,6 +20,7 @@ export function cvmfsFor(context: SourceContext, store: Store): () => Promise<Cv
     return {
       settings: cvmfsSettings(extra.cvmfs, extra.source, store.layout.root),
       probeCommand: probeCommand(),
+      ready,
       mappings: store.format.mappings,
       hangs: new HangFiles(store.layout.locks, now),
       now,

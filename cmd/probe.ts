@@ -7,14 +7,17 @@ import { serveProbe } from '../lib/cvmfs/probe-child.ts';
 import type { ProbeRequest } from '../lib/cvmfs/probe-protocol.ts';
 import { hasCode } from '../lib/sys/errno.ts';
 import { writeAll } from '../lib/sys/files.ts';
-import { readText } from '../lib/sys/read.ts';
+import { readToEnd } from '../lib/sys/read.ts';
 
 /** 500 layers with long paths take less than half of it. */
 const MAX_REQUEST = 1024 * 1024;
 
 /** Answers one request and returns the exit status. */
 export function runProbeChild(): number {
-  const request = JSON.parse(readText('/proc/self/fd/0', MAX_REQUEST)) as ProbeRequest;
+  const text = new TextDecoder().decode(readToEnd(0, MAX_REQUEST, 'stdin'));
+  // Started ahead, and not needed after all.
+  if (text === '') return 0;
+  const request = JSON.parse(text) as ProbeRequest;
   try {
     serveProbe(request, (line) => writeAll(1, Buffer.from(`${JSON.stringify(line)}\n`)));
     return 0;

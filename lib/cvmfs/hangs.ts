@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { sha256Hex } from '../base/digest.ts';
+import { KiB } from '../base/limits.ts';
 import { hasCode } from '../sys/errno.ts';
 import { close, openAt, unlinkAt, writeAll } from '../sys/files.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
+import { readTextIfThere } from '../sys/look.ts';
 import { formatOwner, isAlive, ownerOf, parseOwner } from '../sys/process.ts';
 
 /**
@@ -17,6 +18,9 @@ export interface HangMemory {
   /** It answered. */
   forget(path: string): void;
 }
+
+/** A path, a time and an owner. */
+const MAX_RECORD_BYTES = 16 * KiB;
 
 /** Small files in a directory of the store that holds what may be lost (`locks/`). */
 export class HangFiles implements HangMemory {
@@ -64,11 +68,12 @@ export class HangFiles implements HangMemory {
   /** Half a record, which a reader may meet while another writes, says nothing. */
   #read(path: string): { at: number; owner: string } | undefined {
     try {
-      const raw = JSON.parse(readFileSync(this.#file(path), 'utf8')) as Record<string, unknown> | null;
-      const { at, owner } = raw ?? {};
+      const text = readTextIfThere(this.#file(path), MAX_RECORD_BYTES);
+      if (text === undefined) return undefined;
+      const { at, owner } = (JSON.parse(text) as Record<string, unknown> | null) ?? {};
       return typeof at === 'number' && typeof owner === 'string' ? { at, owner } : undefined;
     } catch (error) {
-      if (error instanceof SyntaxError || hasCode(error, 'ENOENT')) return undefined;
+      if (error instanceof SyntaxError) return undefined;
       throw error;
     }
   }

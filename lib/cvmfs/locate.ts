@@ -9,7 +9,7 @@ import type { Logger } from '../base/log.ts';
 import type { RepositoryPath } from './address.ts';
 import type { HangMemory } from './hangs.ts';
 import { judgeLayer } from './judge-layer.ts';
-import { probe } from './probe.ts';
+import { probe, type ReadyChild } from './probe.ts';
 import type { LayerAnswer, Stamp } from './probe-protocol.ts';
 import { type Doubtful, doubtful, hang, judgeProbe, type RepositoryState } from './repository.ts';
 import { type CvmfsSettings, type LayerOrigin, type Repository, serves } from './settings.ts';
@@ -18,6 +18,8 @@ export interface CvmfsDeps {
   readonly settings: CvmfsSettings;
   /** The command of the probing child: graft itself with the hidden verb. */
   readonly probeCommand: readonly string[];
+  /** Children of that command that were started ahead; whoever asks takes one away. */
+  readonly ready?: ReadyChild[] | undefined;
   /** Of the store that will use the layers. */
   readonly mappings: IdMappings;
   readonly hangs: HangMemory;
@@ -141,6 +143,7 @@ async function askFor(
       deadlineMs: repository.probeDeadlineMs,
       stallMs: repository.probeDeadlineMs,
     },
+    deps.ready?.pop(),
   );
   noteHang(deps, repository, outcome);
   const judged = judgeProbe(repository, outcome, deps.now() / 1000);

@@ -4,6 +4,7 @@
  * pipes to their end), lives in a session of its own and is waited for by nobody. Its answers come line by line:
  * what is known when the deadline passes stays known.
  */
+import { hasCode } from '../sys/errno.ts';
 import type { ProbeLine, ProbeRequest, RepositoryAnswer, StepAnswer } from './probe-protocol.ts';
 
 export interface ProbeOptions {
@@ -26,18 +27,35 @@ export interface ProbeOutcome {
   readonly milliseconds: number;
 }
 
-/** Asks; never throws for what a repository does, and returns at the deadline whatever the child does. */
-export async function probe(request: ProbeRequest, options: ProbeOptions): Promise<ProbeOutcome> {
-  const started = performance.now();
-  const child = Bun.spawn([...options.command], {
+/** A child that waits for its request, and ends when it gets none before this process ends. */
+export type ReadyChild = Bun.Subprocess<'pipe', 'pipe', 'ignore'>;
+
+/** Starts a child ahead: half of a probe's time is the start of a runtime, in which its caller can do other things. */
+export function startProbe(command: readonly string[]): ReadyChild {
+  const child = Bun.spawn([...command], {
     cwd: '/',
     env: {},
-    stdin: Buffer.from(JSON.stringify(request)),
+    stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'ignore',
     detached: true,
   });
   child.unref();
+  return child;
+}
+
+/**
+ * Asks; never throws for what a repository does, and returns at the deadline whatever the child does.
+ * @param ready a child that was started ahead and has been asked nothing yet
+ */
+export async function probe(
+  request: ProbeRequest,
+  options: ProbeOptions,
+  ready?: ReadyChild,
+): Promise<ProbeOutcome> {
+  const started = performance.now();
+  const child = ready ?? startProbe(options.command);
+  tell(child, request);
   const answers = new Answers(request.steps.length);
   const late = await readLines(child.stdout, answers, options);
   if (!answers.complete) child.kill('SIGKILL');
@@ -48,6 +66,16 @@ export async function probe(request: ProbeRequest, options: ProbeOptions): Promi
     leftBehind: late && !answers.complete ? child.pid : undefined,
     milliseconds: performance.now() - started,
   };
+}
+
+/** A child that has died already says so by giving no answer. */
+function tell({ stdin }: ReadyChild, request: ProbeRequest): void {
+  try {
+    stdin.write(JSON.stringify(request));
+    Promise.resolve(stdin.end()).catch(() => undefined);
+  } catch (error) {
+    if (!hasCode(error, 'EPIPE')) throw error;
+  }
 }
 
 /** Reads until all is answered, the child ends or a deadline passes; true for the last. */
@@ -88,7 +116,8 @@ async function within<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
 class Answers {
   repository: RepositoryAnswer | undefined;
   readonly steps: (StepAnswer | undefined)[];
-  #rest: Uint8Array[] = [];
+  readonly #decoder = new TextDecoder();
+  #rest = '';
 
   constructor(count: number) {
     this.steps = new Array<StepAnswer | undefined>(count).fill(undefined);
@@ -104,12 +133,12 @@ class Answers {
   take(bytes: Uint8Array): boolean {
     let from = 0;
     for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, from)) {
-      const line = Buffer.concat([...this.#rest, bytes.subarray(from, end)]).toString('utf8');
-      this.#rest = [];
+      const line = this.#rest + this.#decoder.decode(bytes.subarray(from, end));
+      this.#rest = '';
       from = end + 1;
       if (!this.#put(line)) return false;
     }
-    if (from < bytes.length) this.#rest.push(bytes.subarray(from));
+    this.#rest += this.#decoder.decode(bytes.subarray(from), { stream: true });
     return true;
   }
 

@@ -1,5 +1,5 @@
-import { posix } from 'node:path';
 import { PluginError } from '../base/errors/error.ts';
+import { absolute, lastName } from '../sys/path.ts';
 
 /** Why a repository or a layer in it is not used although it is, or may be, there. */
 export const DOUBTS = [
@@ -91,7 +91,7 @@ export function cvmfsSettings(file: CvmfsFile | undefined, source: string, store
   const wrong = (index: number, text: string) =>
     new PluginError('CONFIG_INVALID', { path: source, reason: `cvmfs.repositories[${index}]: ${text}` });
   const once = (path: string, index: number) => {
-    if (posix.normalize(path) !== path) throw wrong(index, `${path} is not a normal absolute path`);
+    if (absolute(path, '/') !== path) throw wrong(index, `${path} is not a normal absolute path`);
     if (seen.has(path)) throw wrong(index, `${path} is named twice`);
     seen.add(path);
   };
@@ -133,7 +133,7 @@ function repositoryFor(entry: RepositoryFile, store: string): Repository {
 }
 
 function nameOf(entry: RepositoryFile): string {
-  return entry.name ?? posix.basename(entry.path);
+  return entry.name ?? lastName(entry.path);
 }
 
 function revisionOf(text: string): Revision {

@@ -87,8 +87,11 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
 async function pull(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
   const plan = planIfPresent(deps.store, image, lease);
   if (plan !== undefined) return { plan, fetched: [], choices: new Map() };
+  // Asked for at once: a process that looks at repositories starts while the code that will ask it is loaded.
+  const cvmfs = deps.cvmfs?.();
+  cvmfs?.catch(() => undefined);
   const { pullInTurn } = await import('../image/pull-in-turn.ts');
-  return pullInTurn(deps, image, lease);
+  return pullInTurn({ ...deps, cvmfs: cvmfs && (() => cvmfs) }, image, lease);
 }
 
 /** Layers of the plan lie in somebody else's directories. */

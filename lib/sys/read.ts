@@ -14,17 +14,22 @@ const EFBIG = 27;
 export function readFile(path: string, limit: number): Uint8Array {
   const fd = openAt(AT_FDCWD, path, O.RDONLY);
   try {
-    let buffer = new Uint8Array(FIRST_READ);
-    for (let length = 0; ; ) {
-      const free = length === 0 ? buffer : buffer.subarray(length);
-      const got = check(Number(libc.read(fd, free, free.length)), 'read', path);
-      if (got === 0) return buffer.subarray(0, length);
-      length += got;
-      if (length > limit) throw new SysError(EFBIG, 'read', path);
-      if (length === buffer.length) buffer = grown(buffer);
-    }
+    return readToEnd(fd, limit, path);
   } finally {
     close(fd);
+  }
+}
+
+/** All that an open file, a pipe or a socket gives until its end. Errors as `readFile`; `path` is for them. */
+export function readToEnd(fd: number, limit: number, path: string): Uint8Array {
+  let buffer = new Uint8Array(FIRST_READ);
+  for (let length = 0; ; ) {
+    const free = length === 0 ? buffer : buffer.subarray(length);
+    const got = check(Number(libc.read(fd, free, free.length)), 'read', path);
+    if (got === 0) return buffer.subarray(0, length);
+    length += got;
+    if (length > limit) throw new SysError(EFBIG, 'read', path);
+    if (length === buffer.length) buffer = grown(buffer);
   }
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ProbeOutcome, probe } from '../../../lib/cvmfs/probe.ts';
+import { type ProbeOutcome, probe, startProbe } from '../../../lib/cvmfs/probe.ts';
 import type { LayerAnswer, ProbeStep } from '../../../lib/cvmfs/probe-protocol.ts';
 import { lsetxattr } from '../../../lib/sys/files.ts';
 import {
@@ -184,6 +184,19 @@ describe('what is no repository', () => {
       const outcome = await probe(request, { ...DEADLINE, command: ['/bin/sh', '-c', script] });
       expect(outcome).toMatchObject({ ended: 'died', repository: undefined });
     }
+  });
+
+  test('a child that was started ahead answers like any, ends when it is not asked, and may be dead by then', async () => {
+    const request = { repository: { path: '/', type: 'directory', name: 'x' }, steps: [] } as const;
+    const asked = await probe(request, DEADLINE, startProbe(PROBE_COMMAND));
+    expect(asked).toMatchObject({ ended: 'answered', repository: { ok: true } });
+    const spare = startProbe(PROBE_COMMAND);
+    spare.stdin.end();
+    expect([await spare.exited, await new Response(spare.stdout).text()]).toEqual([0, '']);
+    const dead = startProbe(PROBE_COMMAND);
+    dead.kill('SIGKILL');
+    await dead.exited;
+    expect(await probe(request, DEADLINE, dead)).toMatchObject({ ended: 'died', repository: undefined });
   });
 
   test('a plain directory has no magic attributes', async () => {
