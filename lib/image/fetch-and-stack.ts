@@ -1,0 +1,43 @@
+/** The half of a pull that a create of remembered layers needs nothing of, and does not load. */
+import { stackKey } from '../store/layer-key.ts';
+import type { Lease } from '../store/leases.ts';
+import { MissingLayers } from './missing-layers.ts';
+import { placeLayers } from './place.ts';
+import type { PublishedSearch } from './published.ts';
+import type { PullDeps, PulledImage } from './pull.ts';
+import { planStack, STACK_RULES } from './stack.ts';
+import type { WantedLayer } from './wanted.ts';
+
+/**
+ * Fetches what neither the store nor a repository has, and works out how all of it stacks.
+ * @throws as `pullImage`
+ */
+export async function fetchAndStack(
+  deps: PullDeps,
+  wanted: readonly WantedLayer[],
+  search: PublishedSearch | undefined,
+  lease: Lease,
+): Promise<PulledImage> {
+  const { store } = deps;
+  const published = await search?.prepare(lease);
+  const fetch = new MissingLayers(
+    deps,
+    wanted.filter(({ layer }) => !published?.has(layer)),
+    lease,
+  );
+  await fetch.run();
+  const placeable = wanted.map((one) => ({
+    ...one,
+    key: fetch.keyOf(one),
+    published: published?.get(one.layer),
+  }));
+  const rules = deps.stackRules ?? STACK_RULES;
+  const placed = await placeLayers(deps, placeable, lease, rules);
+  // Named after the layers as the image lists them: the next create knows only those.
+  const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
+  lease.add([key]);
+  const plan = planStack(store, { key, layers: placed.layers }, rules);
+  store.stacks.put(key, plan);
+  const choices = search?.choices ?? new Map();
+  return { plan, fetched: [...fetch.fetched, ...placed.fetched], choices };
+}
