@@ -116,7 +116,8 @@ describe('tryHold', () => {
 
   test('of many who find the same holders dead, each place goes to exactly one', async () => {
     await using dir = tempDir();
-    const names = Array.from({ length: 300 }, (_, i) => String(i));
+    // So many that none of the actors has taken all of them before the others have begun.
+    const names = Array.from({ length: 3000 }, (_, i) => String(i));
     for (const [i, name] of names.entries()) place(dir.at(name), ...(i % 3 === 0 ? [] : [DEAD]));
     await using a = actor('take-all', dir.path);
     await using b = actor('take-all', dir.path);
