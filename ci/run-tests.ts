@@ -38,6 +38,8 @@ interface Result {
   readonly remarks: readonly string[];
   /** Every failed test and every remark, as they are repeated at the end. */
   readonly culprits: readonly string[];
+  /** Tests that failed once and not again. */
+  readonly unsteady?: readonly string[];
 }
 
 function say(line: string): void {
@@ -96,6 +98,30 @@ export function judge(name: string, report: string, status: number, seconds: num
   return { name, passed: tests - failures - skipped, failed, seconds, remarks, culprits };
 }
 
+/** More than this at once is no accident. */
+const MAX_UNSTEADY = 3;
+
+/**
+ * Runs the files with failed tests once more, by themselves. What fails again has failed. What does not is named at the
+ * end: something in the test or in the program depends on chance and wants to be found, but not by keeping out a change
+ * that may have nothing to do with it.
+ */
+export async function secondLook(
+  group: Group,
+  result: Result,
+  run: (group: Group) => Promise<Result>,
+): Promise<Result> {
+  if (result.failed === 0 || result.failed > MAX_UNSTEADY || result.remarks.length > 0) return result;
+  const files = group.files.filter((file) =>
+    result.culprits.some((line) => line.startsWith(`${file.slice('./'.length)}: `)),
+  );
+  if (files.length === 0) return result;
+  const again = await run({ name: `${group.name}-again`, files });
+  if (again.failed > 0) return result;
+  const { passed, failed, culprits } = result;
+  return { ...result, passed: passed + failed, failed: 0, culprits: [], unsteady: culprits };
+}
+
 /** The command of one group: in namespaces of its own, so that mounts and processes end with it. */
 function commandOf(group: Group, report: string): string[] {
   const bun = [process.execPath, 'test', `--timeout=${TEST_TIMEOUT_MS}`, '--only-failures'];
@@ -136,8 +162,8 @@ async function runGroup(group: Group, work: string): Promise<Result> {
 
 /** Runs beside the other groups, so its output is kept until it is asked for. */
 function startQuotaGroup(group: Group, work: string): () => Promise<Result> {
-  const results = join(work, 'quota-results');
-  const log = join(work, 'quota.log');
+  const results = join(work, `${group.name}-results`);
+  const log = join(work, `${group.name}.log`);
   mkdirSync(results);
   const output = openSync(log, 'w');
   const started = performance.now();
@@ -187,10 +213,16 @@ async function main(wanted: readonly string[]): Promise<number> {
   const results: Result[] = wanted.length === 0 ? [await check()] : [];
   const quota = groups.find((group) => group.name === QUOTA);
   const quotaResult = quota === undefined ? undefined : startQuotaGroup(quota, work);
-  for (const group of groups) if (group !== quota) results.push(await runGroup(group, work));
-  if (quotaResult !== undefined) results.push(await quotaResult());
+  const again = (group: Group) => runGroup(group, work);
+  for (const group of groups)
+    if (group !== quota) results.push(await secondLook(group, await again(group), again));
+  if (quota && quotaResult)
+    results.push(await secondLook(quota, await quotaResult(), (files) => startQuotaGroup(files, work)()));
   if (groups.length === 0) results.push(tell(judge('all', '', 1, 0)));
 
+  const unsteady = results.flatMap((result) => result.unsteady ?? []);
+  if (unsteady.length > 0)
+    say(`\nfailed once, and not again:\n${unsteady.map((line) => `  ${line}`).join('\n')}`);
   const culprits = results.flatMap((result) => result.culprits);
   if (culprits.length > 0) say(`\nfailed:\n${culprits.map((line) => `  ${line}`).join('\n')}`);
   const sum = (key: 'passed' | 'failed') => results.reduce((total, result) => total + result[key], 0);

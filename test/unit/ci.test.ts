@@ -1,7 +1,7 @@
 /** The test command's own arithmetic: it must not be able to pass by accident. */
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { judge } from '../../ci/run-tests.ts';
+import { judge, secondLook } from '../../ci/run-tests.ts';
 import { run } from '../support/shell.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -94,5 +94,37 @@ describe('ci/isolated', () => {
     expect(ran.code).toBe(9);
     expect(readdirSync(dir.path)).toEqual([]);
     expect(commandLines().filter((line) => line.includes(seconds))).toEqual([]);
+  });
+});
+
+describe('a second look at what failed', () => {
+  const group = { name: 'unit', files: ['./test/unit/a.test.ts', './test/unit/b.test.ts'] };
+  const result = (failed: number, culprits: string[], remarks: string[] = []) => ({
+    ...{ name: 'unit', passed: 9, failed, seconds: 1, remarks, culprits },
+  });
+  const once = result(1, ['test/unit/b.test.ts: now and then']);
+
+  test('runs the files that failed, and what fails again has failed', async () => {
+    const asked: unknown[] = [];
+    const again = async (files: unknown) => {
+      asked.push(files);
+      return once;
+    };
+    expect(await secondLook(group, once, again)).toEqual(once);
+    expect(asked).toEqual([{ name: 'unit-again', files: ['./test/unit/b.test.ts'] }]);
+  });
+
+  test('names what did not fail again', async () => {
+    const looked = await secondLook(group, once, async () => result(0, []));
+    expect(looked).toMatchObject({ passed: 10, failed: 0, culprits: [], unsteady: once.culprits });
+  });
+
+  test.each([
+    ['nothing that passed', result(0, [])],
+    ['no more than three', result(4, Array(4).fill('test/unit/a.test.ts: x'))],
+    ['no group whose runner broke down', result(1, ['unit: no test ran'], ['no test ran'])],
+  ])('takes %s', async (_, first) => {
+    const never = () => Promise.reject(new Error('it was run again'));
+    expect(await secondLook(group, first, never)).toEqual(first);
   });
 });
