@@ -1,7 +1,6 @@
-import type { ByteName } from '../base/bytes.ts';
 import { byteName } from '../base/bytes.ts';
-import type { DiffId, Digest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
+import type { UnpackResult } from '../layer/types.ts';
 import { publishQuickly } from '../sys/durable.ts';
 import { hasCode } from '../sys/errno.ts';
 import { close, fsync, mkdirAt, openAt, readlinkAt, symlinkAt, syncfs } from '../sys/files.ts';
@@ -15,24 +14,9 @@ import { readRecord } from './read-file.ts';
 import { discardStaged, removeName, stageDirectory, writeSmall } from './staging.ts';
 
 /** A layer's completion record: `volumes/<layer>/layer.json`, written before the layer is published. */
-export interface LayerRecord {
+export interface LayerRecord extends UnpackResult {
   readonly key: LayerKey;
-  /** Of the blob as it was read; absent from a record only never: it is computed while unpacking. */
-  readonly digest: Digest;
-  readonly diffId: DiffId;
   readonly validated: boolean;
-  readonly compressedBytes: number;
-  readonly tarBytes: number;
-  /** Sum of the regular files: what counts against an inclusive limit, and in `image_info`. */
-  readonly fileBytes: number;
-  readonly entries: number;
-  readonly explicitRoot: boolean;
-  readonly impliedDirs: readonly ByteName[];
-  readonly whiteoutDirs: readonly ByteName[];
-  readonly opaqueDirs: readonly ByteName[];
-  readonly skippedDevices: number;
-  readonly droppedXattrs: number;
-  readonly dependsOnLower: boolean;
 }
 
 /** A layer being written: fill `tree`, then `publish`; or `discard`. */

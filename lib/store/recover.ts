@@ -82,7 +82,7 @@ async function sweepStaged(store: Store, log: Logger): Promise<number> {
   return count;
 }
 
-/** Records of images that are gone, and layers that a clean had set aside. */
+/** Records of images that are gone. */
 function sweepRecords(store: Store): number {
   let count = 0;
   for (const name of listNames(store.layout.imageRecords)) {

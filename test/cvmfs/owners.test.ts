@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, serveImage, setMagic } from '../support/cvmfs.ts';
 import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
+import { INIT, ROOT } from '../support/garden-mapping.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -16,10 +17,6 @@ import {
 import { must, sh } from '../support/shell.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
-/** As Garden maps them: root is the largest id, all others are themselves. */
-const ROOT = 4294967294;
-const MAPS = [`0:${ROOT}:1`, '1:1:4294967293'];
-const INIT = MAPS.flatMap((map) => ['--uid-mapping', map, '--gid-mapping', map]);
 const LOST = { linkCounts: false };
 
 describe('a store with a mapping', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { compareTrees } from '../support/compare-trees.ts';
 import { packTree, setMagic } from '../support/cvmfs.ts';
 import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
+import { INIT } from '../support/garden-mapping.ts';
 import {
   layerOf,
   layoutImage,
@@ -18,10 +19,6 @@ import { sh } from '../support/shell.ts';
 import { type EntrySpec, tar } from '../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
-/** As Garden maps them: root is the largest id, all others are themselves. */
-const ROOT = 4294967294;
-const MAPS = [`0:${ROOT}:1`, '1:1:4294967293'];
-const INIT = MAPS.flatMap((map) => ['--uid-mapping', map, '--gid-mapping', map]);
 const LOST = { linkCounts: false };
 
 describe('what publishing lost', () => {

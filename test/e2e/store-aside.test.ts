@@ -1,4 +1,4 @@
-/** A clean that has set aside what a create names meanwhile puts it back: the create must not fail for it. */
+/** A clean of very many volumes at work: a create that names layers meanwhile waits for no more than its decision. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { sha256Hex } from '../../lib/base/digest.ts';
@@ -14,13 +14,13 @@ beforeAll(async () => {
 });
 afterAll(() => dir.remove());
 
-/** So many volumes that setting them aside takes as long as a create. */
+/** So many volumes that the clean decides about them in many batches, for as long as a create takes. */
 function crowd({ path }: TestStore, round: number): void {
   for (let i = 0; i < 3000; i += 1)
     mkdirSync(`${path}/volumes/${sha256Hex(`${round}.${i}`)}.p1.shim/fs`, { recursive: true });
 }
 
-test('a create that names layers while a clean holds them aside succeeds', async () => {
+test('a create succeeds and keeps its layers, at whatever moment of a clean it comes', async () => {
   await using store = await testStore();
   for (let round = 0; round < 16; round += 1) {
     await store.must(['pull', image]);

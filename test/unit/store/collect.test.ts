@@ -95,7 +95,7 @@ test('what a killed clean set aside is deleted, with the links that lead to noth
   expect(readdirSync(store.layout.links)).toEqual([shortName(second)]);
 });
 
-test('a copy set aside makes way for one that was published again', async () => {
+test('a copy that a killed clean set aside makes way for one that was published again', async () => {
   await using scratch = await scratchStore();
   const { store } = scratch;
   const layer = publishLayer(store, 'twice');
