@@ -14,8 +14,15 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
     `the store ${s.store} is not mounted, though its file ${s.backing} is there; mount it again with: ` +
     graft(s.store, 'init-store'),
   STORE_VERSION: (s) =>
-    `the store ${s.store} has format ${s.found}, and this graft knows ${s.known}; use the graft that made it, ` +
-    'or another store directory',
+    `the store ${s.store} has format ${s.found}, and this graft knows formats up to ${s.known}; use the graft ` +
+    'that made it, or another store directory',
+  STORE_TOO_OLD: (s) =>
+    `the store ${s.store} has format ${s.found}, which this graft cannot use; delete its containers, then remove ` +
+    `it with: ${graft(s.store, 'delete-store')}; and make it again, with the options it was made with: ` +
+    graft(s.store, 'init-store'),
+  STORE_NOT_MIGRATED: (s) =>
+    `the store ${s.store} has format ${s.found}, and this graft uses format ${s.known}; convert it, with the ` +
+    `mappings that it was made with: ${graft(s.store, 'init-store')}; containers and layers stay`,
   STORE_MARKER_DAMAGED: (s) =>
     `${s.path}, which says how the store was made, is damaged: ${s.reason}; write it anew with the mappings that ` +
     `the store was made with: ${graft(s.store, 'init-store')}`,

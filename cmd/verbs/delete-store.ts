@@ -8,5 +8,5 @@ import type { VerbContext } from '../verb-context.ts';
 export async function run({ settings, log }: VerbContext<'delete-store'>): Promise<void> {
   const layout = new Layout(storeRoot(settings.store));
   if (!storeExists(layout) && !existsSync(layout.backing)) return;
-  await removeStore(Store.open(layout.root), log);
+  await removeStore(Store.openToRemove(layout.root), log);
 }

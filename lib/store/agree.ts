@@ -4,8 +4,9 @@ import { AT_FDCWD } from '../sys/libc.ts';
 import { exists, listNames } from '../sys/look.ts';
 import { isMountRoot } from '../sys/mountinfo.ts';
 import { statIfThere } from '../sys/stat.ts';
-import { readFormat, rootOwner, type StoreFormat, whyNoMarker } from './format.ts';
-import { type Layout, STORE_VERSION } from './layout.ts';
+import { readMigratable, rootOwner, type StoreFormat, whyNoMarker } from './format.ts';
+import type { Layout } from './layout.ts';
+import type { StoreVersions } from './versions.ts';
 
 export interface AgreedFormat {
   readonly format: StoreFormat;
@@ -14,31 +15,36 @@ export interface AgreedFormat {
 }
 
 /**
- * The format a store has, or will have.
+ * The format a store has, also an older one that can be migrated, or will have.
  * @param fresh its directory was made just now
- * @throws STORE_FOREIGN, STORE_NOT_MOUNTED, STORE_VERSION, STORE_MAPPING_MISMATCH
+ * @throws STORE_FOREIGN, STORE_NOT_MOUNTED, STORE_VERSION, STORE_TOO_OLD, STORE_MAPPING_MISMATCH
  */
-export function agree(layout: Layout, mappings: IdMappings, fresh: boolean): AgreedFormat {
-  const present = fresh ? undefined : presentFormat(layout);
+export function agree(
+  layout: Layout,
+  mappings: IdMappings,
+  fresh: boolean,
+  versions: StoreVersions,
+): AgreedFormat {
+  const present = fresh ? undefined : presentFormat(layout, versions);
   if (present) {
     compare('UID', mappings.uids, present.mappings.uids);
     compare('GID', mappings.gids, present.mappings.gids);
     return { format: present, isWritten: true };
   }
   refuseOtherOwner(layout, mappings);
-  const format = { version: STORE_VERSION, mappings, firstProjectId: firstProjectId(layout) };
+  const format = { version: versions.current, mappings, firstProjectId: firstProjectId(layout) };
   return { format, isWritten: false };
 }
 
 /** Undefined where there is none that can be read, and nothing speaks against making one. */
-function presentFormat(layout: Layout): StoreFormat | undefined {
+function presentFormat(layout: Layout, versions: StoreVersions): StoreFormat | undefined {
   if (!exists(layout.marker)) {
     const why = whyNoMarker(layout);
     if (why.code !== 'STORE_NOT_INITIALIZED') throw why;
     return undefined;
   }
   try {
-    return readFormat(layout);
+    return readMigratable(layout, versions);
   } catch (error) {
     if (!isPluginError(error, 'STORE_MARKER_DAMAGED')) throw error;
     return undefined;

@@ -4,8 +4,9 @@ import { exists } from '../sys/look.ts';
 import { mountAt } from '../sys/mountinfo.ts';
 import { bytesOfText } from '../sys/utf8.ts';
 import { MAX_MARKER_BYTES } from './ceilings.ts';
-import { type Layout, STORE_VERSION } from './layout.ts';
+import type { Layout } from './layout.ts';
 import { readRecord } from './read-file.ts';
+import { oldestOf, type StoreVersions, VERSIONS } from './versions.ts';
 
 /** What meta/graft.json says: which program's store this is, which version, and whose ids it holds. */
 export interface StoreFormat {
@@ -33,13 +34,34 @@ export function encodeFormat(format: StoreFormat): Uint8Array {
 }
 
 /**
- * Reads the marker.
+ * Reads the marker of a store that can be used as it is.
+ * @throws what `readAnyFormat` throws, STORE_TOO_OLD, STORE_NOT_MIGRATED
+ */
+export function readFormat(layout: Layout, versions: StoreVersions = VERSIONS): StoreFormat {
+  const format = readMigratable(layout, versions);
+  if (format.version === versions.current) return format;
+  const [found, known] = [format.version, versions.current];
+  throw new PluginError('STORE_NOT_MIGRATED', { store: layout.root, found, known });
+}
+
+/**
+ * Reads the marker of a store that can be used once it is migrated.
+ * @throws what `readAnyFormat` throws, STORE_TOO_OLD
+ */
+export function readMigratable(layout: Layout, versions: StoreVersions = VERSIONS): StoreFormat {
+  const format = readAnyFormat(layout, versions);
+  if (format.version >= oldestOf(versions)) return format;
+  throw new PluginError('STORE_TOO_OLD', { store: layout.root, found: format.version });
+}
+
+/**
+ * Reads the marker of a store of this version or of any older one.
  * @throws STORE_NOT_INITIALIZED, STORE_NOT_MOUNTED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED
  */
-export function readFormat(layout: Layout): StoreFormat {
+export function readAnyFormat(layout: Layout, versions: StoreVersions = VERSIONS): StoreFormat {
   const text = readMarker(layout);
   if (text === undefined) throw whyNoMarker(layout);
-  return decodeFormat(text, layout);
+  return decodeFormat(text, layout, versions.current);
 }
 
 function readMarker(layout: Layout): string | undefined {
@@ -71,7 +93,8 @@ export function whyNoMarker(layout: Layout): PluginError {
   return new PluginError('STORE_NOT_INITIALIZED', { store });
 }
 
-function decodeFormat(text: string, layout: Layout): StoreFormat {
+/** The names in the marker are the same in every version, so that each graft can read those of the others. */
+function decodeFormat(text: string, layout: Layout, known: number): StoreFormat {
   const damaged = (reason: string) => damagedMarker(layout, reason);
   let raw: unknown;
   try {
@@ -82,17 +105,13 @@ function decodeFormat(text: string, layout: Layout): StoreFormat {
   if (typeof raw !== 'object' || raw === null) throw damaged('it is not an object');
   const record = raw as Record<string, unknown>;
   if (record['format'] !== 'graft-store') throw damaged('it is not a marker of graft');
-  if (record['version'] !== STORE_VERSION) {
-    throw new PluginError('STORE_VERSION', {
-      store: layout.root,
-      found: String(record['version']),
-      known: String(STORE_VERSION),
-    });
-  }
+  const version = record['version'];
+  if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1) throw damaged('version');
+  if (version > known) throw new PluginError('STORE_VERSION', { store: layout.root, found: version, known });
   const first = record['first-project-id'];
   if (typeof first !== 'number' || !Number.isInteger(first) || first < 2) throw damaged('first-project-id');
   return {
-    version: STORE_VERSION,
+    version,
     mappings: {
       uids: ranges(record['uid-mappings'], 'uid', damaged),
       gids: ranges(record['gid-mappings'], 'gid', damaged),

@@ -17,9 +17,11 @@ import { agree } from './agree.ts';
 import { type BackingDeps, mountBacking } from './backing.ts';
 import { encodeFormat, rootOwner, type StoreFormat, whyNoMarker } from './format.ts';
 import { Layout, STORE_DIRECTORIES } from './layout.ts';
+import { migrate } from './migrate.ts';
 import { sweep } from './recover.ts';
 import { removeName } from './staging.ts';
 import { Store, storeRoot } from './store.ts';
+import { type StoreVersions, VERSIONS } from './versions.ts';
 
 export interface InitRequest {
   readonly path: string;
@@ -42,16 +44,21 @@ const UNFIT = new Set(['overlay', 'fuse', 'nfs', 'vfat', 'squashfs', 'erofs', 'i
 const LOCK_MILLISECONDS = 120_000;
 
 /**
- * Makes a store, or puts right what is there: mounts its loop file again, adds directories, sweeps up.
+ * Makes a store, or puts right what is there: mounts its loop file again, migrates an older format, adds directories,
+ * sweeps up.
  * @throws STORE_* ; running it again with the same mappings changes nothing
  */
-export async function initStore(request: InitRequest, deps: BackingDeps): Promise<InitDone> {
+export async function initStore(
+  request: InitRequest,
+  deps: BackingDeps,
+  versions: StoreVersions = VERSIONS,
+): Promise<InitDone> {
   const layout = new Layout(storeRoot(request.path));
   placeable(layout, () => makeParents(parentOf(layout.root), layout.root));
   return withInitLock(layout, async () => {
     const fresh = makeDirectory(layout.root);
     try {
-      return await initDirectory(layout, request, fresh, deps);
+      return await initDirectory(layout, request, fresh, deps, versions);
     } catch (error) {
       if (fresh) removeIfEmpty(layout.root);
       throw error;
@@ -69,10 +76,12 @@ async function initDirectory(
   request: InitRequest,
   fresh: boolean,
   deps: BackingDeps,
+  versions: StoreVersions,
 ): Promise<InitDone> {
   if (usesLoop(layout, request)) mountBacking(layout, request.sizeBytes, deps);
   refuseUnfit(layout);
-  const { format, isWritten } = agree(layout, request.mappings, fresh);
+  const { format: found, isWritten } = agree(layout, request.mappings, fresh, versions);
+  const format = migrate(layout, found, versions);
   for (const name of STORE_DIRECTORIES) make(layout, name, format);
   own(layout.root, format, 0o700);
   if (!isWritten) {
@@ -82,7 +91,7 @@ async function initDirectory(
   syncDirectIo(layout, deps.directIo);
   sweepHolds(parentOf(layout.root), false);
   sweepTemporaries(layout.meta);
-  const store = Store.open(layout.root);
+  const store = Store.open(layout.root, versions);
   await sweep(store, deps.log);
   const quota = quotaSupport(layout.root);
   const noLimits = quota.supported ? undefined : quota.reason;

@@ -1,5 +1,5 @@
 /**
- * The store on disk, version 1. One store is one directory on one filesystem; its path is `root`.
+ * The store on disk, version 2. One store is one directory on one filesystem; its path is `root`.
  *
  *   images/<id>/            a container's own directory; carries its project quota
  *     diff/ workdir/        upper and work directory of the overlay
@@ -43,7 +43,8 @@ import { hexOf } from '../base/digest.ts';
 import type { ImageId } from './image-id.ts';
 import type { VolumeName } from './layer-key.ts';
 
-export const STORE_VERSION = 1;
+/** The version of all this; `versions.ts` has the steps that lead to it. */
+export const STORE_VERSION = 2;
 
 /** Paths of one store. Built only from typed names, never from text from outside. */
 export class Layout {

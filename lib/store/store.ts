@@ -3,7 +3,7 @@ import { printable } from '../base/text.ts';
 import { isDirectoryAt } from '../sys/look.ts';
 import { absolute } from '../sys/path.ts';
 import { Blobs } from './blobs.ts';
-import { readFormat, rootOwner, type StoreFormat } from './format.ts';
+import { readAnyFormat, readFormat, rootOwner, type StoreFormat } from './format.ts';
 import { Images } from './images.ts';
 import { Layers } from './layers.ts';
 import { Layout } from './layout.ts';
@@ -11,6 +11,7 @@ import { ProjectIds } from './project-ids.ts';
 import { PublishedLayers } from './published.ts';
 import { Sources } from './sources.ts';
 import { Stacks } from './stacks.ts';
+import { type StoreVersions, VERSIONS } from './versions.ts';
 
 /** One store, opened: its parts, each with one concern. Opening reads one small file and takes no lock. */
 export class Store {
@@ -36,10 +37,16 @@ export class Store {
     this.blobs = new Blobs(layout);
   }
 
-  /** @throws STORE_BAD_PATH, STORE_NOT_INITIALIZED, STORE_NOT_MOUNTED, STORE_FOREIGN, STORE_VERSION, STORE_DAMAGED */
-  static open(path: string): Store {
+  /** @throws STORE_BAD_PATH, and what `readFormat` throws */
+  static open(path: string, versions: StoreVersions = VERSIONS): Store {
     const layout = new Layout(storeRoot(path));
-    return new Store(layout, readFormat(layout));
+    return new Store(layout, readFormat(layout, versions));
+  }
+
+  /** Also one of an older version: its names are where they are now, as far as removing them goes. @throws as `open` */
+  static openToRemove(path: string): Store {
+    const layout = new Layout(storeRoot(path));
+    return new Store(layout, readAnyFormat(layout));
   }
 
   /** Host ids of the store's root user. */

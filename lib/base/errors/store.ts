@@ -6,7 +6,12 @@ export interface StoreErrors {
   STORE_BAD_PATH: { store: string; reason: string };
   STORE_FOREIGN: { store: string; made: string; advice: string };
   STORE_NOT_MOUNTED: { store: string; backing: string };
-  STORE_VERSION: { store: string; found: string; known: string };
+  /** Of a graft that is newer than this one. */
+  STORE_VERSION: { store: string; found: number; known: number };
+  /** From before formats were migrated. */
+  STORE_TOO_OLD: { store: string; found: number };
+  /** `init-store` converts it. */
+  STORE_NOT_MIGRATED: { store: string; found: number; known: number };
   /** meta/graft.json, without which no verb knows the store. */
   STORE_MARKER_DAMAGED: { store: string; path: string; reason: string };
   /** A layer that was there and that a lease names is not there any more. */

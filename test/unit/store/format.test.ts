@@ -76,12 +76,18 @@ test.each([
   ['[]', 'STORE_MARKER_DAMAGED'],
   ['{"format":"other"}', 'STORE_MARKER_DAMAGED'],
   ['{"format":"graft-store","version":99}', 'STORE_VERSION'],
+  ['{"format":"graft-store","version":"2"}', 'STORE_MARKER_DAMAGED'],
+  ['{"format":"graft-store","version":0}', 'STORE_MARKER_DAMAGED'],
   [
-    '{"format":"graft-store","version":1,"uid-mappings":[],"gid-mappings":[],"first-project-id":1}',
+    '{"format":"graft-store","version":1,"uid-mappings":[],"gid-mappings":[],"first-project-id":2}',
+    'STORE_TOO_OLD',
+  ],
+  [
+    '{"format":"graft-store","version":2,"uid-mappings":[],"gid-mappings":[],"first-project-id":1}',
     'STORE_MARKER_DAMAGED',
   ],
   [
-    '{"format":"graft-store","version":1,"uid-mappings":["x"],"gid-mappings":[],"first-project-id":2}',
+    '{"format":"graft-store","version":2,"uid-mappings":["x"],"gid-mappings":[],"first-project-id":2}',
     'STORE_MARKER_DAMAGED',
   ],
 ])('marker %s: %s', async (text, code) => {

@@ -1,0 +1,31 @@
+import { writeFileDurable } from '../sys/durable.ts';
+import { close, openDir, syncfs } from '../sys/files.ts';
+import { encodeFormat, type StoreFormat } from './format.ts';
+import type { Layout } from './layout.ts';
+import { oldestOf, type StoreVersions } from './versions.ts';
+
+/**
+ * Brings a store to the current version, step by step; run by `init-store`, behind its lock. The marker says a version
+ * only when everything of that version is on the disk, so that one that was stopped goes on where it was.
+ * @param format of a version that can be migrated
+ * @returns what the marker says afterwards
+ */
+export function migrate(layout: Layout, format: StoreFormat, versions: StoreVersions): StoreFormat {
+  let at = format;
+  for (const step of versions.steps.slice(format.version - oldestOf(versions))) {
+    step(layout, at);
+    sync(layout);
+    at = { ...at, version: at.version + 1 };
+    writeFileDurable(layout.marker, encodeFormat(at), 0o644);
+  }
+  return at;
+}
+
+function sync({ root }: Layout): void {
+  const fd = openDir(root);
+  try {
+    syncfs(fd, root);
+  } finally {
+    close(fd);
+  }
+}
