@@ -4,15 +4,15 @@ import { cleanEnv, PROJECT, run } from '../support/shell.ts';
 
 const SEED = '20250711';
 
-test('ci/soak with 300 containers leaves nothing and nothing fails', async () => {
+test('ci/soak with 100 containers leaves nothing and nothing fails', async () => {
   const env = cleanEnv({
     TMPDIR: process.env['TMPDIR'] ?? '/tmp',
     GRAFT_SOAK_SECONDS: '150',
     ...(process.env['GRAFT_DIST'] === undefined ? {} : { GRAFT_DIST: process.env['GRAFT_DIST'] }),
   });
-  const soak = await run(join(PROJECT, 'ci/soak'), ['300', SEED], { env, timeoutMs: 170_000 });
+  const soak = await run(join(PROJECT, 'ci/soak'), ['100', SEED], { env, timeoutMs: 170_000 });
   expect([soak.code, soak.code === 0 ? '' : soak.stdout + soak.stderr]).toEqual([0, '']);
-  expect(soak.stdout).toContain(`300 containers, 32 at a time, seed ${SEED}\n`);
+  expect(soak.stdout).toContain(`100 containers, 32 at a time, seed ${SEED}\n`);
   expect(soak.stdout).toMatch(/^[1-9]\d* processes killed;/m);
   expect(soak.stdout).toEndWith('nothing is left, nothing failed\n');
 }, 180_000);

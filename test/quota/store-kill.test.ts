@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { listProjects } from '../../lib/sys/quota.ts';
 import { makeFaultImage } from '../support/fault-image.ts';
+import { faultSample, sampled } from '../support/fault-sample.ts';
 import { countPoints, type FaultPoint, graftWithFault, pointName } from '../support/faults.ts';
 import { graft, graftMust } from '../support/graft.ts';
 import { quotaDir } from '../support/quota.ts';
@@ -85,7 +86,7 @@ test(
     expect(points.map(({ syscall }) => syscall)).toEqual(
       expect.arrayContaining(['symlinkat', 'ioctl FS_IOC_FSSETXATTR', 'quotactl', 'renameat2', 'mount']),
     );
-    for (const point of points) {
+    for (const point of sampled(points, faultSample())) {
       const ran = await graftWithFault(create, `kill:${point.thread}:${point.number}`);
       expect([pointName(point), ran.signal]).toEqual([pointName(point), 'SIGKILL']);
       // Past its record it is whole, whoever killed its maker.
@@ -104,7 +105,7 @@ test(
     expect(points.map(({ syscall }) => syscall)).toEqual(
       expect.arrayContaining(['umount2', 'renameat2', 'symlinkat', 'quotactl', 'unlinkat']),
     );
-    for (const point of points) {
+    for (const point of sampled(points, faultSample())) {
       await graftMust(create);
       const ran = await graftWithFault(erase, `kill:${point.thread}:${point.number}`);
       expect([pointName(point), ran.signal]).toEqual([pointName(point), 'SIGKILL']);

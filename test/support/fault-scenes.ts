@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type FakeRegistry, fakeImage, fakeRegistry } from './fake-registry.ts';
 import { faultLayers, makeFaultImage } from './fault-image.ts';
+import { faultSample, sampled, sampleName } from './fault-sample.ts';
 import { countPoints, type FaultPoint, pointName } from './faults.ts';
 import { graft, graftMust } from './graft.ts';
 import { contents } from './store-names.ts';
@@ -167,24 +168,29 @@ export function verbOf({ store, props }: Lane, scene: Scene): string[] {
 const LANES = 3;
 
 export interface Attempts {
+  /** All points of the scene, of which a sample was tried. */
   readonly points: number;
-  /** What was wrong at which point, in words. */
+  /** Sentences that say what was wrong at which point. */
   readonly complaints: readonly string[];
 }
 
-/** Runs `attempt` for every point of a scene, each on a store as the scene wants it. It throws what is wrong. */
+/**
+ * Runs `attempt` for the sample of a scene's points, each on a store as the scene wants it. `attempt` throws what is
+ * wrong. `shift` makes tests of the same scene try different points.
+ */
 export async function atEveryPoint(
   scene: Scene,
   props: Props,
   attempt: (lane: Lane, point: FaultPoint) => Promise<void>,
-  wanted: (point: FaultPoint) => boolean = () => true,
+  { wanted = () => true, shift = 0 }: { wanted?: (point: FaultPoint) => boolean; shift?: number } = {},
 ): Promise<Attempts> {
+  const sample = faultSample();
   const lanes = Array.from({ length: LANES }, (_, i) => ({
     store: props.dir.at(`lane${i}`, 'store'),
     props,
   }));
   const points = (await pointsOf(scene, { store: props.dir.at('counted', 'store'), props })).filter(wanted);
-  const left = [...points];
+  const left = sampled(points, sample, shift);
   const complaints: string[] = [];
   const work = async (lane: Lane) => {
     for (let point = left.shift(); point !== undefined; point = left.shift()) {
@@ -192,7 +198,7 @@ export async function atEveryPoint(
         await prepare(lane, scene);
         await attempt(lane, point);
       } catch (error) {
-        complaints.push(`${pointName(point)}: ${String((error as Error).message)}`);
+        complaints.push(`${sampleName(sample)} ${pointName(point)}: ${String((error as Error).message)}`);
       }
     }
   };

@@ -1,7 +1,10 @@
 /** The test command's own arithmetic: it must not be able to pass by accident. */
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { judge, secondLook } from '../../ci/run-tests.ts';
+import { secondLook } from '../../ci/run-tests.ts';
+import { findParts } from '../../ci/test-parts.ts';
+import { judge } from '../../ci/test-report.ts';
+import { faultSample, sampled } from '../support/fault-sample.ts';
 import { run } from '../support/shell.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -98,33 +101,86 @@ describe('ci/isolated', () => {
 });
 
 describe('a second look at what failed', () => {
-  const group = { name: 'unit', files: ['./test/unit/a.test.ts', './test/unit/b.test.ts'] };
-  const result = (failed: number, culprits: string[], remarks: string[] = []) => ({
-    ...{ name: 'unit', passed: 9, failed, seconds: 1, remarks, culprits },
+  const parts = [
+    { name: 'unit 1/2', group: 'unit', files: ['./test/unit/a.test.ts', './test/unit/b.test.ts'] },
+    { name: 'unit 2/2', group: 'unit', files: ['./test/unit/c.test.ts'] },
+  ];
+  const result = (name: string, failed: number, culprits: string[], remarks: string[] = []) => ({
+    ...{ name, passed: 9, failed, seconds: 1, remarks, culprits },
   });
-  const once = result(1, ['test/unit/b.test.ts: now and then']);
+  const once = result('unit 1/2', 1, ['test/unit/b.test.ts: now and then']);
+  const good = result('unit 2/2', 0, []);
 
   test('runs the files that failed, and what fails again has failed', async () => {
     const asked: unknown[] = [];
-    const again = async (files: unknown) => {
-      asked.push(files);
+    const again = async (part: unknown) => {
+      asked.push(part);
       return once;
     };
-    expect(await secondLook(group, once, again)).toEqual(once);
-    expect(asked).toEqual([{ name: 'unit-again', files: ['./test/unit/b.test.ts'] }]);
+    expect(await secondLook(parts, [once, good], again)).toEqual([once, good]);
+    expect(asked).toEqual([{ name: 'unit 1/2 again', group: 'unit', files: ['./test/unit/b.test.ts'] }]);
   });
 
   test('names what did not fail again', async () => {
-    const looked = await secondLook(group, once, async () => result(0, []));
-    expect(looked).toMatchObject({ passed: 10, failed: 0, culprits: [], unsteady: once.culprits });
+    const looked = await secondLook(parts, [once, good], async () => good);
+    expect(looked).toMatchObject([{ passed: 10, failed: 0, culprits: [], unsteady: once.culprits }, good]);
   });
 
   test.each([
-    ['nothing that passed', result(0, [])],
-    ['no more than three', result(4, Array(4).fill('test/unit/a.test.ts: x'))],
-    ['no group whose runner broke down', result(1, ['unit: no test ran'], ['no test ran'])],
+    ['nothing that passed', [good]],
+    [
+      'no more than three in the whole run',
+      [
+        result('unit 1/2', 2, Array(2).fill('test/unit/a.test.ts: x')),
+        result('unit 2/2', 2, Array(2).fill('test/unit/c.test.ts: x')),
+      ],
+    ],
+    ['no part whose runner broke down', [result('unit 1/2', 1, ['unit: no test ran'], ['no test ran'])]],
+    ['no check of types and lint', [result('check', 1, ['check: types or lint'])]],
   ])('takes %s', async (_, first) => {
     const never = () => Promise.reject(new Error('it was run again'));
-    expect(await secondLook(group, first, never)).toEqual(first);
+    expect(await secondLook(parts, first, never)).toEqual(first);
+  });
+});
+
+describe('the parts of a run', () => {
+  const all = findParts('test', []);
+  const files = all.flatMap((part) => part.files);
+
+  test('hold every test file once', () => {
+    const there = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.test.ts'),
+    );
+    expect(files.toSorted()).toEqual(there.map((name) => `./test/${name}`).sort());
+  });
+
+  test('start with the quota kernel, whole', () => {
+    expect(all.map(({ group }) => group).indexOf('quota')).toBe(0);
+    expect(all.filter(({ group }) => group === 'quota')).toHaveLength(1);
+  });
+
+  test('are those of the folders and files that are asked for', () => {
+    const some = findParts('test', ['unit/oci', 'unit/ci.test.ts']).flatMap((part) => part.files);
+    expect(some).toContain('./test/unit/ci.test.ts');
+    expect(some.filter((file) => !file.startsWith('./test/unit/oci/'))).toEqual(['./test/unit/ci.test.ts']);
+    expect(findParts('test', ['unit/nothing'])).toEqual([]);
+  });
+});
+
+describe('the sample of fault points', () => {
+  const points = Array.from({ length: 10 }, (_, i) => i);
+  const day = (n: number) => faultSample(undefined, n * 86_400_000);
+
+  test.each([0, 1, 2])('covers all points in four days, shifted by %p', (shift) => {
+    const seen = [0, 1, 2, 3].flatMap((n) => sampled(points, day(n), shift));
+    expect(seen.toSorted()).toEqual(points);
+    expect(sampled(points, day(4), shift)).toEqual(sampled(points, day(0), shift));
+  });
+
+  test('is what the environment names', () => {
+    expect(sampled(points, faultSample('all'))).toEqual(points);
+    expect(sampled(points, faultSample('2/4'))).toEqual([1, 5, 9]);
+    for (const bad of ['', '0/4', '5/4', '1/3', 'most'])
+      expect(() => faultSample(bad)).toThrow('all or 1/4 to 4/4 is needed');
   });
 });
