@@ -70,6 +70,8 @@ export function planStack(store: Store, stack: Stack, rules: StackRules = STACK_
     else if (rules.ghosts && hasGhosts(layer, topFirst.slice(i + 1)))
       lowers.push(ensureGhostShim(store, layer));
   }
+  // An image may have no layer at all, and overlayfs wants one.
+  if (lowers.length === 0) lowers.push(ensureShim(store, shimOf(stack.key), []));
   if (lowers.length > MAX_LOWER_DIRS) {
     throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers: lowers.length, limit: MAX_LOWER_DIRS });
   }
