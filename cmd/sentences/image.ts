@@ -27,6 +27,9 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
     'create.skip_layer_validation: true in the configuration file (--skip-layer-validation)',
   IMAGE_BAD_CONFIG: (s) =>
     `invalid image configuration of ${printable(s.source)}: ${s.reason}; build or push the image again`,
+  IMAGE_USER: (s) =>
+    `the image's User '${s.user}' cannot be made into ids: ${s.reason}; build the image with a user that it has, or with ` +
+    'numbers as in USER 1000:1000',
   IMAGE_NO_PLATFORM: (s) =>
     `${printable(s.source)} has no image for ${s.wanted}, it offers ${s.offered}; build it with ` +
     `--platform ${s.wanted}`,

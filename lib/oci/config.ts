@@ -46,7 +46,7 @@ export function parseConfig(bytes: Uint8Array, source: string, log: Logger): Ima
     env: (config.Env ?? []).filter((entry) => isEnv(entry, log)),
     entrypoint: withoutNul('Entrypoint', config.Entrypoint ?? [], log),
     cmd: withoutNul('Cmd', config.Cmd ?? [], log),
-    user: withoutNul('User', [config.User ?? ''], log)[0] ?? '',
+    user: userOf(config.User ?? '', source),
     workingDir: withoutNul('WorkingDir', [config.WorkingDir ?? ''], log)[0] ?? '',
   };
 }
@@ -82,6 +82,12 @@ function isEnv(entry: string, log: Logger): boolean {
   // The name alone: values are often secrets.
   log.info('image-env-dropped', { name: printable(entry.split('=', 1)[0] ?? '') });
   return false;
+}
+
+/** Left out, it would be root's: a name that no file can hold is refused. */
+function userOf(user: string, source: string): string {
+  if (user.includes('\0')) throw bad(source, 'its User holds a NUL');
+  return user;
 }
 
 /** A list that cannot be passed to execve(2) is no list: an argument left out would change the others' meaning. */

@@ -13,13 +13,14 @@ import { addToTotals } from '../store/totals.ts';
 import { SysError } from '../sys/errno.ts';
 import { HeldDirectory } from '../sys/held-directory.ts';
 import { bytesOfText } from '../sys/utf8.ts';
+import { AccountFiles, accountFilesBelow } from './account-files.ts';
 import { tellingFull } from './full-store.ts';
 import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
-import { mountContainer, mountOptions, uncover } from './mount-image.ts';
+import { mountContainer, mountOptions, openMerged, uncover } from './mount-image.ts';
 import { checkImage } from './preflight.ts';
 import { processUser } from './process-user.ts';
 import { provenance } from './provenance.ts';
-import { type RuntimeSpec, runtimeSpec } from './runtime-spec.ts';
+import { type ProcessUser, type RuntimeSpec, runtimeSpec } from './runtime-spec.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
 
 export interface CreateRequest {
@@ -183,7 +184,7 @@ function record({ image, plan, layers, mount }: Container): ImageRecord {
 
 function describe(deps: CreateDeps, { id, plan, image, mount }: Container): RuntimeSpec {
   const rootfs = deps.store.layout.rootfs(id);
-  const user = processUser(image.config?.user ?? '', mount ? rootfs : undefined);
+  const user = userOf(deps.store, { id, plan, image, mount });
   const mounts = mount
     ? undefined
     : [
@@ -195,4 +196,17 @@ function describe(deps: CreateDeps, { id, plan, image, mount }: Container): Runt
         },
       ];
   return runtimeSpec(rootfs, image.config, user, mounts);
+}
+
+/** Whoever mounts in our place is told the same user: the tree is looked at without them. @throws IMAGE_USER */
+function userOf(
+  store: Store,
+  { id, plan, image, mount }: Pick<Container, 'id' | 'plan' | 'image' | 'mount'>,
+): ProcessUser {
+  // A tar alone has no configuration, and nobody has said who is to run in it.
+  if (image.config === undefined) return { uid: 0, gid: 0 };
+  const files = mount
+    ? accountFilesBelow(store.layout.rootfs(id))
+    : new AccountFiles(() => openMerged(store, id, plan));
+  return processUser(image.config.user, files, store.format.mappings);
 }

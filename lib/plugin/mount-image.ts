@@ -3,7 +3,8 @@ import type { VolumeName } from '../store/layer-key.ts';
 import { shortName } from '../store/layer-key.ts';
 import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/errno.ts';
-import { close } from '../sys/files.ts';
+import { close, openAt } from '../sys/files.ts';
+import { AT_FDCWD, O } from '../sys/libc.ts';
 import { unmount } from '../sys/mount.ts';
 import { readMountinfo } from '../sys/mountinfo.ts';
 import { describeOverlayOptions, mountOverlay } from '../sys/overlay.ts';
@@ -66,7 +67,7 @@ function mountOnce(store: Store, id: ImageId, plan: Lowers): void {
   const { layout } = store;
   const image = layout.image(id);
   mountOverlay({
-    lowers: plan.lowers.map((lower) => (lower.startsWith('/') ? lower : layout.tree(lower as VolumeName))),
+    lowers: plan.lowers.map((lower) => pathOf(store, lower)),
     upper: `${image}/diff`,
     work: `${image}/workdir`,
     target: `${image}/rootfs`,
@@ -84,6 +85,35 @@ function mountOnce(store: Store, id: ImageId, plan: Lowers): void {
 
 function ensureLinks(store: Store, plan: Lowers): void {
   for (const lower of plan.lowers) if (!lower.startsWith('/')) store.layers.ensureLink(lower as VolumeName);
+}
+
+/**
+ * A descriptor of the tree that a container's overlay will show, where somebody else mounts it. Mounted without anything
+ * to write to, so that the container's work directory stays as new, and out of the machine's mounts again before this
+ * returns: the mount lives as long as the descriptor. Beside a single lower stands the container's own empty directory,
+ * since the kernel wants two where there is no upper one.
+ * @throws SysError
+ */
+export function openMerged(store: Store, id: ImageId, plan: Lowers): number {
+  const rootfs = store.layout.rootfs(id);
+  const own = plan.lowers.length > 1 ? [] : [`${store.layout.image(id)}/diff`];
+  const linkOf = (lower: string) =>
+    lower.startsWith('/') ? lower : store.layers.ensureLink(lower as VolumeName);
+  mountOverlay({
+    lowers: [...own, ...plan.lowers.map((lower) => pathOf(store, lower))],
+    target: rootfs,
+    flags: { nosuid: true, nodev: true },
+    shortLinks: { cwd: store.layout.links, names: [...own, ...plan.lowers.map(linkOf)] },
+  });
+  try {
+    return openAt(AT_FDCWD, rootfs, O.PATH | O.DIRECTORY);
+  } finally {
+    unmount(rootfs, { detach: true });
+  }
+}
+
+function pathOf({ layout }: Store, lower: string): string {
+  return lower.startsWith('/') ? lower : layout.tree(lower as VolumeName);
 }
 
 /** The mount's options for `--without-mount`: short links, topmost first, in one string. */

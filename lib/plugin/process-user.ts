@@ -1,77 +1,153 @@
-import { MAX_ID } from '../base/id-mapping.ts';
-import { MiB } from '../base/limits.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt, openat2, RESOLVE } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { readUpTo } from '../sys/read.ts';
-import { S, statFd } from '../sys/stat.ts';
+/**
+ * The `User` of an image configuration as ids inside the container. Docker, containerd and umoci agree on what the
+ * field means, and so does this: digits are an id, also where passwd has a name of these digits; the first entry of a
+ * file that fits counts; groups that list the user are its supplementary ones, unless the image names a group itself.
+ *
+ * What cannot be found out is an error. A process that was to have few rights must not get root's because a file is
+ * missing or a number is too large (CVE-2024-40635).
+ */
+import { PluginError } from '../base/errors/error.ts';
+import { type IdMappings, type IdRange, toHostId } from '../base/id-mapping.ts';
+import { printable } from '../base/text.ts';
+import type { AccountFiles } from './account-files.ts';
 import type { ProcessUser } from './runtime-spec.ts';
 
-/** A passwd file is a stranger's: larger ones are not read to their end. */
-const MAX_PASSWD_BYTES = MiB;
+/** The largest id that runc and the Go libraries take: `id_t` is signed in some of them. */
+const MAX_USER_ID = 2 ** 31 - 1;
 
-/**
- * The `User` of an image configuration (image-spec, config.md: `user`, `uid`, `user:group`, `uid:gid`, …) as
- * ids inside the container. Names are looked up in the image's own files; what cannot be found out is root's,
- * as the field then says nothing.
- */
-export function processUser(user: string, rootfs: string | undefined): ProcessUser {
-  const [who = '', group = ''] = user.split(':', 2);
-  if (who === '' && group === '') return { uid: 0, gid: 0 };
-  const uid = numeric(who);
-  const gid = numeric(group);
-  if (uid !== undefined && gid !== undefined) return { uid, gid };
-  const entry = rootfs === undefined ? undefined : findUser(readText(rootfs, 'etc/passwd'), who, uid);
-  const found =
-    group === '' || rootfs === undefined ? undefined : findGroup(readText(rootfs, 'etc/group'), group);
-  if (uid === undefined && who !== '' && entry === undefined) return { uid: 0, gid: 0 };
-  return { uid: uid ?? entry?.uid ?? 0, gid: gid ?? found ?? (group === '' ? (entry?.gid ?? 0) : 0) };
+/** A passwd entry has seven fields, a group entry four. */
+interface User {
+  readonly name: string;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+}
+interface Group {
+  readonly name: string;
+  readonly gid: number | undefined;
+  readonly members: readonly string[];
 }
 
-function numeric(text: string): number | undefined {
-  if (!/^\d{1,10}$/.test(text)) return undefined;
+/**
+ * @param field `user`, `uid`, `user:group`, `uid:gid` … (image-spec, config.md); empty: root
+ * @param mappings the store's; an id that the container cannot have is refused
+ * @throws IMAGE_USER
+ */
+export function processUser(field: string, files: AccountFiles, mappings: IdMappings): ProcessUser {
+  if (field === '') return rootUser(files, mappings);
+  const bad = (reason: string) => new PluginError('IMAGE_USER', { user: printable(field), reason });
+  const [who = '', group, ...more] = field.split(':');
+  if (more.length > 0) throw bad('it has more than one colon');
+  const user = findUser(who, files, bad);
+  const named = group === undefined || group === '' ? undefined : findGroup(group, files, bad);
+  const uid = inContainer(user.uid, 'uid', mappings.uids, bad);
+  const gid = inContainer(named ?? user.gid, 'gid', mappings.gids, bad);
+  return withGroups({ uid, gid }, named === undefined ? groupsOf(user.name, files, mappings) : []);
+}
+
+type Bad = (reason: string) => PluginError;
+
+/** No `User`: root, whatever is wrong with the files; its supplementary groups where they can be read. */
+function rootUser(files: AccountFiles, mappings: IdMappings): ProcessUser {
+  const root = { uid: 0, gid: 0 };
+  const { text } = files.read('etc/passwd');
+  const entry = text === undefined ? undefined : users(text).find(({ uid }) => uid === 0);
+  return withGroups(root, groupsOf(entry?.name, files, mappings));
+}
+
+function withGroups(user: { uid: number; gid: number }, groups: readonly number[]): ProcessUser {
+  return groups.length === 0 ? user : { ...user, additionalGids: groups };
+}
+
+function findUser(
+  who: string,
+  files: AccountFiles,
+  bad: Bad,
+): { uid: number; gid: number; name: string | undefined } {
+  const id = who === '' ? 0 : numberIn(who, bad);
+  const { text, problem } = files.read('etc/passwd');
+  const name = bytesAsText(who);
+  const entry =
+    text === undefined
+      ? undefined
+      : users(text).find((user) => (id === undefined ? user.name === name : user.uid === id));
+  if (entry !== undefined) {
+    const { uid, gid } = entry;
+    if (uid === undefined || gid === undefined) throw bad('its entry in /etc/passwd has no valid ids');
+    return { uid, gid, name: entry.name };
+  }
+  // A number needs no entry, but what an unreadable file would have said of its group is unknown.
+  if (problem !== undefined) throw bad(problem);
+  if (id === undefined)
+    throw bad(text === undefined ? 'the image has no /etc/passwd' : 'it is not in /etc/passwd of the image');
+  return { uid: id, gid: 0, name: undefined };
+}
+
+function findGroup(group: string, files: AccountFiles, bad: Bad): number {
+  const id = numberIn(group, bad);
+  if (id !== undefined) return id;
+  const { text, problem } = files.read('etc/group');
+  if (problem !== undefined) throw bad(problem);
+  const name = bytesAsText(group);
+  const entry = text === undefined ? undefined : groups(text).find((one) => one.name === name);
+  if (entry === undefined)
+    throw bad(
+      text === undefined ? 'the image has no /etc/group' : 'its group is not in /etc/group of the image',
+    );
+  if (entry.gid === undefined) throw bad('the entry of its group in /etc/group has no valid id');
+  return entry.gid;
+}
+
+/** In the order of the file. Groups without an id that a process can have are none. */
+function groupsOf(name: string | undefined, files: AccountFiles, mappings: IdMappings): number[] {
+  if (name === undefined || name === '') return [];
+  const { text } = files.read('etc/group');
+  if (text === undefined) return [];
+  return groups(text).flatMap(({ gid, members }) =>
+    gid !== undefined && members.includes(name) && toHostId(mappings.gids, gid) !== undefined ? [gid] : [],
+  );
+}
+
+/** Undefined for a name. A number that is no id is refused, and not looked for as a name. */
+function numberIn(text: string, bad: Bad): number | undefined {
+  if (!/^[+-]?\d+$/.test(text)) return undefined;
+  const id = idIn(text);
+  if (id === undefined) throw bad(`${printable(text)} is not an id from 0 to ${MAX_USER_ID}`);
+  return id;
+}
+
+function idIn(text: string): number | undefined {
+  if (!/^\+?\d{1,20}$/.test(text)) return undefined;
   const id = Number(text);
-  return id <= MAX_ID ? id : undefined;
+  return id <= MAX_USER_ID ? id : undefined;
+}
+
+function inContainer(id: number, kind: 'uid' | 'gid', ranges: readonly IdRange[], bad: Bad): number {
+  if (toHostId(ranges, id) !== undefined) return id;
+  throw bad(`the store's ${kind} mapping does not have ${id}`);
 }
 
 /** passwd(5): name:password:uid:gid:… */
-function findUser(text: string, name: string, uid: number | undefined): ProcessUser | undefined {
-  for (const line of text.split('\n')) {
-    const fields = line.split(':');
-    const [id, group] = [numeric(fields[2] ?? ''), numeric(fields[3] ?? '')];
-    if (id === undefined || group === undefined) continue;
-    if (uid === undefined ? fields[0] === name : id === uid) return { uid: id, gid: group };
-  }
-  return undefined;
+function users(text: string): User[] {
+  return entries(text).map(([name = '', , uid = '', gid = '']) => ({ name, uid: idIn(uid), gid: idIn(gid) }));
 }
 
-/** group(5): name:password:gid:… */
-function findGroup(text: string, name: string): number | undefined {
-  for (const line of text.split('\n')) {
-    const fields = line.split(':');
-    if (fields[0] === name) return numeric(fields[2] ?? '');
-  }
-  return undefined;
+/** group(5): name:password:gid:member,member */
+function groups(text: string): Group[] {
+  return entries(text).map(([name = '', , gid = '', members = '']) => ({
+    name,
+    gid: idIn(gid),
+    members: members.split(','),
+  }));
 }
 
-/**
- * A file of the image, read as if the image were the whole machine: links stay inside, a FIFO does not block
- * (both were used against engines that read a stranger's passwd). Empty when there is nothing fit to read.
- */
-function readText(rootfs: string, path: string): string {
-  const root = openAt(AT_FDCWD, rootfs, O.PATH | O.DIRECTORY);
-  try {
-    const fd = openat2(root, path, O.RDONLY | O.NONBLOCK, 0, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
-    try {
-      if ((statFd(fd).mode & S.IFMT) !== S.IFREG) return '';
-      return new TextDecoder('latin1').decode(readUpTo(fd, MAX_PASSWD_BYTES, path));
-    } finally {
-      close(fd);
-    }
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'ENXIO', 'EISDIR')) return '';
-    throw error;
-  } finally {
-    close(root);
-  }
+function entries(text: string): string[][] {
+  return text.split('\n').flatMap((line) => {
+    const trimmed = line.trim();
+    return trimmed === '' ? [] : [trimmed.split(':')];
+  });
+}
+
+/** Names are compared byte by byte: the files are read one character a byte, as they may be in any encoding. */
+function bytesAsText(name: string): string {
+  return Buffer.from(name, 'utf8').toString('latin1');
 }

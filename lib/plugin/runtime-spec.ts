@@ -4,7 +4,7 @@ import type { ImageConfig } from '../oci/config.ts';
 export interface RuntimeSpec {
   readonly ociVersion: string;
   readonly process: {
-    readonly user: { readonly uid: number; readonly gid: number };
+    readonly user: ProcessUser;
     readonly args?: readonly string[];
     readonly env?: readonly string[];
     readonly cwd: string;
@@ -23,6 +23,8 @@ export interface RuntimeMount {
 export interface ProcessUser {
   readonly uid: number;
   readonly gid: number;
+  /** Supplementary groups; absent where there are none. */
+  readonly additionalGids?: readonly number[];
 }
 
 /** GrootFS leaves it empty, which runc refuses; Garden reads neither. */

@@ -22,9 +22,12 @@ const SAFE: readonly (readonly [string, string])[] = [
 export interface OverlayRequest {
   /** Absolute paths, topmost first, 1 to 500 (MAX_LOWER_DIRS), none twice: the kernel says ELOOP to that. */
   readonly lowers: readonly string[];
-  /** Absolute; both on one filesystem, the work directory empty. */
-  readonly upper: string;
-  readonly work: string;
+  /**
+   * Absolute; both on one filesystem, the work directory empty. Without them nothing can be written, and the kernel
+   * wants at least two lowers.
+   */
+  readonly upper?: string;
+  readonly work?: string;
   readonly target: string;
   readonly flags?: { readonly nosuid?: boolean; readonly nodev?: boolean };
   /** Further options, after ours. */
@@ -89,11 +92,13 @@ function isAboutTheWay(error: SysError): boolean {
 }
 
 function isPossible(way: OverlayWay, request: OverlayRequest): boolean {
-  const { lowers, upper, work, shortLinks } = request;
+  const { lowers, shortLinks } = request;
   switch (way) {
     case 'context':
       if (!knowsLowerdirPlus(readText('/proc/sys/kernel/osrelease', 4096))) return false;
-      return [...(shortLinks?.names ?? lowers), upper, work].every((path) => isPlain(path) && isShort(path));
+      return [...(shortLinks?.names ?? lowers), ...places(request)].every(
+        (path) => isPlain(path) && isShort(path),
+      );
     case 'short-links':
       return shortLinks !== undefined && fits(request, shortLinks.names);
     case 'paths':
@@ -104,17 +109,18 @@ function isPossible(way: OverlayWay, request: OverlayRequest): boolean {
 }
 
 function mountBy(way: OverlayWay, request: OverlayRequest): void {
-  const { lowers, upper, work, shortLinks } = request;
+  const { lowers, shortLinks } = request;
+  const own = directories(request);
   const names = shortLinks?.names ?? lowers;
   switch (way) {
     case 'context':
       within(shortLinks?.cwd, () => mountContext(request, names));
       break;
     case 'short-links':
-      within(shortLinks?.cwd, () => mountNames(request, names, upper, work));
+      within(shortLinks?.cwd, () => mountNames(request, names, own));
       break;
     case 'paths':
-      mountNames(request, lowers, upper, work);
+      mountNames(request, lowers, own);
       break;
     case 'descriptors':
       mountDescriptors(request);
@@ -130,8 +136,7 @@ function mountContext(request: OverlayRequest, names: readonly string[]): void {
     parameters: [
       ['source', 'overlay'],
       ...names.map((name) => ['lowerdir+', name] as const),
-      ['upperdir', request.upper],
-      ['workdir', request.work],
+      ...directories(request),
       ...SAFE,
       ...Object.entries(request.options ?? {}),
     ],
@@ -153,33 +158,46 @@ function mountDescriptors(request: OverlayRequest): void {
   };
   try {
     const lowers = request.lowers.map(number);
-    const [upper, work] = [number(request.upper), number(request.work)];
-    within('/proc/self/fd', () => mountNames(request, lowers, upper, work));
+    const own = directories(request).map(([key, path]) => [key, number(path)] as const);
+    within('/proc/self/fd', () => mountNames(request, lowers, own));
   } finally {
     for (const fd of open) libc.close(fd);
   }
 }
 
-function mountNames(request: OverlayRequest, lowers: readonly string[], upper: string, work: string): void {
+function mountNames(request: OverlayRequest, lowers: readonly string[], own: Directories): void {
   const flags = (request.flags?.nosuid ? MS.NOSUID : 0) | (request.flags?.nodev ? MS.NODEV : 0);
-  mount('overlay', request.target, 'overlay', flags, joined(lowers, upper, work, request.options));
+  mount('overlay', request.target, 'overlay', flags, joined(lowers, own, request.options));
 }
 
 /** Option parsers split at these, and how they are escaped differs from release to release. */
 function fits(request: OverlayRequest, lowers: readonly string[]): boolean {
-  const { upper, work, options } = request;
-  if (![...lowers, upper, work].every(isPlain)) return false;
-  return isWithin(joined(lowers, upper, work, options), MAX_MOUNT_DATA);
+  if (![...lowers, ...places(request)].every(isPlain)) return false;
+  return isWithin(joined(lowers, directories(request), request.options), MAX_MOUNT_DATA);
+}
+
+type Directories = readonly (readonly [option: string, path: string])[];
+
+/** Where it keeps what is written to it, as options of a mount. */
+function directories({ upper, work }: OverlayRequest): Directories {
+  if (upper === undefined || work === undefined) return [];
+  return [
+    ['upperdir', upper],
+    ['workdir', work],
+  ];
+}
+
+function places(request: OverlayRequest): readonly string[] {
+  return directories(request).map(([, path]) => path);
 }
 
 function joined(
   lowers: readonly string[],
-  upper: string,
-  work: string,
+  directories: Directories,
   options: Readonly<Record<string, string>> = {},
 ): string {
-  const own = [...SAFE, ...Object.entries(options)].map(([key, value]) => `${key}=${value}`);
-  return [`lowerdir=${lowers.join(':')}`, `upperdir=${upper}`, `workdir=${work}`, ...own].join(',');
+  const rest = [...directories, ...SAFE, ...Object.entries(options)].map(([key, value]) => `${key}=${value}`);
+  return [`lowerdir=${lowers.join(':')}`, ...rest].join(',');
 }
 
 /**
@@ -192,7 +210,11 @@ export function describeOverlayOptions(request: {
   readonly work: string;
   readonly options?: Readonly<Record<string, string>>;
 }): string {
-  return joined(request.lowers.map(escaped), escaped(request.upper), escaped(request.work), request.options);
+  const own = [
+    ['upperdir', escaped(request.upper)],
+    ['workdir', escaped(request.work)],
+  ] as const;
+  return joined(request.lowers.map(escaped), own, request.options);
 }
 
 function escaped(path: string): string {

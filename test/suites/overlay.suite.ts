@@ -38,7 +38,7 @@ export interface OverlaySuite {
 export function stackIn(
   root: string,
   count: number,
-): OverlayRequest & { shortLinks: { names: string[]; cwd: string } } {
+): OverlayRequest & { upper: string; work: string; shortLinks: { names: string[]; cwd: string } } {
   for (const name of ['l', 'upper', 'work', 'target']) mkdirSync(join(root, name), { recursive: true });
   const numbers = Array.from({ length: count }, (_, i) => i);
   const lowers = numbers.map((i) =>
@@ -63,6 +63,19 @@ const code = (name: string) => expect.objectContaining({ code: name });
 
 export function overlaySuite({ newDir, ways }: OverlaySuite): void {
   describe.each([...ways])('mountOverlay by %s', (way) => {
+    test('without an upper directory shows the lowers, and takes no write', async () => {
+      await using dir = await newDir();
+      const { upper: _upper, work: _work, ...request } = stackIn(dir.path, 3);
+      expect(mountOverlay(request, [way])).toBe(way);
+      try {
+        expect(readFileSync(join(request.target, 'all'), 'utf8')).toBe('0');
+        expect(readFileSync(join(request.target, 'only-2'), 'utf8')).toBe('2');
+        expect(() => writeFileSync(join(request.target, 'new'), '')).toThrow('EROFS');
+      } finally {
+        unmount(request.target);
+      }
+    });
+
     test('shows all lowers, the topmost first, and writes into the upper', async () => {
       await using dir = await newDir();
       const request = stackIn(dir.path, 3);

@@ -15,6 +15,8 @@ export interface ImageErrors {
   /** A layout whose sizes are 0, as Garden writes them; its digests are invented too. */
   IMAGE_SIZES_INVENTED: { source: string };
   IMAGE_BAD_CONFIG: { source: string; reason: string };
+  /** The `User` of a configuration, which cannot be made into ids. `user`: escaped by the thrower. */
+  IMAGE_USER: { user: string; reason: string };
   IMAGE_NO_PLATFORM: { source: string; wanted: string; offered: string };
   IMAGE_UNSUPPORTED: { source: string; mediaType: string; advice: string };
   IMAGE_SCHEMA1: { source: string };
