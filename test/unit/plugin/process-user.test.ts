@@ -134,7 +134,7 @@ describe('refused is', () => {
 });
 
 describe('files that are none', () => {
-  const traps: [string, () => void | Promise<unknown>, string][] = [
+  const traps: [string, () => unknown, string][] = [
     ['a FIFO', () => must('mkfifo', [dir.at('etc/passwd')]), 'is not a regular file'],
     ['a directory', () => mkdirSync(dir.at('etc/passwd')), 'is not a regular file'],
     ['a link to itself', () => symlinkSync('passwd', dir.at('etc/passwd')), 'cannot be opened'],
