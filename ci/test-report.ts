@@ -1,7 +1,7 @@
 /** Reads what the test runner reports, and adds it up. */
 import { existsSync, readFileSync } from 'node:fs';
 
-/** What one runner's report says. */
+/** The tests of one part, counted. */
 export interface Result {
   readonly name: string;
   readonly passed: number;
