@@ -1,3 +1,5 @@
+import ipaddr from 'ipaddr.js';
+
 /**
  * Where an address lies, so that nobody outside can send us inside: a public registry must not redirect, or
  * have tokens fetched, to the cell's metadata service or its neighbours (go-containerregistry guards the same).
@@ -7,29 +9,92 @@
 /** From outside to inside. Who is asked may only lead to the same or further out. */
 export type Zone = 'public' | 'private' | 'loopback' | 'link-local';
 
-const V4: readonly (readonly [first: string, bits: number, zone: Zone])[] = [
-  ['0.0.0.0', 8, 'loopback'],
-  ['127.0.0.0', 8, 'loopback'],
+export type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+type Range = readonly [network: string, zone: Zone];
+
+/** The first that fits holds. */
+const V4: readonly Range[] = [
+  ['0.0.0.0/8', 'loopback'],
+  ['127.0.0.0/8', 'loopback'],
   // 169.254.169.254 is the metadata service of most clouds, 169.254.170.2 that of ECS.
-  ['169.254.0.0', 16, 'link-local'],
-  // Metadata services of Alibaba and of Oracle's classic cloud lie outside the link-local range.
-  ['100.100.100.200', 32, 'link-local'],
-  ['192.0.0.192', 32, 'link-local'],
-  ['10.0.0.0', 8, 'private'],
-  ['100.64.0.0', 10, 'private'],
-  ['172.16.0.0', 12, 'private'],
-  ['192.0.0.0', 24, 'private'],
-  ['192.168.0.0', 16, 'private'],
-  ['198.18.0.0', 15, 'private'],
-  ['224.0.0.0', 3, 'private'],
+  ['169.254.0.0/16', 'link-local'],
+  // Metadata services outside the link-local range: of Azure (its wire server), of Alibaba, of Oracle's classic cloud.
+  ['168.63.129.16/32', 'link-local'],
+  ['100.100.100.200/32', 'link-local'],
+  ['192.0.0.192/32', 'link-local'],
+  ['10.0.0.0/8', 'private'],
+  ['100.64.0.0/10', 'private'],
+  ['172.16.0.0/12', 'private'],
+  ['192.0.0.0/24', 'private'],
+  ['192.168.0.0/16', 'private'],
+  ['198.18.0.0/15', 'private'],
+  ['224.0.0.0/3', 'private'],
 ];
 
+const V6: readonly Range[] = [
+  ['::/127', 'loopback'],
+  ['fe80::/10', 'link-local'],
+  // Metadata services on IPv6: of EC2, of Google's cloud, of Scaleway, of Oracle's cloud.
+  ['fd00:ec2::/32', 'link-local'],
+  ['fd20:ce::/32', 'link-local'],
+  ['fd00:42::/32', 'link-local'],
+  ['fd00:c1::/32', 'link-local'],
+  ['fc00::/7', 'private'],
+  // Site-local, which RFC 3879 deprecates and routers still carry.
+  ['fec0::/10', 'private'],
+  ['ff00::/8', 'private'],
+  // Translation inside one network (RFC 8215); the address that is embedded may lie further inside.
+  ['64:ff9b:1::/48', 'private'],
+];
+
+/**
+ * Where IPv4 addresses are inside IPv6 ones, as indexes of their bytes: a packet to such an address may reach what
+ * the inner address names.
+ */
+const EMBEDDED: readonly (readonly [network: string, ...bytes: readonly number[][]])[] = [
+  // IPv4-compatible, mapped (RFC 4291) and translated (RFC 2765).
+  ['::/96', [12, 13, 14, 15]],
+  ['::ffff:0:0/96', [12, 13, 14, 15]],
+  ['::ffff:0:0:0/96', [12, 13, 14, 15]],
+  // NAT64. A network divides its local prefix as it likes: all forms of RFC 6052 2.2 that fit.
+  ['64:ff9b::/96', [12, 13, 14, 15]],
+  ['64:ff9b:1::/48', [6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]],
+  // 6to4, and Teredo's server; a Teredo client's own address is the complement of the last four bytes.
+  ['2002::/16', [2, 3, 4, 5]],
+  ['2001::/32', [4, 5, 6, 7]],
+];
+const TEREDO = '2001::/32';
+
 /** The zone of an address in text, or undefined when it is not an address. */
-export function zoneOf(address: string): Zone | undefined {
-  const v4 = parseV4(address);
-  if (v4 !== undefined) return zoneV4(v4);
-  const v6 = parseV6(address.replace(/^\[|\]$/g, ''));
-  return v6 && zoneV6(v6);
+export function zoneOf(text: string): Zone | undefined {
+  const address = parseAddress(text);
+  return address && (address instanceof ipaddr.IPv4 ? zoneIn(V4, address) : zoneV6(address));
+}
+
+/** An address in text; undefined for names. Brackets and a zone id (`%eth0`) do not change where it lies. */
+export function parseAddress(text: string): Address | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
+  const bare = text.replace(/^\[(.*)\]$/, '$1').replace(/%.*$/, '');
+  return ipaddr.IPv6.isValid(bare) ? ipaddr.IPv6.parse(bare) : undefined;
+}
+
+/** A network as NO_PROXY has it, `10.0.0.0/8`; undefined when it is not one. */
+export function inNetwork(network: string): ((address: Address) => boolean) | undefined {
+  const slash = network.lastIndexOf('/');
+  const first = parseAddress(network.slice(0, slash));
+  const bits = network.slice(slash + 1);
+  if (slash < 0 || first === undefined || !/^\d{1,3}$/.test(bits)) return undefined;
+  if (Number(bits) > first.toByteArray().length * 8) return undefined;
+  // An IPv4 address that is written in the IPv6 way is the same host.
+  return (address) => {
+    const same = first instanceof ipaddr.IPv4 ? unmapped(address) : address;
+    return same.kind() === first.kind() && same.match(first, Number(bits));
+  };
+}
+
+function unmapped(address: Address): Address {
+  return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
 }
 
 /** True when something that lies in `from` may lead us to `to`. */
@@ -38,61 +103,46 @@ export function mayLead(from: Zone, to: Zone): boolean {
 }
 const RANK: Readonly<Record<Zone, number>> = { public: 0, private: 1, loopback: 2, 'link-local': 3 };
 
-/** The innermost of several zones: a name with one private address is private. */
+/** The innermost of several zones: to be led to a name with one private address is to be led into a private network. */
 export function innermost(zones: readonly Zone[]): Zone {
   return zones.reduce((inner, zone) => (RANK[zone] > RANK[inner] ? zone : inner), 'public' as Zone);
 }
 
-function zoneV4(value: number): Zone {
-  for (const [first, bits, zone] of V4) {
-    const shift = 32 - bits;
-    if (value >>> shift === (parseV4(first) ?? 0) >>> shift) return zone;
-  }
-  return 'public';
+/**
+ * The outermost of several zones: whose name has one public address is a stranger, whatever other addresses he gave it.
+ * Public where there is none.
+ */
+export function outermost(zones: readonly Zone[]): Zone {
+  const [first = 'public', ...others] = zones;
+  return others.reduce((outer, zone) => (RANK[zone] < RANK[outer] ? zone : outer), first);
 }
 
-function parseV4(text: string): number | undefined {
-  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
-  if (!parts || parts.some((part) => part > 255)) return undefined;
-  return parts.reduce((value, part) => value * 256 + part, 0) >>> 0;
+function zoneV6(address: ipaddr.IPv6): Zone {
+  const bytes = address.toByteArray();
+  const at = (indexes: readonly number[]) => indexes.map((index) => bytes[index] ?? 0);
+  // `::` and `::1` are no IPv4 addresses, though they lie in the range of those.
+  const own = zoneIn(V6, address);
+  if (own === 'loopback') return own;
+  const inner = EMBEDDED.filter(([network]) => isIn(network, address)).flatMap(([network, ...places]) => [
+    ...places.map(at),
+    ...(network === TEREDO ? [at([12, 13, 14, 15]).map((byte) => byte ^ 0xff)] : []),
+  ]);
+  return innermost([own, ...inner.map(zoneOfEmbedded)]);
 }
 
-/** The eight groups of an IPv6 address; a zone id (`%eth0`) does not change where it lies. */
-function parseV6(text: string): readonly number[] | undefined {
-  const bare = text.split('%')[0] ?? '';
-  if (!bare.includes(':') || bare.split('::').length > 2) return undefined;
-  const [head, tail] = bare.split('::');
-  const before = groups(head ?? '');
-  if (before === undefined) return undefined;
-  if (tail === undefined) return before.length === 8 ? before : undefined;
-  const after = groups(tail);
-  if (after === undefined || before.length + after.length > 7) return undefined;
-  return [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after];
+/** Bytes of 0.0.0.0/8 are no destination that anything translates to; they are filling of another form. */
+function zoneOfEmbedded(bytes: number[]): Zone {
+  return bytes[0] === 0 ? 'public' : zoneIn(V4, new ipaddr.IPv4(bytes));
 }
 
-function groups(text: string): number[] | undefined {
-  if (text === '') return [];
-  const result: number[] = [];
-  for (const part of text.split(':')) {
-    const v4 = parseV4(part);
-    if (v4 !== undefined) result.push(v4 >>> 16, v4 & 0xffff);
-    else if (/^[0-9a-f]{1,4}$/i.test(part)) result.push(Number.parseInt(part, 16));
-    else return undefined;
-  }
-  return result;
+function zoneIn(ranges: readonly Range[], address: Address): Zone {
+  return ranges.find(([network]) => isIn(network, address))?.[1] ?? 'public';
 }
 
-function zoneV6(g: readonly number[]): Zone {
-  const [a = 0, b = 0, c = 0] = g;
-  const low = (((g[6] ?? 0) << 16) | (g[7] ?? 0)) >>> 0;
-  if (g.slice(0, 6).every((group) => group === 0)) return low <= 1 ? 'loopback' : zoneV4(low);
-  // IPv4 inside IPv6: mapped, translated (RFC 6052, 8215) and 6to4 reach what the inner address names.
-  if (g.slice(0, 5).every((group) => group === 0) && g[5] === 0xffff) return zoneV4(low);
-  if (a === 0x64 && b === 0xff9b) return zoneV4(low);
-  if (a === 0x2002) return zoneV4(((b << 16) | c) >>> 0);
-  if ((a & 0xffc0) === 0xfe80) return 'link-local';
-  // fd00:ec2::254 is the metadata service of EC2 on IPv6, fd20:ce::254 that of Google's cloud.
-  if ((a === 0xfd00 && b === 0xec2) || (a === 0xfd20 && b === 0xce)) return 'link-local';
-  if ((a & 0xfe00) === 0xfc00 || (a & 0xff00) === 0xff00) return 'private';
-  return 'public';
+const parsed = new Map<string, [Address, number]>();
+
+function isIn(network: string, address: Address): boolean {
+  const [first, bits] = parsed.get(network) ?? ipaddr.parseCIDR(network);
+  parsed.set(network, [first, bits]);
+  return address.match(first, bits);
 }

@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { Secret } from '../base/secret.ts';
 import { printable } from '../base/text.ts';
-import { zoneOf } from './address.ts';
+import { inNetwork, parseAddress, zoneOf } from './address.ts';
 
 /** The proxy variables, or their settings, unparsed. They may hold credentials, hence `Secret`. */
 export interface ProxySettings {
@@ -73,19 +73,25 @@ function parseNoProxy(text: string): Pattern[] {
 
 function parseEntry(entry: string): Pattern | undefined {
   if (entry === '*') return () => true;
-  const network = /^\[?([0-9a-f.:]+)\]?\/(\d{1,3})$/.exec(entry);
-  if (network) return inNetwork(network[1] ?? '', Number(network[2]));
+  if (entry.includes('/')) return matching(entry.replace(/^\[(.+)\]\//, '$1/'), undefined);
   const { host, port } = splitPort(entry);
   if (host === '') return undefined;
-  const rightPort = (actual: string) => port === undefined || port === actual;
-  if (zoneOf(host) !== undefined) {
-    const wanted = bits(host);
-    return (actual, at) => rightPort(at) && wanted !== undefined && bits(actual) === wanted;
-  }
+  const address = parseAddress(host);
+  if (address !== undefined) return matching(`${host}/${address.toByteArray().length * 8}`, port);
   const domain = host.replace(/^\*?\./, '');
   // `example.com` is the domain and all below it; `.example.com` and `*.example.com` only what is below.
   const itself = domain === host;
-  return (actual, at) => rightPort(at) && ((itself && actual === domain) || actual.endsWith(`.${domain}`));
+  return (actual, at) =>
+    (port === undefined || port === at) && ((itself && actual === domain) || actual.endsWith(`.${domain}`));
+}
+
+function matching(network: string, port: string | undefined): Pattern | undefined {
+  const has = inNetwork(network);
+  if (has === undefined) return undefined;
+  return (host, at) => {
+    const address = port === undefined || port === at ? parseAddress(host) : undefined;
+    return address !== undefined && has(address);
+  };
 }
 
 function splitPort(entry: string): { host: string; port: string | undefined } {
@@ -94,35 +100,4 @@ function splitPort(entry: string): { host: string; port: string | undefined } {
   const colon = entry.indexOf(':');
   if (colon < 0 || entry.indexOf(':', colon + 1) >= 0) return { host: entry, port: undefined };
   return { host: entry.slice(0, colon), port: entry.slice(colon + 1) };
-}
-
-function inNetwork(first: string, length: number): Pattern | undefined {
-  const wanted = bits(first);
-  if (wanted === undefined || length > wanted.length) return undefined;
-  return (host) => {
-    const actual = bits(host);
-    return actual?.length === wanted.length && actual.slice(0, length) === wanted.slice(0, length);
-  };
-}
-
-/** An address as a string of 32 or 128 binary digits; undefined for names. */
-function bits(address: string): string | undefined {
-  if (zoneOf(address) === undefined) return undefined;
-  if (!address.includes(':'))
-    return address
-      .split('.')
-      .map((n) => binary(Number(n), 8))
-      .join('');
-  // The URL parser knows every way to write an IPv6 address and gives back the shortest.
-  const canonical = new URL(`http://[${address}]/`).hostname.slice(1, -1);
-  const [head = '', tail] = canonical.split('::');
-  const groupsOf = (text: string) => (text === '' ? [] : text.split(':'));
-  const before = groupsOf(head);
-  const after = groupsOf(tail ?? '');
-  const zeros = new Array<string>(8 - before.length - after.length).fill('0');
-  return [...before, ...zeros, ...after].map((group) => binary(Number.parseInt(group, 16), 16)).join('');
-}
-
-function binary(value: number, width: number): string {
-  return value.toString(2).padStart(width, '0');
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { innermost, mayLead, type Zone, zoneOf } from '../../../lib/registry/address.ts';
+import { innermost, mayLead, outermost, type Zone, zoneOf } from '../../../lib/registry/address.ts';
 
 describe('zoneOf', () => {
   const table: readonly [address: string, zone: Zone | undefined][] = [
@@ -50,6 +50,30 @@ describe('zoneOf', () => {
     ['fd12:3456::1', 'private'],
     ['fc00::', 'private'],
     ['ff02::1', 'private'],
+    ['fec0::1', 'private'],
+    ['feff:ffff::1', 'private'],
+    ['fd00:c1::a9fe:a9fe', 'link-local'],
+    ['fd00:42::42', 'link-local'],
+    ['168.63.129.16', 'link-local'],
+    ['168.63.129.17', 'public'],
+    ['::ffff:168.63.129.16', 'link-local'],
+    ['::ffff:8.8.8.8', 'public'],
+    ['::ffff:0:169.254.169.254', 'link-local'],
+    ['::ffff:0:10.0.0.1', 'private'],
+    ['::7f00:1', 'loopback'],
+    ['::2', 'public'],
+    // RFC 6052 with prefixes of 48, 56, 64 and 96 bits.
+    ['64:ff9b:1:a9fe:a9:fe00::', 'link-local'],
+    ['64:ff9b:1:a9:fe:a9fe::', 'link-local'],
+    ['64:ff9b:1:0:a9:fea9:fe00::', 'link-local'],
+    ['64:ff9b:1::169.254.169.254', 'link-local'],
+    ['64:ff9b:1::8.8.8.8', 'private'],
+    ['64:ff9b::8.8.8.8', 'public'],
+    // Teredo: 169.254.169.254 as the client, complemented, and as the server.
+    ['2001:0:53aa:64c:0:0:5601:5601', 'link-local'],
+    ['2001:0:a9fe:a9fe:0:0:f7f7:f7f7', 'link-local'],
+    ['2001:0:53aa:64c:0:0:f7f7:f7f7', 'public'],
+    ['2001:1::1', 'public'],
     // No addresses.
     ['', undefined],
     ['example.com', undefined],
@@ -82,4 +106,10 @@ test('one may lead outwards and sideways, never inwards', () => {
 test('a name is as far inside as its innermost address', () => {
   expect(innermost([])).toBe('public');
   expect(innermost(['public', 'link-local', 'private'])).toBe('link-local');
+});
+
+test('whoever leads has the outermost of his addresses', () => {
+  expect(outermost([])).toBe('public');
+  expect(outermost(['link-local', 'private', 'loopback'])).toBe('private');
+  expect(outermost(['link-local'])).toBe('link-local');
 });
