@@ -1,6 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { Verdict } from '../base/retry.ts';
 import { oneLine } from '../base/text.ts';
+import { NO_ALTERNATIVE_NAME } from './peer-names.ts';
 
 /**
  * What a failed exchange means for whoever asked:
@@ -59,6 +60,15 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
   PATH_LENGTH_EXCEEDED: 'its chain is longer than its authority allows',
   HOSTNAME_MISMATCH: 'it names another host',
   ERR_TLS_CERT_ALTNAME_INVALID: 'it names another host',
+  [NO_ALTERNATIVE_NAME]: 'it has no subject alternative name, and its common name does not count',
+};
+
+/** The runtime's words for an answer that is no HTTP. */
+const GARBLED: Readonly<Record<string, string>> = {
+  InvalidContentLength: 'its answer has no usable Content-Length, or several that differ',
+  Malformed_HTTP_Response: 'its answer is not HTTP',
+  InvalidHTTPResponse: 'its answer is not HTTP',
+  UnsupportedTransferEncoding: 'its answer has an unknown Transfer-Encoding',
 };
 
 /** Names of trouble that may pass, with what it means in words. */
@@ -73,12 +83,12 @@ const PASSING: Readonly<Record<string, string>> = {
   ENETUNREACH: 'the network is unreachable',
   ETIMEDOUT: 'the connection timed out',
   EAI_AGAIN: 'the name service has no answer at the moment',
-  DNS_ETIMEOUT: 'the name service has no answer at the moment',
+  ETIMEOUT: 'the name service has no answer at the moment',
   ESERVFAIL: 'the name service failed',
-  DNS_ESERVFAIL: 'the name service failed',
+  EAI_FAIL: 'the name service failed',
 };
 
-const NAMELESS = new Set(['ENOTFOUND', 'DNS_ENOTFOUND', 'ENODATA', 'DNS_ENODATA', 'ENONAME']);
+const NAMELESS = new Set(['ENOTFOUND', 'ENODATA', 'ENONAME', 'EAI_NODATA', 'EAI_NONAME']);
 
 /** What `fetch` threw, as a failure. `registry` is the host that was asked. */
 export function networkFailure(error: unknown, registry: string, proxy: string | undefined): Failure {
@@ -103,6 +113,11 @@ export function networkFailure(error: unknown, registry: string, proxy: string |
       new PluginError('REGISTRY_HANDSHAKE', { registry, reason }, { cause: error }),
     );
   }
+  const garbled = GARBLED[code];
+  if (garbled !== undefined) {
+    const subject = { registry, reason: garbled };
+    return new Failure('final', new PluginError('REGISTRY_BAD_RESPONSE', subject, { cause: error }));
+  }
   if (code === 'ERR_PROXY_TUNNEL') return proxyFailure(error, registry, proxy ?? '');
   const passing = PASSING[code];
   const through = proxy === undefined ? '' : ` (through the proxy ${proxy})`;
@@ -124,7 +139,8 @@ function proxyFailure(error: unknown, registry: string, proxy: string): Failure 
 
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : '';
+  // The name service's errors have a prefix when they come from a look-up alone.
+  return typeof code === 'string' ? code.replace(/^DNS_/, '') : '';
 }
 
 function describe(error: unknown): string {

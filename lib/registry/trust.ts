@@ -1,45 +1,43 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { hasCode } from '../sys/errno.ts';
+import { findCertsDir, readingFails } from './certs-dir.ts';
+import { checkNames, type PeerCertificate } from './peer-names.ts';
+import { authoritiesIn, type ClientPair, clientPair, readableBlocks } from './pem.ts';
 import { defaultHost, type RegistryPolicy } from './policy.ts';
+import { systemRoots } from './roots.ts';
 
 /** The `tls` option of one connection. */
 export interface TlsOptions {
   /** Always said: the runtime would else obey NODE_TLS_REJECT_UNAUTHORIZED. */
   readonly rejectUnauthorized: boolean;
   readonly minVersion: number;
+  /** Every certificate in `ca` is an anchor, self-signed or not, as in Go. */
+  readonly allowPartialTrustChain: true;
   readonly ca?: string[];
   readonly cert?: string;
   readonly key?: string;
   readonly serverName?: string;
+  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
 }
 
 /** TLS 1.2, the least that Go's clients speak and so what registries are used to. */
 const TLS_1_2 = 0x0303;
 
-/** Where distributions keep the system's authorities in one file (Go, crypto/x509/root_linux.go). */
-const ROOT_FILES = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-  '/etc/pki/tls/cacert.pem',
-  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
-  '/etc/ssl/cert.pem',
-];
-const ROOT_DIRECTORIES = ['/etc/ssl/certs', '/etc/pki/tls/certs'];
-
-interface HostCertificates {
+interface HostMaterial {
+  /** Authorities that the operator named for this host. */
   readonly ca: readonly string[];
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
+  readonly client: ClientPair | undefined;
 }
 
 /** Whom we believe, host by host. Files are read once, when the first connection needs them. */
 export class Trust {
   readonly #policy: RegistryPolicy;
   readonly #log: Logger;
-  readonly #options = new Map<string, Promise<TlsOptions>>();
+  readonly #material = new Map<string, Promise<HostMaterial>>();
+  /** Hosts whose certificate was looked at by `checkNames`. */
+  readonly #named = new Set<string>();
   #roots: readonly string[] | undefined;
 
   constructor(policy: RegistryPolicy, log: Logger) {
@@ -48,59 +46,88 @@ export class Trust {
   }
 
   /**
-   * The options for `host[:port]`, the same object each time, so that connections are shared.
+   * The options for `host[:port]`.
    * @throws CONFIG_INVALID when a configured certificate cannot be used.
    */
-  optionsFor(host: string, insecure: boolean): Promise<TlsOptions> {
-    const key = `${insecure} ${host}`;
-    const known = this.#options.get(key);
-    if (known) return known;
-    const made = this.#make(host, insecure);
-    this.#options.set(key, made);
-    return made;
-  }
-
-  async #make(host: string, insecure: boolean): Promise<TlsOptions> {
-    const own = await this.#certificatesOf(host);
+  async optionsFor(host: string, insecure: boolean): Promise<TlsOptions> {
+    const material = this.#material.get(host) ?? this.#materialOf(host);
+    this.#material.set(host, material);
+    const own = await material;
     const ca = insecure ? [] : [...this.#systemRoots(), ...own.ca];
     return {
       rejectUnauthorized: !insecure,
       minVersion: TLS_1_2,
+      allowPartialTrustChain: true,
       // Without any, the runtime's own list of authorities stands.
       ...(ca.length > 0 && { ca }),
-      ...(own.cert !== undefined && own.key !== undefined && { cert: own.cert, key: own.key }),
+      ...own.client,
     };
+  }
+
+  /**
+   * For the first connection to a host: whether its certificate names it. The runtime keeps no connection open that was
+   * checked in this way, so later ones go without; and so do those to hosts where only public authorities count, which
+   * issue no certificate without names. @param inside the host lies in a private network
+   */
+  async namesCheck(host: string, inside: boolean): Promise<Pick<TlsOptions, 'checkServerIdentity'>> {
+    if (this.#named.has(host)) return {};
+    const { roots } = this.#policy;
+    const own = (await this.#material.get(host))?.ca.length ?? 0;
+    if (!inside && own === 0 && roots.file === undefined && roots.directories === undefined) return {};
+    return {
+      checkServerIdentity: (name, certificate) => {
+        const fault = checkNames(name, certificate);
+        if (fault === undefined) this.#named.add(host);
+        return fault;
+      },
+    };
+  }
+
+  /**
+   * For a connection that the runtime could not even open: throws out what it cannot read of the system's authorities.
+   * Nobody looks at those before, since there are a hundred and more. True when there was something.
+   */
+  async dropBrokenRoots(): Promise<boolean> {
+    const all = this.#systemRoots();
+    this.#roots = await readableBlocks(all);
+    const broken = all.length - this.#roots.length;
+    if (broken > 0) this.#log.info('system-roots-broken', { broken, used: this.#roots.length });
+    return broken > 0;
   }
 
   /** Settings add to what the first fitting certs.d directory has, as both are the operator's. */
-  async #certificatesOf(host: string): Promise<HostCertificates> {
-    const directory = this.#fromCertsDirs(host);
-    const settings = namesOf(host)
-      .map((name) => this.#policy.hosts[name])
-      .find((found) => found !== undefined);
+  async #materialOf(host: string): Promise<HostMaterial> {
+    const names = namesOf(host);
+    const directory = findCertsDir(this.#policy.certsDirs, names);
+    if (directory) {
+      const { pairs } = directory;
+      const facts = { directory: directory.directory, authorities: directory.ca.length, pairs: pairs.length };
+      this.#log.debug('certificates-found', { host, ...facts });
+      // OpenSSL has room for one of a kind; which of several a server wants shows only in the handshake.
+      if (pairs.length > 1) this.#log.info('client-certificates', { host, used: pairs[0]?.certificate });
+    }
+    const settings = names.map((name) => this.#policy.hosts[name]).find((found) => found !== undefined);
     const { ca, client } = settings ?? defaultHost;
-    const files = [...(directory?.ca ?? []), ...ca];
-    const certificate = client?.certificate ?? directory?.cert;
-    const key = client?.key ?? directory?.key;
-    return {
-      ca: await Promise.all(files.map(readCertificates)),
-      cert: certificate === undefined ? undefined : await readCertificates(certificate),
-      key: key === undefined ? undefined : readText(key),
-    };
+    const found = await Promise.all([
+      ...(directory?.ca ?? []).map((path) => this.#authorities(path, 'found')),
+      ...ca.map((path) => this.#authorities(path, 'named')),
+    ]);
+    const pair = client ?? directory?.pairs[0];
+    return { ca: found.flat(), client: pair && (await readPair(pair)) };
   }
 
-  /** certs.d(5) of containers and Docker: `*.crt` are authorities, `*.cert` with `*.key` a client's pair. */
-  #fromCertsDirs(host: string): HostCertificates | undefined {
-    for (const base of this.#policy.certsDirs) {
-      for (const name of namesOf(host)) {
-        const directory = `${base}/${name}`;
-        const names = list(directory);
-        if (names === undefined) continue;
-        this.#log.debug('certificates-found', { host, directory, files: names.length });
-        return pair(directory, names);
-      }
+  /** @param how a link in a directory may dangle, as Go's clients let it; a file that settings name must be there */
+  async #authorities(path: string, how: 'found' | 'named'): Promise<readonly string[]> {
+    const text = readText(path, how === 'found');
+    if (text === undefined) {
+      this.#log.info('authority-missing', { path });
+      return [];
     }
-    return undefined;
+    const found = await authoritiesIn(text);
+    if (typeof found === 'string') throw new PluginError('CONFIG_INVALID', { path, reason: found });
+    const { blocks, broken } = found;
+    if (broken > 0) this.#log.info('authorities-broken', { path, broken, used: blocks.length });
+    return blocks;
   }
 
   #systemRoots(): readonly string[] {
@@ -117,79 +144,20 @@ function namesOf(host: string): string[] {
   return bare === 'registry-1.docker.io' ? ['docker.io', ...both] : both;
 }
 
-function pair(directory: string, names: readonly string[]): HostCertificates {
-  const ending = (end: string) =>
-    names.filter((name) => name.endsWith(end)).map((name) => `${directory}/${name}`);
-  const cert = ending('.cert')[0];
-  const key = cert?.replace(/\.cert$/, '.key');
-  if (cert !== undefined && !names.includes(key?.slice(directory.length + 1) ?? '')) {
-    throw new PluginError('CONFIG_INVALID', {
-      path: cert,
-      reason: 'there is no .key of the same name beside it',
-    });
-  }
-  return { ca: ending('.crt'), cert, key };
+/** @throws CONFIG_INVALID with the file that is at fault */
+async function readPair(paths: { readonly certificate: string; readonly key: string }): Promise<ClientPair> {
+  const [certificate = '', key = ''] = [readText(paths.certificate, false), readText(paths.key, false)];
+  const pair = await clientPair(certificate, key, paths.certificate);
+  if ('reason' in pair)
+    throw new PluginError('CONFIG_INVALID', { path: paths[pair.of], reason: pair.reason });
+  return pair;
 }
 
-function list(directory: string): string[] | undefined {
-  try {
-    return readdirSync(directory).sort();
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw new PluginError('CONFIG_INVALID', { path: directory, reason: reasonOf(error) });
-  }
-}
-
-function systemRoots(roots: RegistryPolicy['roots']): string[] {
-  const found: string[] = [];
-  for (const file of roots.file === undefined ? ROOT_FILES : [roots.file]) {
-    const text = tryRead(file);
-    if (text === undefined) continue;
-    found.push(text);
-    break;
-  }
-  // The default directories only repeat the file.
-  if (found.length > 0 && roots.directories === undefined) return found;
-  for (const directory of roots.directories?.split(':') ?? ROOT_DIRECTORIES) {
-    for (const name of list(directory) ?? []) {
-      const text = tryRead(`${directory}/${name}`);
-      if (text?.includes('-----BEGIN CERTIFICATE-----')) found.push(text);
-    }
-  }
-  return found;
-}
-
-function tryRead(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-/** The runtime's complaint about a bad PEM does not name the file, so each is looked at here first. */
-async function readCertificates(path: string): Promise<string> {
-  const text = readText(path);
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  const { X509Certificate } = await import('node:crypto');
-  try {
-    for (const block of blocks ?? []) new X509Certificate(block);
-  } catch {
-    throw new PluginError('CONFIG_INVALID', { path, reason: 'it has a certificate that cannot be read' });
-  }
-  if (!blocks) throw new PluginError('CONFIG_INVALID', { path, reason: 'it has no certificate in PEM form' });
-  return text;
-}
-
-function readText(path: string): string {
+function readText(path: string, mayDangle: boolean): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new PluginError('CONFIG_INVALID', { path, reason: reasonOf(error) }, { cause: error });
+    if (mayDangle && hasCode(error, 'ENOENT')) return undefined;
+    throw new PluginError('CONFIG_INVALID', { path, reason: readingFails(error) }, { cause: error });
   }
-}
-
-function reasonOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? `reading it fails with ${code}` : 'reading it fails';
 }

@@ -26,7 +26,12 @@ export interface Validity {
   readonly to: string;
 }
 
-/** A certificate signed by `authority`. @param names `DNS:host` and `IP:address` */
+/** An authority below another one. */
+export function makeIntermediate(dir: string, authority: Pair, name: string): Promise<Pair> {
+  return signed(dir, authority, name, 'basicConstraints=critical,CA:TRUE\n');
+}
+
+/** A certificate signed by `authority`. @param names `DNS:host` and `IP:address`; without any only the common name is left */
 export async function issue(
   dir: string,
   authority: Pair,
@@ -34,9 +39,20 @@ export async function issue(
   names: readonly string[],
   validity?: Validity,
 ): Promise<Pair> {
+  const alternative = names.length === 0 ? '' : `subjectAltName=${names.join(',')}\n`;
+  return signed(dir, authority, name, `${alternative}basicConstraints=CA:FALSE\n`, validity);
+}
+
+async function signed(
+  dir: string,
+  authority: Pair,
+  name: string,
+  extensions: string,
+  validity?: Validity,
+): Promise<Pair> {
   const at = (ending: string) => join(dir, `${name}.${ending}`);
   await must('openssl', ['req', ...KEY, '-keyout', at('key'), '-out', at('csr'), '-subj', `/CN=${name}`]);
-  writeFileSync(at('ext'), `subjectAltName=${names.join(',')}\nbasicConstraints=CA:FALSE\n`);
+  writeFileSync(at('ext'), extensions);
   const files = ['-in', at('csr'), '-out', at('crt'), '-extfile', at('ext')];
   await (validity === undefined
     ? must('openssl', [

@@ -1,9 +1,10 @@
 /** Whom we believe, host by host, and what is said about those we do not. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { RegistryPolicy } from '../../../lib/registry/policy.ts';
 import { defaultHost } from '../../../lib/registry/policy.ts';
-import { issue, makeAuthority, type Pair, pemOf } from '../../support/certificates.ts';
+import { issue, makeAuthority, makeIntermediate, type Pair, pemOf } from '../../support/certificates.ts';
 import { contentAnswer, fakeImage, fakeRegistry, noise } from '../../support/fake-registry.ts';
 import { rawServer } from '../../support/raw-server.ts';
 import { RecordingLog, readImage, registrySource, rejection } from '../../support/registry-client.ts';
@@ -28,9 +29,10 @@ afterEach(async () => {
   for (const server of started.splice(0)) await server.stop();
 });
 
-/** A registry with this certificate, under the name that goes with it. */
-function serve(pair: Pair, hostname = 'localhost') {
-  const registry = fakeRegistry(image, { tls: pemOf(pair) });
+/** A registry with this certificate, under the name that goes with it. @param chain is sent along */
+function serve(pair: Pair, hostname = 'localhost', chain = '') {
+  const { cert, key } = pemOf(pair);
+  const registry = fakeRegistry(image, { tls: { cert: cert + chain, key } });
   started.push(registry);
   return { host: `${hostname}:${registry.port}`, registry };
 }
@@ -120,6 +122,126 @@ describe('an authority of the operator’s own', () => {
   });
 });
 
+describe('every certificate that the operator names is an anchor', () => {
+  let middle: Pair;
+  let leaf: Pair;
+  beforeAll(async () => {
+    middle = await makeIntermediate(dir.path, authority, 'middle');
+    leaf = await issue(dir.path, middle, 'below', ['DNS:localhost']);
+  });
+  const anchors: readonly [string, () => Pair][] = [
+    ['the authority at the top', () => authority],
+    ['one below it', () => middle],
+    ['the server’s own certificate', () => leaf],
+  ];
+
+  test.each(anchors)(
+    '%s, in a certs.d directory, in the settings and in the system’s list',
+    async (_name, of) => {
+      const { host } = serve(leaf, 'localhost', readFileSync(middle.certificate, 'utf8'));
+      const { certificate } = of();
+      const certsDirs = [certsDir(host, { 'ca.crt': certificate })];
+      expect((await pull(host, { certsDirs })).length).toBe(1);
+      expect((await pull(host, { hosts: { [host]: { ...defaultHost, ca: [certificate] } } })).length).toBe(1);
+      expect((await pull(host, { roots: { file: certificate, directories: '' } })).length).toBe(1);
+    },
+  );
+
+  test('of another authority’s it is none', async () => {
+    const { host } = serve(leaf, 'localhost', readFileSync(middle.certificate, 'utf8'));
+    const other = await makeIntermediate(dir.at('other'), await makeAuthority(dir.at('other')), 'other');
+    const hosts = { [host]: { ...defaultHost, ca: [other.certificate] } };
+    expect((await failure(pull(host, { hosts })))[0]).toBe('REGISTRY_UNTRUSTED');
+  });
+
+  test('does not stand for another name, nor for longer than it is valid', async () => {
+    const { host } = serve(leaf, '127.0.0.1');
+    const hosts = { [host]: { ...defaultHost, ca: [leaf.certificate] } };
+    expect(await failure(pull(host, { hosts }))).toEqual(['REGISTRY_CERTIFICATE', 'it names another host']);
+    const dates = { from: '20200101000000Z', to: '20200102000000Z' };
+    const old = await issue(dir.path, authority, 'old', ['DNS:localhost'], dates);
+    const stale = serve(old).host;
+    const ca = [old.certificate];
+    expect(await failure(pull(stale, { hosts: { [stale]: { ...defaultHost, ca } } }))).toEqual([
+      'REGISTRY_CERTIFICATE',
+      'it has expired',
+    ]);
+  });
+});
+
+describe('one broken certificate does not spoil the others', () => {
+  /** Not even DER; and what looks like it from outside and is none. */
+  const broken = [
+    '-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIQ\n-----END CERTIFICATE-----\n',
+    `-----BEGIN CERTIFICATE-----\n${Buffer.from([0x30, 3, 1, 1, 1]).toString('base64')}\n-----END CERTIFICATE-----\n`,
+  ];
+  const places: readonly [string, (good: string, other: string, bad: string) => string][] = [
+    ['in front', (good, _other, bad) => bad + good],
+    ['between', (good, other, bad) => other + bad + good],
+    ['behind', (good, _other, bad) => good + bad],
+  ];
+  test.each(places)('%s', async (_where, arrange) => {
+    const { host } = serve(good);
+    const other = readFileSync(client.certificate, 'utf8');
+    for (const bad of broken) {
+      const file = dir.at('mixed.pem');
+      writeFileSync(file, arrange(readFileSync(authority.certificate, 'utf8'), other, bad));
+      const log = new RecordingLog();
+      expect((await pull(host, { roots: { file, directories: '' } }, log)).length).toBe(1);
+      expect((await pull(host, { hosts: { [host]: { ...defaultHost, ca: [file] } } }, log)).length).toBe(1);
+      expect((await pull(host, { certsDirs: [certsDir(host, { 'ca.crt': file })] })).length).toBe(1);
+      expect(log.of('authorities-broken')).toEqual([{ path: file, broken: 1, used: expect.any(Number) }]);
+    }
+  });
+
+  test('nor does an authority that a link in certs.d points to in vain', async () => {
+    const { host } = serve(good);
+    const base = certsDir(host, { 'ca.crt': authority.certificate });
+    symlinkSync(dir.at('nowhere.pem'), `${base}/${host}/a.crt`);
+    const log = new RecordingLog();
+    expect((await pull(host, { certsDirs: [base] }, log)).length).toBe(1);
+    expect(log.of('authority-missing')).toEqual([{ path: `${base}/${host}/a.crt` }]);
+  });
+});
+
+describe('a certificate that names its host in the common name only', () => {
+  const refused = [
+    'REGISTRY_CERTIFICATE',
+    'it has no subject alternative name, and its common name does not count',
+  ];
+  test('is refused, however its authority is believed', async () => {
+    mkdirSync(dir.at('common'), { recursive: true });
+    const old = await issue(dir.at('common'), authority, 'localhost', []);
+    const { host, registry } = serve(old);
+    expect(await failure(pull(host, trusting(host)))).toEqual(refused);
+    expect(await failure(pull(host, { roots: { file: authority.certificate, directories: '' } }))).toEqual(
+      refused,
+    );
+    expect(registry.requests).toEqual([]);
+    expect((await pull(host, { insecure: [host] })).length).toBe(1);
+  });
+
+  test('is refused too when its alternative names are of another kind', async () => {
+    mkdirSync(dir.at('kinds'), { recursive: true });
+    const mail = await issue(dir.at('kinds'), authority, 'localhost', ['email:a@b.example']);
+    const { host } = serve(mail);
+    expect(await failure(pull(host, trusting(host)))).toEqual(refused);
+    const address = await issue(dir.at('kinds'), authority, 'localhost', ['IP:127.0.0.1']);
+    const other = serve(address).host;
+    expect(await failure(pull(other, trusting(other)))).toEqual([
+      'REGISTRY_CERTIFICATE',
+      'it names another host',
+    ]);
+  });
+
+  test('is looked for once: later connections are kept open and used again', async () => {
+    const { host, registry } = serve(good);
+    await pull(host, trusting(host));
+    expect(registry.requests.length).toBeGreaterThan(2);
+    expect(registry.connections()).toBeLessThan(registry.requests.length);
+  });
+});
+
 describe('a registry that is not believed', () => {
   test('with an unknown authority: the sentence is GrootFS’s, the advice is in the log', async () => {
     const { host } = serve(good);
@@ -161,8 +283,8 @@ describe('a registry that is not believed', () => {
     expect(String(log.of('registry-untrusted')[0]?.['advice'])).toContain(
       `--insecure-registry ${registry.host}`,
     );
-    // One question without a path, a name or a secret, to tell the two apart.
-    expect(registry.requests.map(({ method, target }) => `${method} ${target}`)).toEqual(['HEAD /']);
+    // Nothing was asked in the clear, not even what would tell the two apart.
+    expect(registry.requests).toEqual([]);
   });
 });
 
@@ -284,14 +406,76 @@ describe('a file that is no certificate is named', () => {
     expect([error.code, error.subject['path']]).toEqual(['CONFIG_INVALID', dir.at('nowhere.pem')]);
   });
 
-  test('half a pair', async () => {
+  const pairs: readonly [
+    string,
+    (files: Record<string, string>) => Record<string, string>,
+    string,
+    string,
+  ][] = [
+    [
+      'half a pair',
+      ({ cert = '' }) => ({ 'client.cert': cert }),
+      'client.cert',
+      'there is no .key of the same name',
+    ],
+    [
+      'the other half',
+      ({ key = '' }) => ({ 'client.key': key }),
+      'client.key',
+      'there is no .cert of the same name',
+    ],
+    [
+      'a key of another certificate',
+      ({ cert = '', other = '' }) => ({ 'client.cert': cert, 'client.key': other }),
+      'client.key',
+      'does not belong to the certificate in',
+    ],
+    [
+      'a key with a passphrase',
+      ({ cert = '', locked = '' }) => ({ 'client.cert': cert, 'client.key': locked }),
+      'client.key',
+      'protected by a passphrase',
+    ],
+    [
+      'no key',
+      ({ cert = '' }) => ({ 'client.cert': cert, 'client.key': cert }),
+      'client.key',
+      'no private key',
+    ],
+    [
+      'a broken key',
+      ({ cert = '', broken = '' }) => ({ 'client.cert': cert, 'client.key': broken }),
+      'client.key',
+      'a private key that cannot be read',
+    ],
+    [
+      'a key for a certificate',
+      ({ key = '' }) => ({ 'client.cert': key, 'client.key': key }),
+      'client.cert',
+      'no certificate in PEM form',
+    ],
+  ];
+  test.each(pairs)('%s', async (_what, arrange, file, words) => {
     const { host } = serve(good);
-    const certsDirs = [certsDir(host, { 'client.cert': client.certificate })];
-    const error = await rejection(pull(host, { certsDirs }));
-    expect([error.code, String(error.subject['path'])]).toEqual([
-      'CONFIG_INVALID',
-      `${certsDirs[0]}/${host}/client.cert`,
-    ]);
+    const [locked, broken] = [dir.at('locked.key'), dir.at('broken.key')];
+    const { privateKey } = generateKeyPairSync('ec', {
+      namedCurve: 'P-256',
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' },
+    });
+    writeFileSync(locked, privateKey);
+    writeFileSync(broken, '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n');
+    const files = arrange({ cert: client.certificate, key: client.key, other: good.key, locked, broken });
+    const base = certsDir(host, { 'ca.crt': authority.certificate, ...files });
+    const error = await rejection(pull(host, { certsDirs: [base] }));
+    expect([error.code, error.subject['path']]).toEqual(['CONFIG_INVALID', `${base}/${host}/${file}`]);
+    expect(String(error.subject['reason'])).toContain(words);
+    // The same files from the settings, where each is named by itself.
+    const pair = { certificate: `${base}/${host}/client.cert`, key: `${base}/${host}/client.key` };
+    const settings = { [host]: { ...defaultHost, ca: [authority.certificate], client: pair } };
+    expect((await rejection(pull(host, { hosts: settings }))).code).toBe('CONFIG_INVALID');
+    // An insecure registry gets the client's certificate too, so its faults are the same.
+    expect((await rejection(pull(host, { insecure: [host], hosts: settings }))).code).toBe('CONFIG_INVALID');
   });
 });
 
