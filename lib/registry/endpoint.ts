@@ -76,17 +76,19 @@ export class Endpoint implements BlobServer {
   /** An insecure registry may have no TLS at all: one question to it tells. Others are never spoken to without. */
   async #settleScheme(): Promise<void> {
     if (!this.place.insecure) return;
-    const { transport, lifetime, log } = this.#parts;
+    const { transport, routes, lifetime, log } = this.#parts;
     const url = new URL('/v2/', this.#origin());
     try {
+      const addresses = await routes.own(url);
       const answer = await transport.send({
         method: 'GET',
         url,
         headers: {},
         insecure: true,
-        addresses: undefined,
+        addresses,
         signal: lifetime,
       });
+      routes.noteAnswer(url, answer.address);
       await answer.body.discard();
     } catch (error) {
       if (!(error instanceof Failure)) {
@@ -138,14 +140,15 @@ export class Endpoint implements BlobServer {
     return this.#judge(ask, await this.#send(ask, this.#auth.header, signal));
   }
 
-  #send(ask: Ask, authorization: string | undefined, signal: AbortSignal): Promise<Answer> {
+  async #send(ask: Ask, authorization: string | undefined, signal: AbortSignal): Promise<Answer> {
     const headers = { ...ask.headers, ...(authorization !== undefined && { authorization }) };
+    const url = this.#url(ask);
     const exchange = {
       method: ask.method,
-      url: this.#url(ask),
+      url,
       headers,
       insecure: this.place.insecure,
-      addresses: undefined,
+      addresses: await unlessAborted(this.#parts.routes.own(url), signal),
       signal,
     };
     return this.#parts.redirects.follow(exchange, this.#rules());

@@ -3,47 +3,74 @@
 /** Longest wait for an answer to either; less where the policy is less patient. */
 export const PROBE_MS = 3000;
 
+export interface Peer {
+  readonly hostname: string;
+  readonly port: number;
+}
+
 /** True when a TCP connection can be made: the host is there, only slow to answer. */
-export async function acceptsConnections(hostname: string, port: number, ms: number): Promise<boolean> {
+export function acceptsConnections(peer: Peer, ms: number): Promise<boolean> {
+  return ask(peer, ms, undefined, () => true);
+}
+
+/**
+ * True when HTTP is the answer to TLS. Nothing but the beginning of a TLS handshake is sent, so that a registry that
+ * nobody listed as insecure is asked for nothing in the clear, whoever sits in between.
+ */
+export function answersTlsInHttp(peer: Peer, ms: number): Promise<boolean> {
+  return ask(peer, ms, clientHello(), (answer) => answer.startsWith('HTTP/'));
+}
+
+/** @param judge is asked with what came by then, at once after connecting where nothing is sent */
+async function ask(
+  { hostname, port }: Peer,
+  ms: number,
+  greeting: Uint8Array | undefined,
+  judge: (answer: string) => boolean,
+): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(resolve, ms, false);
+  let answer = '';
   const dialling = Bun.connect({
     hostname,
     port,
     socket: {
       open(socket) {
-        resolve(true);
-        socket.terminate();
+        if (greeting === undefined) resolve(judge(answer));
+        else socket.write(greeting);
       },
-      data() {},
+      data(_socket, bytes) {
+        answer += bytes.toString('latin1');
+        if (answer.length >= ENOUGH) resolve(judge(answer));
+      },
+      close: () => resolve(judge(answer)),
       connectError: () => resolve(false),
       error: () => resolve(false),
     },
-  }).catch(() => resolve(false));
+  });
+  dialling.catch(() => resolve(false));
   try {
     return await promise;
   } finally {
     clearTimeout(timer);
-    void dialling;
+    void dialling.then((socket) => socket.terminate()).catch(() => {});
   }
 }
 
+/** The length of `HTTP/`. */
+const ENOUGH = 5;
+
 /**
- * True when `host:port` speaks HTTP without TLS. A TLS server answers the same question with 400
- * (nginx, Go's net/http), so that status says no.
+ * A ClientHello of TLS 1.2 (RFC 5246 7.4.1.2) with two cipher suites. Servers of HTTP wait for the end of a line before
+ * they complain, so the 32 bytes of the "random" are ends of lines; no handshake ever uses them.
  */
-export async function speaksPlainHttp(host: string, ms: number): Promise<boolean> {
-  try {
-    const response = await fetch(`http://${host}/`, {
-      method: 'HEAD',
-      headers: { 'accept-encoding': 'identity' },
-      redirect: 'manual',
-      verbose: false,
-      proxy: false,
-      signal: AbortSignal.timeout(ms),
-    });
-    return response.status !== 400;
-  } catch {
-    return false;
-  }
+function clientHello(): Uint8Array {
+  const random = Buffer.from('\r\n'.repeat(16), 'latin1');
+  const body = Buffer.concat([
+    Buffer.from([3, 3]),
+    random,
+    Buffer.from([0, 0, 4, 0xc0, 0x2f, 0xc0, 0x2b, 1, 0]),
+  ]);
+  const hello = Buffer.concat([Buffer.from([1, 0, 0, body.length]), body]);
+  return Buffer.concat([Buffer.from([0x16, 3, 1, 0, hello.length]), hello]);
 }

@@ -37,6 +37,7 @@ export class Redirects {
     let exchange = first;
     for (let hops = 0; ; hops += 1) {
       const answer = await this.#transport.send(exchange);
+      this.#routes.noteAnswer(exchange.url, answer.address);
       if (!REDIRECTS.has(answer.status)) return answer;
       await answer.body.discard();
       if (hops === MAX_REDIRECTS) throw refused(rules, `it redirects more than ${MAX_REDIRECTS} times`);

@@ -1,11 +1,13 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
+import { zoneOf } from './address.ts';
 import { Body } from './body.ts';
 import { Failure, networkFailure } from './failure.ts';
 import type { RegistryPolicy } from './policy.ts';
-import { acceptsConnections, PROBE_MS, speaksPlainHttp } from './probe.ts';
+import { acceptsConnections, answersTlsInHttp, type Peer, PROBE_MS } from './probe.ts';
 import { Proxies, type ProxyServer } from './proxy.ts';
-import { Trust } from './trust.ts';
+import { tidyHeaders } from './tidy-headers.ts';
+import { type TlsOptions, Trust } from './trust.ts';
 
 /** One request to one URL: no redirects, no credentials of its own, no second try. */
 export interface Exchange {
@@ -24,8 +26,19 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly url: URL;
+  /** The address that was dialled, where it was not the name itself. */
+  readonly address: string | undefined;
   readonly body: Body;
 }
+
+/** One of a host's addresses, and whether another one is left to try after it. */
+interface Dialled {
+  readonly address: string | undefined;
+  readonly more: boolean;
+}
+
+/** With another address to try, silence is waited for no longer: half the world has IPv6 that leads nowhere. */
+const IMPATIENT_MS = 1000;
 
 /** HTTP as registries need it: raw bytes, no redirects, a proxy and certificates by host, deadlines. */
 export class Transport {
@@ -44,38 +57,65 @@ export class Transport {
   /** @throws Failure for everything the network does; the signal's reason when it aborts. */
   async send(exchange: Exchange): Promise<Answer> {
     exchange.signal.throwIfAborted();
-    if (exchange.addresses === undefined) return this.#sendTo(exchange, undefined);
+    const { addresses } = exchange;
+    if (addresses === undefined) return this.#sendTo(exchange, { address: undefined, more: false });
     // A host with several addresses is often reachable at some of them only (no IPv6 route, say).
     let failure: unknown;
-    for (const address of exchange.addresses) {
+    for (const [index, address] of addresses.entries()) {
       try {
-        return await this.#sendTo(exchange, address);
+        return await this.#sendTo(exchange, { address, more: index + 1 < addresses.length });
       } catch (error) {
         if (!isUnreachable(error)) throw error;
         failure = error;
       }
     }
-    throw failure;
+    throw failure ?? nowhere(exchange.url.host);
   }
 
-  async #sendTo(exchange: Exchange, address: string | undefined): Promise<Answer> {
+  async #sendTo(exchange: Exchange, dialled: Dialled): Promise<Answer> {
     const { url, signal } = exchange;
+    const { address } = dialled;
     const proxy = this.proxies.for(url);
+    const peer = dialledPeer(url, address, proxy);
     const abort = new AbortController();
     const classify = (error: unknown) =>
       signal.aborted ? signal.reason : networkFailure(error, url.host, proxy?.shown);
-    const init = await this.#init(exchange, address, proxy, AbortSignal.any([signal, abort.signal]));
-    const disarm = this.#armDeadlines(dialledHost(url, address, proxy), url.host, abort);
+    const both = AbortSignal.any([signal, abort.signal]);
+    const disarm = this.#armDeadlines(peer, url.host, dialled.more, abort);
     try {
-      const response = await fetch(dialledUrl(url, address), init);
+      const response = await this.#fetch(exchange, address, proxy, both);
       this.#log.debug('http', { method: exchange.method, url: shownUrl(url), status: response.status });
       const body = new Body(url.host, response.body, abort, this.#policy.deadlines, classify);
-      return { status: response.status, headers: response.headers, url, body };
+      const headers = tidyHeaders(response.headers);
+      if (typeof headers !== 'string') return { status: response.status, headers, url, address, body };
+      await body.discard();
+      const subject = { registry: url.host, reason: headers };
+      throw new Failure('final', new PluginError('REGISTRY_BAD_RESPONSE', subject));
     } catch (error) {
       if (abort.signal.aborted) throw abort.signal.reason;
-      throw await this.#explain(classify(error), url, proxy);
+      if (error instanceof Failure || error instanceof PluginError) throw error;
+      throw await this.#explain(classify(error), url, proxy === undefined ? peer : undefined);
     } finally {
       disarm();
+    }
+  }
+
+  /** Once more without them where a broken authority of the system's keeps the runtime from opening a connection. */
+  async #fetch(
+    exchange: Exchange,
+    address: string | undefined,
+    proxy: ProxyServer | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const { url } = exchange;
+    const ask = async () =>
+      fetch(dialledUrl(url, address), await this.#init(exchange, address, proxy, signal));
+    try {
+      return await ask();
+    } catch (error) {
+      const unopened = (error as { code?: unknown } | null)?.code === 'FailedToOpenSocket';
+      if (!unopened || url.protocol !== 'https:' || !(await this.#trust.dropBrokenRoots())) throw error;
+      return ask();
     }
   }
 
@@ -86,8 +126,7 @@ export class Transport {
     signal: AbortSignal,
   ): Promise<BunFetchRequestInit> {
     const { url } = exchange;
-    const tls =
-      url.protocol === 'https:' ? await this.#trust.optionsFor(url.host, exchange.insecure) : undefined;
+    const tls = url.protocol === 'https:' ? await this.#tls(url, address, exchange.insecure) : undefined;
     return {
       method: exchange.method,
       headers: {
@@ -107,13 +146,28 @@ export class Transport {
       ...(exchange.body !== undefined && { body: exchange.body }),
       // Said either way: the runtime would else obey the proxy variables of the environment.
       proxy: proxy === undefined ? false : { url: proxy.url.reveal(), respectNoProxy: false },
-      ...(tls !== undefined && { tls: address === undefined ? tls : { ...tls, serverName: url.hostname } }),
+      ...(tls !== undefined && { tls }),
+    };
+  }
+
+  async #tls(url: URL, address: string | undefined, insecure: boolean): Promise<TlsOptions> {
+    const tls = await this.#trust.optionsFor(url.host, insecure);
+    const zone = zoneOf(address ?? url.hostname);
+    const names = insecure
+      ? {}
+      : await this.#trust.namesCheck(url.host, zone !== undefined && zone !== 'public');
+    // The name that certificates are for has no dot at its end.
+    return {
+      ...tls,
+      ...names,
+      ...(address !== undefined && { serverName: url.hostname.replace(/\.$/, '') }),
     };
   }
 
   /** Deadlines up to the header of the answer; the body has its own. Returns what takes them off again. */
-  #armDeadlines(dialled: DialledHost, registry: string, abort: AbortController): () => void {
-    const { connectMs, answerMs } = this.#policy.deadlines;
+  #armDeadlines(peer: Peer, registry: string, more: boolean, abort: AbortController): () => void {
+    const { connectMs: patience, answerMs } = this.#policy.deadlines;
+    const connectMs = more ? Math.min(IMPATIENT_MS, patience) : patience;
     const giveUp = (step: string, ms: number) => {
       const error = new PluginError('REGISTRY_DEADLINE', { registry, step, seconds: ms / 1000 });
       abort.abort(new Failure('passing', error));
@@ -121,7 +175,7 @@ export class Transport {
     let answered = false;
     // `fetch` does not say when it is connected; asking only after a silence costs a healthy registry nothing.
     const connecting = setTimeout(async () => {
-      const there = await acceptsConnections(dialled.hostname, dialled.port, Math.min(PROBE_MS, connectMs));
+      const there = await acceptsConnections(peer, Math.min(PROBE_MS, connectMs));
       if (!there && !answered) giveUp('a connection', connectMs);
     }, connectMs);
     const answering = setTimeout(giveUp, answerMs, 'an answer', answerMs);
@@ -132,19 +186,25 @@ export class Transport {
     };
   }
 
-  /** A handshake that fails looks the same whether the host has no TLS at all or wants a client certificate. */
-  async #explain(error: unknown, url: URL, proxy: ProxyServer | undefined): Promise<unknown> {
+  /**
+   * A handshake that fails looks the same whether the host has no TLS at all or wants a client certificate.
+   * @param peer undefined behind a proxy, which is who would answer
+   */
+  async #explain(error: unknown, url: URL, peer: Peer | undefined): Promise<unknown> {
     const handshake = error instanceof Failure && error.error.code === 'REGISTRY_HANDSHAKE';
-    if (!handshake || proxy !== undefined) return error;
-    // The port has to be said: without it HTTP would go to another one than HTTPS did.
-    const host = `${url.hostname}:${url.port || 443}`;
-    const plain = await speaksPlainHttp(host, Math.min(PROBE_MS, this.#policy.deadlines.answerMs));
+    if (!handshake || peer === undefined) return error;
+    const plain = await answersTlsInHttp(peer, Math.min(PROBE_MS, this.#policy.deadlines.answerMs));
     if (!plain) return error;
     return new Failure(
       'final',
       new PluginError('REGISTRY_PLAIN_HTTP', { registry: url.host }, { cause: error }),
     );
   }
+}
+
+function nowhere(registry: string): Failure {
+  const reason = 'its name has no address';
+  return new Failure('final', new PluginError('REGISTRY_UNREACHABLE', { registry, reason }));
 }
 
 /** Nobody was there to take the request: another address of the same host may have somebody. */
@@ -158,16 +218,14 @@ function isUnreachable(error: unknown): boolean {
 function dialledUrl(url: URL, address: string | undefined): string {
   if (address === undefined) return url.href;
   const pinned = new URL(url.href);
-  pinned.hostname = address.includes(':') ? `[${address}]` : address;
+  const hostname = address.includes(':') ? `[${address}]` : address;
+  pinned.hostname = hostname;
+  // What is no address leaves a URL as it was, and the name would be looked up again, unjudged.
+  if (zoneOf(pinned.hostname) === undefined) throw nowhere(url.host);
   return pinned.href;
 }
 
-interface DialledHost {
-  readonly hostname: string;
-  readonly port: number;
-}
-
-function dialledHost(url: URL, address: string | undefined, proxy: ProxyServer | undefined): DialledHost {
+function dialledPeer(url: URL, address: string | undefined, proxy: ProxyServer | undefined): Peer {
   const via = proxy === undefined ? url : new URL(proxy.url.reveal());
   const standard = via.protocol === 'https:' ? 443 : 80;
   const hostname = address ?? via.hostname.replace(/^\[|\]$/g, '');

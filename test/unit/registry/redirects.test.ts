@@ -200,8 +200,8 @@ describe('where a redirect may lead', () => {
     ['https://inside.test', 'https://two-faced.test/x', '203.0.113.3'],
     ['https://10.1.1.1', 'https://inside.test/', '10.0.0.5'],
     ['http://127.0.0.1:5000', 'http://inside.test/', '10.0.0.5'],
-    // The same host, whatever it is, and literal addresses, which nobody looks up.
-    ['https://metadata.test', 'https://metadata.test:8443/', undefined],
+    // The same host, whatever it is, at the same address; literal addresses, which nobody looks up.
+    ['https://metadata.test', 'https://metadata.test:8443/', '169.254.169.254'],
     ['https://public.test', 'https://203.0.113.9/', undefined],
     ['http://127.0.0.1:5000', 'http://127.0.0.1:6000/', undefined],
     // Inwards.
@@ -214,6 +214,10 @@ describe('where a redirect may lead', () => {
     ['http://127.0.0.1', 'http://metadata.test/', 'REGISTRY_ADDRESS'],
     ['https://public.test', 'https://broken.test/', 'REGISTRY_ADDRESS'],
     ['https://unknown.test', 'https://inside.test/', 'REGISTRY_ADDRESS'],
+    // Who has a public address is a stranger, whatever further address he gave himself.
+    ['https://two-faced.test', 'https://inside.test/', 'REGISTRY_ADDRESS'],
+    ['https://two-faced.test', 'https://10.0.0.6/', 'REGISTRY_ADDRESS'],
+    ['https://two-faced.test', 'https://metadata.test/', 'REGISTRY_ADDRESS'],
     ['https://public.test', 'https://nowhere.test/', 'REGISTRY_UNREACHABLE'],
   ];
   test.each(table)('from %s to %s: %p', async (from, to, outcome) => {
@@ -247,6 +251,41 @@ describe('where a redirect may lead', () => {
     expect(await check('https://169.254.169.254/', 'https://public.test', [], proxy)).toBe(
       'REGISTRY_ADDRESS',
     );
+  });
+
+  describe('once an address has answered, its zone is the registry’s', () => {
+    const url = (name: string) => new URL(`https://${name}.test/`);
+    const from = url('two-faced');
+    const lead = { from, listed: [], what: 'x' };
+    const refusal = (promise: Promise<unknown>) =>
+      promise.then(
+        () => undefined,
+        (error: unknown) => (error instanceof Failure ? error.error.code : String(error)),
+      );
+
+    test('so one that is dialled inside may lead to its neighbours', async () => {
+      const { made } = routes();
+      made.noteAnswer(from, '10.0.0.6');
+      expect(await made.check(url('inside'), lead)).toEqual(['10.0.0.5']);
+      expect(await refusal(made.check(url('here'), lead))).toBe('REGISTRY_ADDRESS');
+      expect(await made.own(from)).toEqual(['10.0.0.6', '203.0.113.3']);
+    });
+
+    test('and one that is dialled outside is not dialled further inside later', async () => {
+      const { made } = routes();
+      expect(await made.own(from)).toEqual(['203.0.113.3', '10.0.0.6']);
+      made.noteAnswer(from, '203.0.113.3');
+      expect(await refusal(made.check(url('inside'), lead))).toBe('REGISTRY_ADDRESS');
+      expect(await made.check(new URL('https://two-faced.test:8443/'), lead)).toEqual(['203.0.113.3']);
+      expect(await made.own(from)).toEqual(['203.0.113.3']);
+    });
+
+    test('and a later answer from elsewhere does not move it', async () => {
+      const { made } = routes();
+      made.noteAnswer(from, '203.0.113.3');
+      made.noteAnswer(from, '10.0.0.6');
+      expect(await refusal(made.check(url('inside'), lead))).toBe('REGISTRY_ADDRESS');
+    });
   });
 
   test('a name is looked up once, so a second answer changes nothing', async () => {
