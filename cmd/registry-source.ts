@@ -29,6 +29,10 @@ export async function openRegistrySource(
     credentials,
     policy: await policyOf(context, requireDigest),
     cache: store.blobs,
+    seen: {
+      has: (name) => store.sources.hasSeen(name),
+      add: (name, layers) => store.sources.rememberSeen(name, layers),
+    },
     partials: new PartialDirectory(store.layout.partial, log),
     log,
   });

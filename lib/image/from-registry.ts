@@ -26,11 +26,19 @@ export interface RegistrySourceOptions {
   readonly credentials: GivenCredentials | undefined;
   readonly policy: RegistryPolicy;
   readonly cache: ManifestCache;
+  /** Undefined: nothing is remembered of any name. */
+  readonly seen?: SeenNames;
   /** Where large blobs survive a killed process; undefined: nowhere. */
   readonly partials: PartialBlobs | undefined;
   readonly log: Logger;
   /** The name service, for tests of hostile ones. */
   readonly lookup?: Lookup;
+}
+
+/** Names with a tag that were resolved before, and whose manifest may therefore be in the cache. */
+export interface SeenNames {
+  has(name: string): boolean;
+  add(name: string, layers: readonly ImageLayer[]): void;
 }
 
 /** An image in a registry, its mirrors, or wherever those redirect to. */
@@ -117,7 +125,8 @@ export class RegistrySource implements ImageSource {
     const layers = toImageLayers(found.manifest, config, { validated: true, source: this.#name });
     for (const layer of layers) await this.#requireReachable(layer, signal);
     log.info('image-resolved', { image: this.#name, digest: found.digest, layers: layers.length });
-    const { registry, repository } = this.#options.reference;
+    const { registry, repository, digest } = this.#options.reference;
+    if (digest === undefined) this.#options.seen?.add(this.#name, layers);
     return {
       name: this.#name,
       manifestDigest: found.digest,
@@ -156,7 +165,7 @@ export class RegistrySource implements ImageSource {
     if (policy.requireDigest) {
       throw new PluginError('REGISTRY_NOT_PINNED', { reference: this.#name });
     }
-    return this.#client.byTag(tag ?? 'latest', signal);
+    return this.#client.byTag(tag ?? 'latest', this.#options.seen?.has(this.#name) ?? false, signal);
   }
 
   async #manifest(descriptor: Descriptor, signal: AbortSignal): Promise<Manifest> {

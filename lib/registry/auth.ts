@@ -75,6 +75,20 @@ export class Auth {
   }
 
   /**
+   * Whether there is a login to give. A helper that fails says no: nobody has asked for it, and the registry's own
+   * answer is the better sentence.
+   */
+  async hasCredential(): Promise<boolean> {
+    const { name, repository } = this.#context;
+    try {
+      return (await this.#credentials.find(name, repository, this.#lifetime)) !== undefined;
+    } catch (error) {
+      this.#log.info('credentials-unused', { registry: name, error: String(error) });
+      return false;
+    }
+  }
+
+  /**
    * Answers a 401 that came for `used` (the header that was sent, if any). True when another try makes sense.
    * @throws Failure REGISTRY_BAD_CHALLENGE, REGISTRY_BAD_CREDENTIALS …; the signal's reason when it aborts
    */

@@ -47,9 +47,12 @@ export class RegistryClient {
     this.#options = options;
   }
 
-  /** What a tag means now. @throws Failure, REGISTRY_BLOCKED, CONFIG_INVALID */
-  byTag(tag: string, signal: AbortSignal): Promise<FoundManifest> {
-    return this.#open().manifests.byTag(tag, this.#until(signal));
+  /**
+   * What a tag means now. @param seen it was resolved before, so that its manifest may be in the cache
+   * @throws Failure, REGISTRY_BLOCKED, CONFIG_INVALID
+   */
+  byTag(tag: string, seen: boolean, signal: AbortSignal): Promise<FoundManifest> {
+    return this.#open().manifests.byTag(tag, seen, this.#until(signal));
   }
 
   byDigest(digest: Digest, signal: AbortSignal): Promise<FoundManifest> {

@@ -42,6 +42,7 @@ export class Endpoint implements BlobServer {
   /** Settled once, before the first request. */
   #scheme: 'https' | 'http' = 'https';
   #settling: Promise<void> | undefined;
+  #pinging: Promise<string | null> | undefined;
 
   constructor(place: Place, parts: EndpointParts) {
     this.place = place;
@@ -128,16 +129,44 @@ export class Endpoint implements BlobServer {
     this.#parts.log.info('registry-retry', { registry: this.place.host, code, ...facts, attempt, pauseMs });
   };
 
-  /** Sends; a 401 is answered once, be it the first challenge or a token that has run out. */
+  /** Sends; a challenge is answered once, be it the first one or because a token has run out. */
   async #authorized(ask: Ask, signal: AbortSignal): Promise<Answer> {
     const used = this.#auth.header;
     const first = await this.#send(ask, used, signal);
-    if (first.status !== 401 || first.url.origin !== this.#origin().origin) return this.#judge(ask, first);
-    const challenge = first.headers.get('www-authenticate');
-    if (challenge === null) return this.#judge(ask, first);
+    if (first.status < 400 || first.url.origin !== this.#origin().origin) return this.#judge(ask, first);
+    const said = first.status === 401 ? first.headers.get('www-authenticate') : null;
+    if (said === null && (used !== undefined || !HIDES.has(first.status))) return this.#judge(ask, first);
     const failure = await this.#failureOf(ask, first);
-    if (!(await this.#auth.renew(used, challenge, signal))) throw failure;
+    const challenge = said ?? (await this.#challengeAtPing(signal));
+    if (challenge === null || !(await this.#auth.renew(used, challenge, signal))) throw failure;
     return this.#judge(ask, await this.#send(ask, this.#auth.header, signal));
+  }
+
+  /**
+   * Some registries answer strangers with 403 or 404 and no challenge, and ask for a login at `/v2/` only, where clients
+   * are meant to begin (distribution-spec, "Determining Support"). We begin there only when we have a login to give.
+   */
+  async #challengeAtPing(signal: AbortSignal): Promise<string | null> {
+    if (!(await unlessAborted(this.#auth.hasCredential(), signal))) return null;
+    this.#pinging ??= this.#ping();
+    return unlessAborted(this.#pinging, signal);
+  }
+
+  async #ping(): Promise<string | null> {
+    const { redirects, routes, lifetime, log } = this.#parts;
+    const url = new URL('/v2/', this.#origin());
+    try {
+      const { insecure } = this.place;
+      const asked = { method: 'GET' as const, url, headers: {}, insecure, signal: lifetime };
+      const answer = await redirects.follow({ ...asked, addresses: await routes.own(url) }, this.#rules());
+      await answer.body.discard();
+      const ours = answer.status === 401 && answer.url.origin === url.origin;
+      return ours ? answer.headers.get('www-authenticate') : null;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      log.info('registry-ping', { registry: this.place.host, code: error.error.code });
+      return null;
+    }
   }
 
   async #send(ask: Ask, authorization: string | undefined, signal: AbortSignal): Promise<Answer> {
@@ -192,6 +221,9 @@ export class Endpoint implements BlobServer {
     };
   }
 }
+
+/** How a registry hides what it has from strangers. */
+const HIDES: ReadonlySet<number> = new Set([401, 403, 404]);
 
 /** What an insecure registry without TLS looks like when TLS is tried on it. */
 const NO_TLS: ReadonlySet<string> = new Set([

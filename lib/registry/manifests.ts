@@ -3,6 +3,7 @@ import { digestOf, parseDigest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { MAX_MANIFEST_BYTES } from '../base/limits.ts';
 import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
+import { isSignedSchema1 } from '../oci/signed-schema1.ts';
 import type { WantedBlob } from './blob-request.ts';
 import type { Ask, Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -44,16 +45,35 @@ export class Manifests {
   }
 
   /**
-   * What a tag means now. One HEAD, which Docker Hub does not count against its limits; when its answer has no
-   * digest, or the manifest is not in the cache, a GET follows.
+   * What a tag means now: by a GET. Where its manifest may be in the cache, or another place is asked for content first,
+   * one HEAD comes before, which Docker Hub does not count against its limits. A HEAD is worth one attempt and no error: proxies cut it, answer it with 5xx, or from
+   * an older time, and all the while GET is right.
+   * @param seen the tag was resolved before, so that its manifest may be here
    * @throws Failure
    */
-  byTag(tag: string, signal: AbortSignal): Promise<FoundManifest> {
+  byTag(tag: string, seen: boolean, signal: AbortSignal): Promise<FoundManifest> {
     return this.#parts.endpoints.first('tag', async (endpoint, last) => {
-      const digest = await this.#head(endpoint, tag, last, signal);
-      if (digest === undefined) return this.#get(endpoint, tag, last, signal);
-      return this.byDigest(digest, signal);
+      const elsewhere = this.#parts.endpoints.candidates('content')[0] !== endpoint;
+      const found = seen || elsewhere ? await this.#byHead(endpoint, tag, last, signal) : undefined;
+      return found ?? this.#get(endpoint, tag, last, signal);
     });
+  }
+
+  async #byHead(
+    endpoint: Endpoint,
+    tag: string,
+    last: boolean,
+    signal: AbortSignal,
+  ): Promise<FoundManifest | undefined> {
+    try {
+      const digest = await this.#head(endpoint, tag, signal);
+      return digest && (await this.byDigest(digest, signal));
+    } catch (error) {
+      signal.throwIfAborted();
+      // Nobody there: the same again would take as long again.
+      if (!(error instanceof Failure) || (!last && error.error.code === 'REGISTRY_DEADLINE')) throw error;
+      return undefined;
+    }
   }
 
   /** A manifest that somebody names by digest. @throws Failure */
@@ -62,8 +82,9 @@ export class Manifests {
     if (cached !== undefined) return { digest, bytes: cached, contentType: undefined, fresh: false };
     return this.#parts.endpoints.first('content', async (endpoint, last) => {
       const found = await this.#get(endpoint, digest, last, signal);
-      if (found.digest !== digest) throw mismatch(digest, found.digest);
-      return found;
+      if (found.digest === digest) return found;
+      if (isSignedSchema1(found.bytes, digest)) throw schema1(endpoint);
+      throw mismatch(digest, found.digest);
     });
   }
 
@@ -75,9 +96,10 @@ export class Manifests {
     const ask: Ask = { method: 'HEAD', kind: 'manifests', reference: digest, headers: ACCEPT, accepts: [] };
     await this.#parts.endpoints.first('tag', async (endpoint, last) => {
       try {
-        await endpoint.request(ask, this.#attempts(last), signal);
+        await endpoint.once(ask, signal);
       } catch (error) {
-        if (!(error instanceof Failure) || !SAYS_MORE.has(error.error.code)) throw error;
+        signal.throwIfAborted();
+        if (!(error instanceof Failure)) throw error;
         await this.#get(endpoint, digest, last, signal);
       }
     });
@@ -115,20 +137,10 @@ export class Manifests {
     return bytes !== undefined && digestOf(bytes) === digest ? bytes : undefined;
   }
 
-  /** Undefined when the answer does not tell, or there is none: a GET then says more, also about what is wrong. */
-  async #head(
-    endpoint: Endpoint,
-    tag: string,
-    last: boolean,
-    signal: AbortSignal,
-  ): Promise<Digest | undefined> {
+  /** Undefined when the answer does not tell. @throws Failure */
+  async #head(endpoint: Endpoint, tag: string, signal: AbortSignal): Promise<Digest | undefined> {
     const ask: Ask = { method: 'HEAD', kind: 'manifests', reference: tag, headers: ACCEPT, accepts: [] };
-    try {
-      return digestIn(await endpoint.request(ask, this.#attempts(last), signal));
-    } catch (error) {
-      if (error instanceof Failure && SAYS_MORE.has(error.error.code)) return undefined;
-      throw error;
-    }
+    return digestIn(await endpoint.once(ask, signal));
   }
 
   async #get(
@@ -181,6 +193,13 @@ function digestIn(answer: Answer): Digest | undefined {
     if (isPluginError(error, 'BAD_DIGEST')) return undefined;
     throw error;
   }
+}
+
+function schema1({ place }: Endpoint): Failure {
+  return new Failure(
+    'final',
+    new PluginError('IMAGE_SCHEMA1', { source: `${place.name}/${place.repository}` }),
+  );
 }
 
 function mismatch(expected: Digest, actual: Digest): Failure {

@@ -47,6 +47,19 @@ export class Sources {
     remember(this.#layout, this.#path(`resolved ${name}`), { resolved });
   }
 
+  /** Whether a name with a tag was resolved before. */
+  hasSeen(name: string): boolean {
+    return exists(this.#path(`seen ${name}`));
+  }
+
+  /** Kept as long as the topmost layer is: with an earlier one gone too, much of the image is still worth a question. */
+  rememberSeen(name: string, layers: Resolved['layers']): void {
+    if (this.hasSeen(name)) return;
+    const [diffId] = layers.flatMap((layer) => layer.diffId ?? []).slice(-1);
+    if (diffId !== undefined)
+      remember(this.#layout, this.#path(`seen ${name}`), { identity: `seen ${name}`, diffId });
+  }
+
   #path(identity: string): string {
     return `${this.#layout.sources}/${sha256Hex(identity)}`;
   }

@@ -2,7 +2,7 @@
 import { sha256Hex } from '../../lib/base/digest.ts';
 import type { LogData, Logger } from '../../lib/base/log.ts';
 import { Secret } from '../../lib/base/secret.ts';
-import { RegistrySource } from '../../lib/image/from-registry.ts';
+import { RegistrySource, type SeenNames } from '../../lib/image/from-registry.ts';
 import type { ImageLayer, ImageSource } from '../../lib/image/source.ts';
 import { platformOf } from '../../lib/oci/platform.ts';
 import { parseImageReference, type RegistryReference } from '../../lib/oci/reference.ts';
@@ -42,6 +42,9 @@ export class RecordingLog implements Logger {
   }
 }
 
+/** As if every name had been resolved before. */
+export const everSeen: SeenNames = { has: () => true, add: () => {} };
+
 /** A store's cache, in memory. */
 export class MemoryCache implements ManifestCache {
   readonly kept = new Map<string, Uint8Array>();
@@ -80,6 +83,7 @@ export interface TestSourceOptions {
   readonly partials?: PartialBlobs;
   readonly log?: Logger;
   readonly lookup?: Lookup;
+  readonly seen?: SeenNames;
 }
 
 export function registrySource(image: string, options: TestSourceOptions = {}): RegistrySource {
@@ -92,6 +96,7 @@ export function registrySource(image: string, options: TestSourceOptions = {}): 
     partials: options.partials,
     log: options.log ?? new RecordingLog(),
     ...(options.lookup && { lookup: options.lookup }),
+    ...(options.seen && { seen: options.seen }),
   });
 }
 

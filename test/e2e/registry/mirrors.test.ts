@@ -180,7 +180,7 @@ describe('a mirror', () => {
     settings(through({ location: 'mirror.test:5000/hub', trusted: true }));
     const before = hub.output().length;
     expect((await pull()).code).toBe(0);
-    expect((await mirrorLog())[0]).toStartWith('HEAD /v2/hub/library/busybox/manifests/v1 200');
+    expect((await mirrorLog())[0]).toStartWith('GET /v2/hub/library/busybox/manifests/v1 200');
     expect(hubRequests(before)).toEqual([]);
   });
 

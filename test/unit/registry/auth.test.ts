@@ -167,9 +167,8 @@ describe('bearer', () => {
       'REGISTRY_UNAUTHORIZED',
       'authentication required',
     ]);
-    // HEAD and the GET that asks for the reason.
-    expect(tokens.requests.length).toBe(2);
-    expect(registry.asked('latest').length).toBe(4);
+    expect(tokens.requests.length).toBe(1);
+    expect(registry.asked('latest').length).toBe(2);
   });
 
   test('with a right password and too few rights is a denial, not a wrong password', async () => {
@@ -330,6 +329,82 @@ describe('a realm at another host', () => {
     await pull(registry, { credentials: login('me', 'S3CRET') });
     expect(tokens.requests[0]?.headers.get('authorization')).toBe(basic('me', 'S3CRET'));
     expect(evil.requests.map(({ headers }) => headers.get('authorization'))).toEqual([null]);
+  });
+});
+
+describe('a registry that asks for a login at /v2/ only', () => {
+  const given = { credentials: login('me', 'S3CRET') };
+  /** To strangers it shows this; whoever has the right header gets the image. */
+  function hiding(status: number, challenge: () => string, right: string, ping = 401): FakeRegistry {
+    return start(
+      fakeRegistry(image, {
+        override: async (request, answer) => {
+          if (request.headers.get('authorization') === right) return false;
+          const asking = request.target === '/v2/';
+          const headers = asking ? { 'www-authenticate': challenge() } : {};
+          await answer.write(errorAnswer(asking ? ping : status, 'X', 'not for strangers', headers));
+          return true;
+        },
+      }),
+    );
+  }
+  const targets = (of: FakeRegistry) => of.requests.map(({ target }) => target);
+
+  test.each([401, 403, 404])('and else answers %d gets the password, and is asked again', async (status) => {
+    const registry = hiding(status, () => 'Basic realm="x"', basic('me', 'S3CRET'));
+    expect((await pull(registry, given)).length).toBe(4);
+    expect(targets(registry).slice(0, 3)).toEqual([
+      '/v2/app/manifests/latest',
+      '/v2/',
+      '/v2/app/manifests/latest',
+    ]);
+    expect(targets(registry).filter((target) => target === '/v2/').length).toBe(1);
+  });
+
+  test('may want a token', async () => {
+    const tokens = tokenServer();
+    const registry = hiding(404, () => bearer(tokens), 'Bearer token-1');
+    expect((await pull(registry, given)).length).toBe(4);
+    expect(tokens.requests.map(({ headers }) => headers.get('authorization'))).toEqual([
+      basic('me', 'S3CRET'),
+    ]);
+    expect(tokens.requests[0]?.target).toContain('scope=repository%3Aapp%3Apull');
+  });
+
+  test('is not asked by whoever has no login', async () => {
+    const registry = hiding(404, () => 'Basic realm="x"', basic('me', 'S3CRET'));
+    expect((await rejection(pull(registry))).code).toBe('REGISTRY_NOT_FOUND');
+    expect(targets(registry)).not.toContain('/v2/');
+  });
+
+  test('has the last word about a wrong password', async () => {
+    const registry = hiding(404, () => 'Basic realm="x"', basic('me', 'other'));
+    expect((await rejection(pull(registry, given))).code).toBe('REGISTRY_NOT_FOUND');
+    expect(registry.requests.at(-1)?.headers.get('authorization')).toBe(basic('me', 'S3CRET'));
+  });
+
+  test.each([200, 404, 503])('is not believed to ask when its answer there is %d', async (ping) => {
+    const registry = hiding(404, () => 'Basic realm="x"', basic('me', 'S3CRET'), ping);
+    expect((await rejection(pull(registry, given))).code).toBe('REGISTRY_NOT_FOUND');
+    expect(registry.requests.map(({ headers }) => headers.get('authorization'))).not.toContain(
+      basic('me', 'S3CRET'),
+    );
+  });
+
+  test('is not asked for the sake of another that it redirects to', async () => {
+    const other = start(rawServer((_request, answer) => answer.write(errorAnswer(404, 'BLOB_UNKNOWN'))));
+    const registry = start(
+      fakeRegistry(image, {
+        override: async (request, answer) => {
+          if (!request.target.includes('/blobs/')) return false;
+          await answer.write(whole(307, '', { location: `http://${other.host}/blob` }));
+          return true;
+        },
+      }),
+    );
+    expect((await rejection(pull(registry, given))).code).toBe('REGISTRY_NOT_FOUND');
+    expect(targets(registry)).not.toContain('/v2/');
+    expect(other.requests.map(({ headers }) => headers.get('authorization'))).toEqual([null]);
   });
 });
 

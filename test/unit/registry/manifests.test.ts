@@ -16,6 +16,7 @@ import {
 } from '../../support/fake-registry.ts';
 import { head, type RawServer, rawServer, whole } from '../../support/raw-server.ts';
 import {
+  everSeen,
   login,
   MemoryCache,
   NEVER,
@@ -58,9 +59,15 @@ const asked = (of: FakeRegistry) =>
     .map(({ method, target }) => `${method} ${target.slice(8)}`);
 
 describe('what an image costs', () => {
-  test('a tag: HEAD, manifest, configuration', async () => {
+  test('a tag of which nothing is remembered: manifest, configuration', async () => {
     const of = registry();
     expect((await resolve(of)).manifestDigest).toBe(manifest.digest as never);
+    expect(asked(of)).toEqual(['GET manifests/latest', `GET blobs/${config.digest}`]);
+  });
+
+  test('a tag whose manifest has changed: one HEAD, manifest, configuration', async () => {
+    const of = registry();
+    expect((await resolve(of, ':latest', { seen: everSeen })).manifestDigest).toBe(manifest.digest as never);
     expect(asked(of)).toEqual([
       'HEAD manifests/latest',
       `GET manifests/${manifest.digest}`,
@@ -69,10 +76,11 @@ describe('what an image costs', () => {
   });
 
   test('a tag whose manifest is in the cache: one HEAD', async () => {
-    const [of, cache] = [registry(), new MemoryCache()];
-    const first = await resolve(of, ':latest', { cache });
+    const [of, cache, names] = [registry(), new MemoryCache(), new Set<string>()];
+    const seen = { has: (name: string) => names.has(name), add: (name: string) => names.add(name) };
+    const first = await resolve(of, ':latest', { cache, seen });
     const before = asked(of).length;
-    expect(await resolve(of, ':latest', { cache })).toEqual(first);
+    expect(await resolve(of, ':latest', { cache, seen })).toEqual(first);
     expect(asked(of).slice(before)).toEqual(['HEAD manifests/latest']);
   });
 
@@ -85,47 +93,36 @@ describe('what an image costs', () => {
     expect(of.connections()).toBe(before);
   });
 
-  test('a registry that gives no digest with its HEAD: a GET of the tag', async () => {
+  const stranger = `sha256:${'0'.repeat(64)}`;
+  const without = { 'content-length': manifest.bytes.length, 'content-type': OCI_MANIFEST };
+  const named = (digest: string) => head(200, { ...without, 'docker-content-digest': digest });
+  const heads: readonly [string, () => string][] = [
+    ['no digest', () => head(200, without)],
+    ['a digest of another kind', () => named('sha512:00')],
+    ['garbage for a digest', () => named('garbage')],
+    ['a digest in capitals', () => named(`sha256:${'A'.repeat(64)}`)],
+    ['two digests', () => named(`${stranger}\r\ndocker-content-digest: ${manifest.digest}`)],
+    ['the digest of what is no longer there', () => named(stranger)],
+    ['the digest of something else', () => named(config.digest)],
+    ['nothing, and hangs up', () => 'cut'],
+    ...[400, 403, 404, 405, 429, 500, 502, 503, 504].map((status): [string, () => string] => [
+      String(status),
+      () => head(status, { 'content-length': 0 }),
+    ]),
+  ];
+  test.each(heads)('a registry whose answer to HEAD is %s: a GET of the tag', async (_what, make) => {
     const of = registry({
       override: async (request, answer) => {
-        if (request.method !== 'HEAD' || request.target === '/') return false;
-        await answer.write(
-          head(200, { 'content-length': manifest.bytes.length, 'content-type': OCI_MANIFEST }),
-        );
+        if (request.method !== 'HEAD') return false;
+        const bytes = make();
+        if (bytes === 'cut') answer.cut();
+        else await answer.write(bytes);
         return true;
       },
     });
-    expect((await resolve(of)).manifestDigest).toBe(manifest.digest as never);
-    expect(asked(of)).toEqual([
-      'HEAD manifests/latest',
-      'GET manifests/latest',
-      `GET blobs/${config.digest}`,
-    ]);
-  });
-
-  test.each(['sha512:00', 'garbage', `sha256:${'A'.repeat(64)}`])(
-    'a digest in its HEAD that is none, %s: a GET of the tag',
-    async (digest) => {
-      const of = registry({
-        override: async (request, answer) => {
-          if (request.method !== 'HEAD' || request.target === '/') return false;
-          await answer.write(head(200, { 'content-length': 0, 'docker-content-digest': digest }));
-          return true;
-        },
-      });
-      expect((await resolve(of)).manifestDigest).toBe(manifest.digest as never);
-    },
-  );
-
-  test.each([405, 400, 404])('a registry that answers %d to HEAD: a GET of the tag', async (status) => {
-    const of = registry({
-      override: async (request, answer) => {
-        if (request.method !== 'HEAD' || request.target === '/') return false;
-        await answer.write(head(status, { 'content-length': 0 }));
-        return true;
-      },
-    });
-    expect((await resolve(of)).manifestDigest).toBe(manifest.digest as never);
+    expect((await resolve(of, ':latest', { seen: everSeen })).manifestDigest).toBe(manifest.digest as never);
+    expect(asked(of).filter((line) => line.startsWith('HEAD'))).toEqual(['HEAD manifests/latest']);
+    expect(asked(of)).toContain('GET manifests/latest');
   });
 
   test('connections are kept: one serves all small requests', async () => {
@@ -175,8 +172,81 @@ describe('what is not believed', () => {
         whole(200, `${manifest.bytes} `, { 'content-type': OCI_MANIFEST }),
       ),
     });
-    const error = await rejection(resolve(of));
+    const error = await rejection(resolve(of, `@${manifest.digest}`));
     expect([error.code, error.subject['expected']]).toEqual(['IMAGE_DIGEST_MISMATCH', manifest.digest]);
+  });
+
+  describe('schema 1, whose digest is of what was signed', () => {
+    /** As distribution signs: the signatures stand before the last brace, and the header says how it was without. */
+    function signed(unsigned: string) {
+      const header = {
+        formatLength: unsigned.length - 2,
+        formatTail: Buffer.from('\n}').toString('base64url'),
+      };
+      const protectedHeader = Buffer.from(JSON.stringify(header)).toString('base64url');
+      const signatures = JSON.stringify([{ header: {}, signature: 'x', protected: protectedHeader }]);
+      const bytes = `${unsigned.slice(0, -2)},\n"signatures": ${signatures}\n}`;
+      return { bytes, digest: blobOf(unsigned, '').digest };
+    }
+    const old = signed(
+      '{\n"schemaVersion": 1,\n"name": "app",\n"tag": "latest",\n"fsLayers": [],\n"history": []\n}',
+    );
+    const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+    const serving = (bytes: string) =>
+      registry({ override: answering('/manifests/', () => whole(200, bytes, { 'content-type': type })) });
+    const failing = async (bytes: string, suffix: string) =>
+      (await rejection(resolve(serving(bytes), suffix))).code;
+
+    test('is called that, by digest and by tag', async () => {
+      expect(await failing(old.bytes, `@${old.digest}`)).toBe('IMAGE_SCHEMA1');
+      expect(await failing(old.bytes, ':latest')).toBe('IMAGE_SCHEMA1');
+    });
+
+    test('is something else when what was signed is something else', async () => {
+      const changed = old.bytes.replace('"app"', '"bad"');
+      expect(await failing(changed, `@${old.digest}`)).toBe('IMAGE_DIGEST_MISMATCH');
+      for (const header of [
+        '',
+        'null',
+        '{}',
+        '{"formatLength":-1,"formatTail":""}',
+        '{"formatLength":1e9,"formatTail":""}',
+      ]) {
+        const bytes = JSON.stringify({
+          schemaVersion: 1,
+          signatures: [{ protected: Buffer.from(header).toString('base64url') }],
+        });
+        expect(await failing(bytes, `@${old.digest}`)).toBe('IMAGE_DIGEST_MISMATCH');
+      }
+      expect(await failing('{"schemaVersion":1,"signatures":[null]}', `@${old.digest}`)).toBe(
+        'IMAGE_DIGEST_MISMATCH',
+      );
+    });
+  });
+
+  describe('headers', () => {
+    const content = (more: string) => () =>
+      Buffer.concat([
+        Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: ${OCI_MANIFEST}\r\n${more}\r\n`),
+        Buffer.from(manifest.bytes),
+      ]);
+    const length = `content-length: ${manifest.bytes.length}\r\n`;
+    const other = `content-length: ${manifest.bytes.length + 1}\r\n`;
+    const digest = `docker-content-digest: ${manifest.digest}\r\n`;
+
+    test('that come twice and are equal are one', async () => {
+      const more = `${length}${length}${digest}${digest}content-type: ${OCI_MANIFEST}\r\n`;
+      const of = registry({ override: answering('/manifests/', content(more)) });
+      expect((await resolve(of)).manifestDigest).toBe(manifest.digest as never);
+    });
+
+    test.each([
+      ['two lengths', `${length}${other}`],
+      ['two digests', `${length}${digest}docker-content-digest: ${config.digest}\r\n`],
+    ])('that come twice and differ are refused: %s', async (_what, more) => {
+      const of = registry({ override: answering('/manifests/', content(more)) });
+      expect((await rejection(resolve(of))).code).toBe('REGISTRY_BAD_RESPONSE');
+    });
   });
 
   test('a configuration with another digest', async () => {
@@ -259,7 +329,7 @@ describe('what is not believed', () => {
         whole(200, packed, { 'content-type': OCI_MANIFEST, 'content-encoding': 'gzip' }),
       ),
     });
-    const error = await rejection(resolve(of));
+    const error = await rejection(resolve(of, `@${manifest.digest}`));
     expect([error.code, error.subject['actual']]).toEqual([
       'IMAGE_DIGEST_MISMATCH',
       `sha256:${sha256Hex(packed)}`,
@@ -368,7 +438,7 @@ describe('rate limits', () => {
     expect(error.code).toBe('REGISTRY_RATE_LIMITED');
     expect(error.subject).toEqual({
       registry: of.host,
-      reason: 'too many requests',
+      reason: 'You have reached your pull rate limit.',
       limit: '100 pulls in 6 hours',
       retryAfterSeconds: 315_360_000,
     });
@@ -433,7 +503,7 @@ describe('mirrors', () => {
     const [of, mirror] = [registry(), registry()];
     await through(of, [[mirror.host, 'all']]);
     expect(of.requests.length).toBe(0);
-    expect(asked(mirror)[0]).toBe('HEAD manifests/latest');
+    expect(asked(mirror)[0]).toBe('GET manifests/latest');
   });
 
   test('for tags alone give no content', async () => {
