@@ -124,7 +124,7 @@ describe('bearer', () => {
       `${registry.host}/team/app does not exist or you do not have permissions to see it`,
     );
     expect(ran.stdout).toContain('requested access to the resource is denied');
-    expect(asked().map(({ authorization }) => authorization)).toEqual([null, null]);
+    expect(asked().map(({ authorization }) => authorization)).toEqual([null]);
   });
 
   test('with a wrong password is refused by the token server, once', async () => {
