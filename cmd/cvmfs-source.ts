@@ -3,7 +3,7 @@ import { PluginError } from '../lib/base/errors/error.ts';
 import { CvmfsSource } from '../lib/image/from-cvmfs.ts';
 import type { RegistrySource } from '../lib/image/from-registry.ts';
 import type { ImageSource } from '../lib/image/source.ts';
-import type { Platform } from '../lib/oci/platform.ts';
+import type { Machine } from '../lib/oci/platform.ts';
 import { type CvmfsReference, parseImageReference } from '../lib/oci/reference.ts';
 import type { Store } from '../lib/store/store.ts';
 import { cvmfsFor } from './cvmfs.ts';
@@ -14,7 +14,7 @@ import type { SourceContext } from './source.ts';
 export async function openCvmfsSource(
   context: SourceContext,
   reference: CvmfsReference,
-  platform: Platform,
+  platform: Machine,
   store: Store,
   requireDigest: boolean,
 ): Promise<ImageSource> {
@@ -35,7 +35,7 @@ export async function openCvmfsSource(
 export async function anonymousSource(
   context: SourceContext,
   text: string,
-  platform: Platform,
+  platform: Machine,
   store: Store,
 ): Promise<ImageSource | undefined> {
   const reference = parseImageReference(text);

@@ -1,7 +1,7 @@
 import { PluginError } from '../lib/base/errors/error.ts';
 import { RegistrySource } from '../lib/image/from-registry.ts';
 import { isRegistrySettings } from '../lib/oci/generated/validators.js';
-import type { Platform } from '../lib/oci/platform.ts';
+import type { Machine } from '../lib/oci/platform.ts';
 import type { RegistryReference } from '../lib/oci/reference.ts';
 import { describeSchemaError } from '../lib/oci/schema-error.ts';
 import { PartialDirectory } from '../lib/registry/partial.ts';
@@ -18,7 +18,7 @@ const SETTINGS = 'registries: in the extra settings';
 export async function openRegistrySource(
   context: SourceContext,
   reference: RegistryReference,
-  platform: Platform,
+  platform: Machine,
   store: Store,
   requireDigest: boolean,
 ): Promise<RegistrySource> {
@@ -42,7 +42,7 @@ export async function openRegistrySource(
 export async function openAnonymousSource(
   context: SourceContext,
   reference: RegistryReference,
-  platform: Platform,
+  platform: Machine,
   store: Store,
 ): Promise<RegistrySource> {
   const policy = await policyOf(context, false);

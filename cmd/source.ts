@@ -3,7 +3,7 @@ import { MAX_MANIFEST_BYTES } from '../lib/base/limits.ts';
 import { RememberingSource } from '../lib/image/remembering-source.ts';
 import type { ImageSource } from '../lib/image/source.ts';
 import { ThinAwareSource } from '../lib/image/thin-source.ts';
-import { formatPlatform, type Platform, platformOf } from '../lib/oci/platform.ts';
+import { formatPlatform, type Machine, platformOf } from '../lib/oci/platform.ts';
 import {
   formatReference,
   type LayoutReference,
@@ -11,6 +11,7 @@ import {
   type RegistryReference,
 } from '../lib/oci/reference.ts';
 import type { Store } from '../lib/store/store.ts';
+import { cpuVariant } from '../lib/sys/cpu.ts';
 import { lookIfThere } from '../lib/sys/look.ts';
 import { readFile } from '../lib/sys/read.ts';
 import { S } from '../lib/sys/stat.ts';
@@ -30,7 +31,7 @@ export async function openSource(
   requireDigest: boolean,
 ): Promise<ImageSource> {
   const reference = parseImageReference(argument);
-  const platform = platformOf(process.arch);
+  const platform = platformOf(process.arch, cpuVariant);
   switch (reference.kind) {
     case 'tar': {
       const { TarSource } = await import('../lib/image/from-tar.ts');
@@ -60,7 +61,7 @@ export async function openSource(
 function layoutKey(
   { settings }: SourceContext,
   reference: LayoutReference,
-  platform: Platform,
+  platform: Machine,
 ): string | undefined {
   const path = `${reference.directory}/index.json`;
   if (!isPlainFile(path)) return undefined;
@@ -79,7 +80,7 @@ function isPlainFile(path: string): boolean {
 async function pinnedKey(
   context: SourceContext,
   reference: RegistryReference,
-  platform: Platform,
+  platform: Machine,
 ): Promise<string | undefined> {
   if (reference.digest === undefined) return undefined;
   if ((await context.extra()).registries !== undefined) return undefined;
@@ -89,7 +90,7 @@ async function pinnedKey(
 async function openLayout(
   { settings, env, log }: SourceContext,
   reference: LayoutReference,
-  platform: Platform,
+  platform: Machine,
 ): Promise<ImageSource> {
   const [{ OciLayoutSource }, { proxyFor }] = await Promise.all([
     import('../lib/image/from-oci-layout.ts'),
@@ -104,7 +105,7 @@ async function openLayout(
 function withThinImages(
   source: ImageSource,
   context: SourceContext,
-  platform: Platform,
+  platform: Machine,
   store: Store,
 ): ImageSource {
   return new ThinAwareSource(source, {

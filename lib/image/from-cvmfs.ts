@@ -10,7 +10,7 @@ import { type NamedImage, resolveName } from '../cvmfs/by-name.ts';
 import { type CvmfsDeps, layerDirectory, locateLayers } from '../cvmfs/locate.ts';
 import type { Doubtful } from '../cvmfs/repository.ts';
 import { type ImageConfig, parseConfig } from '../oci/config.ts';
-import { type Platform, requirePlatform } from '../oci/platform.ts';
+import { type Machine, requirePlatform } from '../oci/platform.ts';
 import { type CvmfsReference, formatReference } from '../oci/reference.ts';
 import { publishedName } from './cvmfs-names.ts';
 import type { RegistrySource } from './from-registry.ts';
@@ -19,7 +19,7 @@ import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './sourc
 
 export interface CvmfsSourceOptions {
   readonly reference: CvmfsReference;
-  readonly platform: Platform;
+  readonly platform: Machine;
   readonly cvmfs: CvmfsDeps;
   /** The registry's image of this reference (`docker://…`); undefined where the text is no such reference. */
   readonly registry: (reference: string) => Promise<RegistrySource | undefined>;

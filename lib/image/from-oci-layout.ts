@@ -7,7 +7,7 @@ import { type Descriptor, verifyDigest } from '../oci/descriptor.ts';
 import { findInLayout } from '../oci/layout-index.ts';
 import { type Manifest, parseManifest } from '../oci/manifest.ts';
 import { manifestKind } from '../oci/media-types.ts';
-import { type Platform, requirePlatform } from '../oci/platform.ts';
+import type { Machine } from '../oci/platform.ts';
 import { formatReference, type LayoutReference } from '../oci/reference.ts';
 import { resolveToImage } from '../oci/resolve-index.ts';
 import { hasCode } from '../sys/errno.ts';
@@ -19,7 +19,7 @@ import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './sourc
 
 export interface OciLayoutOptions {
   readonly reference: LayoutReference;
-  readonly platform: Platform;
+  readonly platform: Machine;
   /** `create.skip_layer_validation`: Garden's own layouts have invented digests and sizes of 0. */
   readonly skipLayerValidation: boolean;
   /** For layers with `urls`. */
@@ -56,24 +56,32 @@ export class OciLayoutSource implements ImageSource {
       undefined,
       this.#name,
     );
-    const start = findInLayout(index, reference, this.#name, platform);
+    const start = findInLayout(index, reference, this.#name);
+    const validated = !this.#options.skipLayerValidation;
     const found = await resolveToImage(
-      { manifest: this.#manifest(start), digest: start.digest },
+      'kind' in start
+        ? { manifest: start, digest: undefined }
+        : { manifest: this.#manifest(start), digest: start.digest },
       platform,
       this.#name,
-      async (descriptor) => {
-        signal.throwIfAborted();
-        return this.#manifest(descriptor);
+      {
+        manifest: async (descriptor) => {
+          signal.throwIfAborted();
+          return this.#manifest(descriptor);
+        },
+        image: async (manifest) => {
+          const config = this.#config(manifest.config);
+          return { config, layers: toImageLayers(manifest, config, { validated, source: this.#name }) };
+        },
       },
+      log,
     );
-    const config = this.#config(found.manifest.config);
-    requirePlatform(config, platform, this.#name, log);
-    const validated = !this.#options.skipLayerValidation;
     return {
       name: this.#name,
       manifestDigest: found.digest,
-      config,
-      layers: toImageLayers(found.manifest, config, { validated, source: this.#name }),
+      config: found.config,
+      layers: found.layers,
+      ...(found.byLevel ? { forLevel: platform.level?.() ?? '' } : {}),
       origin: 'oci',
       ...(this.#unverified ? { unverified: true } : {}),
     };

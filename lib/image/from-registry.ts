@@ -3,9 +3,9 @@ import type { Logger } from '../base/log.ts';
 import { printable } from '../base/text.ts';
 import { type ImageConfig, parseConfig } from '../oci/config.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type Manifest, parseManifest } from '../oci/manifest.ts';
+import { type ImageManifest, type Manifest, parseManifest } from '../oci/manifest.ts';
 import { isForeignLayer } from '../oci/media-types.ts';
-import { type Platform, requirePlatform } from '../oci/platform.ts';
+import type { Machine } from '../oci/platform.ts';
 import { formatReference, type RegistryReference } from '../oci/reference.ts';
 import { resolveToImage } from '../oci/resolve-index.ts';
 import { RegistryClient } from '../registry/client.ts';
@@ -21,7 +21,7 @@ import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './sourc
 
 export interface RegistrySourceOptions {
   readonly reference: RegistryReference;
-  readonly platform: Platform;
+  readonly platform: Machine;
   /** From the command line; they go to the image's own registry alone. */
   readonly credentials: GivenCredentials | undefined;
   readonly policy: RegistryPolicy;
@@ -118,12 +118,13 @@ export class RegistrySource implements ImageSource {
       { manifest: this.#parse(start), digest: start.digest },
       platform,
       this.#name,
-      (descriptor) => this.#manifest(descriptor, signal),
+      {
+        manifest: (descriptor) => this.#plain(this.#manifest(descriptor, signal)),
+        image: (manifest) => this.#plain(this.#image(manifest, signal)),
+      },
+      log,
     );
-    const config = await this.#config(found.manifest.config, signal);
-    requirePlatform(config, platform, this.#name, log);
-    const layers = toImageLayers(found.manifest, config, { validated: true, source: this.#name });
-    for (const layer of layers) await this.#requireReachable(layer, signal);
+    const { config, layers } = found;
     log.info('image-resolved', { image: this.#name, digest: found.digest, layers: layers.length });
     const { registry, repository, digest } = this.#options.reference;
     if (digest === undefined) this.#options.seen?.add(this.#name, layers);
@@ -133,7 +134,27 @@ export class RegistrySource implements ImageSource {
       config,
       layers,
       origin: { registry, repository },
+      ...(found.byLevel ? { forLevel: platform.level?.() ?? '' } : {}),
     };
+  }
+
+  async #image(
+    manifest: ImageManifest,
+    signal: AbortSignal,
+  ): Promise<{ config: ImageConfig; layers: readonly ImageLayer[] }> {
+    const config = await this.#config(manifest.config, signal);
+    const layers = toImageLayers(manifest, config, { validated: true, source: this.#name });
+    for (const layer of layers) await this.#requireReachable(layer, signal);
+    return { config, layers };
+  }
+
+  /** With the errors that callers know, which say whether the next entry of an index is worth a look. */
+  async #plain<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw asPluginError(error);
+    }
   }
 
   /** A foreign layer that may be fetched from where its manifest says. */

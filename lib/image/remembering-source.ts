@@ -8,6 +8,7 @@
 import { sha256Hex } from '../base/digest.ts';
 import type { Store } from '../store/store.ts';
 import type { Claim } from '../sys/claim.ts';
+import { cpuVariant } from '../sys/cpu.ts';
 import { exists } from '../sys/look.ts';
 import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
@@ -33,16 +34,16 @@ export class RememberingSource implements ImageSource {
     signal.throwIfAborted();
     const key = this.#key;
     if (key === undefined) return this.#ask(signal);
-    const { sources, layout } = this.#store;
+    const { layout } = this.#store;
     const path = `${layout.locks}/image-${sha256Hex(key)}.claim`;
-    const known = exists(path) ? undefined : sources.resolved(key);
-    if (known !== undefined) return known as ResolvedImage;
+    const known = exists(path) ? undefined : this.#known(key);
+    if (known !== undefined) return known;
     const { claimOrWait } = await import('../sys/claim.ts');
     this.#claim = await claimOrWait(path, signal);
-    const meanwhile = sources.resolved(key);
-    if (meanwhile !== undefined) return meanwhile as ResolvedImage;
+    const meanwhile = this.#known(key);
+    if (meanwhile !== undefined) return meanwhile;
     const image = await this.#ask(signal);
-    if (isFixed(image)) sources.rememberResolved(key, image);
+    if (isFixed(image)) this.#store.sources.rememberResolved(key, image);
     return image;
   }
 
@@ -63,6 +64,13 @@ export class RememberingSource implements ImageSource {
   async close(): Promise<void> {
     this.#claim?.release();
     await this.#source?.close();
+  }
+
+  /** A store may move to a machine with another processor, which then gets another image. */
+  #known(key: string): ResolvedImage | undefined {
+    const image = this.#store.sources.resolved(key) as ResolvedImage | undefined;
+    if (image?.forLevel === undefined || image.forLevel === (cpuVariant() ?? '')) return image;
+    return undefined;
   }
 
   async #ask(signal: AbortSignal): Promise<ResolvedImage> {

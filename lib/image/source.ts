@@ -49,6 +49,8 @@ export interface ResolvedImage {
   readonly layers: readonly ImageLayer[];
   /** Manifest or configuration are not what their digests say, and nobody wanted them to be. */
   readonly unverified?: true | undefined;
+  /** The processor's level (`v3`, or empty) that decided which image of an index this is; undefined: it did not. */
+  readonly forLevel?: string | undefined;
   /** Whose layers they are, for looking them up on CVMFS by digest; undefined: they are not. */
   readonly origin?: LayerOrigin | undefined;
 }

@@ -11,6 +11,10 @@ import { describeSchemaError } from './schema-error.ts';
 export interface ImageConfig {
   readonly architecture: string;
   readonly os: string;
+  /** Absent: the usual one of the architecture. */
+  readonly variant?: string;
+  /** What the image wants of the operating system beyond its name; absent: nothing. */
+  readonly osFeatures?: readonly string[];
   readonly diffIds: readonly DiffId[];
   /** `NAME=value`, in order; malformed entries (no `=`, NUL) are dropped with a log line. */
   readonly env: readonly string[];
@@ -25,6 +29,8 @@ export interface ImageConfig {
 interface RawConfig {
   readonly architecture?: string | null;
   readonly os?: string | null;
+  readonly variant?: string | null;
+  readonly 'os.features'?: readonly string[] | null;
   readonly rootfs: { readonly diff_ids?: readonly string[] | null };
   readonly config?: {
     readonly User?: string | null;
@@ -42,6 +48,8 @@ export function parseConfig(bytes: Uint8Array, source: string, log: Logger): Ima
   return {
     architecture: raw.architecture ?? '',
     os: raw.os ?? '',
+    ...(raw.variant ? { variant: raw.variant } : {}),
+    ...(raw['os.features']?.length ? { osFeatures: raw['os.features'] } : {}),
     diffIds: (raw.rootfs.diff_ids ?? []).map((text) => toDiffId(text, source)),
     env: (config.Env ?? []).filter((entry) => isEnv(entry, log)),
     entrypoint: withoutNul('Entrypoint', config.Entrypoint ?? [], log),

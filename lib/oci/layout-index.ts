@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
-import type { Manifest } from './manifest.ts';
-import { type IndexEntry, isAttestation, type Platform, selectPlatform } from './platform.ts';
+import type { ImageIndex, Manifest } from './manifest.ts';
+import { type IndexEntry, mayBeImage } from './platform.ts';
 import type { LayoutReference } from './reference.ts';
 
 /** image-spec, annotations.md: what a layout calls one of its manifests. */
@@ -17,8 +17,7 @@ export function findInLayout(
   index: Manifest,
   reference: LayoutReference,
   source: string,
-  platform: Platform,
-): IndexEntry {
+): IndexEntry | ImageIndex {
   if (index.kind !== 'index')
     throw new PluginError('IMAGE_BAD_MANIFEST', {
       source,
@@ -33,11 +32,12 @@ export function findInLayout(
   if (first === undefined)
     throw new PluginError('IMAGE_REF_MISSING', { path: directory, ref, names: namesOf(index.entries) });
   if (named.length === 1) return first;
-  return selectPlatform({ entries: named }, platform, source);
+  return { ...index, entries: named };
 }
 
 function theOnly(entries: readonly IndexEntry[], path: string, source: string): IndexEntry {
-  const images = entries.filter((entry) => !isAttestation(entry));
+  // What is named alone is what is meant, also where its type says that it can be no image.
+  const images = entries.length === 1 ? entries : entries.filter(mayBeImage);
   const [first] = images;
   if (first === undefined)
     throw new PluginError('IMAGE_BAD_MANIFEST', { source, reason: 'its index.json names no image' });

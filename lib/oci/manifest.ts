@@ -40,6 +40,7 @@ interface RawEntry extends RawDescriptor {
     readonly os?: string;
     readonly architecture?: string;
     readonly variant?: string;
+    readonly 'os.features'?: readonly string[] | null;
   } | null;
 }
 
@@ -142,6 +143,7 @@ function toEntry(raw: RawEntry): IndexEntry {
             os: platform.os ?? '',
             architecture: platform.architecture ?? '',
             variant: platform.variant === '' ? undefined : platform.variant,
+            ...(platform['os.features']?.length ? { features: platform['os.features'] } : {}),
           },
   };
 }

@@ -1,60 +1,168 @@
 import type { Digest } from '../base/digest.ts';
-import { PluginError } from '../base/errors/error.ts';
+import { type ErrorCode, isPluginError, PluginError } from '../base/errors/error.ts';
 import { MAX_MANIFEST_BYTES } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { ImageConfig } from './config.ts';
 import type { Descriptor } from './descriptor.ts';
-import type { ImageManifest, Manifest } from './manifest.ts';
-import { candidates, type IndexEntry, noPlatform, type Platform } from './platform.ts';
+import type { ImageIndex, ImageManifest, Manifest } from './manifest.ts';
+import {
+  candidates,
+  formatPlatform,
+  type IndexEntry,
+  isAboveBaseline,
+  isOtherSystem,
+  type Machine,
+  mayBeImage,
+  noPlatform,
+  platformIn,
+  rankOf,
+  requirePlatform,
+} from './platform.ts';
 
 /** An index in an index in an index: real ones nest once; a cycle must end. */
 const MAX_INDEX_DEPTH = 3;
 /** Manifests read on the way to one image; real images need two. An index of indexes could ask for a million. */
 const MAX_FETCHES = 16;
 
-export interface FoundManifest {
+/** How a place reads what an index leads to. Both verify what they read. */
+export interface ImageReader<R extends { readonly config: ImageConfig }> {
+  manifest(descriptor: Descriptor): Promise<Manifest>;
+  /** The configuration, and whatever else of the image can be wrong before its layers are read. */
+  image(manifest: ImageManifest): Promise<R>;
+}
+
+export type FoundImage<R> = R & {
   readonly manifest: ImageManifest;
   /** Of the image manifest itself, not of an index above it. */
+  readonly digest: Digest | undefined;
+  /** The processor's level had a say: another processor may get another image. */
+  readonly byLevel: boolean;
+};
+
+export interface Start {
+  readonly manifest: Manifest;
   readonly digest: Digest | undefined;
 }
 
 /**
- * From a manifest of either kind to the one image for `platform`.
- * @param fetch reads and verifies the manifest behind a descriptor.
- * @throws IMAGE_NO_PLATFORM, IMAGE_BAD_MANIFEST (cycle, depth, size)
+ * From a manifest of either kind to the one image for `machine`. An entry of an index that turns out to be for another
+ * machine, not to be an image, or not to be there, leaves the next one; when none is left, the first such failure is
+ * what is said.
+ * @throws IMAGE_NO_PLATFORM, IMAGE_BAD_MANIFEST (cycle, depth, size), what `reader` throws
  */
-export async function resolveToImage(
-  start: { readonly manifest: Manifest; readonly digest: Digest | undefined },
-  platform: Platform,
+export function resolveToImage<R extends { readonly config: ImageConfig }>(
+  start: Start,
+  machine: Machine,
   source: string,
-  fetch: (descriptor: Descriptor) => Promise<Manifest>,
-): Promise<FoundManifest> {
-  const seen = new Set<Digest>(start.digest === undefined ? [] : [start.digest]);
-  const offered: IndexEntry[] = [];
+  reader: ImageReader<R>,
+  log: Logger,
+): Promise<FoundImage<R>> {
+  return new Search(machine, source, reader, log).from(start);
+}
 
-  async function descend(
-    manifest: Manifest,
-    digest: Digest | undefined,
-    depth: number,
-  ): Promise<FoundManifest | undefined> {
-    if (manifest.kind === 'image') return { manifest, digest };
-    if (depth > MAX_INDEX_DEPTH) throw bad(source, `indexes nest deeper than ${MAX_INDEX_DEPTH} levels`);
-    offered.push(...manifest.entries);
-    for (const entry of candidates(manifest.entries, platform)) {
-      if (seen.has(entry.digest)) continue;
-      seen.add(entry.digest);
-      if (seen.size > MAX_FETCHES) throw bad(source, `more than ${MAX_FETCHES} manifests to look through`);
-      if (entry.size > MAX_MANIFEST_BYTES)
-        throw bad(source, `a manifest of ${entry.size} bytes, more than the ${MAX_MANIFEST_BYTES} allowed`);
-      const found = await descend(await fetch(entry), entry.digest, depth + 1);
+/** What leaves the next entry. Not among them: a wrong digest, a refusal, a network that is down. */
+const LEAVES_THE_NEXT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'BAD_DIGEST',
+  'IMAGE_BAD_CONFIG',
+  'IMAGE_BAD_MANIFEST',
+  'IMAGE_ENCRYPTED',
+  'IMAGE_FOREIGN',
+  'IMAGE_SCHEMA1',
+  'IMAGE_SOURCE_MISSING',
+  'IMAGE_UNSUPPORTED',
+  'REGISTRY_NOT_FOUND',
+]);
+
+class Search<R extends { readonly config: ImageConfig }> {
+  readonly #machine: Machine;
+  readonly #source: string;
+  readonly #reader: ImageReader<R>;
+  readonly #log: Logger;
+  readonly #seen = new Set<Digest>();
+  /** Platforms of everything that was looked at. */
+  readonly #offered: string[] = [];
+  #byLevel = false;
+  #failure: unknown;
+  /** Nothing more is looked at. */
+  #spent: PluginError | undefined;
+
+  constructor(machine: Machine, source: string, reader: ImageReader<R>, log: Logger) {
+    this.#machine = machine;
+    this.#source = source;
+    this.#reader = reader;
+    this.#log = log;
+  }
+
+  async from({ manifest, digest }: Start): Promise<FoundImage<R>> {
+    if (digest !== undefined) this.#seen.add(digest);
+    if (manifest.kind === 'image') {
+      const image = await this.#reader.image(manifest);
+      requirePlatform(image.config, this.#machine, this.#source, this.#log);
+      return { ...image, manifest, digest, byLevel: false };
+    }
+    const found = await this.#index(manifest, 1);
+    if (found !== undefined) return { ...found, byLevel: this.#byLevel };
+    throw this.#failure ?? noPlatform(this.#offered, this.#machine, this.#source);
+  }
+
+  async #index(index: ImageIndex, depth: number): Promise<FoundImage<R> | undefined> {
+    if (depth > MAX_INDEX_DEPTH) throw this.#bad(`indexes nest deeper than ${MAX_INDEX_DEPTH} levels`);
+    for (const { platform } of index.entries.filter(mayBeImage)) {
+      if (platform !== undefined) this.#offered.push(formatPlatform(platform));
+      this.#byLevel ||= isAboveBaseline(platform);
+    }
+    for (const entry of candidates(index.entries, this.#machine)) {
+      if (this.#seen.has(entry.digest)) continue;
+      if (this.#seen.size >= MAX_FETCHES) {
+        this.#spent = this.#bad(`more than ${MAX_FETCHES} manifests to look through`);
+        throw this.#spent;
+      }
+      this.#seen.add(entry.digest);
+      const found = await this.#orNext(entry, depth);
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
-  const found = await descend(start.manifest, start.digest, 1);
-  if (found === undefined) throw noPlatform(offered, platform, source);
-  return found;
-}
+  async #orNext(entry: IndexEntry, depth: number): Promise<FoundImage<R> | undefined> {
+    try {
+      return await this.#entry(entry, depth);
+    } catch (error) {
+      if (error === this.#spent || !isPluginError(error) || !LEAVES_THE_NEXT.has(error.code)) throw error;
+      this.#log.info('index-entry-passed-over', {
+        image: this.#source,
+        digest: entry.digest,
+        code: error.code,
+      });
+      this.#failure ??= error;
+      return undefined;
+    }
+  }
 
-function bad(source: string, reason: string): PluginError {
-  return new PluginError('IMAGE_BAD_MANIFEST', { source, reason });
+  async #entry(entry: IndexEntry, depth: number): Promise<FoundImage<R> | undefined> {
+    if (entry.size > MAX_MANIFEST_BYTES)
+      throw this.#bad(`a manifest of ${entry.size} bytes, more than the ${MAX_MANIFEST_BYTES} allowed`);
+    const manifest = await this.#reader.manifest(entry);
+    if (manifest.kind === 'index') return this.#index(manifest, depth + 1);
+    const image = await this.#reader.image(manifest);
+    if (!this.#fits(entry, image.config)) return undefined;
+    return { ...image, manifest, digest: entry.digest, byLevel: false };
+  }
+
+  /** Where the index says nothing, the configuration decides, as far as it says anything. */
+  #fits(entry: IndexEntry, config: ImageConfig): boolean {
+    const platform = platformIn(config);
+    this.#byLevel ||= entry.platform === undefined && isAboveBaseline(platform);
+    const fits =
+      entry.platform !== undefined || config.architecture === ''
+        ? !isOtherSystem(config, this.#machine)
+        : rankOf(config.os === '' ? { ...platform, os: this.#machine.os } : platform, this.#machine) !==
+          undefined;
+    if (!fits) this.#offered.push(formatPlatform(platform));
+    return fits;
+  }
+
+  #bad(reason: string): PluginError {
+    return new PluginError('IMAGE_BAD_MANIFEST', { source: this.#source, reason });
+  }
 }

@@ -2,6 +2,7 @@ import { afterAll, expect, test } from 'bun:test';
 import { type DiffId, digestOf } from '../../../lib/base/digest.ts';
 import { RememberingSource } from '../../../lib/image/remembering-source.ts';
 import type { ImageSource, ResolvedImage } from '../../../lib/image/source.ts';
+import { cpuVariant } from '../../../lib/sys/cpu.ts';
 import { listNames } from '../../../lib/sys/look.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 
@@ -106,4 +107,19 @@ test('a wait ends with its signal', async () => {
   slow.open();
   await resolving;
   await first.close();
+});
+
+test('an image that the processor decided is asked for again on another processor', async () => {
+  for (const [level, times] of [
+    [cpuVariant() ?? '', 1],
+    ['v0', 2],
+  ] as const) {
+    const slow = slowSource(() => ({ ...IMAGE, forLevel: level }));
+    slow.open();
+    for (const source of [slow.of(`level-${level}`), slow.of(`level-${level}`)]) {
+      expect((await source.resolve(never)).forLevel).toBe(level);
+      await source.close();
+    }
+    expect(slow.asked.times).toBe(times);
+  }
 });
