@@ -49,7 +49,7 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
     `create.remote_layer_client_certificates_path, ${printable(s.directory)}: ${s.reason}; it holds ` +
     'authorities as *.crt and each client certificate as NAME.cert with NAME.key',
   IMAGE_TOO_MANY_LAYERS: (s) =>
-    `the image has ${s.layers} layers, and the kernel stacks ${s.limit} at most; build it with fewer, ` +
+    `the image has ${s.layers} layers, and ${s.limit} are the most that can be stacked; build it with fewer, ` +
     'squashed or in several stages',
   IMAGE_EXCEEDS_LIMIT: (s) =>
     `layers exceed disk quota ${s.size}/${s.limit} bytes; raise the limit to more than ` +

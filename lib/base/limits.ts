@@ -5,6 +5,12 @@ export const GiB = 1024 * MiB;
 /** overlayfs refuses more (OVL_MAX_STACK in fs/overlayfs/params.h). */
 export const MAX_LOWER_DIRS = 500;
 
+/**
+ * Layers in a manifest. Each is a line in the record of every container, which each clean reads. The kernel stacks fewer
+ * (MAX_LOWER_DIRS), but a layer that is there twice counts once; Docker itself stops at 127.
+ */
+export const MAX_LAYERS = 1000;
+
 /** Registries refuse larger manifests (distribution: 4 MiB). */
 export const MAX_MANIFEST_BYTES = 4 * MiB;
 /** An image configuration holds a history; containers/image stops at the same size. */

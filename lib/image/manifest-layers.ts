@@ -1,5 +1,6 @@
 import type { DiffId } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
+import { MAX_LAYERS } from '../base/limits.ts';
 import { printable } from '../base/text.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ImageManifest } from '../oci/manifest.ts';
@@ -13,7 +14,7 @@ const BASE_DIRECTORY = 'org.cloudfoundry.experimental.image.base-directory';
  * Puts a manifest's layers and a configuration's diffIDs together.
  * @param validated false: digests and sizes are names somebody invented. Garden's layouts declare a size of 0
  *   for every blob, which then means that nothing is declared.
- * @throws IMAGE_BAD_CONFIG when the counts differ; IMAGE_ENCRYPTED, IMAGE_UNSUPPORTED
+ * @throws IMAGE_BAD_CONFIG when the counts differ; IMAGE_TOO_MANY_LAYERS; IMAGE_ENCRYPTED, IMAGE_UNSUPPORTED
  */
 export function toImageLayers(
   manifest: ImageManifest,
@@ -26,6 +27,8 @@ export function toImageLayers(
     const reason = `it has ${config.diffIds.length} diffIDs for the manifest's ${layers.length} layers`;
     throw new PluginError('IMAGE_BAD_CONFIG', { source, reason });
   }
+  if (layers.length > MAX_LAYERS)
+    throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers: layers.length, limit: MAX_LAYERS });
   return layers.map((layer, at) => ({
     digest: layer.digest,
     diffId: config.diffIds[at],

@@ -1,14 +1,26 @@
 /** The ceilings of one layer, looked at as its bytes and entries come. */
 import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
+import type { Xattr } from './entry.ts';
 import type { LayerBudget } from './types.ts';
 
 /**
  * Names that stay in memory until the last entry: implied directories, those with markers, links to names that come
- * later. A real layer has thousands at most; 64 bytes stand for what a name costs beside its own.
+ * later, names that a later entry takes back. A real layer has thousands at most. 64 bytes stand for what a name costs
+ * beside its own; several layers are unpacked at once, and each name lies in memory three times over.
  */
-const MAX_REMEMBERED = 64 * MiB;
+const MAX_REMEMBERED = 8 * MiB;
 const PER_NAME = 64;
+
+/**
+ * The manifest of the tree has a line for each entry, and for each directory that an entry implies. The line of an
+ * honest entry is shorter than the entry in the tar. Names that repeat a long path make much longer ones: 63 KB of
+ * image made 290 MB of lines (measured). Up to this size nobody compares.
+ */
+const MANIFEST_FLOOR = 64 * MiB;
+
+/** Names and values of all extended attributes. Real layers have some capabilities and labels, kilobytes together. */
+const MAX_XATTR_BYTES = 16 * MiB;
 
 export class Budget {
   readonly #limits: LayerBudget;
@@ -17,6 +29,8 @@ export class Budget {
   #out = 0;
   #entries = 0;
   #remembered = 0;
+  #manifest = 0;
+  #xattrs = 0;
 
   constructor(limits: LayerBudget, quotaBytes: number | undefined) {
     this.#limits = limits;
@@ -59,6 +73,25 @@ export class Budget {
     this.#entries += 1;
     if (this.#entries > this.#limits.entries) {
       throw new PluginError('LAYER_TOO_LARGE', { what: 'entries', limit: this.#limits.entries });
+    }
+  }
+
+  /** Bytes that the manifest of the tree has grown by. */
+  manifest(bytes: number): void {
+    this.#manifest += bytes;
+    if (this.#manifest > MANIFEST_FLOOR && this.#manifest > this.#out) {
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of names and paths', limit: MANIFEST_FLOOR });
+    }
+  }
+
+  /** Extended attributes of one entry. */
+  attributes(xattrs: readonly Xattr[]): void {
+    for (const { name, value } of xattrs) this.#xattrs += name.length + value.length;
+    if (this.#xattrs > MAX_XATTR_BYTES) {
+      throw new PluginError('LAYER_TOO_LARGE', {
+        what: 'bytes of extended attributes',
+        limit: MAX_XATTR_BYTES,
+      });
     }
   }
 

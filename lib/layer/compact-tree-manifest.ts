@@ -10,7 +10,8 @@ import { TreeManifestWriter } from './tree-manifest-writer.ts';
 
 type HardLink = Extract<TreeLine, readonly ['h', ...unknown[]]>;
 
-export function compactTreeManifest(path: string): void {
+/** @returns the bytes of the file afterwards */
+export function compactTreeManifest(path: string): number {
   const gone = readGone(path);
   const wanted = linkedThoughGone(path, gone);
   const writer = new TreeManifestWriter(`${path}.compact`);
@@ -22,6 +23,7 @@ export function compactTreeManifest(path: string): void {
     throw error;
   }
   renameAt(AT_FDCWD, `${path}.compact`, AT_FDCWD, path);
+  return writer.bytes;
 }
 
 /** For each path the number of the last line that takes it back, alone or with all below. */

@@ -26,6 +26,8 @@ export class LayerTree {
   readonly #budget: Budget;
   readonly #manifest: TreeManifestWriter;
   readonly #lowers: LowerTrees | undefined;
+  /** What later entries took back: whoever compacts the manifest has these names in memory. */
+  readonly #takenBack = new Set<string>();
   /** Of the entry at work: directories it implies get its time, so that the tree does not depend on the clock. */
   mtime: Timespec = { sec: 0, nsec: 0 };
   /** Something of the trees below decided what this tree looks like. */
@@ -96,7 +98,7 @@ export class LayerTree {
   ): { directory: Directory; state: 'new' | 'old' } {
     const { directory, made, over } = this.#rooted.make(parent, name, mode & 0o777);
     const implied = this.marked.makeExplicit(directory.path);
-    if (!made && !implied) this.#manifest.removed(directory.path, 'self');
+    if (!made && !implied) this.takeBack(directory.path, 'self');
     if (over !== undefined && isWhiteout(over)) this.#unhide(parent.path, directory);
     return { directory, state: made ? 'new' : 'old' };
   }
@@ -135,6 +137,19 @@ export class LayerTree {
     }
     for (const path of this.marked.opaqueDirs()) this.#manifest.opaque(path);
     this.#rooted.finish();
+  }
+
+  /** What the manifest says about the path so far no longer holds. */
+  takeBack(path: string, scope: 'tree' | 'self'): void {
+    this.#manifest.removed(path, scope);
+    if (this.#takenBack.has(path)) return;
+    this.#budget.remember(path);
+    this.#takenBack.add(path);
+  }
+
+  /** Blocks of 512 bytes that directories take; exact after `finish`, where nothing was taken back. */
+  get directoryBlocks(): number {
+    return this.#rooted.directoryBlocks;
   }
 
   /** Removes a name of the root with all below it, as if it had never been in the archive. */
@@ -192,7 +207,7 @@ export class LayerTree {
   }
 
   #removed(path: ByteName, kind: 'directory' | 'other'): void {
-    this.#manifest.removed(path, kind === 'directory' ? 'tree' : 'self');
+    this.takeBack(path, kind === 'directory' ? 'tree' : 'self');
     if (kind === 'directory') this.marked.forget(path);
   }
 
@@ -204,7 +219,7 @@ export class LayerTree {
       if (type !== DT.CHR && type !== DT.UNKNOWN) continue;
       if (!isWhiteout(statAt(directory.fd, bytesOf(name)))) continue;
       unlinkAt(directory.changingFd, bytesOf(name));
-      this.#manifest.removed(pathOf(directory, name), 'self');
+      this.takeBack(pathOf(directory, name), 'self');
       this.marked.removeWhiteout(path);
     }
   }

@@ -14,9 +14,13 @@ export class TreeManifestWriter {
   #used = 0;
   #lines = 0;
   #gone = 0;
+  #bytes = 0;
+  readonly #written: (bytes: number) => void;
 
-  constructor(path: string) {
+  /** @param written told how many bytes have come, before they are written; throws where they are too many */
+  constructor(path: string, written: (bytes: number) => void = () => {}) {
     this.#path = path;
+    this.#written = written;
     this.#fd = openAt(AT_FDCWD, path, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
     this.#put(`${JSON.stringify(HEADER)}\n`);
   }
@@ -24,6 +28,11 @@ export class TreeManifestWriter {
   /** Lines that take back others: the file must be compacted. */
   get gone(): number {
     return this.#gone;
+  }
+
+  /** Of the file, once it is finished. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   directory(path: string, attributes: LineAttributes): void {
@@ -76,6 +85,8 @@ export class TreeManifestWriter {
   }
 
   #put(text: string): void {
+    this.#bytes += text.length;
+    this.#written(text.length);
     if (text.length > BUFFER_BYTES - this.#used) this.#flush();
     if (text.length > BUFFER_BYTES) writeAll(this.#fd, Buffer.from(text, 'latin1'), this.#path);
     else this.#used += this.#buffer.write(text, this.#used, 'latin1');

@@ -4,10 +4,11 @@ import { PluginError } from '../base/errors/error.ts';
 import type { Directory } from '../sys/directory.ts';
 import { close, mknodAt, openAt, symlinkAt, writeAll } from '../sys/files.ts';
 import { O } from '../sys/libc.ts';
-import { S } from '../sys/stat.ts';
+import { S, statAt, statFd } from '../sys/stat.ts';
 import { makeBaseDirectory } from './base-directory.ts';
 import type { Budget } from './budget.ts';
 import { ContentHash } from './content-hash.ts';
+import { bytesOnDisk, DiskSize } from './disk-size.ts';
 import type { LayerEntry } from './entry.ts';
 import { cleanName, isAufsName, type Place, placeOf } from './entry-name.ts';
 import { HardLinks } from './hard-links.ts';
@@ -33,7 +34,10 @@ export type TreeResult = Pick<
   | 'skippedDevices'
   | 'droppedXattrs'
   | 'dependsOnLower'
->;
+> & {
+  /** Bytes that the tree takes on the disk; undefined where something was removed or copied, and only a look tells. */
+  readonly treeBytes: number | undefined;
+};
 
 type FileEntry = Extract<LayerEntry, { kind: 'file' }>;
 
@@ -56,6 +60,9 @@ export class TreeWriter implements TarSink {
   readonly #aufs = new Set<string>();
   #file: OpenFile | undefined;
   #fileBytes = 0;
+  /** Of the open file. */
+  #written = 0;
+  readonly #disk = new DiskSize();
   #skippedDevices = 0;
   #explicitRoot = false;
 
@@ -82,6 +89,7 @@ export class TreeWriter implements TarSink {
 
   entry(entry: LayerEntry): void {
     this.#budget.entry();
+    if (entry.xattrs.length > 0) this.#budget.attributes(entry.xattrs);
     this.#tree.mtime = entry.mtime;
     try {
       this.#place(entry, cleanName(entry.name));
@@ -93,6 +101,7 @@ export class TreeWriter implements TarSink {
   content(bytes: Uint8Array): void {
     if (this.#file === undefined) return;
     writeAll(this.#file.fd, bytes, this.#file.path);
+    this.#written += bytes.length;
     this.#hash.update(bytes);
   }
 
@@ -103,6 +112,7 @@ export class TreeWriter implements TarSink {
     try {
       const attributes = this.#tree.metadata.file(file.fd, file.entry, file.path);
       this.#manifest.file(file.path, attributes, file.entry.size, this.#hash.finish());
+      this.#disk.file(file.entry.size, this.#written, file.entry.xattrs, () => statFd(file.fd));
     } finally {
       close(file.fd);
     }
@@ -129,7 +139,13 @@ export class TreeWriter implements TarSink {
       skippedDevices: this.#skippedDevices,
       droppedXattrs: metadata.droppedXattrs,
       dependsOnLower,
+      treeBytes: this.#treeBytes(),
     };
+  }
+
+  #treeBytes(): number | undefined {
+    if (this.#manifest.gone > 0 || this.#lowers !== undefined) return undefined;
+    return this.#disk.bytes + bytesOnDisk({ blocks: this.#tree.directoryBlocks });
   }
 
   /** After a failure: closes every descriptor; the tree is the caller's to remove. */
@@ -174,7 +190,7 @@ export class TreeWriter implements TarSink {
     if (entry.kind !== 'directory')
       throw new PluginError('LAYER_ROOT_REPLACED', { entry: shown(entry.name) });
     const directory = this.#tree.directory(this.#base);
-    if (this.#base !== '' || this.#explicitRoot) this.#manifest.removed(directory.path, 'self');
+    if (this.#base !== '' || this.#explicitRoot) this.#tree.takeBack(directory.path, 'self');
     else this.#tree.marked.makeExplicit('');
     this.#manifest.directory(directory.path, this.#tree.metadata.directory(directory, entry, 'old'));
     if (this.#base === '') this.#explicitRoot = true;
@@ -209,7 +225,9 @@ export class TreeWriter implements TarSink {
         const target = Buffer.from(entry.target, 'latin1');
         const attributes = this.#tree.put(parent, name, (fd, bytes) => {
           symlinkAt(target, fd, bytes);
-          return this.#tree.metadata.node(fd, bytes, entry);
+          const line = this.#tree.metadata.node(fd, bytes, entry);
+          this.#disk.node(entry.target, entry.xattrs, () => statAt(fd, bytes));
+          return line;
         });
         this.#manifest.symlink(path, attributes, entry.target);
         return;
@@ -217,7 +235,9 @@ export class TreeWriter implements TarSink {
       case 'fifo': {
         const attributes = this.#tree.put(parent, name, (fd, bytes) => {
           mknodAt(fd, bytes, S.IFIFO | (entry.mode & 0o777));
-          return this.#tree.metadata.node(fd, bytes, entry);
+          const line = this.#tree.metadata.node(fd, bytes, entry);
+          this.#disk.node('', entry.xattrs, () => statAt(fd, bytes));
+          return line;
         });
         this.#manifest.fifo(path, attributes);
       }
@@ -227,6 +247,7 @@ export class TreeWriter implements TarSink {
   #openFile(entry: FileEntry, parent: Directory, name: string): void {
     const fd = this.#tree.put(parent, name, (at, bytes) => openAt(at, bytes, NEW_FILE, entry.mode & 0o777));
     this.#file = { fd, entry, path: pathOf(parent, name) };
+    this.#written = 0;
   }
 }
 

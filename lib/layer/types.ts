@@ -51,6 +51,8 @@ export interface UnpackResult {
   /** Sum of the regular files written, GrootFS's volume size (links count 0, overwritten files count again). */
   readonly fileBytes: number;
   readonly entries: number;
+  /** What the tree and its manifest take on the disk: blocks of files, directories and extended attributes. */
+  readonly diskBytes: number;
   /** The layer has an entry for `/` itself: its attributes are on `target`. */
   readonly explicitRoot: boolean;
   /**

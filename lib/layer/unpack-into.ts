@@ -9,6 +9,7 @@ import { Blob, type ChunkSource } from './blob.ts';
 import { Budget } from './budget.ts';
 import { compactTreeManifest } from './compact-tree-manifest.ts';
 import { type LargeWindowGate, openTar } from './decompress.ts';
+import { inBlocks, measureTree } from './disk-size.ts';
 import { TarReader } from './tar-reader.ts';
 import { TreeManifestWriter } from './tree-manifest-writer.ts';
 import { TreeWriter } from './tree-writer.ts';
@@ -44,16 +45,18 @@ export async function unpackInto(
     budget.compressed(bytes);
     control.checkpoint(budget.compressedBytes, budget.entries);
   });
-  const manifest = new TreeManifestWriter(request.manifestPath);
+  const manifest = new TreeManifestWriter(request.manifestPath, (bytes) => budget.manifest(bytes));
   let writer: TreeWriter | undefined;
   try {
     writer = new TreeWriter(request, budget, manifest);
     const { digest, diffId } = await readLayer(request, blob, budget, writer, control);
-    const tree = writer.finish();
+    const { treeBytes, ...tree } = writer.finish();
     manifest.finish();
-    if (manifest.gone > 0) compactTreeManifest(request.manifestPath);
+    const { manifestPath } = request;
+    const manifestBytes = manifest.gone > 0 ? compactTreeManifest(manifestPath) : manifest.bytes;
     return {
       ...tree,
+      diskBytes: (treeBytes ?? measureTree(request.target, manifestPath)) + inBlocks(manifestBytes),
       digest,
       diffId,
       compressedBytes: blob.bytes,

@@ -11,9 +11,15 @@ export class DirectoryCache {
   readonly #aliases = new Map<string, Directory>();
   readonly #root: Directory;
   #last: Directory | undefined;
+  #grown = 0;
 
   constructor(root: Directory) {
     this.#root = root;
+  }
+
+  /** Blocks of 512 bytes that the directories released so far have grown by. */
+  get grownBlocks(): number {
+    return this.#grown;
   }
 
   /** By a name that may lead through links; the directory becomes the last used one. */
@@ -72,7 +78,7 @@ export class DirectoryCache {
 
   releaseAll(): void {
     for (const directory of [...this.#open.values()]) this.#release(directory);
-    this.#root.release();
+    this.#grown += this.#root.release();
   }
 
   abandonAll(): void {
@@ -96,6 +102,6 @@ export class DirectoryCache {
       if (this.#aliases.get(alias) === directory) this.#aliases.delete(alias);
     }
     if (this.#last === directory) this.#last = undefined;
-    directory.release();
+    this.#grown += directory.release();
   }
 }

@@ -25,6 +25,8 @@ export class Directory {
   #mtime: Timespec | undefined;
   #laterMode: number | undefined;
   #laterAcl: Uint8Array | undefined;
+  /** Of 512 bytes, before the first change. */
+  #blocks = 0;
 
   private constructor(fd: number, path: ByteName, prepared: boolean) {
     this.#fd = fd;
@@ -99,13 +101,14 @@ export class Directory {
     this.#laterAcl = value;
   }
 
-  /** Applies what waited and closes, in any case. */
-  release(): void {
+  /** Applies what waited and closes, in any case. @returns how many blocks of 512 bytes the directory has grown by */
+  release(): number {
     const fd = this.fd;
     try {
       if (this.#laterMode !== undefined) fchmod(fd, this.#laterMode, this.path);
       if (this.#laterAcl !== undefined) fsetxattr(fd, DEFAULT_ACL, this.#laterAcl, this.path);
       if (this.#mtime !== undefined) futimes(fd, this.#mtime, this.path);
+      return this.#prepared ? statFd(fd).blocks - this.#blocks : 0;
     } finally {
       this.abandon();
     }
@@ -118,8 +121,9 @@ export class Directory {
   }
 
   #putAside(): void {
-    const { mode, mtime } = statFd(this.fd);
+    const { mode, mtime, blocks } = statFd(this.fd);
     this.#prepared = true;
+    this.#blocks = blocks;
     this.#mtime = mtime;
     if ((mode & S.ISGID) !== 0) this.setMode(mode & 0o7777);
     this.#laterAcl = fgetxattr(this.fd, DEFAULT_ACL);

@@ -152,6 +152,11 @@ export class RootedTree {
     this.#cache.releaseAll();
   }
 
+  /** Blocks of 512 bytes that the directories take; exact after `finish`, where nothing was removed. */
+  get directoryBlocks(): number {
+    return this.#cache.grownBlocks;
+  }
+
   /** Closes all descriptors; after a failure the tree is rubbish. */
   abandon(): void {
     this.#cache.abandonAll();

@@ -35,6 +35,8 @@ export interface Stat {
   readonly gid: number;
   readonly nlink: number;
   readonly size: number;
+  /** Of 512 bytes, whatever the filesystem's own blocks are (stat(2)); data, attributes and mappings. */
+  readonly blocks: number;
   readonly ino: bigint;
   readonly rdevMajor: number;
   readonly rdevMinor: number;
@@ -55,6 +57,7 @@ function statx(dirfd: number, path: PathBytes, flags: number): Stat {
     nlink: view.getUint32(16, true),
     uid: view.getUint32(20, true),
     gid: view.getUint32(24, true),
+    blocks: Number(view.getBigUint64(48, true)),
     mode: view.getUint16(28, true),
     ino: view.getBigUint64(32, true),
     size: Number(view.getBigUint64(40, true)),
