@@ -1,4 +1,5 @@
 /** Small words for sentences: numbers of bytes, commands, lists. */
+import { printable } from '../../lib/base/text.ts';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
@@ -27,4 +28,12 @@ export function graft(store: string, command: string): string {
 
 export function shellWord(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** Why a clean takes no layer: what cannot be read may name any of them. */
+export function keptSentence({ path, reason }: { readonly path: string; readonly reason: string }): string {
+  return (
+    `no layer is deleted: ${printable(path)} is damaged (${reason}) and may name any of them; ` +
+    'graft check says what it belongs to, and deleting that container puts it right'
+  );
 }

@@ -1,6 +1,6 @@
 import { isPluginError } from '../../lib/base/errors/error.ts';
 import { type Cleaned, cleanStore } from '../../lib/plugin/clean.ts';
-import { shortBytes } from '../sentences/words.ts';
+import { keptSentence, shortBytes } from '../sentences/words.ts';
 import type { VerbContext } from '../verb-context.ts';
 
 export async function run(context: VerbContext<'clean'>): Promise<void> {
@@ -25,6 +25,7 @@ function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void 
   switch (cleaned.kind) {
     case 'would-clean':
       for (const volume of cleaned.volumes) out.text(volume);
+      if (cleaned.kept !== undefined) out.text(keptSentence(cleaned.kept));
       out.text(`would delete ${cleaned.volumes.length} layers and shims, ${shortBytes(cleaned.bytes)}`);
       return;
     case 'already-running':
@@ -34,13 +35,14 @@ function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void 
       out.text('threshold not reached: skipping clean');
       break;
     case 'cleaned':
+      if (cleaned.kept !== undefined) out.text(keptSentence(cleaned.kept));
       out.text('clean completed');
       break;
   }
   const { measured } = cleaned;
-  metrics.bytes('UnusedLayersSize', measured.unusedLayerBytes);
-  metrics.bytes('UsedLayersSize', measured.usedLayerBytes);
-  metrics.bytes('DownloadedLayersSizeInBytes', measured.layerBytes);
+  metrics.bytes('UnusedLayersSize', measured.unusedFileBytes);
+  metrics.bytes('UsedLayersSize', measured.usedFileBytes);
+  metrics.bytes('DownloadedLayersSizeInBytes', measured.fileBytes);
   metrics.bytes('CommittedQuotaInBytes', measured.committedBytes);
   metrics.bytes('UsedBackingStoreInBytes', measured.filesystemUsedBytes);
 }

@@ -46,7 +46,7 @@ export async function run(context: VerbContext<'create'>): Promise<void> {
   } finally {
     await source.close();
     metrics.duration('ImageCreationTime', performance.now() - started);
-    if (settings.create.withClean && cleanIsDue(store, settings.cleanThresholdBytes)) {
+    if (settings.create.withClean && cleanIsDue(store, settings.cleanThresholdBytes, log)) {
       const { startClean } = await import('../start-clean.ts');
       startClean(context);
     }

@@ -1,13 +1,13 @@
 import { storeUsage, type Usage } from '../../lib/plugin/usage.ts';
 import { Store } from '../../lib/store/store.ts';
-import { shortBytes } from '../sentences/words.ts';
+import { keptSentence, shortBytes } from '../sentences/words.ts';
 import { bar, columns } from '../table.ts';
 import type { VerbContext } from '../verb-context.ts';
 
 export async function run({ settings, args, metrics, out }: VerbContext<'usage'>): Promise<void> {
   const usage = storeUsage(Store.open(settings.store), settings.cleanThresholdBytes);
-  metrics.bytes('UnusedLayersSize', usage.reclaimableBytes);
-  metrics.bytes('UsedLayersSize', usage.layerBytes - usage.reclaimableBytes);
+  metrics.bytes('UnusedLayersSize', usage.unusedFileBytes);
+  metrics.bytes('UsedLayersSize', usage.fileBytes - usage.unusedFileBytes);
   metrics.bytes('CommittedQuotaInBytes', usage.committedBytes);
   metrics.bytes('UsedBackingStoreInBytes', usage.filesystem.usedBytes);
   if (args.options.json === true) out.json(usage);
@@ -30,8 +30,12 @@ function forPeople(usage: Usage): string[] {
       part('  shared', usage.sharedBytes, 'used by more than one image'),
       part('  reclaimable', usage.reclaimableBytes, 'used by none: graft clean deletes it'),
       part('committed', usage.committedBytes, 'sum of the disk limits'),
+      part('containers', usage.counted.containers, 'what they wrote'),
+      part('records', usage.counted.records, 'what graft remembers, and downloads that broke off'),
+      part('sum', usage.counted.sum, 'blocks of all that is in the store, as du -x counts them'),
     ]),
     ...backingLine(usage),
+    ...(usage.kept === undefined ? [] : [keptSentence(usage.kept)]),
     leakedLine(usage),
     cleanLine(usage),
     '',

@@ -1,6 +1,6 @@
 import { sha256Hex } from '../base/digest.ts';
 import { KiB } from '../base/limits.ts';
-import { hasCode } from '../sys/errno.ts';
+import { hasCode, SysError } from '../sys/errno.ts';
 import { close, openAt, unlinkAt, writeAll } from '../sys/files.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
 import { readTextIfThere } from '../sys/look.ts';
@@ -73,7 +73,7 @@ export class HangFiles implements HangMemory {
       const { at, owner } = (JSON.parse(text) as Record<string, unknown> | null) ?? {};
       return typeof at === 'number' && typeof owner === 'string' ? { at, owner } : undefined;
     } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
+      if (error instanceof SyntaxError || error instanceof SysError) return undefined;
       throw error;
     }
   }

@@ -88,7 +88,7 @@ async function fetchOnce(
       },
     });
     await deps.source.verifyUnchanged?.(layer);
-    const record = toRecord(wanted, result, onTop);
+    const record = deps.store.layers.describe(staged, named(wanted, result, onTop), result);
     const milliseconds = performance.now() - started;
     // Bytes are unpacked while they come, so one time is both; GrootFS's first one holds its second one too.
     deps.metrics?.duration('DownloadTime', milliseconds);
@@ -136,7 +136,7 @@ function request(
   };
 }
 
-function toRecord(wanted: WantedLayer, result: UnpackResult, onTop: OnTopOf | undefined): LayerRecord {
-  const key = onTop?.key ?? wanted.key ?? layerKey({ content: result.diffId, validated: true });
-  return { ...result, key, validated: wanted.layer.validated };
+function named({ key, layer }: WantedLayer, { diffId }: UnpackResult, onTop: OnTopOf | undefined) {
+  const name = onTop?.key ?? key ?? layerKey({ content: diffId, validated: true });
+  return { key: name, validated: layer.validated };
 }

@@ -5,6 +5,7 @@
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { sha256Hex } from '../base/digest.ts';
+import { readFact } from '../store/read-file.ts';
 import { removeStaged, replaceSmall, stageDirectory } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
 import { openDetachedOverlay } from '../sys/detached-overlay.ts';
@@ -12,7 +13,6 @@ import { DT, readDirents } from '../sys/dirents.ts';
 import { SysError } from '../sys/errno.ts';
 import { close, mkdirAt, openAt } from '../sys/files.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
-import { readTextIfThere } from '../sys/look.ts';
 import { owner } from '../sys/process.ts';
 
 const MAX_RECORD = 4096;
@@ -24,7 +24,7 @@ const MAX_RECORD = 4096;
 export function overlayTrial(store: Store, repository: string, tree: string): string | undefined {
   const path = `${store.layout.locks}/cvmfs-overlay.${sha256Hex(repository).slice(0, 16)}`;
   const { bootId } = owner();
-  const [boot, ...known] = (readTextIfThere(path, MAX_RECORD) ?? '').split('\n');
+  const [boot, ...known] = (readFact(path, MAX_RECORD) ?? '').split('\n');
   if (boot === bootId) return known.join('\n') || undefined;
   const result = tryCopyUp(store, tree);
   if (result === 'cannot tell') return undefined;

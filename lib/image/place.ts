@@ -100,13 +100,14 @@ export function toStackLayer(store: Store, key: LayerKey): StackLayer {
 }
 
 function fromRecord(store: Store, record: LayerRecord): StackLayer {
+  const { impliedDirs, whiteoutDirs, opaqueDirs } = store.layers.names(record.key);
   return {
     lower: record.key,
     tree: store.layout.tree(record.key),
     bytes: record.fileBytes,
     explicitRoot: record.explicitRoot,
-    impliedDirs: new Set(record.impliedDirs),
-    whiteoutDirs: record.whiteoutDirs,
-    opaqueDirs: new Set(record.opaqueDirs),
+    impliedDirs: new Set(impliedDirs),
+    whiteoutDirs,
+    opaqueDirs: new Set(opaqueDirs),
   };
 }

@@ -1,7 +1,9 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { GiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { PartialDirectory } from '../registry/partial.ts';
-import { collect, finishCollection, planCollection } from '../store/collect.ts';
+import { boundFacts } from '../store/bounds.ts';
+import { collect, finishCollection, planCollection, type Unreadable } from '../store/collect.ts';
 import { Layout } from '../store/layout.ts';
 import { isReachable, type Measured, measure } from '../store/measure.ts';
 import { sweep } from '../store/recover.ts';
@@ -9,11 +11,15 @@ import { Store, storeExists, storeRoot } from '../store/store.ts';
 import { writeTotals } from '../store/totals.ts';
 import { hasCode } from '../sys/errno.ts';
 import { withLock } from '../sys/lock.ts';
+import { filesystemOf } from '../sys/statfs.ts';
 
 /** As long as GrootFS waits for another clean; then ours has nothing to do. */
 const LOCK_MILLISECONDS = 3000;
 /** A download that nobody has taken up again for a day is not going to be. */
 const PARTIAL_AGE_MILLISECONDS = 24 * 3600 * 1000;
+/** Room for the beginning of one very large layer, or of some ordinary ones; on a small store, a tenth of it. */
+const PARTIAL_BYTES = 4 * GiB;
+const PARTIAL_SHARE = 0.1;
 
 export type Cleaned =
   | {
@@ -21,8 +27,15 @@ export type Cleaned =
       readonly volumes: number;
       readonly bytes: number;
       readonly measured: Measured;
+      /** Why nothing could go. */
+      readonly kept: Unreadable | undefined;
     }
-  | { readonly kind: 'would-clean'; readonly volumes: readonly string[]; readonly bytes: number }
+  | {
+      readonly kind: 'would-clean';
+      readonly volumes: readonly string[];
+      readonly bytes: number;
+      readonly kept: Unreadable | undefined;
+    }
   | { readonly kind: 'below-threshold'; readonly measured: Measured }
   | { readonly kind: 'already-running' };
 
@@ -59,13 +72,16 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
 
 function dryRun(store: Store): Cleaned {
   const plan = planCollection(store);
-  return { kind: 'would-clean', volumes: plan.unused, bytes: plan.bytes };
+  return { kind: 'would-clean', volumes: plan.unused, bytes: plan.diskBytes, kept: plan.kept };
 }
 
 async function clean(store: Store, thresholdBytes: number, log: Logger): Promise<Cleaned> {
   await sweep(store, log);
   await finishCollection(store, log);
-  new PartialDirectory(store.layout.partial, log).collect(PARTIAL_AGE_MILLISECONDS);
+  // Whatever the threshold is: it counts layers and limits, and these grow beside them.
+  const partialBytes = Math.min(PARTIAL_BYTES, filesystemOf(store.layout.root).totalBytes * PARTIAL_SHARE);
+  new PartialDirectory(store.layout.partial, log).collect(PARTIAL_AGE_MILLISECONDS, partialBytes);
+  boundFacts(store.layout);
   const before = measure(store);
   writeTotals(store, before, log);
   if (!isReachable(thresholdBytes, before.filesystemTotalBytes)) {
@@ -79,8 +95,9 @@ async function clean(store: Store, thresholdBytes: number, log: Logger): Promise
     return { kind: 'below-threshold', measured: before };
   }
   const plan = planCollection(store);
+  if (plan.kept !== undefined) log.error('layers-kept', 'a record cannot be read', { ...plan.kept });
   const gone = await collect(store, plan, log);
   const measured = measure(store);
   writeTotals(store, measured, log);
-  return { kind: 'cleaned', volumes: gone.length, bytes: plan.bytes, measured };
+  return { kind: 'cleaned', volumes: gone.length, bytes: plan.diskBytes, measured, kept: plan.kept };
 }

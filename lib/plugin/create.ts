@@ -10,6 +10,7 @@ import { Lease } from '../store/leases.ts';
 import type { StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
 import { addToTotals } from '../store/totals.ts';
+import { layerSize } from '../store/volume-size.ts';
 import { SysError } from '../sys/errno.ts';
 import { HeldDirectory } from '../sys/held-directory.ts';
 import { bytesOfText } from '../sys/utf8.ts';
@@ -73,8 +74,8 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
   try {
     const layers = provenance(deps.store, image, pulled);
     const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount });
-    const come = fetched.reduce((sum, { record }) => sum + record.fileBytes, bytes ?? 0);
-    addToTotals(deps.store, come, deps.log);
+    const layerBytes = fetched.reduce((sum, { record }) => sum + layerSize(record), 0);
+    addToTotals(deps.store, { committedBytes: bytes ?? 0, layerBytes }, deps.log);
     return spec;
   } catch (error) {
     if (!(error instanceof SysError) || !isForeign(plan) || deps.cvmfs === undefined) throw error;

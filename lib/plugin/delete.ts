@@ -20,7 +20,7 @@ export async function deleteImage(storePath: string, argument: string, log: Logg
     const store = Store.open(root);
     const quota = store.images.number(id, 'image_quota');
     const removed = await removeImage(store, id, log);
-    if (removed) addToTotals(store, -quota, log);
+    if (removed) addToTotals(store, { committedBytes: -quota }, log);
     return removed ? { id } : { notFound: id };
   } catch (error) {
     if (isPluginError(error, 'IMAGE_OUTSIDE_STORE')) return { outside: argument };

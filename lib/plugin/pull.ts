@@ -2,6 +2,7 @@ import type { PullDeps } from '../image/pull.ts';
 import { pullImage } from '../image/pull.ts';
 import { Lease } from '../store/leases.ts';
 import { addToTotals } from '../store/totals.ts';
+import { layerSize } from '../store/volume-size.ts';
 import { tellingFull } from './full-store.ts';
 import { checkImage } from './preflight.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
@@ -26,8 +27,8 @@ async function pullAll(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
   checkImage(image, undefined);
   using lease = new Lease(deps.store.layout, undefined, []);
   const { plan, fetched } = await pullImage({ ...deps, quotaBytes: undefined }, image, lease);
-  const bytes = fetched.reduce((sum, { record }) => sum + record.fileBytes, 0);
-  addToTotals(deps.store, bytes, deps.log);
+  const layerBytes = fetched.reduce((sum, { record }) => sum + layerSize(record), 0);
+  addToTotals(deps.store, { layerBytes }, deps.log);
   return {
     image: image.name,
     digest: image.manifestDigest,

@@ -1,13 +1,16 @@
 import { existsSync, lstatSync, statSync } from 'node:fs';
-import { isPluginError } from '../base/errors/error.ts';
-import { planCollection } from '../store/collect.ts';
+import { planCollection, type Unreadable } from '../store/collect.ts';
 import type { ImageId } from '../store/image-id.ts';
 import type { LayerKey } from '../store/layer-key.ts';
-import { layerKeyOrUndefined } from '../store/layer-key.ts';
+import { isVolume, layerKeyOrUndefined } from '../store/layer-key.ts';
 import { leakedProjectIds } from '../store/leaked-ids.ts';
 import { isReachable } from '../store/measure.ts';
 import { abandoned } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
+import { listVolumes, sizeOf, volumeSize } from '../store/volume-size.ts';
+import { diskUsage } from '../sys/disk-usage.ts';
+import { close, openDir } from '../sys/files.ts';
+import { listNames } from '../sys/look.ts';
 import { getProjectUsage, quotaSupport } from '../sys/quota.ts';
 import { filesystemOf } from '../sys/statfs.ts';
 
@@ -18,12 +21,13 @@ export interface ImageUsage {
   /** What the container wrote; known only with a limit. */
   readonly exclusiveBytes: number | undefined;
   readonly quotaBytes: number | undefined;
-  /** Files of its layers, each shared with whoever else uses them. */
+  /** Files of its layers, each shared with whoever else uses them: what `stats` counts. */
   readonly layerBytes: number;
 }
 
 export interface LayerUsage {
   readonly layer: string;
+  /** What it takes on the disk, inodes among it. */
   readonly bytes: number;
   /** Ids of the images that use it; none: a clean would delete it. */
   readonly usedBy: readonly string[];
@@ -44,10 +48,26 @@ export interface Usage {
   readonly images: readonly ImageUsage[];
   readonly layers: readonly LayerUsage[];
   readonly committedBytes: number;
+  /** What all layers and shims take on the disk, inodes among it: with the committed bytes, what a clean goes by. */
   readonly layerBytes: number;
+  /** The same disk as du(1) -x counts it: blocks, without inodes. */
+  readonly counted: {
+    readonly layers: number;
+    readonly containers: number;
+    /** What graft remembers: records, manifests, plans, and beginnings of downloads. */
+    readonly records: number;
+    /** What is being made or deleted, and what crashes left. */
+    readonly staged: number;
+    readonly sum: number;
+  };
   /** Layers that more than one image uses. */
   readonly sharedBytes: number;
   readonly reclaimableBytes: number;
+  /** What cannot be read and keeps all layers from being reclaimed. */
+  readonly kept: Unreadable | undefined;
+  /** Sums of the files alone, as GrootFS's metrics count layers: of those in no use, and of all. */
+  readonly unusedFileBytes: number;
+  readonly fileBytes: number;
   /** What crashed processes left and the next clean sweeps. */
   readonly leaked: { readonly staged: number; readonly projectIds: number };
   readonly clean: {
@@ -63,7 +83,9 @@ export interface Usage {
 export function storeUsage(store: Store, thresholdBytes: number): Usage {
   const images = store.images.list().map((id) => imageUsage(store, id));
   const layers = layerUsage(store);
-  const layerBytes = sum(layers.map((layer) => layer.bytes));
+  const sizes = listVolumes(store.layout).map((volume) => volumeSize(store, volume));
+  const layerBytes = sum(sizes.map(sizeOf));
+  const plan = planCollection(store);
   const committedBytes = sum(images.map((image) => image.quotaBytes ?? 0));
   const filesystem = filesystemOf(store.layout.root);
   return {
@@ -80,7 +102,11 @@ export function storeUsage(store: Store, thresholdBytes: number): Usage {
     committedBytes,
     layerBytes,
     sharedBytes: sum(layers.filter((layer) => layer.usedBy.length > 1).map((layer) => layer.bytes)),
-    reclaimableBytes: reclaimable(store),
+    counted: counted(store, images, sum(sizes.map(({ diskBytes }) => diskBytes))),
+    reclaimableBytes: plan.diskBytes,
+    kept: plan.kept,
+    unusedFileBytes: plan.bytes,
+    fileBytes: sum(sizes.map(({ fileBytes }) => fileBytes)),
     leaked: { staged: abandoned(store.layout).length, projectIds: leakedProjectIds(store).length },
     clean: {
       thresholdBytes,
@@ -91,13 +117,23 @@ export function storeUsage(store: Store, thresholdBytes: number): Usage {
   };
 }
 
-/** Nothing, while a damaged record keeps everything. */
-function reclaimable(store: Store): number {
+const RECORDS = ['meta', 'l', 'locks', 'projectids'] as const;
+
+/** A container with a limit is counted by the kernel; another is looked through, which takes as long as it has files. */
+function counted(store: Store, images: readonly ImageUsage[], layers: number): Usage['counted'] {
+  const root = openDir(store.layout.root);
   try {
-    return planCollection(store).bytes;
-  } catch (error) {
-    if (isPluginError(error, 'STORE_DAMAGED')) return 0;
-    throw error;
+    const containers = sum(
+      images.map(({ id, exclusiveBytes }) => exclusiveBytes ?? diskUsage(root, `images/${id}`)),
+    );
+    const records = sum(RECORDS.map((name) => diskUsage(root, name)));
+    const aside = listNames(store.layout.volumes).filter((name) => !isVolume(name));
+    const staged = sum(
+      ['tmp', ...aside.map((name) => `volumes/${name}`)].map((name) => diskUsage(root, name)),
+    );
+    return { layers, containers, records, staged, sum: layers + containers + records + staged };
+  } finally {
+    close(root);
   }
 }
 
@@ -121,14 +157,17 @@ function layerUsage(store: Store): LayerUsage[] {
   for (const id of store.images.list()) {
     for (const use of store.images.recordIfReadable(id)?.uses ?? []) {
       const key = layerKeyOrUndefined(use);
-      if (key !== undefined) users.set(key, [...(users.get(key) ?? []), id]);
+      if (key === undefined) continue;
+      const ids = users.get(key);
+      if (ids === undefined) users.set(key, [id]);
+      else ids.push(id);
     }
   }
   return store.layers
     .list()
     .map((key) => ({
       layer: key,
-      bytes: store.layers.fileBytes(key),
+      bytes: sizeOf(volumeSize(store, key)),
       usedBy: users.get(key) ?? [],
     }))
     .sort((a, b) => b.bytes - a.bytes);

@@ -8,7 +8,7 @@
  * for the rest. Nothing is believed: the reader hashes these bytes like all others. They are not synced, so
  * what a power loss left may hold zeros; `begin` therefore drops files from before the last boot.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
 import { hexOf } from '../base/digest.ts';
 import type { Logger } from '../base/log.ts';
@@ -62,13 +62,27 @@ export class PartialDirectory implements PartialBlobs {
     }
   }
 
-  /** Removes what nobody has added to for `maxAgeMs`. @returns bytes freed. */
-  collect(maxAgeMs: number): number {
+  /**
+   * Removes what nobody has added to for `maxAgeMs`, and of the rest what was longest left alone, until `maxBytes` on the
+   * disk are left. What somebody is at stays. @returns bytes freed
+   */
+  collect(maxAgeMs: number, maxBytes = Number.POSITIVE_INFINITY): number {
+    const found = list(this.#directory)
+      .flatMap((name) => (NAME.test(name) ? this.#look(`${this.#directory}/${name}`) : []))
+      .sort((a, b) => a.addedMs - b.addedMs);
+    let left = found.reduce((sum, { bytes }) => sum + bytes, 0);
     let freed = 0;
-    for (const name of list(this.#directory)) {
-      if (NAME.test(name)) freed += this.#collectOne(`${this.#directory}/${name}`, maxAgeMs);
+    for (const { path, bytes } of found) {
+      const gone = this.#collectOne(path, left > maxBytes ? Number.NEGATIVE_INFINITY : maxAgeMs);
+      freed += gone;
+      if (gone > 0) left -= bytes;
     }
     return freed;
+  }
+
+  #look(path: string): { path: string; bytes: number; addedMs: number }[] {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    return stat === undefined ? [] : [{ path, bytes: stat.blocks * 512, addedMs: stat.mtimeMs }];
   }
 
   #collectOne(path: string, maxAgeMs: number): number {

@@ -1,9 +1,10 @@
 import { type Digest, digestOf } from '../base/digest.ts';
-import { hasCode } from '../sys/errno.ts';
-import { readFile } from '../sys/read.ts';
+import { silentLogger } from '../base/log.ts';
 import { MAX_BLOB_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
+import { readFactBytes } from './read-file.ts';
 import { replaceSmall } from './staging.ts';
+import { addToTotals } from './totals.ts';
 
 /**
  * Manifests and image configurations by digest: what lets a digest-pinned image start without a request.
@@ -18,17 +19,13 @@ export class Blobs {
 
   /** The bytes, verified; undefined when they are not there or not what their name says. */
   get(digest: Digest): Uint8Array | undefined {
-    try {
-      const bytes = readFile(this.#layout.blob(digest), MAX_BLOB_BYTES);
-      return digestOf(bytes) === digest ? bytes : undefined;
-    } catch (error) {
-      if (hasCode(error, 'ENOENT', 'EFBIG', 'EISDIR', 'EIO', 'EUCLEAN')) return undefined;
-      throw error;
-    }
+    const bytes = readFactBytes(this.#layout.blob(digest), MAX_BLOB_BYTES);
+    return bytes !== undefined && digestOf(bytes) === digest ? bytes : undefined;
   }
 
   /** `bytes` must have been verified against `digest`. */
   put(digest: Digest, bytes: Uint8Array): void {
     replaceSmall(this.#layout, this.#layout.blob(digest), 'blob', bytes);
+    addToTotals({ layout: this.#layout }, { factBytes: bytes.length }, silentLogger);
   }
 }

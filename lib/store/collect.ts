@@ -20,25 +20,29 @@ import { statIfThere } from '../sys/stat.ts';
 import { forEachLogged } from './each.ts';
 import { forget, forgetPublished } from './forget.ts';
 import type { ImageId } from './image-id.ts';
-import {
-  type LayerKey,
-  layerKeyOrUndefined,
-  publishedKeyOrUndefined,
-  shortName,
-  stackKeyOrUndefined,
-  usedThrough,
-  type VolumeName,
-} from './layer-key.ts';
-import { readLeases, whileNobodyNames } from './leases.ts';
+import { type LayerKey, layerKeyOrUndefined, shortName, usedThrough, type VolumeName } from './layer-key.ts';
+import { readLeases, unreadableLease, whileNobodyNames } from './leases.ts';
+import { mountedUses } from './mounted-uses.ts';
 import { newOwnerName } from './owner-name.ts';
 import { removeName, trash } from './staging.ts';
 import type { Store } from './store.ts';
+import { listVolumes, sizeOf, volumeSize } from './volume-size.ts';
 
 export interface CollectPlan {
   /** Layers and shims that nobody names. */
   readonly unused: readonly VolumeName[];
-  /** Bytes of the files of the unused layers. */
+  /** Bytes of the files of the unused layers, as GrootFS counts them. */
   readonly bytes: number;
+  /** What the unused layers and shims take on the disk. */
+  readonly diskBytes: number;
+  /** What cannot be read and may name any layer: then all of them are kept. */
+  readonly kept: Unreadable | undefined;
+}
+
+/** A record or a lease, by its path, and what is wrong with it. */
+export interface Unreadable {
+  readonly path: string;
+  readonly reason: string;
 }
 
 /**
@@ -47,7 +51,13 @@ export interface CollectPlan {
  */
 export function namesInUse(store: Store): Set<string> {
   const names = new Set<string>();
-  for (const lease of readLeases(store.layout)) if (lease.alive) for (const use of lease.uses) names.add(use);
+  const leases = readLeases(store.layout);
+  const damaged = unreadableLease(leases);
+  if (damaged !== undefined) {
+    const path = `${store.layout.leases}/${damaged.name}`;
+    throw new PluginError('STORE_DAMAGED', { path, reason: damaged.damage ?? '' });
+  }
+  for (const lease of leases) if (lease.alive) for (const use of lease.uses) names.add(use);
   for (const id of store.images.list()) for (const use of usesOf(store, id)) names.add(use);
   return names;
 }
@@ -56,7 +66,10 @@ function usesOf(store: Store, id: ImageId): readonly string[] {
   try {
     return store.images.record(id)?.uses ?? [];
   } catch (error) {
-    if (!isPluginError(error, 'STORE_DAMAGED') || mayRun(store, id)) throw error;
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    const mounted = mountedUses(store, id);
+    if (mounted !== undefined) return mounted.uses;
+    if (mayRun(store, id)) throw error;
     return [];
   }
 }
@@ -69,22 +82,23 @@ export function mayRun(store: Store, id: ImageId): boolean {
   return mtime === undefined || mtime.sec * 1000 >= bootTimeMs();
 }
 
+/** A record or lease that cannot be read keeps everything, and is named; it is not the end of whoever asks. */
 export function planCollection(store: Store): CollectPlan {
-  const used = namesInUse(store);
-  const unused = volumes(store).filter((volume) => !used.has(usedThrough(volume)));
-  return { unused, bytes: unused.reduce((sum, volume) => sum + bytesOf(store, volume), 0) };
-}
-
-function volumes(store: Store): VolumeName[] {
-  return listNames(store.layout.volumes).filter((name): name is VolumeName => {
-    const of = usedThrough(name);
-    return [layerKeyOrUndefined, stackKeyOrUndefined, publishedKeyOrUndefined].some((parse) => parse(of));
-  });
-}
-
-function bytesOf(store: Store, volume: VolumeName): number {
-  const key = layerKeyOrUndefined(volume);
-  return key === undefined ? 0 : store.layers.fileBytes(key);
+  let used: Set<string>;
+  try {
+    used = namesInUse(store);
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    return { unused: [], bytes: 0, diskBytes: 0, kept: error.subject };
+  }
+  const unused = listVolumes(store.layout).filter((volume) => !used.has(usedThrough(volume)));
+  const sizes = unused.map((volume) => volumeSize(store, volume));
+  return {
+    unused,
+    bytes: sizes.reduce((sum, { fileBytes }) => sum + fileBytes, 0),
+    diskBytes: sizes.reduce((sum, size) => sum + sizeOf(size), 0),
+    kept: undefined,
+  };
 }
 
 /**
@@ -103,9 +117,11 @@ export async function collect(store: Store, plan: CollectPlan, log: Logger): Pro
     });
     failures.push(...dropped);
   }
-  failures.push(...(await dropBadOnes(store, log)));
-  // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
-  whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
+  if (plan.kept === undefined) {
+    failures.push(...(await dropBadOnes(store, log)));
+    // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
+    whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
+  }
   forget(store);
   log.info('collected', { volumes: gone.length, failed: failures.length });
   if (failures.length > 0) throw failures[0];
@@ -168,7 +184,9 @@ export function leftAside(store: Store): string[] {
 export function dropBadLayer(store: Store, key: LayerKey): void {
   const away = `${store.layout.volumes}/bad.${key}.${newOwnerName()}`;
   whileNobodyNames(store.layout, () => {
-    if (readLeases(store.layout).some((lease) => lease.alive && lease.uses.includes(key)))
+    const leases = readLeases(store.layout);
+    const isNamed = leases.some((lease) => lease.alive && lease.uses.includes(key));
+    if (isNamed || unreadableLease(leases) !== undefined)
       throw new PluginError('STORE_BUSY', { what: 'a create that uses the layer', seconds: 0 });
     renameAt(AT_FDCWD, store.layout.volume(key), AT_FDCWD, away);
     removeName(store.layout, `${store.layout.links}/${shortName(key)}`);

@@ -1,8 +1,14 @@
 /** Remembered facts about layers that are gone: plans, sources, manifests. All of them can be found out again. */
+import { hexOf } from '../base/digest.ts';
+import { PluginError } from '../base/errors/error.ts';
+import { KiB } from '../base/limits.ts';
+import { silentLogger } from '../base/log.ts';
+import { parseConfig } from '../oci/config.ts';
+import { parseManifest } from '../oci/manifest.ts';
 import { listNames } from '../sys/look.ts';
 import { MAX_BLOB_BYTES } from './ceilings.ts';
 import { stackKeyOrUndefined, type VolumeName } from './layer-key.ts';
-import { readFact } from './read-file.ts';
+import { readFactBytes } from './read-file.ts';
 import { recall } from './records.ts';
 import { neededFor } from './sources.ts';
 import { removeName } from './staging.ts';
@@ -81,13 +87,44 @@ function isKept(needs: Needs | undefined, kept: ReadonlySet<string>): boolean {
   return needs.all ? names.every((name) => kept.has(name)) : names.some((name) => kept.has(name));
 }
 
+/**
+ * What came from a registry is read by the readers of registries here too: a document that they refuse needs nothing and
+ * goes. One of more than a stranger should make this process take apart is searched for digests alone; it stays while any
+ * is there, and no longer than the bounds of what is remembered let it.
+ */
 function needsOf(path: string, known: ReadonlySet<string>): Needs {
-  const text = readFact(path, MAX_BLOB_BYTES) ?? '';
-  const { rootfs, config } = parsed(text);
-  if (Array.isArray(rootfs?.diff_ids)) return allOf(rootfs.diff_ids.map(hexOf), known);
-  if (config?.digest !== undefined) return allOf([hexOf(config.digest)], known);
-  const names = [...text.matchAll(DIGEST)].map(([, hex = '']) => hex).filter((hex) => known.has(hex));
-  return { names: new Set(names), all: false };
+  const bytes = readFactBytes(path, MAX_BLOB_BYTES);
+  if (bytes === undefined) return NOTHING;
+  if (bytes.length > MAX_TAKEN_APART) return anyOf(digestsIn(bytes), known);
+  return needsOfManifest(bytes, known) ?? needsOfConfig(bytes, known) ?? NOTHING;
+}
+
+const NOTHING: Needs = { names: new Set(), all: true };
+/** As an object of JavaScript a document takes up to 25 times its size. Real ones have 10 KB. */
+const MAX_TAKEN_APART = 256 * KiB;
+
+function needsOfManifest(bytes: Uint8Array, known: ReadonlySet<string>): Needs | undefined {
+  const manifest = unlessRefused(() => parseManifest(bytes, undefined, ''));
+  if (manifest === undefined) return undefined;
+  if (manifest.kind === 'image') return allOf([hexOf(manifest.config.digest)], known);
+  return anyOf(
+    manifest.entries.map(({ digest }) => hexOf(digest)),
+    known,
+  );
+}
+
+function needsOfConfig(bytes: Uint8Array, known: ReadonlySet<string>): Needs | undefined {
+  const config = unlessRefused(() => parseConfig(bytes, '', silentLogger));
+  return config && allOf(config.diffIds.map(hexOf), known);
+}
+
+function unlessRefused<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof PluginError) return undefined;
+    throw error;
+  }
 }
 
 /** A list with a name that is not there keeps nothing, and need not lie in memory. */
@@ -95,22 +132,15 @@ function allOf(names: readonly string[], known: ReadonlySet<string>): Needs {
   return { names: new Set(names.every((name) => known.has(name)) ? names : []), all: true };
 }
 
-/** An image configuration has the one, a manifest the other. */
-interface Document {
-  readonly rootfs?: { readonly diff_ids?: unknown } | null;
-  readonly config?: { readonly digest?: unknown } | null;
-}
-
-function parsed(text: string): Document {
-  try {
-    return (JSON.parse(text) as Document | null) ?? {};
-  } catch {
-    return {};
-  }
+function anyOf(names: Iterable<string>, known: ReadonlySet<string>): Needs {
+  const there = new Set<string>();
+  for (const name of names) if (known.has(name)) there.add(name);
+  return { names: there, all: false };
 }
 
 const DIGEST = /sha256:([0-9a-f]{64})/g;
 
-function hexOf(digest: unknown): string {
-  return String(digest).replace('sha256:', '');
+function* digestsIn(bytes: Uint8Array): Generator<string> {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  for (const [, hex = ''] of text.matchAll(DIGEST)) yield hex;
 }

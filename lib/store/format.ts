@@ -5,6 +5,7 @@ import { mountAt } from '../sys/mountinfo.ts';
 import { bytesOfText } from '../sys/utf8.ts';
 import { MAX_MARKER_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
+import { isStrings } from './own-json.ts';
 import { readRecord } from './read-file.ts';
 import { oldestOf, type StoreVersions, VERSIONS } from './versions.ts';
 
@@ -121,9 +122,9 @@ function decodeFormat(text: string, layout: Layout, known: number): StoreFormat 
 }
 
 function ranges(value: unknown, kind: 'uid' | 'gid', damaged: (reason: string) => PluginError): IdRange[] {
-  if (!Array.isArray(value)) throw damaged(`${kind}-mappings`);
+  if (!isStrings(value)) throw damaged(`${kind}-mappings`);
   try {
-    return value.map((text) => parseIdRange(String(text), kind));
+    return value.map((text) => parseIdRange(text, kind));
   } catch (error) {
     if (isPluginError(error, 'STORE_BAD_MAPPING')) throw damaged(`${kind}-mappings`);
     throw error;

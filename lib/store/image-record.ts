@@ -1,5 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { bytesOfText } from '../sys/utf8.ts';
+import { isLower } from './layer-key.ts';
+import { isOptional, isRecord, isStrings, isText, parseOwn } from './own-json.ts';
 
 /** Where a layer of an image came from, for `list --json` and for operators. */
 export interface LayerProvenance {
@@ -37,18 +39,34 @@ export function encodeImageRecord(record: ImageRecord): Uint8Array {
 /** @throws STORE_DAMAGED */
 export function decodeImageRecord(text: string, path: string): ImageRecord {
   const damaged = (reason: string) => new PluginError('STORE_DAMAGED', { path, reason });
-  let raw: Partial<ImageRecord> & { version?: unknown };
-  try {
-    raw = JSON.parse(text) as typeof raw;
-  } catch {
-    throw damaged('it is not JSON');
-  }
-  if (raw.version !== 1) throw damaged(`its version is ${String(raw.version)}`);
-  if (!isStrings(raw.uses) || !isStrings(raw.lowers) || !Array.isArray(raw.layers))
-    throw damaged('fields are missing');
-  return raw as ImageRecord;
+  const raw = parseOwn(text);
+  if (raw === undefined) throw damaged('it is not JSON');
+  if (!isRecord(raw)) throw damaged('it is not an object');
+  if (raw['version'] !== 1) throw damaged('its version is not 1');
+  const whole =
+    isText(raw['image']) &&
+    isOptional(raw['manifestDigest'], isText) &&
+    isText(raw['created']) &&
+    isStrings(raw['uses']) &&
+    isLowers(raw['lowers']) &&
+    isOptional(raw['idmapRoots'], isStrings) &&
+    typeof raw['mounted'] === 'boolean' &&
+    Array.isArray(raw['layers']) &&
+    raw['layers'].every(isProvenance);
+  if (!whole) throw damaged('fields are missing');
+  return raw as unknown as ImageRecord;
 }
 
-function isStrings(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+function isLowers(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isLower);
+}
+
+function isProvenance(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    isText(value['layer']) &&
+    isText(value['source']) &&
+    [value['diffId'], value['digest'], value['reason']].every((text) => isOptional(text, isText)) &&
+    isOptional(value['cvmfs'], isRecord)
+  );
 }

@@ -6,7 +6,7 @@ import { exists, listNames } from '../sys/look.ts';
 import type { QuotaDevice } from '../sys/quota.ts';
 import { setProjectId, setProjectLimit } from '../sys/quota.ts';
 import { bytesOfText } from '../sys/utf8.ts';
-import { MAX_NUMBER_BYTES, MAX_RECORD_BYTES } from './ceilings.ts';
+import { MAX_IMAGE_RECORD_BYTES, MAX_NUMBER_BYTES } from './ceilings.ts';
 import { type ImageId, imageIdOrUndefined } from './image-id.ts';
 import { decodeImageRecord, encodeImageRecord, type ImageRecord } from './image-record.ts';
 import type { Layout } from './layout.ts';
@@ -101,7 +101,7 @@ export class Images {
   /** Undefined when there is none. @throws STORE_DAMAGED */
   record(id: ImageId): ImageRecord | undefined {
     const path = this.#layout.imageRecord(id);
-    const text = readRecord(path, MAX_RECORD_BYTES);
+    const text = readRecord(path, MAX_IMAGE_RECORD_BYTES);
     return text === undefined ? undefined : decodeImageRecord(text, path);
   }
 

@@ -21,6 +21,7 @@ import { migrate } from './migrate.ts';
 import { sweep } from './recover.ts';
 import { removeName } from './staging.ts';
 import { Store, storeRoot } from './store.ts';
+import { startTotals } from './totals.ts';
 import { type StoreVersions, VERSIONS } from './versions.ts';
 
 export interface InitRequest {
@@ -87,6 +88,7 @@ async function initDirectory(
   if (!isWritten) {
     removeName(layout, layout.marker);
     writeFileDurable(layout.marker, encodeFormat(format), 0o644);
+    if (listNames(layout.volumes).length === 0) startTotals(layout, deps.log);
   }
   syncDirectIo(layout, deps.directIo);
   sweepHolds(parentOf(layout.root), false);

@@ -86,6 +86,18 @@ export function usedThrough(volume: string): string {
   return volume.replace(/\.(shim|mask)$/, '');
 }
 
+/** A lower directory as records and plans name it: below volumes/, or an absolute path that is not the store's. */
+export function isLower(value: unknown): value is string {
+  if (typeof value !== 'string' || value.includes('\0')) return false;
+  return value.startsWith('/') || isVolume(value);
+}
+
+/** A name that graft gives to something below volumes/. */
+export function isVolume(name: string): name is VolumeName {
+  const of = usedThrough(name);
+  return LAYER_KEY.test(of) || STACK_KEY.test(of) || PUBLISHED_KEY.test(of);
+}
+
 /**
  * The name below l/: 12 characters, so that 300 of them fit the one page that mount(2) takes. 60 bits of the
  * name's hash; `layers.ensureLink` notices a collision instead of trusting it away.

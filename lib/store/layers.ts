@@ -1,23 +1,23 @@
 import { byteName } from '../base/bytes.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { DISK_BLOCK, inBlocks } from '../layer/disk-size.ts';
 import type { UnpackResult } from '../layer/types.ts';
 import { publishQuickly } from '../sys/durable.ts';
 import { hasCode } from '../sys/errno.ts';
 import { close, fsync, mkdirAt, openAt, readlinkAt, symlinkAt, syncfs } from '../sys/files.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
 import { exists, listNames } from '../sys/look.ts';
-import { bytesOfText, utf8 } from '../sys/utf8.ts';
-import { MAX_RECORD_BYTES } from './ceilings.ts';
+import { utf8 } from '../sys/utf8.ts';
+import { MAX_LAYER_RECORD_BYTES, MAX_NAMES_BYTES } from './ceilings.ts';
 import { type LayerKey, layerKeyOrUndefined, shortName, type VolumeName } from './layer-key.ts';
+import { decodeNames, encodeNames, type LayerNames } from './layer-names.ts';
+import { decodeLayerRecord, encodeLayerRecord, type LayerRecord } from './layer-record.ts';
 import type { Layout } from './layout.ts';
-import { readRecord } from './read-file.ts';
+import { readRecord, readRecordBytes } from './read-file.ts';
 import { discardStaged, removeName, stageDirectory, writeSmall } from './staging.ts';
+import { writeShimSize } from './volume-size.ts';
 
-/** A layer's completion record: `volumes/<layer>/layer.json`, written before the layer is published. */
-export interface LayerRecord extends UnpackResult {
-  readonly key: LayerKey;
-  readonly validated: boolean;
-}
+export type { LayerRecord } from './layer-record.ts';
 
 /** A layer being written: fill `tree`, then `publish`; or `discard`. */
 export interface StagedLayer {
@@ -47,18 +47,30 @@ export class Layers {
   /** @throws STORE_DAMAGED when a published layer has no readable record. Undefined when there is no layer. */
   record(key: LayerKey): LayerRecord | undefined {
     const path = `${this.#layout.volume(key)}/layer.json`;
-    const text = readRecord(path, MAX_RECORD_BYTES);
-    if (text !== undefined) return decodeRecord(text, path, key);
+    const text = readRecord(path, MAX_LAYER_RECORD_BYTES);
+    if (text !== undefined) return decodeLayerRecord(text, path, key);
     if (this.has(key)) throw new PluginError('STORE_DAMAGED', { path, reason: 'it is missing' });
     return undefined;
   }
 
-  /** Of a layer's record; 0 where that is damaged: `check` tells about it, sums do not. */
-  fileBytes(key: LayerKey): number {
+  /** The names of a published layer that planning a stack needs. @throws STORE_DAMAGED */
+  names(key: LayerKey): LayerNames {
+    const path = `${this.#layout.volume(key)}/names`;
+    const bytes = readRecordBytes(path, MAX_NAMES_BYTES);
+    const names = bytes && decodeNames(bytes);
+    if (names !== undefined) return names;
+    throw new PluginError('STORE_DAMAGED', {
+      path,
+      reason: bytes ? 'it is cut or no list' : 'it is missing',
+    });
+  }
+
+  /** Undefined also where the record is damaged: `check` tells about it, sums do not. */
+  recordIfReadable(key: LayerKey): LayerRecord | undefined {
     try {
-      return this.record(key)?.fileBytes ?? 0;
+      return this.record(key);
     } catch (error) {
-      if (isPluginError(error, 'STORE_DAMAGED')) return 0;
+      if (isPluginError(error, 'STORE_DAMAGED')) return undefined;
       throw error;
     }
   }
@@ -75,6 +87,22 @@ export class Layers {
     return staged;
   }
 
+  /**
+   * Writes the names of a layer that is being made, and gives its record, which has none: the names of all layers of an
+   * image together need not lie in memory until the last of them is there.
+   */
+  describe(
+    staged: StagedLayer,
+    { key, validated }: Pick<LayerRecord, 'key' | 'validated'>,
+    result: UnpackResult,
+  ) {
+    const { impliedDirs, whiteoutDirs, opaqueDirs, ...facts } = result;
+    const bytes = encodeNames({ impliedDirs, whiteoutDirs, opaqueDirs });
+    writeSmall(`${staged.directory}/names`, bytes, 0o600);
+    const diskBytes = result.diskBytes + inBlocks(bytes.length) + DISK_BLOCK;
+    return { ...facts, key, validated, diskBytes } satisfies LayerRecord;
+  }
+
   discard(staged: StagedLayer): void {
     discardStaged(staged.directory);
   }
@@ -89,7 +117,7 @@ export class Layers {
     const staged = [...batch];
     try {
       for (const { staged, record } of batch)
-        writeSmall(`${staged.directory}/layer.json`, encodeRecord(record), 0o644);
+        writeSmall(`${staged.directory}/layer.json`, encodeLayerRecord(record), 0o644);
       this.#publishSynced(staged);
     } catch (error) {
       for (const left of staged) this.discard(left.staged);
@@ -119,6 +147,7 @@ export class Layers {
    * XFS and ext4 journal what it does hold before the rename, so it needs no sync.
    */
   publishShim(directory: string, volume: VolumeName): void {
+    writeShimSize(directory);
     if (!publishQuickly(directory, this.#layout.volume(volume))) discardStaged(directory);
     this.ensureLink(volume);
   }
@@ -159,27 +188,4 @@ export function linkedVolume(path: string): VolumeName | undefined {
     if (hasCode(error, 'EINVAL', 'ENOENT')) return undefined;
     throw error;
   }
-}
-
-function encodeRecord(record: LayerRecord): Uint8Array {
-  return bytesOfText(`${JSON.stringify({ version: 1, ...record })}\n`);
-}
-
-function decodeRecord(text: string, path: string, key: LayerKey): LayerRecord {
-  const damaged = (reason: string) => new PluginError('STORE_DAMAGED', { path, reason });
-  let raw: Partial<LayerRecord> & { version?: unknown };
-  try {
-    raw = JSON.parse(text) as typeof raw;
-  } catch {
-    throw damaged('it is not JSON');
-  }
-  if (raw.version !== 1 || raw.key !== key) throw damaged('it is not the record of this layer');
-  if (
-    typeof raw.fileBytes !== 'number' ||
-    !Array.isArray(raw.impliedDirs) ||
-    !Array.isArray(raw.whiteoutDirs)
-  ) {
-    throw damaged('fields are missing');
-  }
-  return raw as LayerRecord;
 }

@@ -8,7 +8,8 @@
  *     image_quota           the limit in force, decimal; only when there is one
  *   volumes/<layer>/        one layer, published whole by one rename
  *     fs/                   its tree: a lower directory
- *     layer.json            its completion record (lib/store/layers.ts)
+ *     layer.json            its completion record, with its sizes (lib/store/layer-record.ts)
+ *     names                 its marked directories, for planning a stack (lib/store/layer-names.ts)
  *     tree                  the manifest of its tree, for `check`
  *   volumes/<layer>.shim/   a shim that stands directly below that layer (lib/image/stack.ts)
  *   volumes/<stack>.shim/   a shim that stands on top of that stack of layers

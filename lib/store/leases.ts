@@ -4,16 +4,18 @@
  * names is therefore either gone before its owner looks, or stays.
  */
 
+import { isPluginError } from '../base/errors/error.ts';
 import { hasCode, SysError } from '../sys/errno.ts';
 import { close, openAt, unlinkAt, writeAll } from '../sys/files.ts';
 import { throughGate } from '../sys/gate.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
-import { listNames, readTextIfThere } from '../sys/look.ts';
+import { listNames } from '../sys/look.ts';
 import { bytesOfText } from '../sys/utf8.ts';
 import { MAX_LEASE_BYTES } from './ceilings.ts';
 import type { ImageId } from './image-id.ts';
 import type { Layout } from './layout.ts';
 import { newOwnerName, type OwnerName, ownerIsAlive, ownerNameOf } from './owner-name.ts';
+import { readRecord } from './read-file.ts';
 import { writeSmall } from './staging.ts';
 
 export interface LeaseContent {
@@ -103,6 +105,13 @@ export function whileNobodyNames<T>(layout: Layout, decide: () => T): T {
 export interface FoundLease extends LeaseContent {
   readonly name: OwnerName;
   readonly alive: boolean;
+  /** Why nobody can tell what it names: it may be anything, as long as its owner is alive. */
+  readonly damage: string | undefined;
+}
+
+/** The lease of somebody alive that cannot be read: then any layer and any image may be what it names. */
+export function unreadableLease(leases: readonly FoundLease[]): FoundLease | undefined {
+  return leases.find(({ alive, damage }) => alive && damage !== undefined);
 }
 
 /** All leases, those of dead owners too. One that vanishes while it is read is no lease any more. */
@@ -111,21 +120,23 @@ export function readLeases(layout: Layout): FoundLease[] {
   for (const file of listNames(layout.leases)) {
     const name = ownerNameOf(file);
     if (name === undefined) continue;
-    const text = readLease(`${layout.leases}/${file}`);
-    if (text === undefined) continue;
-    const [first = '', ...uses] = text.split('\n').filter((line) => line !== '');
+    const read = readLease(`${layout.leases}/${file}`);
+    if (read === undefined) continue;
+    const [first = '', ...uses] = read.text.split('\n').filter((line) => line !== '');
     const image = first.startsWith('image ') && first.length > 6 ? (first.slice(6) as ImageId) : undefined;
-    found.push({ name, image, uses, alive: ownerIsAlive(name) });
+    found.push({ name, image, uses, alive: ownerIsAlive(name), damage: read.damage });
   }
   return found;
 }
 
 /** A directory in its place says nothing, and belongs to nobody. One that cannot be read may say anything. */
-function readLease(path: string): string | undefined {
+function readLease(path: string): { readonly text: string; readonly damage: string | undefined } | undefined {
   try {
-    return readTextIfThere(path, MAX_LEASE_BYTES);
+    const text = readRecord(path, MAX_LEASE_BYTES);
+    return text === undefined ? undefined : { text, damage: undefined };
   } catch (error) {
-    if (hasCode(error, 'EISDIR')) return '';
-    throw error;
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    const isDirectory = hasCode(error.cause, 'EISDIR');
+    return { text: '', damage: isDirectory ? undefined : error.subject.reason };
   }
 }

@@ -1,15 +1,16 @@
 import { filesystemOf } from '../sys/statfs.ts';
+import { factBytes } from './bounds.ts';
 import { planCollection } from './collect.ts';
 import type { Store } from './store.ts';
+import type { Totals } from './totals.ts';
+import { listVolumes, sizeOf, volumeSize } from './volume-size.ts';
 
 /** Sums over the whole store, in bytes. Reads every record: for `clean`, `usage` and gauges, never for a create. */
-export interface Measured {
-  /** Limits of all images. */
-  readonly committedBytes: number;
-  /** Files of all layers. */
-  readonly layerBytes: number;
-  readonly unusedLayerBytes: number;
-  readonly usedLayerBytes: number;
+export interface Measured extends Totals {
+  /** What GrootFS's metrics of these names count: files of all layers, of those in use, of the others. */
+  readonly fileBytes: number;
+  readonly usedFileBytes: number;
+  readonly unusedFileBytes: number;
   readonly filesystemUsedBytes: number;
   readonly filesystemTotalBytes: number;
 }
@@ -23,14 +24,21 @@ export function measure(store: Store): Measured {
   const committedBytes = store.images
     .list()
     .reduce((sum, id) => sum + store.images.number(id, 'image_quota'), 0);
-  const layerBytes = store.layers.list().reduce((sum, key) => sum + store.layers.fileBytes(key), 0);
-  const unusedLayerBytes = planCollection(store).bytes;
+  let [layerBytes, fileBytes] = [0, 0];
+  for (const volume of listVolumes(store.layout)) {
+    const size = volumeSize(store, volume);
+    layerBytes += sizeOf(size);
+    fileBytes += size.fileBytes;
+  }
+  const unusedFileBytes = planCollection(store).bytes;
   const filesystem = filesystemOf(store.layout.root);
   return {
     committedBytes,
     layerBytes,
-    unusedLayerBytes,
-    usedLayerBytes: layerBytes - unusedLayerBytes,
+    factBytes: factBytes(store.layout),
+    fileBytes,
+    usedFileBytes: fileBytes - unusedFileBytes,
+    unusedFileBytes,
     filesystemUsedBytes: filesystem.totalBytes - filesystem.freeBytes,
     filesystemTotalBytes: filesystem.totalBytes,
   };

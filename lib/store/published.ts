@@ -6,6 +6,7 @@ import { listNames } from '../sys/look.ts';
 import { maskOf, type PublishedKey, publishedKeyOrUndefined, shimOf } from './layer-key.ts';
 import type { Layers } from './layers.ts';
 import type { Layout } from './layout.ts';
+import { isCount, isOptional, isRecord, isStrings, isText } from './own-json.ts';
 import { recall, remember } from './records.ts';
 
 /** What a walk of a layer on CVMFS found: remembered, since the next create should not walk again. */
@@ -41,7 +42,7 @@ export class PublishedLayers {
 
   /** The record of a layer whose shim and mask, where it needs them, are there too. */
   get(key: PublishedKey, layers: Layers): PublishedRecord | undefined {
-    const record = recall(this.#path(key), isRecord);
+    const record = recall(this.#path(key), isPublished);
     if (record === undefined) return undefined;
     const whole =
       (!record.hasShim || layers.has(shimOf(key))) && (!record.hasMask || layers.has(maskOf(key)));
@@ -69,15 +70,13 @@ export class PublishedLayers {
   }
 }
 
-function isRecord(value: unknown): value is PublishedRecord {
-  const record = value as Partial<PublishedRecord> | null;
+function isPublished(value: unknown): value is PublishedRecord {
   return (
-    typeof record?.bytes === 'number' &&
-    typeof record.hasShim === 'boolean' &&
-    typeof record.hasMask === 'boolean' &&
-    Array.isArray(record.impliedDirs) &&
-    Array.isArray(record.hollowDirs) &&
-    Array.isArray(record.opaqueDirs) &&
-    Array.isArray(record.rootHidden)
+    isRecord(value) &&
+    isText(value['path']) &&
+    isCount(value['bytes']) &&
+    [value['diffId'], value['unusable']].every((text) => isOptional(text, isText)) &&
+    [value['explicitRoot'], value['hasShim'], value['hasMask']].every((flag) => typeof flag === 'boolean') &&
+    [value['impliedDirs'], value['hollowDirs'], value['opaqueDirs'], value['rootHidden']].every(isStrings)
   );
 }

@@ -1,26 +1,25 @@
+import { silentLogger } from '../base/log.ts';
 import { bytesOfText } from '../sys/utf8.ts';
 import { MAX_FACT_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
+import { parseOwn } from './own-json.ts';
 import { readFact } from './read-file.ts';
 import { replaceSmall } from './staging.ts';
+import { addToTotals } from './totals.ts';
 
 /**
  * Small remembered facts that can always be found out again: written whole by a rename, never synced,
  * and read as absent when they are not what they should be.
  */
 export function remember(layout: Layout, path: string, value: unknown): void {
-  replaceSmall(layout, path, 'record', bytesOfText(`${JSON.stringify(value)}\n`));
+  const bytes = bytesOfText(`${JSON.stringify(value)}\n`);
+  replaceSmall(layout, path, 'record', bytes);
+  addToTotals({ layout }, { factBytes: bytes.length }, silentLogger);
 }
 
 /** The remembered value, or undefined where there is none or `accept` refuses it. */
 export function recall<T>(path: string, accept: (value: unknown) => value is T): T | undefined {
   const text = readFact(path, MAX_FACT_BYTES);
-  if (text === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return accept(value) ? value : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const value = text === undefined ? undefined : parseOwn(text);
+  return accept(value) ? value : undefined;
 }

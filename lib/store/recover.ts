@@ -11,7 +11,7 @@ import { quotaSupport } from '../sys/quota.ts';
 import { forEachLogged } from './each.ts';
 import { type ImageId, imageIdOrUndefined } from './image-id.ts';
 import { giveBackLeaked } from './leaked-ids.ts';
-import { readLeases } from './leases.ts';
+import { readLeases, unreadableLease } from './leases.ts';
 import { removeDirectory } from './remove-directory.ts';
 import { abandoned, trash } from './staging.ts';
 import type { Store } from './store.ts';
@@ -53,14 +53,18 @@ export async function sweep(store: Store, log: Logger): Promise<Swept> {
 export function halfImages(store: Store): ImageId[] {
   // Images first: a create publishes its image while its lease is there, and drops the lease after the record.
   const without = store.images.list().filter((id) => !store.images.hasRecord(id));
-  const alive = new Set(readLeases(store.layout).flatMap((lease) => (lease.alive ? [lease.image] : [])));
+  const leases = readLeases(store.layout);
+  if (unreadableLease(leases) !== undefined) return [];
+  const alive = new Set(leases.flatMap((lease) => (lease.alive ? [lease.image] : [])));
   return without.filter((id) => !alive.has(id) && !store.images.hasRecord(id));
 }
 
 /** One of them at this moment: by the time its turn comes somebody may have deleted it and made another of its name. */
 export function isHalf(store: Store, id: ImageId): boolean {
   if (!store.images.exists(id) || store.images.hasRecord(id)) return false;
-  if (readLeases(store.layout).some((lease) => lease.alive && lease.image === id)) return false;
+  const leases = readLeases(store.layout);
+  if (unreadableLease(leases) !== undefined) return false;
+  if (leases.some((lease) => lease.alive && lease.image === id)) return false;
   return !store.images.hasRecord(id);
 }
 

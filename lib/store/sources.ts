@@ -2,6 +2,7 @@ import { type DiffId, parseDiffId, sha256Hex } from '../base/digest.ts';
 import { exists } from '../sys/look.ts';
 import type { LayerKey } from './layer-key.ts';
 import type { Layout } from './layout.ts';
+import { isCount, isOptional, isRecord, isStrings, isText } from './own-json.ts';
 import { recall, remember } from './records.ts';
 
 /** What a resolved image must have to be remembered: layers that the store can name. */
@@ -66,21 +67,59 @@ export class Sources {
 }
 
 function isSource(value: unknown): value is { diffId: string } {
-  const diffId = (value as { diffId?: unknown } | null)?.diffId;
-  return typeof diffId === 'string' && /^sha256:[0-9a-f]{64}$/.test(diffId);
+  return isRecord(value) && isDigest(value['diffId']);
 }
 
+/** As `ImageSource.resolve` gives it, of which JSON leaves out what is undefined. */
 function isResolved(value: unknown): value is { resolved: Resolved } {
-  const resolved = (value as { resolved?: { layers?: unknown } } | null)?.resolved;
-  return Array.isArray(resolved?.layers);
+  const image = isRecord(value) ? value['resolved'] : undefined;
+  return (
+    isRecord(image) &&
+    isText(image['name']) &&
+    isOptional(image['manifestDigest'], isDigest) &&
+    isOptional(image['config'], isConfig) &&
+    isOptional(image['origin'], isOrigin) &&
+    Array.isArray(image['layers']) &&
+    image['layers'].every(isLayer)
+  );
+}
+
+function isLayer(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    isOptional(value['digest'], isDigest) &&
+    isOptional(value['diffId'], isDigest) &&
+    isOptional(value['size'], isCount) &&
+    [value['mediaType'], value['compression']].every(isText) &&
+    [value['baseDirectory'], value['identity'], value['label']].every((text) => isOptional(text, isText)) &&
+    isStrings(value['urls']) &&
+    typeof value['validated'] === 'boolean' &&
+    value['published'] === undefined
+  );
+}
+
+function isConfig(value: unknown): value is object {
+  return (
+    isRecord(value) &&
+    [value['architecture'], value['os'], value['user'], value['workingDir']].every(isText) &&
+    [value['env'], value['entrypoint'], value['cmd'], value['diffIds']].every(isStrings)
+  );
+}
+
+function isOrigin(value: unknown): value is object {
+  return value === 'oci' || (isRecord(value) && [value['registry'], value['repository']].every(isText));
+}
+
+function isDigest(value: unknown): value is string {
+  return typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value);
 }
 
 /** The layers, by the hex of their diffIDs, without which a remembered fact is of no use; undefined: none is known. */
 export function neededFor(fact: unknown): string[] | undefined {
   if (isResolved(fact)) return fact.resolved.layers.map(({ diffId }) => hexIn(diffId));
   if (isSource(fact)) return [hexIn(fact.diffId)];
-  const key = (fact as { needsLower?: unknown } | null)?.needsLower;
-  return typeof key === 'string' ? [key.slice(0, 64)] : undefined;
+  const key = isRecord(fact) ? fact['needsLower'] : undefined;
+  return isText(key) ? [key.slice(0, 64)] : undefined;
 }
 
 function hexIn(diffId: string | undefined): string {

@@ -1,5 +1,6 @@
-import type { StackKey } from './layer-key.ts';
+import { isLower, type StackKey } from './layer-key.ts';
 import type { Layout } from './layout.ts';
+import { isCount, isOptional, isRecord, isStrings } from './own-json.ts';
 import { recall, remember } from './records.ts';
 
 /** Attributes of a directory that are carried from one layer to another place. Xattrs as base64 pairs. */
@@ -43,11 +44,25 @@ export class Stacks {
 }
 
 function isPlan(value: unknown): value is StackPlan {
-  const plan = value as Partial<StackPlan> | null;
   return (
-    Array.isArray(plan?.lowers) &&
-    Array.isArray(plan.uses) &&
-    typeof plan.layerBytes === 'number' &&
-    typeof plan.root?.mode === 'number'
+    isRecord(value) &&
+    Array.isArray(value['lowers']) &&
+    value['lowers'].every(isLower) &&
+    isStrings(value['uses']) &&
+    isOptional(value['idmapRoots'], isStrings) &&
+    isCount(value['layerBytes']) &&
+    isAttributes(value['root'])
+  );
+}
+
+function isAttributes(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { mode, uid, gid, mtime, xattrs } = value;
+  return (
+    [mode, uid, gid].every(isCount) &&
+    (mtime === undefined ||
+      (isRecord(mtime) && Number.isSafeInteger(mtime['sec']) && isCount(mtime['nsec']))) &&
+    Array.isArray(xattrs) &&
+    xattrs.every((pair) => isStrings(pair) && pair.length === 2)
   );
 }

@@ -4,7 +4,7 @@ import { readDirents } from './dirents.ts';
 import { hasCode } from './errno.ts';
 import { close, openAt } from './files.ts';
 import { AT_FDCWD, O } from './libc.ts';
-import { readText } from './read.ts';
+import { readOwnFile } from './read.ts';
 import { isDirectory, type Stat, statIfThere } from './stat.ts';
 import { utf8 } from './utf8.ts';
 
@@ -52,10 +52,10 @@ export function listDirectories(path: string): string[] {
   });
 }
 
-/** The file as UTF-8; undefined when there is none. @param limit in bytes. @throws SysError */
+/** A file of ours (`readOwnFile`) as UTF-8; undefined when there is none. @param limit in bytes. @throws SysError */
 export function readTextIfThere(path: string, limit: number): string | undefined {
   try {
-    return readText(path, limit);
+    return new TextDecoder().decode(readOwnFile(path, limit));
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;

@@ -20,6 +20,19 @@ export function readFile(path: string, limit: number): Uint8Array {
   }
 }
 
+/**
+ * As `readFile`, of a file that nobody else makes: a symbolic link in its place is ELOOP, and of a pipe nobody waits for
+ * a writer. @throws SysError, EFBIG above the limit
+ */
+export function readOwnFile(path: string, limit: number): Uint8Array {
+  const fd = openAt(AT_FDCWD, path, O.RDONLY | O.NOFOLLOW | O.NONBLOCK);
+  try {
+    return readToEnd(fd, limit, path);
+  } finally {
+    close(fd);
+  }
+}
+
 /** All that an open file, a pipe or a socket gives until its end. Errors as `readFile`; `path` is for them. */
 export function readToEnd(fd: number, limit: number, path: string): Uint8Array {
   let buffer = new Uint8Array(FIRST_READ);
@@ -29,7 +42,7 @@ export function readToEnd(fd: number, limit: number, path: string): Uint8Array {
     if (got === 0) return buffer.subarray(0, length);
     length += got;
     if (length > limit) throw new SysError(EFBIG, 'read', path);
-    if (length === buffer.length) buffer = grown(buffer);
+    if (length === buffer.length) buffer = grown(buffer, limit);
   }
 }
 
@@ -48,8 +61,9 @@ export function readText(path: string, limit: number): string {
   return new TextDecoder().decode(readFile(path, limit));
 }
 
-function grown(full: Uint8Array): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(full.length * 4);
+/** One byte more than the limit is enough to see that there is more. */
+function grown(full: Uint8Array, limit: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.max(full.length + 1, Math.min(full.length * 4, limit + 1)));
   larger.set(full);
   return larger;
 }

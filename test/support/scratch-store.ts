@@ -4,6 +4,7 @@ import type { ByteName } from '../../lib/base/bytes.ts';
 import { type DiffId, digestOf } from '../../lib/base/digest.ts';
 import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { silentLogger } from '../../lib/base/log.ts';
+import type { UnpackResult } from '../../lib/layer/types.ts';
 import { initStore } from '../../lib/store/init.ts';
 import { type LayerKey, layerKey } from '../../lib/store/layer-key.ts';
 import type { LayerRecord } from '../../lib/store/layers.ts';
@@ -33,8 +34,10 @@ export async function scratchStore(
   return { store, path, [Symbol.asyncDispose]: () => dir.remove() };
 }
 
+type PlainRecord = LayerRecord & UnpackResult;
+
 /** The record of a layer called `name`, with nothing remarkable in it. */
-export function plainRecord(name: string, changes: Partial<LayerRecord> = {}): LayerRecord {
+export function plainRecord(name: string, changes: Partial<PlainRecord> = {}): PlainRecord {
   const diffId = digestOf(name) as DiffId;
   return {
     key: layerKey({ content: diffId, validated: true }),
@@ -44,6 +47,7 @@ export function plainRecord(name: string, changes: Partial<LayerRecord> = {}): L
     compressedBytes: 1,
     tarBytes: 1024,
     fileBytes: name.length,
+    diskBytes: 4096,
     entries: 1,
     explicitRoot: true,
     impliedDirs: [],
@@ -61,13 +65,13 @@ export function publishLayer(
   store: Store,
   name: string,
   fill: (tree: string) => void = (tree) => writeFileSync(join(tree, name), name),
-  changes: Partial<LayerRecord> = {},
+  changes: Partial<PlainRecord> = {},
 ): LayerKey {
   const record = plainRecord(name, changes);
   const staged = store.layers.stage();
   fill(staged.tree);
   writeFileSync(staged.manifest, '');
-  store.layers.publish([{ staged, record }]);
+  store.layers.publish([{ staged, record: store.layers.describe(staged, record, record) }]);
   return record.key;
 }
 

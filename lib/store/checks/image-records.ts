@@ -1,10 +1,8 @@
 import type { Logger } from '../../base/log.ts';
-import { overlayLowers } from '../../sys/mounted-overlay.ts';
 import { mayRun } from '../collect.ts';
 import type { ImageId } from '../image-id.ts';
 import type { ImageRecord } from '../image-record.ts';
-import { usedThrough, type VolumeName } from '../layer-key.ts';
-import { linkedVolume } from '../layers.ts';
+import { mountedUses } from '../mounted-uses.ts';
 import { removeImage } from '../remove.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
@@ -40,27 +38,14 @@ function writeAnew(store: Store, id: ImageId): void {
 
 /** From the options of the mount; undefined where they do not tell all of it. */
 function rebuild(store: Store, id: ImageId): ImageRecord | undefined {
-  const lowers = overlayLowers(store.layout.rootfs(id))?.map((lower) => inStore(store, lower));
-  if (lowers === undefined || !lowers.every((lower) => lower !== undefined)) return undefined;
-  const volumes = lowers.filter((lower) => !lower.startsWith('/'));
+  const mounted = mountedUses(store, id);
+  if (mounted === undefined) return undefined;
   return {
     image: 'unknown: its record was damaged',
     manifestDigest: undefined,
     created: new Date().toISOString(),
-    uses: [...new Set(volumes.map(usedThrough))],
-    lowers,
+    ...mounted,
     mounted: true,
     layers: [],
   };
-}
-
-/** A lower directory as records name it; undefined for one that only this mount knows. */
-function inStore({ layout, layers }: Store, lower: string): string | undefined {
-  const volume = lower.startsWith(`${layout.volumes}/`)
-    ? (lower.slice(layout.volumes.length + 1).split('/', 1)[0] as VolumeName)
-    : lower.startsWith('/')
-      ? undefined
-      : linkedVolume(`${layout.links}/${lower}`);
-  if (volume !== undefined) return layers.has(volume) ? volume : undefined;
-  return lower.startsWith('/') && !lower.startsWith(`${layout.root}/`) ? lower : undefined;
 }

@@ -1,7 +1,8 @@
 import { expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { digestOf } from '../../../lib/base/digest.ts';
+import { type Digest, digestOf } from '../../../lib/base/digest.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
+import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
 import { collect, finishCollection, leftAside, planCollection } from '../../../lib/store/collect.ts';
 import { parseImageId } from '../../../lib/store/image-id.ts';
 import { shimOf, shortName, stackKey, type VolumeName } from '../../../lib/store/layer-key.ts';
@@ -23,6 +24,26 @@ function imageUsing(store: Store, id: string, uses: readonly string[]): void {
   });
 }
 
+/** Into the store's blobs, under its digest. */
+function putDocument(store: Store, value: unknown): Digest {
+  const bytes = Buffer.from(JSON.stringify(value));
+  store.blobs.put(digestOf(bytes), bytes);
+  return digestOf(bytes);
+}
+
+function descriptor(mediaType: string, digest: string) {
+  return { mediaType, digest, size: 2 };
+}
+
+function configOf(diffIds: readonly string[]) {
+  return { architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: diffIds } };
+}
+
+function manifestOf(config: Digest, layers: readonly string[]) {
+  const plain = layers.map((digest) => descriptor(OCI_LAYER, digest));
+  return { schemaVersion: 2, mediaType: OCI_MANIFEST, config: descriptor(OCI_CONFIG, config), layers: plain };
+}
+
 function shim(store: Store, volume: VolumeName): void {
   mkdirSync(`${store.layout.volume(volume)}/fs`, { recursive: true });
   store.layers.ensureLink(volume);
@@ -39,7 +60,8 @@ test('takes what neither an image nor a live lease names, with its short link, a
   imageUsing(store, 'container', [used]);
   using _lease = new Lease(store.layout, undefined, [leased]);
   const plan = planCollection(store);
-  expect(plan).toEqual({ unused: [unused], bytes: 'unused'.length });
+  expect(plan).toMatchObject({ unused: [unused], bytes: 'unused'.length, kept: undefined });
+  expect(plan.diskBytes).toBeGreaterThan(2 * 4096);
   expect(await collect(store, plan, silentLogger)).toEqual([unused]);
   expect(readdirSync(store.layout.volumes).sort()).toEqual([used, leased].sort());
   expect(readdirSync(store.layout.links).sort()).toEqual([shortName(used), shortName(leased)].sort());
@@ -107,13 +129,16 @@ test('a copy that a killed clean set aside makes way for one that was published 
   expect(existsSync(`${store.layout.tree(layer)}/twice`)).toBe(true);
 });
 
-test('an image whose record cannot be read stops the collection instead of losing its layers', async () => {
+test('an image whose record cannot be read keeps all layers, and the plan says which it is', async () => {
   await using scratch = await scratchStore();
   const { store } = scratch;
   const layer = publishLayer(store, 'precious');
   imageUsing(store, 'container', [layer]);
   writeFileSync(store.layout.imageRecord(parseImageId('container')), '{');
-  expect(() => planCollection(store)).toThrow('STORE_DAMAGED');
+  const path = store.layout.imageRecord(parseImageId('container'));
+  const plan = planCollection(store);
+  expect(plan).toMatchObject({ unused: [], kept: { path, reason: 'it is not JSON' } });
+  expect(await collect(store, plan, silentLogger)).toEqual([]);
   expect(existsSync(store.layout.tree(layer))).toBe(true);
 });
 
@@ -156,15 +181,11 @@ test('keeps the manifests and configurations of layers that stay, through an ind
   await using scratch = await scratchStore();
   const { store } = scratch;
   const layer = publishLayer(store, 'stays');
-  const put = (text: string) => {
-    const digest = digestOf(text);
-    store.blobs.put(digest, Buffer.from(text));
-    return digest;
-  };
-  const config = put(JSON.stringify({ rootfs: { diff_ids: [`sha256:${layer.slice(0, 64)}`] } }));
-  const manifest = put(JSON.stringify({ config: { digest: config } }));
-  const index = put(JSON.stringify({ manifests: [{ digest: manifest }] }));
-  const stray = put('{"config":{}}');
+  const put = (value: unknown) => putDocument(store, value);
+  const config = put(configOf([`sha256:${layer.slice(0, 64)}`]));
+  const manifest = put(manifestOf(config, []));
+  const index = put({ schemaVersion: 2, manifests: [descriptor(OCI_MANIFEST, manifest)] });
+  const stray = put({ config: {} });
   using _lease = new Lease(store.layout, undefined, [layer]);
   await collect(store, planCollection(store), silentLogger);
   expect([config, manifest, index, stray].map((digest) => store.blobs.get(digest) !== undefined)).toEqual([
@@ -179,20 +200,16 @@ test('forgets an image of which one layer is gone, though another stays below ne
   await using scratch = await scratchStore();
   const { store } = scratch;
   const [base, gone] = [publishLayer(store, 'base'), publishLayer(store, 'gone')];
-  const put = (value: unknown) => {
-    const digest = digestOf(JSON.stringify(value));
-    store.blobs.put(digest, Buffer.from(JSON.stringify(value)));
-    return digest;
-  };
+  const put = (value: unknown) => putDocument(store, value);
   const diffIds = [base, gone].map((key) => `sha256:${key.slice(0, 64)}`);
-  const config = put({ rootfs: { diff_ids: diffIds } });
+  const config = put(configOf(diffIds));
   // Layers that are not packed have their diffIDs in the manifest too.
-  const manifest = put({ config: { digest: config }, layers: diffIds.map((digest) => ({ digest })) });
-  put({ manifests: [{ digest: manifest }] });
-  put({ rootfs: { diff_ids: [] } });
+  const manifest = put(manifestOf(config, diffIds));
+  put({ schemaVersion: 2, manifests: [descriptor(OCI_MANIFEST, manifest)] });
+  put(configOf([]));
   put(null);
   put({ rootfs: null, config: null });
-  const newer = put({ rootfs: { diff_ids: diffIds.slice(0, 1) } });
+  const newer = put(configOf(diffIds.slice(0, 1)));
   using _lease = new Lease(store.layout, undefined, [base]);
   await collect(store, planCollection(store), silentLogger);
   expect(readdirSync(store.layout.blobs)).toEqual([newer.slice('sha256:'.length)]);
