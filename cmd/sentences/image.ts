@@ -14,6 +14,9 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
     'oci:///directory[:ref], docker://host/name or docker:///name',
   IMAGE_SOURCE_UNREADABLE: (s) => `reading image source ${printable(s.path)}: ${s.reason}`,
   IMAGE_SOURCE_DIRECTORY: () => 'invalid base image: directory provided instead of a tar file',
+  IMAGE_SAVED: (s) =>
+    `${printable(s.path)} is a saved image (${s.format}), not the tar of a root filesystem; convert it with ` +
+    `\`skopeo copy ${s.format}:${printable(s.path)} oci:DIRECTORY:NAME\`, and create from oci://DIRECTORY:NAME`,
   IMAGE_SOURCE_CHANGED: (s) =>
     `${printable(s.path)} changed while it was read; nothing of it was kept, create again once it is written`,
   IMAGE_AMBIGUOUS: (s) =>

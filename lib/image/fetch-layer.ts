@@ -1,4 +1,4 @@
-import { isPluginError } from '../base/errors/error.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import type { Progress } from '../base/progress.ts';
 import type { LayerBudget, UnpackRequest, UnpackResult } from '../layer/types.ts';
@@ -6,7 +6,8 @@ import { unpackLayer } from '../layer/unpack.ts';
 import { type LayerKey, layerKey } from '../store/layer-key.ts';
 import type { LayerRecord, StagedLayer } from '../store/layers.ts';
 import type { Store } from '../store/store.ts';
-import type { ImageSource } from './source.ts';
+import { savedImageIn } from './saved-image.ts';
+import type { ImageLayer, ImageSource } from './source.ts';
 import type { WantedLayer } from './wanted.ts';
 
 export interface FetchDeps {
@@ -88,6 +89,7 @@ async function fetchOnce(
       },
     });
     await deps.source.verifyUnchanged?.(layer);
+    if (layer.identity !== undefined) refuseSavedImage(layer, staged.tree);
     const record = deps.store.layers.describe(staged, named(wanted, result, onTop), result);
     const milliseconds = performance.now() - started;
     // Bytes are unpacked while they come, so one time is both; GrootFS's first one holds its second one too.
@@ -109,6 +111,13 @@ async function fetchOnce(
   } finally {
     bar.done();
   }
+}
+
+/** Only a file that was given by its path can be an image in a file: a layer's content is what its builder meant. */
+function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
+  const format = savedImageIn(tree);
+  if (format === undefined) return;
+  throw new PluginError('IMAGE_SAVED', { path: label ?? identity ?? '', format });
 }
 
 function request(

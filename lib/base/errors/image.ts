@@ -8,6 +8,8 @@ export interface ImageErrors {
   IMAGE_TAR_MISSING: { path: string };
   IMAGE_SOURCE_UNREADABLE: { path: string; reason: string };
   IMAGE_SOURCE_DIRECTORY: { path: string };
+  /** A tar that holds an image as a file, not a root filesystem. `format`: the transport that skopeo reads it with. */
+  IMAGE_SAVED: { path: string; format: 'docker-archive' | 'oci-archive' };
   IMAGE_SOURCE_CHANGED: { path: string };
   IMAGE_AMBIGUOUS: { path: string; names: string };
   IMAGE_REF_MISSING: { path: string; ref: string; names: string };
