@@ -1,13 +1,11 @@
 import type { ByteName } from '../base/bytes.ts';
-import { hasCode } from '../sys/errno.ts';
-import { unlinkAt } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
 import { listNames } from '../sys/look.ts';
 import { maskOf, type PublishedKey, publishedKeyOrUndefined, shimOf } from './layer-key.ts';
 import type { Layers } from './layers.ts';
 import type { Layout } from './layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from './own-json.ts';
 import { recall, remember } from './records.ts';
+import { removeName } from './staging.ts';
 
 /** What a walk of a layer on CVMFS found: remembered, since the next create should not walk again. */
 export interface PublishedRecord {
@@ -58,11 +56,7 @@ export class PublishedLayers {
   }
 
   forget(key: PublishedKey): void {
-    try {
-      unlinkAt(AT_FDCWD, this.#path(key));
-    } catch (error) {
-      if (!hasCode(error, 'ENOENT')) throw error;
-    }
+    removeName(this.#layout, this.#path(key));
   }
 
   #path(key: PublishedKey): string {
