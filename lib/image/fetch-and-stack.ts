@@ -1,10 +1,12 @@
 /** The half of a pull that a create of remembered layers needs nothing of, and does not load. */
 import { stackKey } from '../store/layer-key.ts';
 import type { Lease } from '../store/leases.ts';
+import { LayerTurns, patienceOf } from './layer-turns.ts';
 import { MissingLayers } from './missing-layers.ts';
 import { placeLayers } from './place.ts';
 import type { PublishedSearch } from './published.ts';
 import type { PullDeps, PulledImage } from './pull.ts';
+import type { ResolvedImage } from './source.ts';
 import { planStack, STACK_RULES } from './stack.ts';
 import type { WantedLayer } from './wanted.ts';
 
@@ -14,16 +16,19 @@ import type { WantedLayer } from './wanted.ts';
  */
 export async function fetchAndStack(
   deps: PullDeps,
+  image: ResolvedImage,
   wanted: readonly WantedLayer[],
   search: PublishedSearch | undefined,
   lease: Lease,
 ): Promise<PulledImage> {
   const { store } = deps;
+  const turns = new LayerTurns(deps, image, patienceOf(deps));
   const published = await search?.prepare(lease);
   const fetch = new MissingLayers(
     deps,
     wanted.filter(({ layer }) => !published?.has(layer)),
     lease,
+    turns,
   );
   await fetch.run();
   const placeable = wanted.map((one) => ({
@@ -32,7 +37,7 @@ export async function fetchAndStack(
     published: published?.get(one.layer),
   }));
   const rules = deps.stackRules ?? STACK_RULES;
-  const placed = await placeLayers(deps, placeable, lease, rules);
+  const placed = await placeLayers(deps, placeable, { lease, turns, rules });
   // Named after the layers as the image lists them: the next create knows only those.
   const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
   lease.add([key]);

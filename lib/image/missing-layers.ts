@@ -3,12 +3,19 @@ import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { settleLimited } from '../base/pool.ts';
 import type { LayerKey } from '../store/layer-key.ts';
 import type { Lease } from '../store/leases.ts';
-import { type Claim, tryClaim, waitForRelease } from '../sys/claim.ts';
+import type { Claim } from '../sys/claim.ts';
 import { SysError } from '../sys/errno.ts';
 import { filesystemOf } from '../sys/statfs.ts';
 import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
+import { type Held, isHeld, type LayerTurns } from './layer-turns.ts';
 import type { PullDeps } from './pull.ts';
+import { ReadyLayers } from './ready-layers.ts';
 import { keyOf, type WantedLayer } from './wanted.ts';
+
+interface Claimed {
+  readonly wanted: WantedLayer;
+  readonly claim: Claim;
+}
 
 /** One pull's work on the layers that the store lacks. */
 export class MissingLayers {
@@ -16,18 +23,20 @@ export class MissingLayers {
   readonly #deps: PullDeps;
   readonly #wanted: readonly WantedLayer[];
   readonly #lease: Lease;
+  readonly #turns: LayerTurns;
   /** Names that were found out by reading: local tars. */
   readonly #named = new Map<WantedLayer, LayerKey>();
 
-  constructor(deps: PullDeps, wanted: readonly WantedLayer[], lease: Lease) {
+  constructor(deps: PullDeps, wanted: readonly WantedLayer[], lease: Lease, turns: LayerTurns) {
     this.#deps = deps;
     this.#wanted = wanted;
     this.#lease = lease;
+    this.#turns = turns;
   }
 
   /**
-   * Fetches in rounds: what can be claimed now; then whatever others had claimed, once they let go, and layers
-   * with a base directory, which copy attributes from the layer below them, once that one is there.
+   * Fetches in rounds: what can be claimed now; then whatever others had claimed, once they let go or have had their
+   * time, and layers with a base directory, which copy attributes from the layer below them, once that one is there.
    */
   async run(): Promise<void> {
     this.#checkSpace();
@@ -40,16 +49,14 @@ export class MissingLayers {
       const { mine, others } = this.#claim(ready);
       try {
         this.#hear();
-        await this.#fetchAndPublish(
-          mine.map(({ wanted }) => wanted).filter((wanted) => !this.#isThere(wanted)),
-        );
+        await this.#fetchAndPublish(mine);
       } finally {
         for (const { claim } of mine) claim.release();
       }
-      const [first] = others;
+      const [first] = others.sort((one, other) => one.held.until - other.held.until);
       if (first !== undefined) {
         this.#deps.log.info('waiting-for-layer', { layer: first.wanted.key, others: others.length });
-        await waitForRelease(first.path, this.#deps.signal);
+        await this.#turns.wait(first.held, () => this.#isThere(first.wanted));
         this.#hear();
       }
     }
@@ -97,14 +104,13 @@ export class MissingLayers {
   }
 
   #claim(layers: readonly WantedLayer[]) {
-    const mine: { wanted: WantedLayer; claim: Claim }[] = [];
-    const others: { wanted: WantedLayer; path: string }[] = [];
+    const mine: Claimed[] = [];
+    const others: { wanted: WantedLayer; held: Held }[] = [];
     try {
       for (const wanted of layers) {
-        const path = `${this.#deps.store.layout.locks}/${nameOf(wanted)}.claim`;
-        const claim = tryClaim(path);
-        if ('heldBy' in claim) others.push({ wanted, path });
-        else mine.push({ wanted, claim });
+        const turn = this.#turns.take(nameOf(wanted), wanted.layer);
+        if (isHeld(turn)) others.push({ wanted, held: turn });
+        else mine.push({ wanted, claim: turn });
       }
     } catch (error) {
       for (const { claim } of mine) claim.release();
@@ -113,54 +119,44 @@ export class MissingLayers {
     return { mine, others };
   }
 
-  /**
-   * One syncfs(2) and one publication for all that came through; the first failure is thrown after it. When a layer's
-   * own sync failed, nothing is published.
-   */
-  async #fetchAndPublish(layers: readonly WantedLayer[]): Promise<void> {
+  /** What came through is published; the first failure is thrown after it. */
+  async #fetchAndPublish(claimed: readonly Claimed[]): Promise<void> {
     const { store, concurrency } = this.#deps;
-    const results = await settleLimited(layers, concurrency, (wanted) =>
-      fetchLayer(this.#deps, wanted, undefined),
-    );
-    const good = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const lost = syncFailureIn(results);
-    if (lost !== undefined) {
+    const ready = new ReadyLayers(store, this.#lease, (layers) => this.#published(layers));
+    const results = await settleLimited(claimed, concurrency, async (one) => {
+      try {
+        if (!this.#isThere(one.wanted))
+          ready.add(await fetchLayer(this.#deps, one.wanted, undefined), one.claim);
+        else one.claim.release();
+      } catch (error) {
+        this.#failed(one, error, ready);
+      }
+    });
+    ready.finish();
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** @throws the error, unless it says only that the layer cannot stand alone */
+  #failed({ wanted: { key }, claim }: Claimed, error: unknown, ready: ReadyLayers): void {
+    try {
       // What could not be written may be any layer's, and the kernel tells of it once.
-      for (const { staged } of good) store.layers.discard(staged);
-      throw lost;
-    }
-    this.#publish(good);
-    for (const { wanted, record } of good) this.#learn(wanted, record.key, record.diffId);
-    this.fetched.push(...good);
-    for (const [i, result] of results.entries()) {
-      if (result.status === 'fulfilled') continue;
-      const key = layers[i]?.key;
-      if (key === undefined || !isPluginError(result.reason, 'LAYER_NEEDS_LOWER')) throw result.reason;
-      store.sources.rememberNeedsLower(key);
+      if (error instanceof SysError && error.syscall === 'syncfs') ready.fail(error);
+      if (key === undefined || !isPluginError(error, 'LAYER_NEEDS_LOWER')) throw error;
+      this.#deps.store.sources.rememberNeedsLower(key);
+    } finally {
+      claim.release();
     }
   }
 
-  #publish(layers: readonly FetchedLayer[]): void {
-    const { store } = this.#deps;
-    try {
-      this.#lease.add(layers.map(({ record }) => record.key));
-    } catch (error) {
-      for (const { staged } of layers) store.layers.discard(staged);
-      throw error;
-    }
-    if (layers.length > 0) store.layers.publish(layers);
+  #published(layers: readonly FetchedLayer[]): void {
+    for (const { wanted, record } of layers) this.#learn(wanted, record.key, record.diffId);
+    this.fetched.push(...layers);
   }
 
   #learn(wanted: WantedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
     this.#named.set(wanted, key);
     if (wanted.layer.identity !== undefined) this.#deps.store.sources.remember(wanted.layer.identity, diffId);
   }
-}
-
-/** Of a layer's own sync, before all of them are published. */
-function syncFailureIn(results: readonly PromiseSettledResult<unknown>[]): SysError | undefined {
-  const reasons = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-  return reasons.find((reason) => reason instanceof SysError && reason.syscall === 'syncfs');
 }
 
 function nameOf(wanted: WantedLayer): string {

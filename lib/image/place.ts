@@ -3,8 +3,8 @@ import type { LayerKey, VolumeName } from '../store/layer-key.ts';
 import type { LayerRecord } from '../store/layers.ts';
 import type { Lease } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
-import { tryClaim, waitForRelease } from '../sys/claim.ts';
 import { type FetchDeps, type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
+import { isHeld, type LayerTurns } from './layer-turns.ts';
 import { needsLower, type StackRules, showingLayers } from './stack.ts';
 import type { StackLayer } from './stack-view.ts';
 import { chainedKey, type WantedLayer } from './wanted.ts';
@@ -22,8 +22,7 @@ export interface PlaceableLayer extends WantedLayer {
 export async function placeLayers(
   deps: FetchDeps,
   layers: readonly PlaceableLayer[],
-  lease: Lease,
-  rules: StackRules,
+  { lease, turns, rules }: { lease: Lease; turns: LayerTurns; rules: StackRules },
 ): Promise<{ layers: StackLayer[]; fetched: FetchedLayer[] }> {
   const placed: StackLayer[] = [];
   const fetched: FetchedLayer[] = [];
@@ -41,7 +40,7 @@ export async function placeLayers(
       placed.map(({ name, lower }) => (name ?? lower) as LayerKey),
     );
     lease.add([key]);
-    const again = await fetchOnTop(deps, layer, {
+    const again = await fetchOnTop(deps, turns, layer, {
       key,
       trees: below.flatMap((one) => treesOf(deps.store, one)),
     });
@@ -54,19 +53,20 @@ export async function placeLayers(
 /** Of several creates that want the same layer on top of the same others, one fetches it. */
 async function fetchOnTop(
   deps: FetchDeps,
+  turns: LayerTurns,
   layer: PlaceableLayer,
   onTop: OnTopOf,
 ): Promise<FetchedLayer | undefined> {
-  const { layers, layout } = deps.store;
-  const path = `${layout.locks}/${onTop.key}.claim`;
-  while (!layers.has(onTop.key)) {
-    const claim = tryClaim(path);
-    if ('heldBy' in claim) {
-      await waitForRelease(path, deps.signal);
+  const { layers } = deps.store;
+  const isThere = () => layers.has(onTop.key);
+  while (!isThere()) {
+    const turn = turns.take(onTop.key, layer.layer);
+    if (isHeld(turn)) {
+      await turns.wait(turn, isThere);
       continue;
     }
-    using _claim = claim;
-    if (layers.has(onTop.key)) break;
+    using _claim = turn;
+    if (isThere()) break;
     const fetched = await fetchLayer(deps, layer, onTop);
     layers.publish([fetched]);
     return fetched;

@@ -4,13 +4,15 @@
  */
 import type { Lease } from '../store/leases.ts';
 import { claimOrWait } from '../sys/claim.ts';
+import { patienceOf, waitEnd } from './layer-turns.ts';
 import { planIfPresent, stackOf } from './present.ts';
 import type { PullDeps, PulledImage } from './pull.ts';
 import type { ResolvedImage } from './source.ts';
 
 /**
  * `pullImage` for an image that `planIfPresent` knows no plan for. The claim is taken before any claim on a layer and
- * never waited for while one is held, so nobody waits in a circle.
+ * never waited for while one is held, so nobody waits in a circle. Who has it may fetch from a registry that never ends:
+ * it is waited for as long as the image's own layers may take.
  * @throws as `pullImage`
  */
 export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
@@ -18,11 +20,16 @@ export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Le
   const stack = stackOf(store, image);
   if (stack === undefined) return pullNow(deps, image, lease);
   const path = `${store.layout.locks}/${stack}.claim`;
+  const patience = patienceOf(deps);
+  const bytes = image.layers.reduce((sum, { size }) => sum + (size ?? 0), 0);
   using claim = await claimOrWait(path, signal, {
+    until: waitEnd(patience, bytes),
     onPoll: (holder) => log.debug('waiting-for-image', { image: image.name, pid: holder?.pid }),
   });
   const plan = claim === undefined ? planIfPresent(store, image, lease) : undefined;
-  return plan ? { plan, fetched: [], choices: new Map() } : await pullNow(deps, image, lease);
+  return plan
+    ? { plan, fetched: [], choices: new Map() }
+    : await pullNow({ ...deps, patience }, image, lease);
 }
 
 async function pullNow(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {

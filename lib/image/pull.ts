@@ -10,6 +10,7 @@ import type { Lease } from '../store/leases.ts';
 import type { StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
 import type { FetchDeps, FetchedLayer } from './fetch-layer.ts';
+import type { Patience } from './layer-turns.ts';
 import { knownPlan, planIfPresent } from './present.ts';
 import type { LayerChoice, PublishedSearch } from './published.ts';
 import type { RepairSource } from './published-volumes.ts';
@@ -24,6 +25,10 @@ export interface PullDeps extends FetchDeps {
   readonly cvmfs?: (() => Promise<CvmfsDeps | undefined>) | undefined;
   /** False when somebody else will mount the plan, who cannot be asked for an idmapped mount. */
   readonly mapsIds?: boolean | undefined;
+  /** When the verb began, in milliseconds of `performance.now()`: from then on it waits for others; now, if not said. */
+  readonly since?: number | undefined;
+  /** How long others are waited for, in tests. */
+  readonly patience?: Patience | undefined;
   /** All of them unless said otherwise. */
   readonly stackRules?: StackRules | undefined;
 }
@@ -54,7 +59,7 @@ export async function pullImage(deps: PullDeps, image: ResolvedImage, lease: Lea
   const known = search && planWith(store, wanted, search, lease);
   if (known) return { plan: known, fetched: [], choices };
   const { fetchAndStack } = await import('./fetch-and-stack.ts');
-  return fetchAndStack(deps, wanted, search, lease);
+  return fetchAndStack(deps, image, wanted, search, lease);
 }
 
 /** Asks the repositories for what the store lacks. The code that does it is loaded where there are any. */

@@ -3,7 +3,8 @@
  * of a layout's index. A warm create then neither parses nor checks a manifest again, nor loads the code for it.
  *
  * Of many who want such an image at once one asks and fetches, from its claim on the name to its `close`; the
- * others wait for that and then are warm. (64 at once: each that asks for itself spends three times the CPU.)
+ * others wait for that and then are warm. (64 at once: each that asks for itself spends three times the CPU.) They do not
+ * wait for ever: who has the claim may itself be waiting, for layers that somebody else fetches from a slow registry.
  */
 import { sha256Hex } from '../base/digest.ts';
 import type { Store } from '../store/store.ts';
@@ -38,8 +39,13 @@ export class RememberingSource implements ImageSource {
     const path = `${layout.locks}/image-${sha256Hex(key)}.claim`;
     const known = exists(path) ? undefined : this.#known(key);
     if (known !== undefined) return known;
-    const { claimOrWait } = await import('../sys/claim.ts');
-    this.#claim = await claimOrWait(path, signal);
+    const [{ claimOrWait }, { patienceOf, waitEnd }] = await Promise.all([
+      import('../sys/claim.ts'),
+      import('./layer-turns.ts'),
+    ]);
+    // How many bytes the image has is not known before it is resolved.
+    const until = waitEnd(patienceOf({}), 0);
+    this.#claim = await claimOrWait(path, signal, { until });
     const meanwhile = this.#known(key);
     if (meanwhile !== undefined) return meanwhile;
     const image = await this.#ask(signal);

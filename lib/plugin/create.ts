@@ -38,7 +38,7 @@ export type CreateDeps = Omit<PullDeps, 'quotaBytes'> & { readonly log: Logger }
  * through stay in the store for the next create.
  */
 export function createImage(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
-  return tellingFull(deps.store, () => create(deps, request));
+  return tellingFull(deps.store, () => create({ since: performance.now(), ...deps }, request));
 }
 
 async function create(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {

@@ -22,11 +22,12 @@ export function pullOnly(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
 }
 
 async function pullAll(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
+  const since = performance.now();
   await sweepAfterBoot(deps.store, deps.log);
   const image = await deps.source.resolve(deps.signal);
   checkImage(image, undefined);
   using lease = new Lease(deps.store.layout, undefined, []);
-  const { plan, fetched } = await pullImage({ ...deps, quotaBytes: undefined }, image, lease);
+  const { plan, fetched } = await pullImage({ since, ...deps, quotaBytes: undefined }, image, lease);
   const layerBytes = fetched.reduce((sum, { record }) => sum + layerSize(record), 0);
   addToTotals(deps.store, { layerBytes }, deps.log);
   return {

@@ -62,6 +62,12 @@ export interface WaitOptions {
   readonly onPoll?: (holder: Owner | undefined) => void;
   /** Longest pause between two looks while the kernel would tell what happens. */
   readonly lookAgainMs?: number;
+  /** The wait ends then at the latest, in milliseconds of `performance.now()`. */
+  readonly until?: number | undefined;
+  /** The work is done, whoever did it: looked at with every look at the claim. */
+  readonly isDone?: (() => boolean) | undefined;
+  /** Where done work appears by rename: an arrival there is a reason to look. */
+  readonly arrivals?: string | undefined;
 }
 
 /**
@@ -73,24 +79,37 @@ const LOOK_AGAIN_MS = HOLD_STALE_MS / 6;
 /** Where it does not: no inotify instance is left (128 for a user by default), or the holder is in another pid namespace. */
 const LOOK_AGAIN_UNTOLD_MS = 250;
 
+/** How a wait ended: `late` at its deadline, `done` because the work is done though somebody is still at it. */
+export type WaitEnd = 'free' | 'dead' | 'late' | 'done';
+
 /**
- * Resolves when nobody who is alive holds `path` any more, and says how it came free.
+ * Resolves when nobody who is alive holds `path` any more, or one of several, and says how it came free.
  * @throws the signal's reason when it aborts; SysError
  */
 export async function waitForRelease(
-  path: string,
+  path: string | readonly string[],
   signal: AbortSignal,
   options: WaitOptions = {},
-): Promise<'free' | 'dead'> {
+): Promise<WaitEnd> {
+  const paths = typeof path === 'string' ? [path] : path;
+  const { until = Number.POSITIVE_INFINITY, arrivals, isDone } = options;
   for (;;) {
     signal.throwIfAborted();
     // Before the look: what happens after it is then told.
-    using watch = new ReleaseWatch(path);
-    const held = holderOf(path);
-    if (typeof held === 'string') return held;
-    options.onPoll?.(held.heldBy);
-    if (held.heldBy !== undefined && isThisProcess(held.heldBy)) await pause(LOOK_AGAIN_UNTOLD_MS, signal);
-    else await blockUntilTold(watch, held.heldBy, options.lookAgainMs ?? LOOK_AGAIN_MS);
+    using watch = new ReleaseWatch(paths, arrivals);
+    const holders: (Owner | undefined)[] = [];
+    for (const one of paths) {
+      const held = holderOf(one);
+      if (typeof held === 'string') return held;
+      holders.push(held.heldBy);
+    }
+    if (isDone?.() === true) return 'done';
+    const left = until - performance.now();
+    if (left <= 0) return 'late';
+    options.onPoll?.(holders[0]);
+    if (holders.some((holder) => holder !== undefined && isThisProcess(holder)))
+      await pause(Math.min(left, LOOK_AGAIN_UNTOLD_MS), signal);
+    else await blockUntilTold(watch, holders, Math.min(left, options.lookAgainMs ?? LOOK_AGAIN_MS));
   }
 }
 
@@ -99,9 +118,13 @@ export async function waitForRelease(
  * each, where `fs.watch` and a timer took 4 ms and 3 more for every second (measured). A signal ends the sleep
  * (EINTR). Then the event loop gets a turn, in which signals, deadlines and refreshes are served.
  */
-async function blockUntilTold(watch: ReleaseWatch, holder: Owner | undefined, ms: number): Promise<void> {
-  const told = watch.follow(holder);
-  watch.block(told ? ms : LOOK_AGAIN_UNTOLD_MS);
+async function blockUntilTold(
+  watch: ReleaseWatch,
+  holders: readonly (Owner | undefined)[],
+  ms: number,
+): Promise<void> {
+  const told = watch.follow(holders);
+  watch.block(told ? ms : Math.min(ms, LOOK_AGAIN_UNTOLD_MS));
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
@@ -117,7 +140,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 /**
  * Of many who want the same work done one gets the claim; the others wait for that one, and then get none: either the
  * result is there, or who had the claim has failed, and they had better try side by side than in a queue of failures.
- * Who was killed is followed by the next.
+ * None either for who waited until its deadline. Who was killed is followed by the next.
  * @throws the signal's reason when it aborts; SysError
  */
 export async function claimOrWait(
@@ -128,6 +151,6 @@ export async function claimOrWait(
   for (;;) {
     const claim = tryClaim(path);
     if (!('heldBy' in claim)) return claim;
-    if ((await waitForRelease(path, signal, options)) === 'free') return undefined;
+    if ((await waitForRelease(path, signal, options)) !== 'dead') return undefined;
   }
 }

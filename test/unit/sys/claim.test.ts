@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { type Claim, claimOrWait, tryClaim, waitForRelease } from '../../../lib/sys/claim.ts';
 import { owner } from '../../../lib/sys/process.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -95,6 +95,37 @@ describe('waitForRelease', () => {
     ended.then(() => (over = true));
     for (; !over; await Bun.sleep(100)) waiter.signal('SIGTERM');
     expect(waiter.lines().at(-1)).toBe('stopped');
+  });
+
+  test('of two processes: is told of either, and of what arrives where the work appears', async () => {
+    await using dir = tempDir();
+    mkdirSync(dir.at('work'));
+    writeFileSync(dir.at('ready'), '');
+    await using first = actor('claim', dir.at('place-1'));
+    await using second = actor('claim-for-a-while', dir.at('place-2'));
+    await Promise.all([first.line('held'), second.line('held')]);
+    await using waiter = actor('wait-for-two', dir.at('place'), dir.at('work'));
+    await using other = actor('wait-for-two', dir.at('place'), dir.at('work'));
+    await Promise.all([waiter.line('waiting'), other.line('waiting')]);
+    renameSync(dir.at('ready'), dir.at('work/done'));
+    expect([await waiter.ended(), await other.ended()]).toEqual([0, 0]);
+    expect([waiter.lines().at(-1), other.lines().at(-1)]).toEqual(['done', 'done']);
+    renameSync(dir.at('work/done'), dir.at('ready'));
+    await using third = actor('wait-for-two', dir.at('place'), dir.at('work'));
+    await third.line('waiting');
+    second.endStdin();
+    expect(await third.ended()).toBe(0);
+    expect(third.lines().at(-1)).toBe('free');
+  });
+
+  test('ends at its deadline, though nothing is told and nobody lets go', async () => {
+    await using dir = tempDir();
+    await using holder = actor('claim', dir.at('work'));
+    await holder.line('held');
+    const until = performance.now() + 30;
+    expect(await waitForRelease(dir.at('work'), never, { until, lookAgainMs: 2 ** 40 })).toBe('late');
+    expect(performance.now()).toBeGreaterThanOrEqual(until);
+    expect(await claimOrWait(dir.at('work'), never, { until: 0 })).toBeUndefined();
   });
 
   test('of this process: looks again now and then', async () => {

@@ -7,6 +7,7 @@ import { tryClaim, waitForRelease } from '../../../../lib/sys/claim.ts';
 import { replaceFile } from '../../../../lib/sys/durable.ts';
 import { tryHold } from '../../../../lib/sys/holder.ts';
 import { withLock } from '../../../../lib/sys/lock.ts';
+import { exists } from '../../../../lib/sys/look.ts';
 import { attachLoop } from '../../../../lib/sys/loop.ts';
 import { livenessOf, owner } from '../../../../lib/sys/process.ts';
 import { isTemporaryName } from '../../../../lib/sys/temporary.ts';
@@ -58,6 +59,13 @@ const roles: Record<string, () => Promise<void>> = {
     const onPoll = () => say('waiting');
     const end = waitForRelease(path, stop.signal, { onPoll, lookAgainMs: 2 ** 40 });
     say(await end.catch((error: Error) => error.message));
+    process.exit();
+  },
+  /** The same for two claims, until something is called `done` in the directory `argument`. */
+  'wait-for-two': async () => {
+    const isDone = () => exists(`${argument}/done`);
+    const options = { onPoll: () => say('waiting'), lookAgainMs: 2 ** 40, isDone, arrivals: argument };
+    say(await waitForRelease([`${path}-1`, `${path}-2`], new AbortController().signal, options));
     process.exit();
   },
   /** Tries to take every place in a directory, and keeps what it got until stdin ends. */
