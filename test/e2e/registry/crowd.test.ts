@@ -1,7 +1,10 @@
 /** Many creates at once of one image that nobody has yet: one does the work, whatever becomes of it. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
+import { OCI_LAYER } from '../../../lib/oci/media-types.ts';
 import {
+  blobOf,
+  descriptor,
   errorAnswer,
   type FakeRegistry,
   fakeImage,
@@ -147,6 +150,53 @@ test(
       expect(runs.filter(({ log }) => log.includes('waiting-for-layer')).length).toBe(0);
       expect(unfinished(store.path)).toEqual([]);
     }, holdLayers);
+  },
+  MINUTE,
+);
+
+test(
+  'a registry that drips under the name of a popular layer holds nobody else for long, and costs one download',
+  async () => {
+    const [popular] = image.layers;
+    if (popular === undefined) throw new Error('the image has layers');
+    const junk = blobOf(noise(1 << 22, 99), OCI_LAYER);
+    // The configuration promises the popular layer, and the manifest has a blob for it that never comes to its end.
+    const evil = fakeRegistry(
+      fakeImage([popular.bytes], (document) => ({ ...document, layers: [descriptor(junk)] })),
+      {
+        override: async (request, answer) => {
+          if (!request.target.endsWith(junk.digest)) return false;
+          await answer.write(`HTTP/1.1 200 OK\r\nContent-Length: ${junk.bytes.length}\r\n\r\n`);
+          let gone = false;
+          answer.gone.then(() => (gone = true));
+          for (let at = 0; !gone; at += 400) {
+            await answer.write(junk.bytes.subarray(at, at + 400));
+            await Bun.sleep(100);
+          }
+          return true;
+        },
+      },
+    );
+    const globals = ['--store', store.path, '--log-level', 'debug'];
+    const options = ['create', '--insecure-registry', evil.host, evil.image(':latest'), 'evil'];
+    const attacker = Bun.spawn([executable(), ...globals, ...options], {
+      env: cleanEnv(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    try {
+      while (evil.asked(junk.digest).length === 0) await Bun.sleep(20);
+      await withRegistry(async (registry) => {
+        const outcomes = await ended(start(registry, 5));
+        expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0]);
+        for (const { digest } of image.layers) expect(registry.asked(digest).length).toBe(1);
+        expect(attacker.exitCode).toBe(null);
+      });
+    } finally {
+      attacker.kill('SIGTERM');
+      await attacker.exited;
+      await evil.stop();
+    }
+    expect(unfinished(store.path)).toEqual([]);
   },
   MINUTE,
 );
