@@ -54,6 +54,9 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
   IMAGE_TOO_MANY_LAYERS: (s) =>
     `the image has ${s.layers} layers, and ${s.limit} are the most that can be stacked; build it with fewer, ` +
     'squashed or in several stages',
+  IMAGE_TOO_COMPLEX: (s) =>
+    `putting the layers of the image together takes more than ${s.limit} ${s.what}, which no real image does; ` +
+    'build it with fewer layers, squashed say',
   IMAGE_EXCEEDS_LIMIT: (s) =>
     `layers exceed disk quota ${s.size}/${s.limit} bytes; raise the limit to more than ` +
     `${bytesInWords(s.size)}, which is what the layers take compressed`,

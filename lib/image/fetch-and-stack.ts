@@ -1,4 +1,5 @@
 /** The half of a pull that a create of remembered layers needs nothing of, and does not load. */
+import { inTurns } from '../base/turns.ts';
 import { stackKey } from '../store/layer-key.ts';
 import type { Lease } from '../store/leases.ts';
 import { LayerTurns, patienceOf } from './layer-turns.ts';
@@ -41,7 +42,7 @@ export async function fetchAndStack(
   // Named after the layers as the image lists them: the next create knows only those.
   const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
   lease.add([key]);
-  const plan = planStack(store, { key, layers: placed.layers }, rules);
+  const plan = await inTurns(planStack(store, { key, layers: placed.layers }, rules), deps.signal);
   store.stacks.put(key, plan);
   const choices = search?.choices ?? new Map();
   return { plan, fetched: [...fetch.fetched, ...placed.fetched], choices };

@@ -1,10 +1,14 @@
 import { PluginError } from '../base/errors/error.ts';
+import { inTurns } from '../base/turns.ts';
 import type { LayerKey, VolumeName } from '../store/layer-key.ts';
 import type { LayerRecord } from '../store/layers.ts';
 import type { Lease } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
 import { type FetchDeps, type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
 import { isHeld, type LayerTurns } from './layer-turns.ts';
+import { MergedNames } from './merged-names.ts';
+import { HollowDirectories } from './phantoms.ts';
+import { PlanningWork } from './planning-work.ts';
 import { needsLower, type StackRules, showingLayers } from './stack.ts';
 import type { StackLayer } from './stack-view.ts';
 import { chainedKey, type WantedLayer } from './wanted.ts';
@@ -26,14 +30,27 @@ export async function placeLayers(
 ): Promise<{ layers: StackLayer[]; fetched: FetchedLayer[] }> {
   const placed: StackLayer[] = [];
   const fetched: FetchedLayer[] = [];
+  const work = new PlanningWork();
+  const [names, hollow, known] = [
+    new MergedNames(work, true),
+    new HollowDirectories(work),
+    new KnownLayers(deps.store),
+  ];
+  const put = (layer: StackLayer) => {
+    placed.push(layer);
+    names.add(layer);
+  };
   for (const layer of layers) {
-    const below = showingLayers(placed);
-    const alone = standingAlone(deps, layer);
+    const alone = standingAlone(known, layer);
     // A directory that was published under a name of its own has nothing that it could be made again from.
-    if (alone && (layer.key === undefined || !(rules.needsLower && needsLower(alone, below)))) {
-      placed.push(alone);
+    const stands = layer.key === undefined || !rules.needsLower;
+    if (alone && (stands || !(await inTurns(needsLower(alone, names, hollow), deps.signal)))) {
+      put(alone);
       continue;
     }
+    const below = showingLayers(placed);
+    // The name of the layer is made of all their names.
+    for (const _ of placed) work.step();
     const key = chainedKey(
       layer,
       named(layer),
@@ -45,7 +62,7 @@ export async function placeLayers(
       trees: below.flatMap((one) => treesOf(deps.store, one)),
     });
     if (again !== undefined) fetched.push(again);
-    placed.push(toStackLayer(deps.store, key));
+    put(known.layer(key));
   }
   return { layers: placed, fetched };
 }
@@ -81,10 +98,26 @@ function treesOf(store: Store, { maskAbove, tree, shimBelow }: StackLayer): stri
   return [...volume(maskAbove), tree, ...volume(shimBelow)];
 }
 
-function standingAlone(deps: FetchDeps, layer: PlaceableLayer): StackLayer | undefined {
+/** Layers as the stack sees them, each read once: an image may list one many times. */
+class KnownLayers {
+  readonly store: Store;
+  readonly #layers = new Map<LayerKey, StackLayer>();
+
+  constructor(store: Store) {
+    this.store = store;
+  }
+
+  layer(key: LayerKey): StackLayer {
+    const layer = this.#layers.get(key) ?? toStackLayer(this.store, key);
+    this.#layers.set(key, layer);
+    return layer;
+  }
+}
+
+function standingAlone(known: KnownLayers, layer: PlaceableLayer): StackLayer | undefined {
   if (layer.published !== undefined) return layer.published;
   const key = named(layer);
-  return deps.store.sources.needsLower(key) ? undefined : toStackLayer(deps.store, key);
+  return known.store.sources.needsLower(key) ? undefined : known.layer(key);
 }
 
 function named(layer: WantedLayer): LayerKey {

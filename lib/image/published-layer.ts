@@ -6,7 +6,7 @@ import type { PublishedRecord } from '../store/published.ts';
 import type { DirectoryAttributes } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
 import { attributesOf } from './shims.ts';
-import { lookAtTree, type Sight, type StackLayer, treePath } from './stack-view.ts';
+import { childOf, direntsOf, lookAtTree, type Sight, type StackLayer, treePath } from './stack-view.ts';
 
 /** A published layer with its shim and mask, as the stack sees it. */
 export function publishedStackLayer(
@@ -33,6 +33,7 @@ export function publishedStackLayer(
     rootHidden: record.rootHidden,
     idmapRoot: found.needsIdmap ? found.repository.path : undefined,
     look: (at) => lookThrough(found.path, shimTree, maskTree, at),
+    list: (directory, max, onEntry) => listThrough(found.path, shimTree, maskTree, directory, max, onEntry),
     hollowDirs: new Set(record.hollowDirs),
     attributes: (at) => shownAttributes(store, found, maskTree, record.isRepaired === true, at),
   };
@@ -49,6 +50,28 @@ function lookThrough(
   const own = masked ? 'absent' : lookAtTree(tree, name);
   if (own !== 'absent' || shim === undefined) return own;
   return lookAtTree(shim, name) === 'whiteout' ? 'whiteout' : 'absent';
+}
+
+/** The same for all names of a directory; undefined where there are more than `max`. */
+function listThrough(
+  tree: string,
+  shim: string | undefined,
+  mask: string | undefined,
+  directory: ByteName,
+  max: number,
+  onEntry: () => void,
+): [string, Sight][] | undefined {
+  const names = new Set<string>();
+  for (const one of [tree, ...(shim === undefined ? [] : [shim])]) {
+    // The shim has only what its markers need.
+    if (lookAtTree(one, directory) !== 'directory') continue;
+    for (const { name } of direntsOf(one, directory)) {
+      onEntry();
+      names.add(name);
+      if (names.size > max) return undefined;
+    }
+  }
+  return [...names].map((name) => [name, lookThrough(tree, shim, mask, childOf(directory, name))]);
 }
 
 function shownAttributes(

@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { type ByteName, bytesOf } from '../base/bytes.ts';
+import type { Steps } from '../base/turns.ts';
 import type { VolumeName } from '../store/layer-key.ts';
 import type { DirectoryAttributes } from '../store/stacks.ts';
 import { discardStaged, stageDirectory } from '../store/staging.ts';
@@ -11,24 +12,32 @@ import { applyAttributes } from './attributes.ts';
 
 export interface ShimDirectory {
   readonly name: ByteName;
-  readonly attributes: DirectoryAttributes;
+  readonly attributes: () => DirectoryAttributes;
 }
 
 /** Makes a shim of directories, parents first in `directories`, and of whiteouts in them, and publishes it. */
-export function buildShim(
+export function* buildShim(
   store: Store,
   volume: VolumeName,
   directories: readonly ShimDirectory[],
   hidden: readonly ByteName[] = [],
-): void {
+): Steps<void> {
   const stage = stageDirectory(store.layout, 'shim', 0o755);
   try {
     mkdirAt(AT_FDCWD, `${stage}/fs`, 0o755);
-    for (const { name } of directories) mkdirAt(AT_FDCWD, inTree(stage, name), 0o755);
-    for (const name of hidden) mknodAt(AT_FDCWD, inTree(stage, name), S.IFCHR);
+    for (const { name } of directories) {
+      mkdirAt(AT_FDCWD, inTree(stage, name), 0o755);
+      yield;
+    }
+    for (const name of hidden) {
+      mknodAt(AT_FDCWD, inTree(stage, name), S.IFCHR);
+      yield;
+    }
     // Deepest first: making a child changes its parent's time.
-    for (const { name, attributes } of [...directories].reverse())
-      applyAttributes(inTree(stage, name), attributes);
+    for (const { name, attributes } of [...directories].reverse()) {
+      applyAttributes(inTree(stage, name), attributes());
+      yield;
+    }
     store.layers.publishShim(stage, volume);
   } catch (error) {
     discardStaged(stage);

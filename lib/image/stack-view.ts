@@ -1,12 +1,15 @@
 /**
- * What a stack of layers shows at one name, without mounting it: the rules of overlayfs for directories.
+ * What single layers have at a name, for the rules of overlayfs (merged-names.ts) without a mount.
  * Names are byte names relative to the root; `''` is the root itself.
  */
 import { lstatSync } from 'node:fs';
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import type { PublishedKey } from '../store/layer-key.ts';
 import type { DirectoryAttributes } from '../store/stacks.ts';
+import { type Dirent, DirentReader, DT } from '../sys/dirents.ts';
 import { hasCode } from '../sys/errno.ts';
+import { close, openAt } from '../sys/files.ts';
+import { AT_FDCWD, O } from '../sys/libc.ts';
 
 export type Sight = 'directory' | 'link' | 'whiteout' | 'other' | 'absent';
 
@@ -26,6 +29,10 @@ export interface StackLayer {
   readonly maskAbove?: string | undefined;
   /** What the layer itself has at a name; the default looks at `tree`. */
   readonly look?: ((name: ByteName) => Sight) | undefined;
+  /** What it has in a directory, where `look` is given; undefined for more than `max` entries. */
+  readonly list?:
+    | ((directory: ByteName, max: number, onEntry: () => void) => [string, Sight][] | undefined)
+    | undefined;
   /** Attributes of a directory of the layer as a container sees them; the default reads `tree`. */
   readonly attributes?: ((name: ByteName) => DirectoryAttributes) | undefined;
   /** How leases and records name what the store keeps about it, where that is not `lower` (CVMFS). */
@@ -54,51 +61,59 @@ export function lookAtTree(tree: string, name: ByteName): Sight {
   }
 }
 
-function look(layer: StackLayer, name: ByteName): Sight {
+export function look(layer: StackLayer, name: ByteName): Sight {
   return layer.look ? layer.look(name) : lookAtTree(layer.tree, name);
 }
 
-/** `a/b/c` → `a`, `a/b`, `a/b/c`. */
-export function prefixes(name: ByteName): ByteName[] {
-  const found: ByteName[] = [];
-  for (let at = name.indexOf('/'); at !== -1; at = name.indexOf('/', at + 1))
-    found.push(name.slice(0, at) as ByteName);
-  if (name !== '') found.push(name);
+/**
+ * What a layer has in one of its directories, or undefined where that is more than `max`, or costs more than to look
+ * names up one by one.
+ */
+export function listLayer(
+  layer: StackLayer,
+  directory: ByteName,
+  max: number,
+  onEntry: () => void,
+): [string, Sight][] | undefined {
+  if (layer.list !== undefined) return layer.list(directory, max, onEntry);
+  if (layer.look !== undefined) return undefined;
+  const found: [string, Sight][] = [];
+  for (const { name, type } of direntsOf(layer.tree, directory)) {
+    if (found.length === max) return undefined;
+    onEntry();
+    found.push([name, sightOf(type) ?? lookAtTree(layer.tree, childOf(directory, name))]);
+  }
   return found;
 }
 
-export interface Seen {
-  /** The layers that have the name as a directory and are merged there, topmost first. */
-  readonly merged: readonly StackLayer[];
-  /** What ended the way down, where that was not the bottom: a file, a link, a whiteout, an opaque directory. */
-  readonly end: { readonly at: ByteName; readonly sight: Sight } | undefined;
+/** What the type of an entry tells; undefined where it does not. */
+function sightOf(type: number): Sight | undefined {
+  switch (type) {
+    case DT.DIR:
+      return 'directory';
+    case DT.LNK:
+      return 'link';
+    // A whiteout is one of them.
+    case DT.CHR:
+    case DT.UNKNOWN:
+      return undefined;
+    default:
+      return 'other';
+  }
 }
 
-/**
- * Walks down `layers` (topmost first) for a directory's name. An opaque directory of that very name ends the
- * merge below it for contents; with `throughOpaque` the walk goes on, for attributes, which a layer that only
- * implies the directory inherits all the same.
- */
-export function seen(layers: readonly StackLayer[], name: ByteName, throughOpaque: boolean): Seen {
-  const path = prefixes(name);
-  const merged: StackLayer[] = [];
-  for (const layer of layers) {
-    const found = inLayer(layer, path);
-    if (found.sight === 'directory') merged.push(layer);
-    else if (found.sight !== 'absent') return { merged, end: found };
-    const above = path.slice(0, -1).some((prefix) => layer.opaqueDirs.has(prefix));
-    const own = layer.opaqueDirs.has(name) && !throughOpaque;
-    if (above || own) return { merged, end: { at: name, sight: 'absent' } };
+/** The entries of a directory of a tree, one by one: none lie in memory together. */
+export function* direntsOf(tree: string, directory: ByteName): Generator<Dirent> {
+  const path = treePath(tree, directory);
+  const fd = openAt(AT_FDCWD, path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  try {
+    const reader = new DirentReader(fd, path.toString('latin1'));
+    for (let entry = reader.next(); entry !== undefined; entry = reader.next()) yield entry;
+  } finally {
+    close(fd);
   }
-  return { merged, end: undefined };
 }
 
-/** The first thing on the path that is no directory in this layer, or the directory at its end. */
-function inLayer(layer: StackLayer, path: readonly ByteName[]): { at: ByteName; sight: Sight } {
-  let last: { at: ByteName; sight: Sight } = { at: '' as ByteName, sight: 'directory' };
-  for (const prefix of path) {
-    last = { at: prefix, sight: look(layer, prefix) };
-    if (last.sight !== 'directory') return last;
-  }
-  return last;
+export function childOf(directory: ByteName, name: string): ByteName {
+  return (directory === '' ? name : `${directory}/${name}`) as ByteName;
 }

@@ -13,12 +13,18 @@
 import type { ByteName } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
+import type { Steps } from '../base/turns.ts';
 import { type LayerKey, type StackKey, shimOf, type VolumeName } from '../store/layer-key.ts';
 import type { DirectoryAttributes, StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
-import { isHollow, phantomDirs } from './phantoms.ts';
+import { MergedNames } from './merged-names.ts';
+import { NameSet, withParents } from './name-set.ts';
+import { HollowDirectories, phantomDirs } from './phantoms.ts';
+import { PlanningWork } from './planning-work.ts';
 import { attributesOf, buildShim, type ShimDirectory } from './shims.ts';
-import { prefixes, type StackLayer, seen, treePath } from './stack-view.ts';
+import { type StackLayer, treePath } from './stack-view.ts';
+
+type Owner = Store['owner'];
 
 export interface Stack {
   readonly key: StackKey;
@@ -54,21 +60,26 @@ export const STACK_RULES: StackRules = {
   needsLower: true,
 };
 
-/** Works out the plan and makes the shims it needs. The caller holds a lease on the layers and the stack. */
-export function planStack(store: Store, stack: Stack, rules: StackRules = STACK_RULES): StackPlan {
+/**
+ * Works out the plan and makes the shims it needs. The caller holds a lease on the layers and the stack.
+ * @throws IMAGE_TOO_MANY_LAYERS, IMAGE_TOO_COMPLEX
+ */
+export function* planStack(
+  store: Store,
+  stack: Stack,
+  rules: StackRules = STACK_RULES,
+  work: PlanningWork = new PlanningWork(),
+): Steps<StackPlan> {
   const once = rules.topmostOnly ? topmostOnly(stack.layers) : [...stack.layers].reverse();
   const topFirst = rules.opaqueRoot ? downToOpaqueRoot(once) : once;
+  const { hidden, top, ghosts } = yield* planShims(topFirst, store.owner, rules, work);
   const lowers: string[] = [];
-  const phantoms = rules.phantoms ? phantomDirs(topFirst) : [];
-  const hidden = [...new Set([...topFirst.flatMap((layer) => layer.rootHidden ?? []), ...phantoms])];
-  const top = topShim(topFirst, hidden, store.owner, rules);
-  if (top.length + hidden.length > 0) lowers.push(ensureShim(store, shimOf(stack.key), top, hidden));
-  for (const [i, layer] of topFirst.entries()) {
+  if (top.length + hidden.length > 0) lowers.push(yield* ensureShim(store, shimOf(stack.key), top, hidden));
+  for (const layer of topFirst) {
     if (layer.maskAbove !== undefined) lowers.push(layer.maskAbove);
     lowers.push(layer.lower);
     if (layer.shimBelow !== undefined) lowers.push(layer.shimBelow);
-    else if (rules.ghosts && hasGhosts(layer, topFirst.slice(i + 1)))
-      lowers.push(ensureGhostShim(store, layer));
+    else if (ghosts.has(layer)) lowers.push(yield* ensureGhostShim(store, layer));
   }
   // An image may have no layer at all, and overlayfs wants one.
   if (lowers.length === 0) lowers.push(ensureShim(store, shimOf(stack.key), []));
@@ -84,6 +95,36 @@ export function planStack(store: Store, stack: Stack, rules: StackRules = STACK_
     layerBytes: topFirst.reduce((sum, layer) => sum + layer.bytes, 0),
     root: rootAttributes(rules.root ? once : [], store.owner),
   };
+}
+
+/** What overlayfs needs beside the layers. */
+export interface Shims {
+  /** Whiteouts on top of the stack. */
+  readonly hidden: readonly ByteName[];
+  /** Directories on top of the stack, parents first. */
+  readonly top: readonly ShimDirectory[];
+  /** Layers that need empty copies of their whiteout directories right below. */
+  readonly ghosts: ReadonlySet<StackLayer>;
+}
+
+/** From the layers' records and trees; nothing is made. */
+export function* planShims(
+  topFirst: readonly StackLayer[],
+  owner: Owner,
+  rules: StackRules,
+  work: PlanningWork,
+): Steps<Shims> {
+  const names = new MergedNames(work, false);
+  for (const layer of [...topFirst].reverse()) names.add(layer);
+  const phantoms = rules.phantoms ? yield* phantomDirs(topFirst, names, new HollowDirectories(work)) : [];
+  const hidden = [...new Set([...topFirst.flatMap((layer) => layer.rootHidden ?? []), ...phantoms])];
+  const top = yield* topShim({ topFirst, names, owner }, hidden, rules);
+  const ghosts = new Set<StackLayer>();
+  for (const [i, layer] of topFirst.entries()) {
+    if (layer.shimBelow !== undefined || !rules.ghosts) continue;
+    if (yield* hasGhosts(layer, names, topFirst.length - 1 - i)) ghosts.add(layer);
+  }
+  return { hidden, top, ghosts };
 }
 
 /** Topmost first, each layer once: its topmost place. */
@@ -109,29 +150,40 @@ function downToOpaqueRoot(topFirst: readonly StackLayer[]): readonly StackLayer[
   return end < 0 ? topFirst : topFirst.slice(0, end + 1);
 }
 
-function hasGhosts(layer: StackLayer, below: readonly StackLayer[]): boolean {
-  return layer.whiteoutDirs.some((name) => name !== '' && seen(below, name, false).merged.length === 0);
+/** @param place of the layer in the stack, 0 at the bottom */
+function* hasGhosts(layer: StackLayer, names: MergedNames, place: number): Steps<boolean> {
+  for (const name of layer.whiteoutDirs) {
+    yield;
+    if (name !== '' && !isMerged(names, name, place)) return true;
+  }
+  return false;
+}
+
+/** True when a layer below `place` has the directory, and it shows there. */
+function isMerged(names: MergedNames, name: ByteName, place: number): boolean {
+  let found = false;
+  names.walk(name, place, false, () => {
+    found = true;
+    return false;
+  });
+  return found;
 }
 
 /** Depends on its layer alone, so it is kept beside it: all its whiteout directories, empty. */
-function ensureGhostShim(store: Store, layer: StackLayer): string {
-  const names = withParents(layer.whiteoutDirs);
+function* ensureGhostShim(store: Store, layer: StackLayer): Steps<string> {
   // The layer above has every one of these directories itself: what attributes the shim's have never shows.
   const hidden: DirectoryAttributes = { mode: 0o755, ...store.owner, mtime: undefined, xattrs: [] };
-  return ensureShim(
-    store,
-    shimOf(layer.lower as LayerKey),
-    names.map((name) => ({ name, attributes: hidden })),
-  );
+  const directories = withParents(layer.whiteoutDirs).map((name) => ({ name, attributes: () => hidden }));
+  return yield* ensureShim(store, shimOf(layer.lower as LayerKey), directories);
 }
 
-function ensureShim(
+function* ensureShim(
   store: Store,
   volume: VolumeName,
   directories: readonly ShimDirectory[],
   hidden: readonly ByteName[] = [],
-): string {
-  if (!store.layers.has(volume)) buildShim(store, volume, directories, hidden);
+): Steps<string> {
+  if (!store.layers.has(volume)) yield* buildShim(store, volume, directories, hidden);
   return volume;
 }
 
@@ -139,73 +191,94 @@ function attributesIn(layer: StackLayer, name: ByteName): DirectoryAttributes {
   return layer.attributes ? layer.attributes(name) : attributesOf(treePath(layer.tree, name));
 }
 
+interface Whole {
+  readonly topFirst: readonly StackLayer[];
+  readonly names: MergedNames;
+  readonly owner: Owner;
+}
+
 /**
  * The directories whose topmost appearance is only implied, and the parents of these and of what is hidden,
  * with what they should show.
  */
-function topShim(
-  topFirst: readonly StackLayer[],
-  hidden: readonly ByteName[],
-  owner: { uid: number; gid: number },
-  rules: StackRules,
-): ShimDirectory[] {
-  const inherited = new Map<ByteName, DirectoryAttributes>();
-  for (const layer of rules.implied ? topFirst : []) {
+function* topShim(whole: Whole, hidden: readonly ByteName[], rules: StackRules): Steps<ShimDirectory[]> {
+  const inherited = new Map<ByteName, StackLayer | undefined>();
+  for (const layer of rules.implied ? whole.topFirst : []) {
     for (const name of layer.impliedDirs) {
-      if (inherited.has(name)) continue;
-      const found = fromBelow(topFirst, name);
-      if (found) inherited.set(name, found);
+      yield;
+      if (!inherited.has(name)) inherited.set(name, explicitBelow(whole, name));
     }
   }
+  const shown = [...inherited].flatMap(([name, layer]) => (layer === undefined ? [] : name));
   const parents = hidden.map((name) => name.slice(0, Math.max(0, name.lastIndexOf('/'))) as ByteName);
-  const within = (name: ByteName) => hidden.some((above) => name === above || name.startsWith(`${above}/`));
-  const names = withParents([...inherited.keys(), ...parents]).filter((name) => !within(name));
-  return names.map((name) => ({
-    name,
-    attributes: inherited.get(name) ?? shown(topFirst, name, owner),
-  }));
+  const gone = new NameSet(hidden);
+  const top: ShimDirectory[] = [];
+  for (const name of withParents([...shown, ...parents])) {
+    yield;
+    if (gone.covers(name)) continue;
+    const layer = inherited.get(name) ?? topmostWith(whole, name);
+    // Read when the shim is made, one after the other: extended attributes take up to 64 KiB for each directory.
+    const attributes = () => (layer ? attributesIn(layer, name) : plainDirectory(whole.owner));
+    top.push({ name, attributes });
+  }
+  return top;
 }
 
-/** Attributes for a name whose topmost appearance is implied and that a lower layer has explicitly. */
-function fromBelow(topFirst: readonly StackLayer[], name: ByteName): DirectoryAttributes | undefined {
-  const [topmost, ...rest] = seen(topFirst, name, true).merged;
-  if (!topmost?.impliedDirs.has(name)) return undefined;
-  const explicit = rest.find((layer) => !layer.impliedDirs.has(name));
-  return explicit && attributesIn(explicit, name);
+/** For a name whose topmost appearance is implied: the lower layer that has it explicitly. */
+function explicitBelow({ topFirst, names }: Whole, name: ByteName): StackLayer | undefined {
+  let topmost: StackLayer | undefined;
+  let explicit: StackLayer | undefined;
+  names.walk(name, topFirst.length, true, (layer) => {
+    if (!layer.impliedDirs.has(name)) {
+      if (topmost !== undefined) explicit = layer;
+      return false;
+    }
+    topmost ??= layer;
+    return true;
+  });
+  return explicit;
 }
 
-/** What the merged tree shows at a directory without any shim. */
-function shown(
-  layers: readonly StackLayer[],
-  name: ByteName,
-  owner: { uid: number; gid: number },
-): DirectoryAttributes {
-  const topmost = seen(layers, name, true).merged[0];
-  return topmost ? attributesIn(topmost, name) : { mode: 0o755, ...owner, mtime: undefined, xattrs: [] };
+/** The layer whose directory the merged tree shows at a name without any shim. */
+function topmostWith({ topFirst, names }: Whole, name: ByteName): StackLayer | undefined {
+  let topmost: StackLayer | undefined;
+  names.walk(name, topFirst.length, true, (layer) => {
+    topmost = layer;
+    return false;
+  });
+  return topmost;
 }
 
-/** Also from below an opaque root: the marker empties a directory and leaves what it is. */
-function rootAttributes(
-  topFirst: readonly StackLayer[],
-  owner: { uid: number; gid: number },
-): DirectoryAttributes {
-  const explicit = topFirst.find((layer) => layer.explicitRoot);
-  if (explicit) return attributesIn(explicit, '' as ByteName);
+function plainDirectory(owner: Owner): DirectoryAttributes {
   return { mode: 0o755, ...owner, mtime: undefined, xattrs: [] };
 }
 
-function withParents(names: readonly ByteName[]): ByteName[] {
-  return [...new Set(names.flatMap(prefixes))].sort();
+/** Also from below an opaque root: the marker empties a directory and leaves what it is. */
+function rootAttributes(topFirst: readonly StackLayer[], owner: Owner): DirectoryAttributes {
+  const explicit = topFirst.find((layer) => layer.explicitRoot);
+  return explicit ? attributesIn(explicit, '' as ByteName) : plainDirectory(owner);
 }
 
 /**
  * True when a directory that the layer only implies is something else in the layers below. Layer after layer
  * in one root filesystem, its files would have gone where a link leads, and its whiteouts nowhere.
+ * @param below all layers under it, none of them left out for an opaque root
  */
-export function needsLower(layer: StackLayer, belowTopFirst: readonly StackLayer[]): boolean {
-  return [...layer.impliedDirs].some((name) => {
-    const { merged, end } = seen(belowTopFirst, name, false);
-    if (merged.length > 0 || end === undefined) return false;
-    return end.sight === 'link' || (end.sight === 'other' && isHollow(layer, name));
-  });
+export function* needsLower(
+  layer: StackLayer,
+  below: MergedNames,
+  hollow: HollowDirectories,
+): Steps<boolean> {
+  for (const name of layer.impliedDirs) {
+    yield;
+    let merged = false;
+    const end = below.walk(name, below.size, false, () => {
+      merged = true;
+      return false;
+    });
+    if (merged || end === undefined) continue;
+    if (end.sight === 'link') return true;
+    if (end.sight === 'other' && (yield* hollow.has(layer, name))) return true;
+  }
+  return false;
 }
