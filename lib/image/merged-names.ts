@@ -191,7 +191,7 @@ export class MergedNames {
       if (this.#list(parent, layer, asked.at, directory)) return false;
       asked.isLarge = true;
     }
-    this.#work.step();
+    this.#work.step(path);
     this.#mark(child, asked.at, look(layer, path));
     child.answered ??= [];
     child.answered.push(asked.at);

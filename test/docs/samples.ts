@@ -72,7 +72,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   IMAGE_URLS_FAILED: { digest, reasons: reason },
   IMAGE_CERTIFICATES: { directory: path, reason },
   IMAGE_TOO_MANY_LAYERS: { layers: 501, limit: 500 },
-  IMAGE_TOO_COMPLEX: { what: 'steps', limit: 4_000_000 },
+  IMAGE_TOO_COMPLEX: { what: 'steps', limit: 2_000_000 },
   IMAGE_EXCEEDS_LIMIT: { size: 2097152, limit: 1048576 },
   IMAGE_DIGEST_MISMATCH: { expected: digest, actual: digest },
 
