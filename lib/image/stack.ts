@@ -82,7 +82,7 @@ export function* planStack(
     else if (ghosts.has(layer)) lowers.push(yield* ensureGhostShim(store, layer));
   }
   // An image may have no layer at all, and overlayfs wants one.
-  if (lowers.length === 0) lowers.push(ensureShim(store, shimOf(stack.key), []));
+  if (lowers.length === 0) lowers.push(yield* ensureShim(store, shimOf(stack.key), []));
   if (lowers.length > MAX_LOWER_DIRS) {
     throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers: lowers.length, limit: MAX_LOWER_DIRS });
   }
