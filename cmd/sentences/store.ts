@@ -23,6 +23,9 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   STORE_NOT_MIGRATED: (s) =>
     `the store ${s.store} has format ${s.found}, and this graft uses format ${s.known}; convert it, with the ` +
     `mappings that it was made with: ${graft(s.store, 'init-store')}; containers and layers stay`,
+  STORE_UNSAFE: (s) =>
+    `the store ${s.store} cannot be relied on: ${s.path} ${s.reason}; find out who changed it and put it right, or ` +
+    `remove the store with: ${graft(s.store, 'delete-store')}; and make it again with: ${graft(s.store, 'init-store')}`,
   STORE_MARKER_DAMAGED: (s) =>
     `${s.path}, which says how the store was made, is damaged: ${s.reason}; write it anew with the mappings that ` +
     `the store was made with: ${graft(s.store, 'init-store')}`,

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { Layout } from '../../lib/store/layout.ts';
-import { removeStore } from '../../lib/store/remove.ts';
-import { Store, storeExists, storeRoot } from '../../lib/store/store.ts';
+import { removeStore } from '../../lib/store/remove-store.ts';
+import { storeExists, storeRoot } from '../../lib/store/store.ts';
+import { runProgram } from '../run-program.ts';
 import type { VerbContext } from '../verb-context.ts';
 
 /** What is not there is deleted; what is not graft's is refused, untouched. */
-export async function run({ settings, log }: VerbContext<'delete-store'>): Promise<void> {
+export async function run({ settings, env, log }: VerbContext<'delete-store'>): Promise<void> {
   const layout = new Layout(storeRoot(settings.store));
   if (!storeExists(layout) && !existsSync(layout.backing)) return;
-  await removeStore(Store.openToRemove(layout.root), log);
+  await removeStore(layout, { run: runProgram(env), log, directIo: false });
 }

@@ -113,7 +113,7 @@ async function buildVolume(
   fill: (target: string) => void | Promise<void>,
 ): Promise<void> {
   if (when === 'once' && store.layers.has(volume)) return;
-  const stage = stageDirectory(store.layout, 'shim', 0o755);
+  const stage = stageDirectory(store.layout, 'shim');
   try {
     mkdirAt(AT_FDCWD, `${stage}/fs`, 0o755);
     await fill(`${stage}/fs`);

@@ -22,7 +22,7 @@ export function* buildShim(
   directories: readonly ShimDirectory[],
   hidden: readonly ByteName[] = [],
 ): Steps<void> {
-  const stage = stageDirectory(store.layout, 'shim', 0o755);
+  const stage = stageDirectory(store.layout, 'shim');
   try {
     mkdirAt(AT_FDCWD, `${stage}/fs`, 0o755);
     for (const { name } of directories) {

@@ -121,9 +121,10 @@ async function makeContainer(deps: CreateDeps, container: Container): Promise<Ru
   return await finish(deps, container, own);
 }
 
-function publish(store: Store, { id, plan, quota, lease }: Container): HeldDirectory {
+function publish(store: Store, { id, plan, quota, lease, mount }: Container): HeldDirectory {
   const { owner } = store;
-  const staged = store.images.stage({ owner, layerBytes: plan.layerBytes, quota, lease: lease.name });
+  const { layerBytes } = plan;
+  const staged = store.images.stage({ owner, mounted: mount, layerBytes, quota, lease: lease.name });
   let own: HeldDirectory | undefined;
   try {
     applyAttributes(bytesOfText(`${staged.directory}/diff`), plan.root);

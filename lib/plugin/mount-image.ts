@@ -1,6 +1,7 @@
 import type { ImageId } from '../store/image-id.ts';
 import type { VolumeName } from '../store/layer-key.ts';
 import { shortName } from '../store/layer-key.ts';
+import { letMappedRootMount } from '../store/passage.ts';
 import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/errno.ts';
 import { close, openAt } from '../sys/files.ts';
@@ -119,6 +120,8 @@ function pathOf({ layout }: Store, lower: string): string {
 /** The mount's options for `--without-mount`: short links, topmost first, in one string. */
 export function mountOptions(store: Store, id: ImageId, plan: Lowers): string {
   const { layout } = store;
+  const own = plan.lowers.filter((lower): lower is VolumeName => !lower.startsWith('/'));
+  letMappedRootMount(layout, store.owner, own);
   const lowers = plan.lowers.map((lower) =>
     lower.startsWith('/') ? lower : `${layout.links}/${store.layers.ensureLink(lower as VolumeName)}`,
   );

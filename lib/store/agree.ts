@@ -4,7 +4,7 @@ import { AT_FDCWD } from '../sys/libc.ts';
 import { exists, listNames } from '../sys/look.ts';
 import { isMountRoot } from '../sys/mountinfo.ts';
 import { statIfThere } from '../sys/stat.ts';
-import { readMigratable, rootOwner, type StoreFormat, whyNoMarker } from './format.ts';
+import { readCopy, readMigratable, rootOwner, type StoreFormat } from './format.ts';
 import type { Layout } from './layout.ts';
 import type { StoreVersions } from './versions.ts';
 
@@ -27,28 +27,30 @@ export function agree(
 ): AgreedFormat {
   const present = fresh ? undefined : presentFormat(layout, versions);
   if (present) {
-    compare('UID', mappings.uids, present.mappings.uids);
-    compare('GID', mappings.gids, present.mappings.gids);
-    return { format: present, isWritten: true };
+    compare('UID', mappings.uids, present.format.mappings.uids);
+    compare('GID', mappings.gids, present.format.mappings.gids);
+    return present;
   }
   refuseOtherOwner(layout, mappings);
   const format = { version: versions.current, mappings, firstProjectId: firstProjectId(layout) };
   return { format, isWritten: false };
 }
 
-/** Undefined where there is none that can be read, and nothing speaks against making one. */
-function presentFormat(layout: Layout, versions: StoreVersions): StoreFormat | undefined {
-  if (!exists(layout.marker)) {
-    const why = whyNoMarker(layout);
-    if (why.code !== 'STORE_NOT_INITIALIZED') throw why;
-    return undefined;
-  }
+interface Present {
+  readonly format: StoreFormat;
+  readonly isWritten: boolean;
+}
+
+/** What the marker says, or its copy; undefined where neither can be read, and nothing speaks against making one. */
+function presentFormat(layout: Layout, versions: StoreVersions): Present | undefined {
   try {
-    return readMigratable(layout, versions);
+    return { format: readMigratable(layout, versions), isWritten: true };
   } catch (error) {
-    if (!isPluginError(error, 'STORE_MARKER_DAMAGED')) throw error;
-    return undefined;
+    if (!isPluginError(error, 'STORE_MARKER_DAMAGED') && !isPluginError(error, 'STORE_NOT_INITIALIZED'))
+      throw error;
   }
+  const copy = readCopy(layout, versions);
+  return copy && { format: copy, isWritten: false };
 }
 
 function compare(kind: 'UID' | 'GID', wanted: readonly IdRange[], stored: readonly IdRange[]): void {
@@ -57,18 +59,18 @@ function compare(kind: 'UID' | 'GID', wanted: readonly IdRange[], stored: readon
   throw new PluginError('STORE_MAPPING_MISMATCH', { kind, wanted: text(wanted), stored: text(stored) });
 }
 
-/** The owner of a store's directories tells the mapping of its root, when nothing else does any more. */
+/** The group that may pass through `images/` is that of the mapped root, when nothing else tells any more. */
 function refuseOtherOwner(layout: Layout, mappings: IdMappings): void {
-  const found = statIfThere(AT_FDCWD, layout.volumes);
+  const found = statIfThere(AT_FDCWD, layout.images);
   if (found === undefined || !holdsAnything(layout)) return;
-  const root = rootOwner(mappings);
-  const refuse = (kind: 'UID' | 'GID', wanted: number, stored: number) => {
-    if (wanted === stored) return;
-    const says = (id: number) => `its root is host id ${id}`;
-    throw new PluginError('STORE_MAPPING_MISMATCH', { kind, wanted: says(wanted), stored: says(stored) });
-  };
-  refuse('UID', root.uid, found.uid);
-  refuse('GID', root.gid, found.gid);
+  const { gid } = rootOwner(mappings);
+  if (gid === found.gid) return;
+  const says = (id: number) => `its root is host id ${id}`;
+  throw new PluginError('STORE_MAPPING_MISMATCH', {
+    kind: 'GID',
+    wanted: says(gid),
+    stored: says(found.gid),
+  });
 }
 
 function holdsAnything(layout: Layout): boolean {

@@ -1,17 +1,20 @@
-import { existsSync, readSync, statSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { oneLine } from '../base/text.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, ftruncate, openAt, renameAt } from '../sys/files.ts';
+import { hasCode, SysError } from '../sys/errno.ts';
+import { close, ftruncate, openAt, RENAME_NOREPLACE, renameAt, unlinkAt } from '../sys/files.ts';
 import { AT_FDCWD, O } from '../sys/libc.ts';
-import { lookIfThere } from '../sys/look.ts';
+import { listNames, lookIfThere } from '../sys/look.ts';
 import { attachLoop } from '../sys/loop.ts';
-import { MS, mount } from '../sys/mount.ts';
-import { isMountRoot } from '../sys/mountinfo.ts';
-import { isSymlink } from '../sys/stat.ts';
+import { MS, mount, unmount } from '../sys/mount.ts';
+import { lastName, parentOf } from '../sys/path.ts';
+import { statFd } from '../sys/stat.ts';
 import type { Layout } from './layout.ts';
+import { isOwnFile, openOwnFile } from './own-file.ts';
+import { refused } from './site.ts';
+import type { Undo } from './undo.ts';
 
 /** mkfs.xfs refuses smaller filesystems (300 MB since xfsprogs 5.19). */
 export const MIN_STORE_BYTES = 300 * MiB;
@@ -25,71 +28,101 @@ export interface BackingDeps {
   readonly directIo: boolean;
 }
 
-/**
- * The loop file of a store, made if there is none, and mounted at the store's path.
- * @throws STORE_BAD_PATH, STORE_TOO_SMALL, STORE_FORMAT_FAILED, STORE_MOUNT_FAILED
- */
-export function mountBacking(layout: Layout, sizeBytes: number, deps: BackingDeps): void {
-  refuseLink(layout.root);
-  if (isMountRoot(layout.root)) return;
-  if (!existsSync(layout.backing) || !isFormatted(layout.backing)) format(layout, sizeBytes, deps);
-  const grown = grow(layout, sizeBytes, deps.log);
-  mountLoop(layout, deps);
-  if (grown) growFilesystem(layout, deps);
-}
-
-/** mount(2) goes where a link leads, and umount2(2) and everybody who asks about the mount look at the link. */
-function refuseLink(root: string): void {
-  const stat = lookIfThere(root);
-  if (stat === undefined || !isSymlink(stat)) return;
-  const reason = 'it is a symbolic link, and a loop file is mounted at a directory; give the one it leads to';
-  throw new PluginError('STORE_BAD_PATH', { store: root, reason });
-}
-
-/** Formats under another name and renames: a file with the right name is a whole filesystem. */
-function format(layout: Layout, sizeBytes: number, deps: BackingDeps): void {
-  if (sizeBytes < MIN_STORE_BYTES) {
-    throw new PluginError('STORE_TOO_SMALL', { size: sizeBytes, minimum: MIN_STORE_BYTES });
+/** What speaks against the loop file that is there, or against making one. Changes nothing. @throws STORE_* */
+export function refuseBacking(layout: Layout, sizeBytes: number): void {
+  if (lookIfThere(layout.backing) === undefined) {
+    if (sizeBytes < MIN_STORE_BYTES) {
+      throw new PluginError('STORE_TOO_SMALL', { size: sizeBytes, minimum: MIN_STORE_BYTES });
+    }
+    return;
   }
-  const staged = `${layout.backing}.new`;
-  const fd = openAt(AT_FDCWD, staged, O.WRONLY | O.CREAT | O.TRUNC | O.NOFOLLOW, 0o600);
+  const fd = openOwnFile(layout, layout.backing, O.RDONLY | O.NOATIME);
   try {
-    ftruncate(fd, sizeBytes, staged);
+    if (!isFormatted(fd)) throw refused(layout, `its loop file ${layout.backing} holds no XFS; move it away`);
   } finally {
     close(fd);
   }
-  const made = deps.run('mkfs.xfs', ['-q', '-f', staged]);
-  if (!made.ok)
-    throw new PluginError('STORE_FORMAT_FAILED', { file: staged, reason: oneLine(made.complaint) });
-  renameAt(AT_FDCWD, staged, AT_FDCWD, layout.backing);
+}
+
+/**
+ * The loop file of a store, made if there is none, and mounted at the store's path, where nothing is mounted yet.
+ * @throws STORE_BAD_PATH, STORE_TOO_SMALL, STORE_FORMAT_FAILED, STORE_MOUNT_FAILED
+ */
+export function mountBacking(layout: Layout, sizeBytes: number, deps: BackingDeps, undo: Undo): true {
+  refuseBacking(layout, sizeBytes);
+  if (lookIfThere(layout.backing) === undefined) {
+    format(layout, sizeBytes, deps);
+    undo.add(() => unlinkAt(AT_FDCWD, layout.backing));
+  }
+  const grown = grow(layout, sizeBytes, deps.log);
+  mountLoop(layout, deps);
+  undo.add(() => unmount(layout.root));
+  if (grown) growFilesystem(layout, deps);
+  return true;
+}
+
+/** Formats under a name of its own and renames: a file with the right name is a whole filesystem. */
+function format(layout: Layout, sizeBytes: number, deps: BackingDeps): void {
+  sweepStages(layout);
+  const staged = `${layout.backing}${STAGE}${crypto.randomUUID()}`;
+  const fd = openAt(AT_FDCWD, staged, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
+  try {
+    try {
+      ftruncate(fd, sizeBytes, staged);
+    } finally {
+      close(fd);
+    }
+    const made = deps.run('mkfs.xfs', ['-q', '-f', staged]);
+    if (!made.ok)
+      throw new PluginError('STORE_FORMAT_FAILED', { file: layout.backing, reason: oneLine(made.complaint) });
+    renameAt(AT_FDCWD, staged, AT_FDCWD, layout.backing, RENAME_NOREPLACE);
+  } catch (error) {
+    discard(staged);
+    throw error;
+  }
+}
+const STAGE = '.new-';
+
+/** What an init-store left that was killed while it formatted; behind its lock nobody else is at it. */
+function sweepStages(layout: Layout): void {
+  const parent = parentOf(layout.backing);
+  const begin = `${lastName(layout.backing)}${STAGE}`;
+  for (const name of listNames(parent)) {
+    const path = `${parent}/${name}`;
+    if (name.startsWith(begin) && isOwnFile(path)) unlinkAt(AT_FDCWD, path);
+  }
+}
+
+/** After a failure that matters more. */
+function discard(path: string): void {
+  try {
+    unlinkAt(AT_FDCWD, path);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+  }
 }
 
 /** XFS's superblock begins with these four bytes. */
-function isFormatted(file: string): boolean {
-  const fd = openAt(AT_FDCWD, file, O.RDONLY);
-  try {
-    const magic = Buffer.alloc(4);
-    return readSync(fd, magic, 0, 4, 0) === 4 && magic.toString('latin1') === 'XFSB';
-  } finally {
-    close(fd);
-  }
+function isFormatted(fd: number): boolean {
+  const magic = Buffer.alloc(4);
+  return readSync(fd, magic, 0, 4, 0) === 4 && magic.toString('latin1') === 'XFSB';
 }
 
 /** A larger size than before makes the file larger; a smaller one would cut the filesystem, and is passed over. */
 function grow(layout: Layout, sizeBytes: number, log: Logger): boolean {
-  const present = statSync(layout.backing).size;
-  if (sizeBytes === 0 || sizeBytes === present) return false;
-  if (sizeBytes < present) {
-    log.info('store-keeps-its-size', { present, wanted: sizeBytes });
-    return false;
-  }
-  const fd = openAt(AT_FDCWD, layout.backing, O.WRONLY);
+  const fd = openOwnFile(layout, layout.backing, O.WRONLY);
   try {
+    const present = statFd(fd).size;
+    if (sizeBytes === 0 || sizeBytes === present) return false;
+    if (sizeBytes < present) {
+      log.info('store-keeps-its-size', { present, wanted: sizeBytes });
+      return false;
+    }
     ftruncate(fd, sizeBytes, layout.backing);
+    return true;
   } finally {
     close(fd);
   }
-  return true;
 }
 
 function growFilesystem(layout: Layout, deps: BackingDeps): void {
@@ -99,7 +132,8 @@ function growFilesystem(layout: Layout, deps: BackingDeps): void {
 
 function mountLoop(layout: Layout, deps: BackingDeps): void {
   // The mount holds the device after this; with autoclear it goes when the store is unmounted.
-  using loop = attachLoop(layout.backing, { directIo: deps.directIo });
+  const open = (file: string, flags: number) => openOwnFile(layout, file, flags);
+  using loop = attachLoop(layout.backing, { directIo: deps.directIo }, open);
   // The containers' overlays do not inherit these two (tried): setuid files in layers are out of reach here.
   mountXfs(loop.device, layout.root, MS.NOATIME | MS.NOSUID | MS.NODEV, deps.log);
 }

@@ -17,7 +17,7 @@ export interface StoreFormat {
   readonly firstProjectId: number;
 }
 
-/** Host id of the mapped root, which owns the store's directories. */
+/** Host ids of the containers' root. */
 export function rootOwner(mappings: IdMappings): { uid: number; gid: number } {
   return { uid: toHostId(mappings.uids, 0) ?? 0, gid: toHostId(mappings.gids, 0) ?? 0 };
 }
@@ -50,7 +50,10 @@ export function readFormat(layout: Layout, versions: StoreVersions = VERSIONS): 
  * @throws what `readAnyFormat` throws, STORE_TOO_OLD
  */
 export function readMigratable(layout: Layout, versions: StoreVersions = VERSIONS): StoreFormat {
-  const format = readAnyFormat(layout, versions);
+  return refuseTooOld(layout, readAnyFormat(layout, versions), versions);
+}
+
+function refuseTooOld(layout: Layout, format: StoreFormat, versions: StoreVersions): StoreFormat {
   if (format.version >= oldestOf(versions)) return format;
   throw new PluginError('STORE_TOO_OLD', { store: layout.root, found: format.version });
 }
@@ -59,15 +62,31 @@ export function readMigratable(layout: Layout, versions: StoreVersions = VERSION
  * Reads the marker of a store of this version or of any older one.
  * @throws STORE_NOT_INITIALIZED, STORE_NOT_MOUNTED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED
  */
-export function readAnyFormat(layout: Layout, versions: StoreVersions = VERSIONS): StoreFormat {
-  const text = readMarker(layout);
+export function readAnyFormat(
+  layout: Layout,
+  versions: StoreVersions = VERSIONS,
+  marker = layout.marker,
+): StoreFormat {
+  const text = readMarker(layout, marker);
   if (text === undefined) throw whyNoMarker(layout);
   return decodeFormat(text, layout, versions.current);
 }
 
-function readMarker(layout: Layout): string | undefined {
+/** What the marker's copy says; undefined where it cannot be read. @throws STORE_VERSION, STORE_TOO_OLD, STORE_FOREIGN */
+export function readCopy(layout: Layout, versions: StoreVersions): StoreFormat | undefined {
   try {
-    return readRecord(layout.marker, MAX_MARKER_BYTES);
+    return refuseTooOld(layout, readAnyFormat(layout, versions, layout.markerCopy), versions);
+  } catch (error) {
+    if (isPluginError(error, 'STORE_MARKER_DAMAGED') || isPluginError(error, 'STORE_NOT_INITIALIZED')) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function readMarker(layout: Layout, marker: string): string | undefined {
+  try {
+    return readRecord(marker, MAX_MARKER_BYTES);
   } catch (error) {
     if (isPluginError(error, 'STORE_DAMAGED')) throw damagedMarker(layout, error.subject.reason);
     throw error;

@@ -11,6 +11,7 @@ import { type ImageId, imageIdOrUndefined } from './image-id.ts';
 import { decodeImageRecord, encodeImageRecord, type ImageRecord } from './image-record.ts';
 import type { Layout } from './layout.ts';
 import type { OwnerName } from './owner-name.ts';
+import { type Ids, letPass } from './passage.ts';
 import type { ProjectIds } from './project-ids.ts';
 import { readFact, readRecord } from './read-file.ts';
 import { discardStaged, removeName, replaceSmall, stageDirectory, writeSmall } from './staging.ts';
@@ -22,7 +23,10 @@ export interface StagedImage {
 }
 
 export interface NewImage {
-  readonly owner: { readonly uid: number; readonly gid: number };
+  /** Host ids of the container's root. */
+  readonly owner: Ids;
+  /** False where somebody else mounts the overlay, as that root. */
+  readonly mounted: boolean;
   /** Bytes of the layers below, for `image_info`. */
   readonly layerBytes: number;
   /** The limit to set on the directory, in bytes; undefined for none. */
@@ -140,14 +144,19 @@ function limit(directory: string, projectId: number, quota: { bytes: number; dev
   }
 }
 
-/** What lies in a container's directory: nothing else may, a fresh limited one reports 8192 bytes. */
+/**
+ * What lies in a container's directory: nothing else may, a fresh limited one reports 8192 bytes. `diff` gets the attributes
+ * of the image's `/`. The others are the kernel's and a mount's, and whoever mounts has to write in them.
+ */
 function fill(directory: string, image: NewImage): void {
   for (const name of ['diff', 'workdir', 'rootfs']) {
-    mkdirAt(AT_FDCWD, `${directory}/${name}`, 0o755);
-    chownAt(AT_FDCWD, `${directory}/${name}`, image.owner.uid, image.owner.gid);
-    chmodAt(AT_FDCWD, `${directory}/${name}`, 0o755);
+    const path = `${directory}/${name}`;
+    mkdirAt(AT_FDCWD, path, 0o700);
+    if (image.mounted && name !== 'diff') continue;
+    chownAt(AT_FDCWD, path, image.owner.uid, image.owner.gid);
+    chmodAt(AT_FDCWD, path, 0o755);
   }
   writeSmall(`${directory}/image_info`, bytesOfText(String(image.layerBytes)));
   if (image.quota) writeSmall(`${directory}/image_quota`, bytesOfText(String(image.quota.bytes)));
-  chownAt(AT_FDCWD, directory, image.owner.uid, image.owner.gid);
+  letPass(directory, image.owner);
 }

@@ -1,8 +1,8 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { IdMappings } from '../base/id-mapping.ts';
-import { writeFileDurable } from '../sys/durable.ts';
+import { letGoOf } from '../sys/anchor.ts';
 import { hasCode, SysError } from '../sys/errno.ts';
-import { chmodAt, chownAt, mkdirAt, rmdirAt, unlinkAt } from '../sys/files.ts';
+import { mkdirAt, rmdirAt, unlinkAt } from '../sys/files.ts';
 import { sweepHolds } from '../sys/holder.ts';
 import { AT_FDCWD } from '../sys/libc.ts';
 import { withLock } from '../sys/lock.ts';
@@ -11,18 +11,23 @@ import { loopOf, setDirectIo } from '../sys/loop.ts';
 import { isMountRoot } from '../sys/mountinfo.ts';
 import { parentOf } from '../sys/path.ts';
 import { quotaSupport } from '../sys/quota.ts';
+import { isDirectory } from '../sys/stat.ts';
 import { filesystemOf } from '../sys/statfs.ts';
 import { isTemporaryName } from '../sys/temporary.ts';
 import { agree } from './agree.ts';
-import { type BackingDeps, mountBacking } from './backing.ts';
-import { encodeFormat, rootOwner, type StoreFormat, whyNoMarker } from './format.ts';
-import { Layout, STORE_DIRECTORIES } from './layout.ts';
+import { anchorStore } from './anchored.ts';
+import { type BackingDeps, mountBacking, refuseBacking } from './backing.ts';
+import { lookAtDirectories, makeDirectories, mendDirectories } from './directories.ts';
+import { Layout } from './layout.ts';
 import { migrate } from './migrate.ts';
 import { sweep } from './recover.ts';
-import { removeName } from './staging.ts';
+import { whyNotRoots } from './roots-own.ts';
+import { refused, type Site, siteOf } from './site.ts';
 import { Store, storeRoot } from './store.ts';
 import { startTotals } from './totals.ts';
+import { Undo } from './undo.ts';
 import { type StoreVersions, VERSIONS } from './versions.ts';
+import { writeFormat } from './write-format.ts';
 
 export interface InitRequest {
   readonly path: string;
@@ -46,7 +51,8 @@ const LOCK_MILLISECONDS = 120_000;
 
 /**
  * Makes a store, or puts right what is there: mounts its loop file again, migrates an older format, adds directories,
- * sweeps up.
+ * sweeps up. Taken is a directory that is not there, an empty one, or a store of graft: what speaks against any other is
+ * found out before the first call that changes something. What fails later is undone.
  * @throws STORE_* ; running it again with the same mappings changes nothing
  */
 export async function initStore(
@@ -55,41 +61,95 @@ export async function initStore(
   versions: StoreVersions = VERSIONS,
 ): Promise<InitDone> {
   const layout = new Layout(storeRoot(request.path));
-  placeable(layout, () => makeParents(parentOf(layout.root), layout.root));
-  return withInitLock(layout, async () => {
-    const fresh = makeDirectory(layout.root);
-    try {
-      return await initDirectory(layout, request, fresh, deps, versions);
-    } catch (error) {
-      if (fresh) removeIfEmpty(layout.root);
-      throw error;
-    }
-  });
+  survey(layout, request, versions);
+  const undo = new Undo(deps.log);
+  try {
+    placeable(layout, () => makeDirectory(parentOf(layout.root), undo));
+    return await withInitLock(layout, () => initDirectory(layout, request, deps, versions, undo));
+  } catch (error) {
+    letGoOf(layout.root);
+    undo.run();
+    throw error;
+  }
 }
 
 /** One init-store at a time works on a store. @throws STORE_BUSY */
-export function withInitLock<T>({ root }: Layout, section: () => Promise<T>): Promise<T> {
-  return withLock(`${root}.init`, { timeoutMs: LOCK_MILLISECONDS, what: 'another init-store' }, section);
+export function withInitLock<T>(layout: Layout, section: () => Promise<T>): Promise<T> {
+  return withLock(lockOf(layout), { timeoutMs: LOCK_MILLISECONDS, what: 'another init-store' }, section);
+}
+
+function lockOf({ root }: Layout): string {
+  return `${root}.init`;
+}
+
+/** Whatever can be refused, without a change. @throws STORE_* */
+function survey(layout: Layout, request: InitRequest, versions: StoreVersions): Site {
+  const site = siteOf(layout);
+  refuseLock(layout);
+  if (usesLoop(layout, site, request)) refuseBacking(layout, request.sizeBytes);
+  else {
+    refuseUnfit(layout);
+    if (site === 'store') refuseStore(layout, request, versions);
+  }
+  return site;
+}
+
+/** @throws what `agree` throws, STORE_UNSAFE */
+function refuseStore(layout: Layout, request: InitRequest, versions: StoreVersions): void {
+  const unsafe = anchorStore(layout);
+  try {
+    agree(layout, request.mappings, false, versions);
+    if (unsafe) throw unsafe;
+    lookAtDirectories(layout);
+  } finally {
+    letGoOf(layout.root);
+  }
+}
+
+/** Others may have made something of that name where everybody can make names. */
+function refuseLock(layout: Layout): void {
+  const stat = lookIfThere(lockOf(layout));
+  if (stat === undefined || (isDirectory(stat) && whyNotRoots(stat) === undefined)) return;
+  throw refused(
+    layout,
+    `${lockOf(layout)}, which init-store would lock, is not a directory of root's; move it away`,
+  );
 }
 
 async function initDirectory(
   layout: Layout,
   request: InitRequest,
-  fresh: boolean,
+  deps: BackingDeps,
+  versions: StoreVersions,
+  undo: Undo,
+): Promise<InitDone> {
+  const outer = survey(layout, request, versions);
+  const loop = usesLoop(layout, outer, request);
+  if (outer === 'absent') makeDirectory(layout.root, undo);
+  const mounted = loop && mountBacking(layout, request.sizeBytes, deps, undo);
+  const site = mounted ? siteOf(layout) : outer;
+  if (mounted && site === 'store') refuseStore(layout, request, versions);
+  refuseUnfit(layout);
+  const unsafe = anchorStore(layout);
+  if (unsafe) throw unsafe;
+  const { format: found, isWritten } = agree(layout, request.mappings, site !== 'store', versions);
+  if (site === 'store') {
+    const format = migrate(layout, found, versions);
+    mendDirectories(layout, format);
+    if (!isWritten || !exists(layout.markerCopy)) writeFormat(layout, format);
+  } else {
+    makeDirectories(layout, found, undo);
+  }
+  if (!isWritten && listNames(layout.volumes).length === 0) startTotals(layout, deps.log);
+  return tidy(layout, request, deps, versions);
+}
+
+async function tidy(
+  layout: Layout,
+  request: InitRequest,
   deps: BackingDeps,
   versions: StoreVersions,
 ): Promise<InitDone> {
-  if (usesLoop(layout, request)) mountBacking(layout, request.sizeBytes, deps);
-  refuseUnfit(layout);
-  const { format: found, isWritten } = agree(layout, request.mappings, fresh, versions);
-  const format = migrate(layout, found, versions);
-  for (const name of STORE_DIRECTORIES) make(layout, name, format);
-  own(layout.root, format, 0o700);
-  if (!isWritten) {
-    removeName(layout, layout.marker);
-    writeFileDurable(layout.marker, encodeFormat(format), 0o644);
-    if (listNames(layout.volumes).length === 0) startTotals(layout, deps.log);
-  }
   syncDirectIo(layout, deps.directIo);
   sweepHolds(parentOf(layout.root), false);
   sweepTemporaries(layout.meta);
@@ -108,36 +168,40 @@ function keptSize({ backing }: Layout, wanted: number): number | undefined {
 /**
  * Whether the store lies, or will lie, on a loop file. BOSH passes the size at every start, also to a store that
  * was made without one; and a mount over somebody's files would only hide them.
- * @throws STORE_FOREIGN, STORE_BAD_PATH
  */
-function usesLoop(layout: Layout, request: InitRequest): boolean {
-  if (exists(layout.backing)) return true;
-  if (request.sizeBytes === 0 || exists(layout.marker) || isMountRoot(layout.root)) return false;
-  if (listNames(layout.root).length === 0) return true;
-  const why = whyNoMarker(layout);
-  if (why.code !== 'STORE_NOT_INITIALIZED') throw why;
-  const reason =
-    'it is not empty, and a loop file mounted there would hide what is in it; give another directory';
-  throw new PluginError('STORE_BAD_PATH', { store: layout.root, reason });
+function usesLoop(layout: Layout, site: Site, { sizeBytes }: InitRequest): boolean {
+  if (site === 'store' || site === 'half made') return false;
+  if (site === 'empty' && isMountRoot(layout.root)) return false;
+  return sizeBytes > 0 || exists(layout.backing);
 }
 
 /** Where not even a directory can be made (/proc, a read-only disk) there is nothing to initialise. */
 function placeable(layout: Layout, make: () => void): void {
   try {
     make();
-    if (!canMakeIn(parentOf(layout.root))) throw new SysError(EROFS, 'mkdirat', parentOf(layout.root));
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new PluginError('STORE_BAD_PATH', { store: layout.root, reason: error.message }, { cause: error });
+    throw refused(layout, error.message);
   }
 }
-const EROFS = 30;
 
 /** The kernel's own trees take no directory of ours, whoever asks. */
-function canMakeIn(path: string): boolean {
-  return !KERNEL_TREES.has(filesystemOf(path).type);
-}
 const KERNEL_TREES = new Set(['proc', 'sysfs', 'cgroup', 'cgroup2', 'securityfs', 'debugfs', 'tracefs']);
+const EROFS = 30;
+
+/** What an init-store left that was stopped while it wrote the marker; nothing else writes there like that. */
+function sweepTemporaries(directory: string): void {
+  for (const name of listNames(directory))
+    if (isTemporaryName(name)) unlinkAt(AT_FDCWD, `${directory}/${name}`);
+}
+
+/** Makes it, and what is missing above. */
+function makeDirectory(path: string, undo: Undo): void {
+  if (isDirectoryAt(path)) return;
+  makeDirectory(parentOf(path), undo);
+  mkdirAt(AT_FDCWD, path, 0o755);
+  undo.add(() => removeIfEmpty(path));
+}
 
 function removeIfEmpty(path: string): void {
   try {
@@ -147,56 +211,16 @@ function removeIfEmpty(path: string): void {
   }
 }
 
-/** What an init-store left that was stopped while it wrote the marker; nothing else writes there like that. */
-function sweepTemporaries(directory: string): void {
-  for (const name of listNames(directory))
-    if (isTemporaryName(name)) unlinkAt(AT_FDCWD, `${directory}/${name}`);
-}
-
-function makeParents(path: string, store: string): void {
-  if (isDirectoryAt(path)) return;
-  const reason = `${path} is not a directory; choose a path below one`;
-  if (exists(path)) throw new PluginError('STORE_BAD_PATH', { store, reason });
-  makeParents(parentOf(path), store);
-  makeDirectory(path);
-}
-
-/** True when it was not there. @throws STORE_BAD_PATH when something else is in its place */
-function makeDirectory(path: string): boolean {
-  try {
-    mkdirAt(AT_FDCWD, path, 0o755);
-    return true;
-  } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error;
-    if (!isDirectoryAt(path))
-      throw new PluginError('STORE_BAD_PATH', { store: path, reason: 'it is not a directory' });
-    return false;
+/** The filesystem under the store, or where it would be. */
+function refuseUnfit({ root }: Layout): void {
+  let path = root;
+  while (!isDirectoryAt(path)) path = parentOf(path);
+  const { type } = filesystemOf(path);
+  if (KERNEL_TREES.has(type)) {
+    const reason = new SysError(EROFS, 'mkdirat', parentOf(root)).message;
+    throw new PluginError('STORE_BAD_PATH', { store: root, reason });
   }
-}
-
-function refuseUnfit(layout: Layout): void {
-  const { type } = filesystemOf(layout.root);
-  if (UNFIT.has(type)) throw new PluginError('STORE_WRONG_FILESYSTEM', { store: layout.root, actual: type });
-}
-
-/** Container processes pass through these on the way to their root filesystem; the others are graft's alone. */
-const PASSED: ReadonlySet<string> = new Set(['images', 'volumes']);
-
-function make(layout: Layout, name: (typeof STORE_DIRECTORIES)[number], format: StoreFormat): void {
-  const path = `${layout.root}/${name}`;
-  makeDirectory(path);
-  if (PASSED.has(name)) {
-    own(path, format, 0o755);
-    return;
-  }
-  chownAt(AT_FDCWD, path, 0, 0);
-  chmodAt(AT_FDCWD, path, 0o700);
-}
-
-function own(path: string, format: StoreFormat, mode: number): void {
-  const { uid, gid } = rootOwner(format.mappings);
-  chownAt(AT_FDCWD, path, uid, gid);
-  chmodAt(AT_FDCWD, path, mode);
+  if (UNFIT.has(type)) throw new PluginError('STORE_WRONG_FILESYSTEM', { store: root, actual: type });
 }
 
 function syncDirectIo(layout: Layout, on: boolean): void {

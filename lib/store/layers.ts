@@ -76,7 +76,7 @@ export class Layers {
   }
 
   stage(): StagedLayer {
-    const directory = stageDirectory(this.#layout, 'layer', 0o755);
+    const directory = stageDirectory(this.#layout, 'layer');
     const staged = { directory, tree: `${directory}/fs`, manifest: `${directory}/tree` };
     try {
       mkdirAt(AT_FDCWD, staged.tree, 0o755);

@@ -18,6 +18,7 @@
  *   volumes/gc.<name>       out of use, being deleted
  *   l/<short>               -> ../volumes/<name>/fs, for mount options that must be short
  *   meta/graft.json         format marker and mapping; a store without it is not ours
+ *   meta/graft.json.copy    the same, for an init-store that finds it damaged
  *   meta/boot               boot id of the last recovery
  *   meta/images/<id>        record of an image: its layers and where they came from
  *   meta/leases/<owner>     what a running create is about to use; the name says whose it is
@@ -30,6 +31,9 @@
  *   locks/                  claims on downloads and short locks; nothing is ever wrong without them
  *   projectids/<n>          -> owner: project id n is taken (a dangling symbolic link: made in one step)
  *   tmp/<owner>.<what>      staging and rubbish; whatever belongs to a dead owner is swept
+ *
+ * Every directory here is root's, and nobody else can write or list it; passage.ts says who may pass. Only what is below
+ * `diff`, `workdir`, `rootfs` and `fs` may belong to others.
  *
  * Invariants:
  *  1. A directory below volumes/ or images/ under its final name is complete.
@@ -81,6 +85,10 @@ export class Layout {
   }
   get marker(): string {
     return `${this.root}/meta/graft.json`;
+  }
+  /** The marker once more, for when it is damaged: nothing else knows the mappings. */
+  get markerCopy(): string {
+    return `${this.root}/meta/graft.json.copy`;
   }
   get boot(): string {
     return `${this.root}/meta/boot`;

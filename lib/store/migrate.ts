@@ -1,8 +1,8 @@
-import { writeFileDurable } from '../sys/durable.ts';
 import { close, openDir, syncfs } from '../sys/files.ts';
-import { encodeFormat, type StoreFormat } from './format.ts';
+import type { StoreFormat } from './format.ts';
 import type { Layout } from './layout.ts';
 import { oldestOf, type StoreVersions } from './versions.ts';
+import { writeFormat } from './write-format.ts';
 
 /**
  * Brings a store to the current version, step by step; run by `init-store`, behind its lock. The marker says a version
@@ -16,7 +16,7 @@ export function migrate(layout: Layout, format: StoreFormat, versions: StoreVers
     step(layout, at);
     sync(layout);
     at = { ...at, version: at.version + 1 };
-    writeFileDurable(layout.marker, encodeFormat(at), 0o644);
+    writeFormat(layout, at);
   }
   return at;
 }

@@ -15,10 +15,10 @@ export function newStagePath(layout: Layout, what: string): string {
   return `${layout.tmp}/${newOwnerName()}~${what}`;
 }
 
-/** An empty directory of ours. */
-export function stageDirectory(layout: Layout, what: string, mode = 0o700): string {
+/** An empty directory of ours, closed to everybody else. */
+export function stageDirectory(layout: Layout, what: string): string {
   const path = newStagePath(layout, what);
-  mkdirAt(AT_FDCWD, path, mode);
+  mkdirAt(AT_FDCWD, path, 0o700);
   return path;
 }
 

@@ -1,7 +1,9 @@
 import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
+import { letGoOf } from '../sys/anchor.ts';
 import { isDirectoryAt } from '../sys/look.ts';
 import { absolute } from '../sys/path.ts';
+import { anchorStore } from './anchored.ts';
 import { Blobs } from './blobs.ts';
 import { readAnyFormat, readFormat, rootOwner, type StoreFormat } from './format.ts';
 import { Images } from './images.ts';
@@ -14,7 +16,7 @@ import { Stacks } from './stacks.ts';
 import { type StoreVersions, VERSIONS } from './versions.ts';
 
 /** One store, opened: its parts, each with one concern. Opening reads one small file and takes no lock. */
-export class Store {
+export class Store implements Disposable {
   readonly layout: Layout;
   readonly format: StoreFormat;
   readonly layers: Layers;
@@ -37,10 +39,19 @@ export class Store {
     this.blobs = new Blobs(layout);
   }
 
-  /** @throws STORE_BAD_PATH, and what `readFormat` throws */
+  /** @throws STORE_BAD_PATH, STORE_UNSAFE, and what `readFormat` throws */
   static open(path: string, versions: StoreVersions = VERSIONS): Store {
     const layout = new Layout(storeRoot(path));
-    return new Store(layout, readFormat(layout, versions));
+    const unsafe = anchorStore(layout);
+    const format = readFormat(layout, versions);
+    // A store of version 1 belonged to the mapped root, and is told about as what it is.
+    if (unsafe) throw unsafe;
+    return new Store(layout, format);
+  }
+
+  /** Closes what is open of the store, which would keep its filesystem from being unmounted. */
+  [Symbol.dispose](): void {
+    letGoOf(this.layout.root);
   }
 
   /** Also one of an older version: its names are where they are now, as far as removing them goes. @throws as `open` */

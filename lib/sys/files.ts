@@ -3,6 +3,7 @@
  * Everything that changes state on disk goes through here (and `mount.ts`, `quota.ts`), so that rooted
  * access is a matter of which descriptor is passed, and fault injection reaches every step.
  */
+import { placeOf, placeToOpen } from './anchor.ts';
 import { hasCode } from './errno.ts';
 import {
   AT_FDCWD,
@@ -58,7 +59,8 @@ export function openat2(
 
 /** openat(2), close-on-exec always. */
 export function openAt(dirfd: number, path: PathBytes, flags: number, mode = 0): number {
-  const run = () => libc.openat(dirfd, cpath(path), flags | O.CLOEXEC, mode);
+  const [fd, name] = placeToOpen(dirfd, path);
+  const run = () => libc.openat(fd, cpath(name), flags | O.CLOEXEC, mode);
   return (flags & (O.CREAT | O.TRUNC)) !== 0 ? mutate('openat', path, run) : check(run(), 'openat', path);
 }
 
@@ -80,42 +82,53 @@ export function writeAll(fd: number, bytes: Uint8Array, path: PathBytes = ''): v
 }
 
 export function mkdirAt(dirfd: number, path: PathBytes, mode: number): void {
-  mutate('mkdirat', path, () => libc.mkdirat(dirfd, cpath(path), mode));
+  const [fd, name] = placeOf(dirfd, path);
+  mutate('mkdirat', path, () => libc.mkdirat(fd, cpath(name), mode));
 }
 export function unlinkAt(dirfd: number, path: PathBytes): void {
-  mutate('unlinkat', path, () => libc.unlinkat(dirfd, cpath(path), 0));
+  const [fd, name] = placeOf(dirfd, path);
+  mutate('unlinkat', path, () => libc.unlinkat(fd, cpath(name), 0));
 }
 export function rmdirAt(dirfd: number, path: PathBytes): void {
-  mutate('unlinkat', path, () => libc.unlinkat(dirfd, cpath(path), AT_REMOVEDIR));
+  const [fd, name] = placeOf(dirfd, path);
+  mutate('unlinkat', path, () => libc.unlinkat(fd, cpath(name), AT_REMOVEDIR));
 }
 export function symlinkAt(target: PathBytes, dirfd: number, path: PathBytes): void {
-  mutate('symlinkat', path, () => libc.symlinkat(cpath(target), dirfd, cpath(path)));
+  const [fd, name] = placeOf(dirfd, path);
+  mutate('symlinkat', path, () => libc.symlinkat(cpath(target), fd, cpath(name)));
 }
 /** linkat(2) without following a symbolic link at the end of `from`. */
 export function linkAt(fromFd: number, from: PathBytes, toFd: number, to: PathBytes): void {
-  mutate('linkat', to, () => moreLibc().linkat(fromFd, cpath(from), toFd, cpath(to), 0));
+  const [source, old] = placeOf(fromFd, from);
+  const [target, name] = placeOf(toFd, to);
+  mutate('linkat', to, () => moreLibc().linkat(source, cpath(old), target, cpath(name), 0));
 }
 /** mknodat(2) by number: glibc has a symbol of that name only since 2.33. `dev` is the kernel's encoding. */
 export function mknodAt(dirfd: number, path: PathBytes, mode: number, dev = 0): void {
-  mutate('mknodat', path, () => syscallIPIII(nr.mknodat, dirfd, cpath(path), mode, dev));
+  const [fd, name] = placeOf(dirfd, path);
+  mutate('mknodat', path, () => syscallIPIII(nr.mknodat, fd, cpath(name), mode, dev));
 }
 
 export const RENAME_NOREPLACE = 1;
 /** renameat2(2). With RENAME_NOREPLACE an existing target is EEXIST; a plain rename replaces an empty directory silently. */
 export function renameAt(fromFd: number, from: PathBytes, toFd: number, to: PathBytes, flags = 0): void {
-  mutate('renameat2', to, () => syscallIPIPI(nr.renameat2, fromFd, cpath(from), toFd, cpath(to), flags));
+  const [source, old] = placeOf(fromFd, from);
+  const [target, name] = placeOf(toFd, to);
+  mutate('renameat2', to, () => syscallIPIPI(nr.renameat2, source, cpath(old), target, cpath(name), flags));
 }
 
 /** lchown by descriptor and name. Clears setuid, so the mode must come after (chown(2)). */
 export function chownAt(dirfd: number, path: PathBytes, uid: number, gid: number): void {
-  mutate('fchownat', path, () => libc.fchownat(dirfd, cpath(path), uid, gid, AT_SYMLINK_NOFOLLOW));
+  const [fd, name] = placeToOpen(dirfd, path);
+  mutate('fchownat', path, () => libc.fchownat(fd, cpath(name), uid, gid, AT_SYMLINK_NOFOLLOW));
 }
 export function fchown(fd: number, uid: number, gid: number, path: PathBytes = ''): void {
   mutate('fchown', path, () => moreLibc().fchown(fd, uid, gid));
 }
 /** fchmodat(2) follows a final link: only for names known to be something else. */
 export function chmodAt(dirfd: number, path: PathBytes, mode: number): void {
-  mutate('fchmodat', path, () => libc.fchmodat(dirfd, cpath(path), mode, 0));
+  const [fd, name] = placeToOpen(dirfd, path);
+  mutate('fchmodat', path, () => libc.fchmodat(fd, cpath(name), mode, 0));
 }
 export function fchmod(fd: number, mode: number, path: PathBytes = ''): void {
   mutate('fchmod', path, () => moreLibc().fchmod(fd, mode));
@@ -135,7 +148,8 @@ function setTimes(time: Timespec): Uint8Array {
 }
 /** Sets access and modification time of the name itself, never of a link's target. */
 export function utimesAt(dirfd: number, path: PathBytes, time: Timespec): void {
-  mutate('utimensat', path, () => libc.utimensat(dirfd, cpath(path), setTimes(time), AT_SYMLINK_NOFOLLOW));
+  const [fd, name] = placeToOpen(dirfd, path);
+  mutate('utimensat', path, () => libc.utimensat(fd, cpath(name), setTimes(time), AT_SYMLINK_NOFOLLOW));
 }
 export function futimes(fd: number, time: Timespec, path: PathBytes = ''): void {
   mutate('futimens', path, () => moreLibc().futimens(fd, setTimes(time)));
@@ -200,7 +214,8 @@ export function llistxattr(path: PathBytes): Uint8Array[] {
 /** The target of a symbolic link, as raw bytes. */
 export function readlinkAt(dirfd: number, path: PathBytes): Uint8Array {
   const buffer = new Uint8Array(4096);
-  const n = check(Number(libc.readlinkat(dirfd, cpath(path), buffer, buffer.length)), 'readlinkat', path);
+  const [fd, name] = placeOf(dirfd, path);
+  const n = check(Number(libc.readlinkat(fd, cpath(name), buffer, buffer.length)), 'readlinkat', path);
   return buffer.slice(0, n);
 }
 

@@ -5,7 +5,7 @@ import { AT_FDCWD } from './libc.ts';
 import { isDirectoryAt, listNames } from './look.ts';
 import { parentOf } from './path.ts';
 import { formatOwner, livenessOf, type Owner, owner, parseOwner } from './process.ts';
-import { S, statIfThere } from './stat.ts';
+import { isDirectory, S, statIfThere } from './stat.ts';
 import { temporaryOwner, temporaryPath } from './temporary.ts';
 
 /**
@@ -164,7 +164,8 @@ export function sweepHolds(directory: string, places: boolean): number {
     const path = `${directory}/${name}`;
     const entry = temporaryOwner(name);
     if (entry !== undefined) {
-      if (!isGone(ownerOfEntry(entry), path)) continue;
+      // Beside a store others may have made names: one of theirs may be a link.
+      if (!isRootsDirectory(path) || !isGone(ownerOfEntry(entry), path)) continue;
       removeHold(path, entry);
       count += 1;
     } else if (places && isDirectoryAt(path)) {
@@ -175,6 +176,11 @@ export function sweepHolds(directory: string, places: boolean): number {
     }
   }
   return count;
+}
+
+function isRootsDirectory(path: string): boolean {
+  const stat = statIfThere(AT_FDCWD, path);
+  return stat !== undefined && isDirectory(stat) && stat.uid === 0;
 }
 
 function removeHold(path: string, entry: string): void {

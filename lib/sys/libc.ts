@@ -124,6 +124,7 @@ export const O = {
   NONBLOCK: 0o4000,
   DIRECTORY: ARM ? 0o40000 : 0o200000,
   NOFOLLOW: ARM ? 0o100000 : 0o400000,
+  NOATIME: 0o1000000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
   /** O_TMPFILE holds O_DIRECTORY, so that kernels without it refuse (open(2)). */

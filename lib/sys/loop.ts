@@ -33,10 +33,15 @@ const ATTEMPTS = 64;
 
 /**
  * Attaches a regular file to a free loop device, without `losetup`. Mount the device before disposing.
+ * @param open opens the file, for who has to look at it first
  * @throws SysError, with EINVAL where `directIo` is asked of a filesystem that has none
  */
-export function attachLoop(file: string, options: { directIo: boolean }): Loop {
-  const backing = openAt(AT_FDCWD, file, O.RDWR);
+export function attachLoop(
+  file: string,
+  options: { directIo: boolean },
+  open: (file: string, flags: number) => number = (path, flags) => openAt(AT_FDCWD, path, flags),
+): Loop {
+  const backing = open(file, O.RDWR);
   try {
     for (let attempt = 1; ; attempt += 1) {
       const number = freeDevice();

@@ -2,6 +2,7 @@
  * statx(2), since Linux 4.11: one call for type, mode, owner, size and times with nanoseconds, by descriptor and
  * name of bytes. node:fs takes paths only, and splits nothing of the device number.
  */
+import { placeToOpen } from './anchor.ts';
 import { hasCode } from './errno.ts';
 import type { Timespec } from './files.ts';
 import {
@@ -52,7 +53,8 @@ const buffer = new Uint8Array(256);
 const view = new DataView(buffer.buffer);
 
 function statx(dirfd: number, path: PathBytes, flags: number): Stat {
-  check(syscall(nr.statx, dirfd, cpath(path), flags, BASIC, buffer), 'statx', path);
+  const [fd, name] = placeToOpen(dirfd, path);
+  check(syscall(nr.statx, fd, cpath(name), flags, BASIC, buffer), 'statx', path);
   return {
     nlink: view.getUint32(16, true),
     uid: view.getUint32(20, true),

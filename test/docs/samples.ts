@@ -28,6 +28,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   STORE_VERSION: { store, found: 3, known: 2 },
   STORE_TOO_OLD: { store, found: 1 },
   STORE_NOT_MIGRATED: { store, found: 2, known: 3 },
+  STORE_UNSAFE: { store, path, reason },
   STORE_MARKER_DAMAGED: { store, path, reason },
   STORE_LAYER_GONE: { layer: `${'0'.repeat(64)}.p1` },
   STORE_DAMAGED: { path, reason },

@@ -172,7 +172,7 @@ describe('a large tree', () => {
     'is cleaned as a layer',
     async () => {
       await using store = await testStore();
-      const opened = Store.open(store.path);
+      using opened = Store.open(store.path);
       publishLayer(opened, 'deep', makeDeep);
       publishLayer(opened, 'wide', (tree) => {
         for (let i = 0; i < 20_000; i += 1) writeFileSync(`${tree}/${i}`, '');

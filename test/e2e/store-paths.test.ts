@@ -114,14 +114,17 @@ for (const name of STORES) {
   });
 }
 
-test('a store behind a symbolic link is the store that it leads to', async () => {
+test('a store is made where no symbolic link is on the way, and found through one', async () => {
   await using home = tempDir();
   const disk = await mountXfs(home.path);
   mkdirSync(`${disk}/real`);
   symlinkSync('real', `${disk}/link`);
   const link = `${disk}/link`;
   const verb = (path: string, ...args: string[]) => graft(['--store', path, ...args]);
-  expect((await verb(link, 'init-store')).code).toBe(0);
+  const refused = await verb(link, 'init-store');
+  const reason = 'it is a symbolic link; give the path that it leads to';
+  expect([refused.code, refused.stdout]).toEqual([1, `store path '${link}' cannot be used: ${reason}\n`]);
+  expect((await verb(`${disk}/real`, 'init-store')).code).toBe(0);
   expect((await verb(link, 'create', image, 'x')).code).toBe(0);
   expect(readFileSync(`${link}/images/x/rootfs/etc/name`, 'utf8')).toBe('bottom');
   for (const path of [link, `${disk}/real`, `${link}/`, `${disk}//real/.`]) {

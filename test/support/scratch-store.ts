@@ -31,7 +31,14 @@ export async function scratchStore(
     { path, sizeBytes: 0, mappings },
     { run, log: silentLogger, directIo: false },
   );
-  return { store, path, [Symbol.asyncDispose]: () => dir.remove() };
+  return {
+    store,
+    path,
+    [Symbol.asyncDispose]: () => {
+      store[Symbol.dispose]();
+      return dir.remove();
+    },
+  };
 }
 
 type PlainRecord = LayerRecord & UnpackResult;

@@ -12,6 +12,8 @@ export interface StoreErrors {
   STORE_TOO_OLD: { store: string; found: number };
   /** `init-store` converts it. */
   STORE_NOT_MIGRATED: { store: string; found: number; known: number };
+  /** Somebody else than root could have changed what is there. */
+  STORE_UNSAFE: { store: string; path: string; reason: string };
   /** meta/graft.json, without which no verb knows the store. */
   STORE_MARKER_DAMAGED: { store: string; path: string; reason: string };
   /** A layer that was there and that a lease names is not there any more. */

@@ -49,6 +49,7 @@ function mounted(store: Store, layers: readonly LayerKey[]): string {
   const { lowers, root, layerBytes } = plan(store, layers);
   const staged = store.images.stage({
     owner: store.owner,
+    mounted: true,
     layerBytes,
     quota: undefined,
     lease: newOwnerName(),

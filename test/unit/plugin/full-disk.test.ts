@@ -33,7 +33,7 @@ function fill(path: string): void {
 
 test('a clean makes room on a disk that is full to the last byte', async () => {
   await using dir = tempDir();
-  const store = await smallDisk(dir);
+  using store = await smallDisk(dir);
   publishLayer(store, 'unused');
   fill(dir.at('filled'));
   const request = { storePath: store.layout.root, thresholdBytes: 0, dryRun: false };
@@ -43,7 +43,7 @@ test('a clean makes room on a disk that is full to the last byte', async () => {
 
 test('a clean makes room on a disk that takes no other file, not even a lock', async () => {
   await using dir = tempDir();
-  const store = await smallDisk(dir);
+  using store = await smallDisk(dir);
   publishLayer(store, 'unused');
   for (let i = 0; ; i += 1) {
     try {
@@ -60,7 +60,7 @@ test('a clean makes room on a disk that takes no other file, not even a lock', a
 
 test('an image that is not there is not missed on a read-only disk', async () => {
   await using dir = tempDir();
-  const store = await smallDisk(dir);
+  using store = await smallDisk(dir);
   await must('mount', ['-o', 'remount,ro', dir.path]);
   expect(await deleteImage(store.layout.root, 'nobody', silentLogger)).toEqual({ notFound: 'nobody' });
 });

@@ -20,7 +20,7 @@ async function codeOf(act: () => unknown): Promise<string> {
   }
 }
 
-test('a new store has its directories, owned by the mapped root and closed to others', async () => {
+test('a new store has its directories, all root’s; the mapped root may pass through two of them', async () => {
   const mappings = {
     uids: [
       { container: 0, host: 4294967294, size: 1 },
@@ -33,12 +33,16 @@ test('a new store has its directories, owned by the mapped root and closed to ot
   };
   await using scratch = await scratchStore(mappings);
   const root = statSync(scratch.path);
-  expect([root.uid, root.gid, root.mode & 0o7777]).toEqual([4294967294, 4294967294, 0o700]);
+  expect([root.uid, root.gid, root.mode & 0o7777]).toEqual([0, 4294967294, 0o710]);
   for (const name of STORE_DIRECTORIES) {
     const stat = statSync(`${scratch.path}/${name}`);
-    const passed = name === 'images' || name === 'volumes';
-    const owner = passed ? [4294967294, 0o755] : [0, 0o700];
-    expect([name, stat.isDirectory(), stat.uid, stat.mode & 0o7777]).toEqual([name, true, ...owner]);
+    const passage = name === 'images' ? [4294967294, 0o710] : [0, 0o700];
+    expect([name, stat.isDirectory(), stat.uid, stat.gid, stat.mode & 0o7777]).toEqual([
+      name,
+      true,
+      0,
+      ...passage,
+    ]);
   }
   expect(Store.open(scratch.path).format.mappings).toEqual(mappings);
 });

@@ -6,7 +6,7 @@ import { silentLogger } from '../../../lib/base/log.ts';
 import { encodeFormat } from '../../../lib/store/format.ts';
 import { initStore } from '../../../lib/store/init.ts';
 import { type Layout, STORE_VERSION } from '../../../lib/store/layout.ts';
-import { removeStore } from '../../../lib/store/remove.ts';
+import { removeStore } from '../../../lib/store/remove-store.ts';
 import { Store } from '../../../lib/store/store.ts';
 import { type MigrationStep, oldestOf, type StoreVersions, VERSIONS } from '../../../lib/store/versions.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
@@ -149,6 +149,6 @@ test('a store of version 1 is refused as it is, and can be removed', async () =>
   const request = { path: scratch.path, sizeBytes: 0, mappings: none };
   expect(await refusal(() => initStore(request, deps))).toEqual(refused);
   expect(statSync(layout.marker)).toEqual(before);
-  await removeStore(Store.openToRemove(scratch.path), silentLogger);
+  await removeStore(layout, deps);
   expect(existsSync(scratch.path)).toBe(false);
 });

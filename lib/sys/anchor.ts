@@ -1,0 +1,102 @@
+/**
+ * Directories that are reached by descriptor and not by name: a path below an anchored tree is resolved from the
+ * nearest of its fixed directories, which was opened, and looked at, once. So no name above can lead a call elsewhere,
+ * whatever stands there by then. `files.ts` and `stat.ts` ask here for every path that they are given; calls that take
+ * nothing but paths (mount(2), xattrs) get them as they are.
+ */
+import { AT_FDCWD, libc, type PathBytes } from './libc.ts';
+
+/** A directory and a name in it, for the `*at` calls. */
+export type Place = readonly [dirfd: number, name: PathBytes];
+
+export interface AnchoredTree {
+  /** An absolute path, clean, without a slash at its end. */
+  readonly root: string;
+  /** Directories below it, as paths from there, at most two names long: `meta`, `meta/images`. */
+  readonly fixed: ReadonlySet<string>;
+  /** Opens one of them, or the root (`''`), and throws what is wrong with it. The anchor closes it. */
+  readonly open: (directory: string) => number;
+}
+
+const anchors: Anchor[] = [];
+
+/** Anchors a tree, in place of an earlier one at the same path, until it is disposed of. @throws what `open` throws */
+export function anchorTree(tree: AnchoredTree): Disposable {
+  letGoOf(tree.root);
+  const anchor = new Anchor(tree);
+  anchors.push(anchor);
+  return { [Symbol.dispose]: () => remove(anchor) };
+}
+
+/** Closes what is open of the tree at `root`: an open directory keeps its filesystem from being unmounted. */
+export function letGoOf(root: string): void {
+  for (const anchor of [...anchors]) if (anchor.root === root) remove(anchor);
+}
+
+function remove(anchor: Anchor): void {
+  anchor.close();
+  const at = anchors.indexOf(anchor);
+  if (at >= 0) anchors.splice(at, 1);
+}
+
+/** Where the name `path` is made, removed or changed. */
+export function placeOf(dirfd: number, path: PathBytes): Place {
+  return placed(dirfd, path, false);
+}
+
+/** Where what `path` names is looked at or opened: a fixed directory is its open descriptor. */
+export function placeToOpen(dirfd: number, path: PathBytes): Place {
+  return placed(dirfd, path, true);
+}
+
+function placed(dirfd: number, path: PathBytes, toOpen: boolean): Place {
+  if (dirfd === AT_FDCWD && typeof path === 'string')
+    for (const anchor of anchors) {
+      const place = anchor.place(path, toOpen);
+      if (place !== undefined) return place;
+    }
+  return [dirfd, path];
+}
+
+class Anchor {
+  readonly root: string;
+  readonly #tree: AnchoredTree;
+  readonly #prefix: string;
+  readonly #open = new Map<string, number>();
+
+  constructor(tree: AnchoredTree) {
+    this.root = tree.root;
+    this.#tree = tree;
+    this.#prefix = `${tree.root}/`;
+    this.#directory('');
+  }
+
+  place(path: string, toOpen: boolean): Place | undefined {
+    if (!path.startsWith(this.#prefix))
+      return toOpen && path === this.root ? [this.#directory(''), '.'] : undefined;
+    const below = path.slice(this.#prefix.length);
+    const first = below.indexOf('/');
+    const second = first < 0 ? -1 : below.indexOf('/', first + 1);
+    // The longest fixed directory that the path leads to or through.
+    for (const end of [below.length, second, first]) {
+      if (end < 0 || (end === below.length && !toOpen)) continue;
+      const directory = below.slice(0, end);
+      if (!this.#tree.fixed.has(directory)) continue;
+      return [this.#directory(directory), end === below.length ? '.' : below.slice(end + 1)];
+    }
+    return [this.#directory(''), below];
+  }
+
+  #directory(name: string): number {
+    const known = this.#open.get(name);
+    if (known !== undefined) return known;
+    const fd = this.#tree.open(name);
+    this.#open.set(name, fd);
+    return fd;
+  }
+
+  close(): void {
+    for (const fd of this.#open.values()) libc.close(fd);
+    this.#open.clear();
+  }
+}
