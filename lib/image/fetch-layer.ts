@@ -38,6 +38,8 @@ export interface OnTopOf {
   readonly key: LayerKey;
   /** Topmost first. */
   readonly trees: readonly string[];
+  /** How many bytes of their files it may copy, for hard links to them. */
+  readonly copyBytes: number;
 }
 
 /** What bytes that are not the layer's look like, to whoever reads them. */
@@ -142,6 +144,7 @@ function request(
         ? undefined
         : { directory: layer.baseDirectory, parentTree: parent && deps.store.layout.tree(parent) },
     lowers: onTop?.trees,
+    copyBytes: onTop?.copyBytes,
   };
 }
 

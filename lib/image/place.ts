@@ -1,4 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
+import { MiB } from '../base/limits.ts';
 import { inTurns } from '../base/turns.ts';
 import type { LayerKey, VolumeName } from '../store/layer-key.ts';
 import type { LayerRecord } from '../store/layers.ts';
@@ -12,6 +13,12 @@ import { PlanningWork } from './planning-work.ts';
 import { needsLower, type StackRules, showingLayers } from './stack.ts';
 import type { StackLayer } from './stack-view.ts';
 import { chainedKey, type WantedLayer } from './wanted.ts';
+
+/**
+ * A hard link into a lower layer takes a few bytes of an archive and a whole file on the disk, in each layer that has
+ * one. An image may copy as much again as its layers have, and small images this much: a link to each file of a tool.
+ */
+const MIN_COPIES = 64 * MiB;
 
 /** A layer of an image and what it can stand as: in the store under its name, or published on CVMFS. */
 export interface PlaceableLayer extends WantedLayer {
@@ -60,9 +67,10 @@ export async function placeLayers(
     const again = await fetchOnTop(deps, turns, layer, {
       key,
       trees: below.flatMap((one) => treesOf(deps.store, one)),
+      copyBytes: known.copiesLeft,
     });
     if (again !== undefined) fetched.push(again);
-    put(known.layer(key));
+    put(known.copying(key));
   }
   return { layers: placed, fetched };
 }
@@ -102,20 +110,44 @@ function treesOf(store: Store, { maskAbove, tree, shimBelow }: StackLayer): stri
 class KnownLayers {
   readonly store: Store;
   readonly #layers = new Map<LayerKey, StackLayer>();
+  #own = 0;
+  #copied = 0;
 
   constructor(store: Store) {
     this.store = store;
   }
 
+  /** What the layers that come may still copy from those below. */
+  get copiesLeft(): number {
+    return Math.max(0, Math.max(MIN_COPIES, this.#own) - this.#copied);
+  }
+
+  /** A layer that may have copied files from those below. What is more than its own tar certainly has been. */
+  copying(key: LayerKey): StackLayer {
+    const layer = toStackLayer(this.store, key);
+    const copied = Math.max(0, layer.bytes - (this.store.layers.record(key)?.tarBytes ?? 0));
+    this.#copied += copied;
+    this.#own += layer.bytes - copied;
+    return layer;
+  }
+
+  published(layer: StackLayer): StackLayer {
+    this.#own += layer.bytes;
+    return layer;
+  }
+
   layer(key: LayerKey): StackLayer {
-    const layer = this.#layers.get(key) ?? toStackLayer(this.store, key);
+    const before = this.#layers.get(key);
+    if (before !== undefined) return before;
+    const layer = toStackLayer(this.store, key);
+    this.#own += layer.bytes;
     this.#layers.set(key, layer);
     return layer;
   }
 }
 
 function standingAlone(known: KnownLayers, layer: PlaceableLayer): StackLayer | undefined {
-  if (layer.published !== undefined) return layer.published;
+  if (layer.published !== undefined) return known.published(layer.published);
   const key = named(layer);
   return known.store.sources.needsLower(key) ? undefined : known.layer(key);
 }

@@ -25,15 +25,19 @@ const MAX_XATTR_BYTES = 16 * MiB;
 export class Budget {
   readonly #limits: LayerBudget;
   readonly #quotaBytes: number | undefined;
+  readonly #copyBytes: number;
   #in = 0;
   #out = 0;
   #entries = 0;
   #remembered = 0;
+  #copied = 0;
   #manifest = 0;
   #xattrs = 0;
 
-  constructor(limits: LayerBudget, quotaBytes: number | undefined) {
+  /** @param copyBytes how much may be copied from the layers below; undefined: as much as a tar may have */
+  constructor(limits: LayerBudget, quotaBytes: number | undefined, copyBytes?: number) {
     this.#limits = limits;
+    this.#copyBytes = Math.min(copyBytes ?? limits.tarBytes, limits.tarBytes);
     this.#quotaBytes = quotaBytes;
   }
 
@@ -42,6 +46,10 @@ export class Budget {
   }
   get tarBytes(): number {
     return this.#out;
+  }
+  /** Of files of lower layers, for links to them. */
+  get copiedBytes(): number {
+    return this.#copied;
   }
   get entries(): number {
     return this.#entries;
@@ -58,14 +66,31 @@ export class Budget {
   /** @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE */
   uncompressed(bytes: number): void {
     this.#out += bytes;
-    if (this.#quotaBytes !== undefined && this.#out > this.#quotaBytes) {
-      throw new PluginError('LAYER_EXCEEDS_QUOTA', { limit: this.#quotaBytes, actual: this.#out });
-    }
+    this.#checkQuota();
     const { tarBytes, ratio, ratioFloor } = this.#limits;
     if (this.#out > tarBytes) throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes', limit: tarBytes });
     if (this.#out > ratioFloor && this.#out > ratio * this.#in) {
       throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes for each compressed byte', limit: ratio });
     }
+  }
+
+  /**
+   * A file of a lower layer is about to be copied: a link of a few bytes in the archive, a whole file on the disk.
+   * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
+   */
+  copy(bytes: number): void {
+    this.#copied += bytes;
+    this.#checkQuota();
+    if (this.#copied > this.#copyBytes) {
+      const limit = this.#copyBytes;
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of lower layers that it links to', limit });
+    }
+  }
+
+  #checkQuota(): void {
+    const actual = this.#out + this.#copied;
+    if (this.#quotaBytes !== undefined && actual > this.#quotaBytes)
+      throw new PluginError('LAYER_EXCEEDS_QUOTA', { limit: this.#quotaBytes, actual });
   }
 
   /** Directories that are only implied count as well: one long name makes thousands. */

@@ -131,7 +131,7 @@ export class TreeWriter implements TarSink {
     this.#lowers?.close();
     const { marked, metadata, dependsOnLower } = this.#tree;
     return {
-      fileBytes: this.#fileBytes,
+      fileBytes: this.#fileBytes + this.#budget.copiedBytes,
       explicitRoot: this.#explicitRoot,
       impliedDirs: marked.impliedDirs(),
       whiteoutDirs: marked.whiteoutDirs(),

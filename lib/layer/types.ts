@@ -40,6 +40,8 @@ export interface UnpackRequest {
    * copied up, and entries below a directory this layer only implies go where a lower symbolic link leads.
    */
   readonly lowers: readonly string[] | undefined;
+  /** How many bytes of files in `lowers` may be copied for links to them; undefined: as many as a tar may have. */
+  readonly copyBytes?: number | undefined;
 }
 
 /** What came out, all of it needed to place the layer in a stack. Names are relative, `''` is the root. */

@@ -40,7 +40,7 @@ export async function unpackInto(
   source: ChunkSource,
   control: UnpackControl,
 ): Promise<UnpackResult> {
-  const budget = new Budget(request.budget, request.quotaBytes);
+  const budget = new Budget(request.budget, request.quotaBytes, request.copyBytes);
   const blob = new Blob(source, request.expected, (bytes) => {
     budget.compressed(bytes);
     control.checkpoint(budget.compressedBytes, budget.entries);

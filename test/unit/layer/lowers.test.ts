@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { lstatSync, utimesSync } from 'node:fs';
+import type { UnpackRequest } from '../../../lib/layer/types.ts';
 import { verifyTree } from '../../../lib/layer/verify-tree.ts';
 import { lgetxattr } from '../../../lib/sys/files.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';
@@ -44,6 +45,31 @@ describe('a hard link into a lower layer', () => {
     const archive = tar([H('link', 'below'), F('own', 'x'), H('ok', 'own')]);
     const failure = await failureOf(unpack(requestIn(dir.path), archive));
     expect(failure).toMatchObject({ code: 'LAYER_NEEDS_LOWER', subject: { entry: 'link', target: 'below' } });
+  });
+
+  test('is charged before the copy is made: to what may be copied, and to the disk limit', async () => {
+    const base = requestIn(dir.at('base'));
+    await unpack(base, tar([F('big', 'x'.repeat(5000)), F('other', 'y'.repeat(3000))]));
+    const archive = tar([H('one', 'big'), H('again', 'big'), H('two', 'other')]);
+    const attempt = (name: string, changes: Partial<UnpackRequest>) => {
+      const request = requestIn(dir.at(name), { lowers: [base.target], ...changes });
+      return { request, work: unpack(request, archive) };
+    };
+    const enough = attempt('enough', { copyBytes: 8000, quotaBytes: archive.length + 8000 });
+    expect((await enough.work).fileBytes).toBe(8000);
+    const copies = attempt('copies', { copyBytes: 7999 });
+    expect(await failureOf(copies.work)).toMatchObject({
+      code: 'LAYER_TOO_LARGE',
+      subject: { what: 'bytes of lower layers that it links to', limit: 7999 },
+    });
+    // The first file was within the limit; of the second nothing is there.
+    expect(Object.keys(listTree(copies.request.target)).sort()).toEqual(['/', 'again', 'big', 'one']);
+    const quota = attempt('quota', { quotaBytes: archive.length + 4999 });
+    expect(await failureOf(quota.work)).toMatchObject({
+      code: 'LAYER_EXCEEDS_QUOTA',
+      subject: { limit: archive.length + 4999, actual: archive.length + 5000 },
+    });
+    expect(Object.keys(listTree(quota.request.target))).toEqual(['/']);
   });
 
   test('copies the file up with all it has, and links both names', async () => {
