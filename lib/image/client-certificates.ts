@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { authoritiesIn, clientPair } from '../registry/pem.ts';
 import { hasCode } from '../sys/errno.ts';
 import { readSmallFile, reasonOf } from './local-file.ts';
 
@@ -26,14 +27,27 @@ export async function loadTlsMaterial(directory: string | undefined, log: Logger
   const ca: string[] = [...getCACertificates('system')];
   if (directory === undefined || directory === '') return { ca, cert: [], key: [] };
   const names = list(directory, log);
-  for (const name of names) if (name.endsWith('.crt')) ca.push(read(directory, name));
+  for (const name of names) if (name.endsWith('.crt')) ca.push(...(await authorities(directory, name, log)));
   const cert: string[] = [];
   const key: string[] = [];
   for (const { certName, keyName } of pairs(directory, names)) {
-    cert.push(read(directory, certName));
-    key.push(read(directory, keyName));
+    const pair = await clientPair(read(directory, certName), read(directory, keyName), certName);
+    if ('reason' in pair) {
+      throw bad(directory, `${pair.of === 'key' ? keyName : certName}: ${pair.reason}`);
+    }
+    cert.push(pair.cert);
+    key.push(pair.key);
   }
   return { ca, cert, key };
+}
+
+async function authorities(directory: string, name: string, log: Logger): Promise<readonly string[]> {
+  const found = await authoritiesIn(read(directory, name));
+  if (typeof found === 'string') throw bad(directory, `${name}: ${found}`);
+  const { blocks, broken } = found;
+  if (broken > 0)
+    log.info('authorities-broken', { path: `${directory}/${name}`, broken, used: blocks.length });
+  return blocks;
 }
 
 function list(directory: string, log: Logger): readonly string[] {

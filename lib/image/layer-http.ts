@@ -1,4 +1,5 @@
 import type { Logger } from '../base/log.ts';
+import { checkNames } from '../registry/peer-names.ts';
 import { loadTlsMaterial } from './client-certificates.ts';
 
 export interface RemoteLayerSettings {
@@ -100,6 +101,9 @@ export class LayerHttp {
       ca: [...ca],
       rejectUnauthorized: true,
       minVersion: TLS_1_2,
+      // As in Go: every named certificate is an anchor, and the common name of a server's does not count.
+      allowPartialTrustChain: true,
+      checkServerIdentity: checkNames,
       ...(cert.length === 0 ? {} : { cert: [...cert], key: [...key] }),
     }));
     return this.#tls;

@@ -20,13 +20,15 @@ export function checkNames(host: string, { subjectaltname = '' }: PeerCertificat
     names.filter((name) => name.startsWith(kind)).map((name) => name.slice(kind.length));
   const hosts = valuesOf('DNS:');
   const addresses = valuesOf('IP Address:');
-  if (hosts.length + addresses.length === 0) return fault(NO_ALTERNATIVE_NAME);
+  if (hosts.length + addresses.length === 0) {
+    return fault(NO_ALTERNATIVE_NAME, 'the certificate has no subject alternative name');
+  }
   const wanted = parseAddress(host);
   const fits =
     wanted === undefined
       ? hosts.some((pattern) => matches(pattern.toLowerCase(), host.toLowerCase().replace(/\.$/, '')))
       : addresses.some((address) => parseAddress(address)?.toString() === wanted.toString());
-  return fits ? undefined : fault(OTHER_NAME);
+  return fits ? undefined : fault(OTHER_NAME, 'the certificate names another host');
 }
 
 /** RFC 6125 6.4.3: `*` stands for the whole of the first label. */
@@ -37,6 +39,6 @@ function matches(pattern: string, host: string): boolean {
   return dot > 0 && pattern.indexOf('.', 2) > 0 && host.slice(dot) === pattern.slice(1);
 }
 
-function fault(code: string): Error {
-  return Object.assign(new Error(code), { code });
+function fault(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
 }

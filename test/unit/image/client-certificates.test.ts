@@ -84,6 +84,42 @@ describe('a layer behind TLS', () => {
     });
   });
 
+  test('comes with the server’s own certificate as the anchor, and with a broken authority beside the good one', async () => {
+    const files = { 'client.cert': 'client/client.cert', 'client.key': 'client/client.key' };
+    for (const [name, from] of Object.entries({ ...files, 'ca.crt': 'server.crt' }))
+      await Bun.write(dir.at('anchor', name), Bun.file(dir.at(from)));
+    expect(await fetchWith(dir.at('anchor'))).toEqual(BLOB);
+    for (const [name, from] of Object.entries(files))
+      await Bun.write(dir.at('mixed', name), Bun.file(dir.at(from)));
+    const broken = '-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIQ\n-----END CERTIFICATE-----\n';
+    writeFileSync(dir.at('mixed', 'ca.crt'), broken + readFileSync(dir.at('ca.crt'), 'utf8'));
+    expect(await fetchWith(dir.at('mixed'))).toEqual(BLOB);
+  });
+
+  test.each([
+    [
+      'client.key',
+      'server.key',
+      'client.key: its private key does not belong to the certificate in client.cert',
+    ],
+    ['client.key', 'ca.crt', 'client.key: it has no private key in PEM form'],
+    ['client.cert', 'server.key', 'client.cert: it has no certificate in PEM form'],
+    ['ca.crt', 'server.key', 'ca.crt: it has no certificate in PEM form'],
+  ])('is an error of the settings where %s has %s in it', async (file, from, reason) => {
+    const files = {
+      'client.cert': 'client/client.cert',
+      'client.key': 'client/client.key',
+      'ca.crt': 'ca.crt',
+    };
+    rmSync(dir.at('wrong'), { recursive: true, force: true });
+    for (const [name, right] of Object.entries(files))
+      await Bun.write(dir.at('wrong', name), Bun.file(dir.at(name === file ? from : right)));
+    expect(await rejection('IMAGE_CERTIFICATES', fetchWith(dir.at('wrong')))).toEqual({
+      directory: dir.at('wrong'),
+      reason,
+    });
+  });
+
   test('is an error of the settings where a file is none', async () => {
     writeFileSync(dir.at('a-file'), '');
     expect((await rejection('IMAGE_CERTIFICATES', fetchWith(dir.at('a-file')))).reason).toBe(
