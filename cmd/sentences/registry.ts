@@ -57,9 +57,10 @@ export const registrySentences: { [C in keyof RegistryErrors]: (s: RegistryError
   REGISTRY_PROXY: (s) =>
     `the proxy ${s.proxy} does not connect to ${s.registry}: ${s.reason}; check its rules and credentials, or name ` +
     'the registry in NO_PROXY',
+  // Without the address: whoever wrote the name would learn what it means in the cell's network.
   REGISTRY_ADDRESS: (s) =>
-    `${s.registry} leads to ${s.host} (${s.what}), whose address ${s.address} lies further inside than the registry ` +
-    `itself; if that is right, list the host under private_hosts of ${SETTINGS}`,
+    `${s.registry} leads to ${s.host} (${s.what}), whose address lies further inside than the registry itself; if ` +
+    `that is right, list the host under private_hosts of ${SETTINGS}`,
 };
 
 /** Registries mostly say these very words themselves. */

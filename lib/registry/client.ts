@@ -124,7 +124,7 @@ export class RegistryClient {
     const lifetime = this.#closing.signal;
     const places = placesOf(reference, policy);
     const transport = new Transport(policy, log);
-    const routes = new Routes(transport.proxies, lookup ?? systemLookup);
+    const routes = new Routes(transport.proxies, lookup ?? systemLookup, log);
     const redirects = new Redirects(transport, routes);
     const credentials = this.#credentials();
     const parts = { policy, transport, credentials, redirects, routes, log, lifetime };

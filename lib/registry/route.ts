@@ -1,4 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
 import { innermost, mayLead, outermost, type Zone, zoneOf } from './address.ts';
 import { Failure, networkFailure } from './failure.ts';
 import type { Proxies } from './proxy.ts';
@@ -35,13 +36,15 @@ export interface Lead {
 export class Routes {
   readonly #proxies: Proxies;
   readonly #lookup: Lookup;
+  readonly #log: Logger | undefined;
   readonly #known = new Map<string, Promise<readonly string[]>>();
   /** The address of a host that answered. Its zone is the host's from then on. */
   readonly #answered = new Map<string, string>();
 
-  constructor(proxies: Proxies, lookup: Lookup) {
+  constructor(proxies: Proxies, lookup: Lookup, log?: Logger) {
     this.#proxies = proxies;
     this.#lookup = lookup;
+    this.#log = log;
   }
 
   /**
@@ -82,10 +85,10 @@ export class Routes {
     if (!allowed && !mayLead(from === 'outside' ? 'public' : await this.#zoneOfRegistry(from), zone)) {
       const registry = from === 'outside' ? target.host : from.host;
       const address = addresses.find((found) => zoneOfFound(found) === zone) ?? '';
-      throw new Failure(
-        'final',
-        new PluginError('REGISTRY_ADDRESS', { registry, host: target.host, address, what }),
-      );
+      const error = new PluginError('REGISTRY_ADDRESS', { registry, host: target.host, address, what });
+      // The sentence has no address, since it goes to whoever named the image.
+      this.#log?.error('registry-address', error, error.subject);
+      throw new Failure('final', error);
     }
     return literal === undefined && !proxied ? addresses : undefined;
   }

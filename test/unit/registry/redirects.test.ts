@@ -20,7 +20,13 @@ import {
   rawServer,
   whole,
 } from '../../support/raw-server.ts';
-import { login, readImage, rejection, type TestSourceOptions } from '../../support/registry-client.ts';
+import {
+  login,
+  RecordingLog,
+  readImage,
+  rejection,
+  type TestSourceOptions,
+} from '../../support/registry-client.ts';
 
 const image = fakeImage([noise(5000)]);
 const layer = image.layers[0] ?? image.config;
@@ -157,8 +163,48 @@ describe('a redirect is refused', () => {
     'http://[fe80::1]/',
     'http://[::ffff:169.254.169.254]/',
   ])('to the metadata service %s, even from this machine itself', async (location) => {
-    const error = await rejection(pull(redirecting(() => location)));
+    const log = new RecordingLog();
+    const error = await rejection(
+      pull(
+        redirecting(() => location),
+        { log },
+      ),
+    );
     expect([error.code, error.subject['what']]).toEqual(['REGISTRY_ADDRESS', 'a redirect']);
+    expect(log.of('registry-address')).toMatchObject([
+      { address: expect.stringMatching(/^(169|fe80|::ffff)/) },
+    ]);
+  });
+});
+
+describe('a refusal tells nothing about what is there', () => {
+  /** Of a public registry that leads to `location`. */
+  async function refusal(location: string): Promise<unknown> {
+    const routes = new Routes(new Proxies(noProxies), async () => ['203.0.113.1']);
+    const lead = { from: new URL('https://public.test'), listed: [], what: 'a redirect' };
+    return routes.check(new URL(location), lead).then(
+      () => 'led',
+      (error: unknown) => (error instanceof Failure ? [error.error.code, error.error.subject] : error),
+    );
+  }
+
+  test('an open port, a closed one and one that never answers give the same, and are not dialled', async () => {
+    const open = content();
+    const silent = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
+    const closed = content();
+    await closed.stop();
+    try {
+      const facts = [];
+      for (const port of [open.port, closed.port, silent.port]) {
+        const said = JSON.stringify(await refusal(`https://127.0.0.1:${port}/`));
+        facts.push(said.replaceAll(String(port), 'PORT'));
+      }
+      expect(new Set(facts).size).toBe(1);
+      expect(facts[0]).toStartWith('["REGISTRY_ADDRESS"');
+      expect(open.connections()).toBe(0);
+    } finally {
+      silent.stop(true);
+    }
   });
 });
 
