@@ -3,7 +3,9 @@ import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { MAX_CONFIG_BYTES } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { printable } from '../base/text.ts';
+import { CONFIG } from './document-shapes.ts';
 import { isImageConfig } from './generated/validators.js';
+import { asGoReads } from './go-json.ts';
 import { JsonRefused, parseJson } from './json.ts';
 import { describeSchemaError } from './schema-error.ts';
 
@@ -61,7 +63,7 @@ export function parseConfig(bytes: Uint8Array, source: string, log: Logger): Ima
 
 function readConfig(bytes: Uint8Array, source: string): RawConfig {
   try {
-    const document = parseJson(bytes, MAX_CONFIG_BYTES);
+    const document = asGoReads(parseJson(bytes, MAX_CONFIG_BYTES), CONFIG);
     if (isImageConfig(document)) return document as RawConfig;
   } catch (error) {
     if (error instanceof JsonRefused) throw bad(source, error.message);

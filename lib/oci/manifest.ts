@@ -2,7 +2,9 @@ import { PluginError } from '../base/errors/error.ts';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES } from '../base/limits.ts';
 import { printable } from '../base/text.ts';
 import { type Descriptor, type RawDescriptor, toDescriptor } from './descriptor.ts';
+import { MANIFEST } from './document-shapes.ts';
 import { isImageIndex, isImageManifest, type Validator } from './generated/validators.js';
+import { asGoReads } from './go-json.ts';
 import { JsonRefused, parseJson } from './json.ts';
 import { isConfigType, manifestKind, normalType, OCI_INDEX, OCI_MANIFEST } from './media-types.ts';
 import type { IndexEntry } from './platform.ts';
@@ -66,7 +68,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
 
 function readDocument(bytes: Uint8Array, source: string): Record<string, unknown> {
   try {
-    const document = parseJson(bytes, MAX_MANIFEST_BYTES);
+    const document = asGoReads(parseJson(bytes, MAX_MANIFEST_BYTES), MANIFEST);
     if (typeof document === 'object' && document !== null && !Array.isArray(document))
       return document as Record<string, unknown>;
   } catch (error) {

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
+import { asGoReads, map, structure, TEXT } from '../oci/go-json.ts';
+import { JsonRefused } from '../oci/json.ts';
 import type { Credential } from './credentials.ts';
 
 /** Such a file holds a few entries; what is larger is not one. */
@@ -56,8 +58,9 @@ export function readDockerConfig(path: string): DockerConfig {
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
+    value = asGoReads(JSON.parse(text), SHAPE);
+  } catch (error) {
+    if (error instanceof JsonRefused) throw bad('two of its keys differ in capital and small letters only');
     // JSON.parse quotes what it stumbles over, which may be a password.
     throw bad('it is not JSON');
   }
@@ -68,6 +71,13 @@ export function readDockerConfig(path: string): DockerConfig {
     optionalText(value['credsStore'], 'credsStore', bad),
   );
 }
+
+/** Docker, podman and skopeo read the file in Go, where the case of a key does not count and `null` is nothing. */
+const SHAPE = structure({
+  auths: map(structure({ auth: TEXT, username: TEXT, password: TEXT, identitytoken: TEXT })),
+  credHelpers: map(TEXT),
+  credsStore: TEXT,
+});
 
 type Bad = (reason: string) => PluginError;
 
@@ -124,7 +134,7 @@ function helpersOf(helpers: Record<string, unknown>, bad: Bad): Map<string, stri
 }
 
 function record(value: Record<string, unknown>, key: string, bad: Bad): Record<string, unknown> {
-  const found = Object.hasOwn(value, key) ? value[key] : {};
+  const found = (Object.hasOwn(value, key) ? value[key] : undefined) ?? {};
   if (!isRecord(found)) throw bad(`${key} is not an object`);
   return found;
 }

@@ -101,6 +101,27 @@ describe('a docker configuration', () => {
     expect(JSON.stringify((thrown as { subject: unknown }).subject)).not.toContain('SECRET');
     expect(String((thrown as Error).stack)).not.toContain('SECRET{');
   });
+  test('has keys of any case, and null for nothing, as Go reads both', () => {
+    const content = {
+      Auths: { 'a.example': { Username: 'u', PASSWORD: 'p' }, 'A.example ': null, 'b.example': null },
+      credhelpers: { 'c.example': 'x' },
+      CredsStore: null,
+    };
+    const read = readDockerConfig(config(content));
+    expect(read.find('a.example', 'x')).toMatchObject({ kind: 'password', username: 'u' });
+    expect(read.find('b.example', 'x')).toBe(undefined);
+    expect([read.helperFor('c.example'), read.helperFor('d.example')]).toEqual(['x', undefined]);
+    expect(readDockerConfig(config({ auths: null, credHelpers: null })).find('a.example', 'x')).toBe(
+      undefined,
+    );
+    expect(() => readDockerConfig(config({ auths: {}, AUTHS: {} }))).toThrow('CONFIG_INVALID');
+  });
+
+  test('inherits nothing from itself', () => {
+    const read = readDockerConfig(config('{"__proto__":{"credsStore":"x"}}'));
+    expect(read.helperFor('a.example')).toBe(undefined);
+  });
+
   test('that is not there is refused', () => {
     expect(() => readDockerConfig(dir.at('none.json'))).toThrow('CONFIG_INVALID');
   });

@@ -1,0 +1,51 @@
+/** The documents of images, as far as graft and the Go programs know their keys. */
+import { ANY, list, map, structure, TEXT } from './go-json.ts';
+
+const DESCRIPTOR = {
+  mediaType: TEXT,
+  digest: TEXT,
+  size: ANY,
+  urls: list(TEXT),
+  annotations: map(TEXT),
+  artifactType: TEXT,
+  data: ANY,
+};
+
+const PLATFORM = structure({
+  architecture: TEXT,
+  os: TEXT,
+  'os.version': TEXT,
+  'os.features': list(TEXT),
+  variant: TEXT,
+  features: list(TEXT),
+});
+
+/** Manifests of images and indexes in one: which of the two a document is, its keys say. */
+export const MANIFEST = structure({
+  schemaVersion: ANY,
+  mediaType: TEXT,
+  artifactType: TEXT,
+  config: structure(DESCRIPTOR),
+  layers: list(structure(DESCRIPTOR)),
+  manifests: list(structure({ ...DESCRIPTOR, platform: PLATFORM })),
+  fsLayers: list(ANY),
+  subject: structure(DESCRIPTOR),
+  annotations: map(TEXT),
+});
+
+export const CONFIG = structure({
+  architecture: TEXT,
+  os: TEXT,
+  'os.version': TEXT,
+  'os.features': list(TEXT),
+  variant: TEXT,
+  rootfs: structure({ type: TEXT, diff_ids: list(TEXT) }),
+  config: structure({
+    User: TEXT,
+    WorkingDir: TEXT,
+    Env: list(TEXT),
+    Entrypoint: list(TEXT),
+    Cmd: list(TEXT),
+    Labels: map(TEXT),
+  }),
+});
