@@ -4,6 +4,7 @@ import { stackKey } from '../store/layer-key.ts';
 import type { Lease } from '../store/leases.ts';
 import { LayerTurns, patienceOf } from './layer-turns.ts';
 import { MissingLayers } from './missing-layers.ts';
+import { refuseTooManyNames } from './name-budget.ts';
 import { placeLayers } from './place.ts';
 import type { PublishedSearch } from './published.ts';
 import type { PullDeps, PulledImage } from './pull.ts';
@@ -37,6 +38,10 @@ export async function fetchAndStack(
     key: fetch.keyOf(one),
     published: published?.get(one.layer),
   }));
+  refuseTooManyNames(
+    store,
+    new Set(placeable.flatMap(({ key, published }) => (published ? [] : (key ?? [])))),
+  );
   const rules = deps.stackRules ?? STACK_RULES;
   const placed = await placeLayers(deps, placeable, { lease, turns, rules });
   // Named after the layers as the image lists them: the next create knows only those.

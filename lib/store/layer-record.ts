@@ -9,11 +9,13 @@ import { isCount, isRecord, parseOwn } from './own-json.ts';
 export interface LayerRecord extends Omit<UnpackResult, keyof LayerNames> {
   readonly key: LayerKey;
   readonly validated: boolean;
+  /** Of the file of its names. */
+  readonly nameBytes: number;
 }
 
 /** Raised with what the fields mean. */
 const VERSION = 2;
-const COUNTS = ['fileBytes', 'diskBytes', 'entries', 'compressedBytes', 'tarBytes'] as const;
+const COUNTS = ['fileBytes', 'diskBytes', 'nameBytes', 'entries', 'compressedBytes', 'tarBytes'] as const;
 
 export function encodeLayerRecord(record: LayerRecord): Uint8Array {
   return bytesOfText(`${JSON.stringify({ version: VERSION, ...record })}\n`);

@@ -100,7 +100,7 @@ export class Layers {
     const bytes = encodeNames({ impliedDirs, whiteoutDirs, opaqueDirs });
     writeSmall(`${staged.directory}/names`, bytes, 0o600);
     const diskBytes = result.diskBytes + inBlocks(bytes.length) + DISK_BLOCK;
-    return { ...facts, key, validated, diskBytes } satisfies LayerRecord;
+    return { ...facts, key, validated, diskBytes, nameBytes: bytes.length } satisfies LayerRecord;
   }
 
   discard(staged: StagedLayer): void {

@@ -55,6 +55,7 @@ export function plainRecord(name: string, changes: Partial<PlainRecord> = {}): P
     tarBytes: 1024,
     fileBytes: name.length,
     diskBytes: 4096,
+    nameBytes: 0,
     entries: 1,
     explicitRoot: true,
     impliedDirs: [],

@@ -1,0 +1,21 @@
+import { PluginError } from '../base/errors/error.ts';
+import { MiB } from '../base/limits.ts';
+import type { LayerKey } from '../store/layer-key.ts';
+import type { Store } from '../store/store.ts';
+
+/**
+ * Names of all layers of an image that planning has in memory at once, some five times as large there. The largest images
+ * that we know of have some hundred kilobytes.
+ */
+const MAX_NAMES_BYTES = 16 * MiB;
+
+/** By the layers' records, before any of the names is read. @throws LAYER_TOO_LARGE, STORE_DAMAGED */
+export function refuseTooManyNames(store: Store, keys: ReadonlySet<LayerKey>): void {
+  let bytes = 0;
+  for (const key of keys) bytes += store.layers.record(key)?.nameBytes ?? 0;
+  if (bytes <= MAX_NAMES_BYTES) return;
+  throw new PluginError('LAYER_TOO_LARGE', {
+    what: 'bytes of names together with the other layers of the image',
+    limit: MAX_NAMES_BYTES,
+  });
+}
