@@ -9,13 +9,10 @@ import type { Store } from '../store/store.ts';
  */
 const MAX_NAMES_BYTES = 16 * MiB;
 
-/** By the layers' records, before any of the names is read. @throws LAYER_TOO_LARGE, STORE_DAMAGED */
+/** By the layers' records, before any of the names is read. @throws IMAGE_TOO_COMPLEX, STORE_DAMAGED */
 export function refuseTooManyNames(store: Store, keys: ReadonlySet<LayerKey>): void {
   let bytes = 0;
   for (const key of keys) bytes += store.layers.record(key)?.nameBytes ?? 0;
   if (bytes <= MAX_NAMES_BYTES) return;
-  throw new PluginError('LAYER_TOO_LARGE', {
-    what: 'bytes of names together with the other layers of the image',
-    limit: MAX_NAMES_BYTES,
-  });
+  throw new PluginError('IMAGE_TOO_COMPLEX', { what: 'bytes of names', limit: MAX_NAMES_BYTES });
 }

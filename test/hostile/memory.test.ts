@@ -70,7 +70,7 @@ test(
     const layers = Array.from({ length: 4 }, (_, at) => layout.layer(layer(at)));
     layout.write([layout.image(layers)]);
     const { code, peak, said } = await peakOf(store, ['create', layout.url(), 'refused']);
-    expect([code, said]).toEqual([1, expect.stringContaining('bytes of names together with')]);
+    expect([code, said]).toEqual([1, expect.stringContaining('bytes of names')]);
     expect(peak < FETCHING ? 'within' : peak).toBe('within');
     await store.must(['clean']);
     layout.write([layout.image(layers.slice(0, 2))]);

@@ -6,4 +6,4 @@
 const ran = Bun.spawnSync(process.argv.slice(2), { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
 const said = `${ran.stdout.toString().slice(0, 500)}${ran.stderr.toString().slice(0, 500)}`;
 const peak = ran.resourceUsage.maxRSS / 1024 ** 2;
-await Bun.write(Bun.stdout, JSON.stringify({ code: ran.exitCode, peak, said }));
+process.stdout.write(JSON.stringify({ code: ran.exitCode, peak, said }));

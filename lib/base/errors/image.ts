@@ -30,7 +30,7 @@ export interface ImageErrors {
   IMAGE_CERTIFICATES: { directory: string; reason: string };
   IMAGE_TOO_MANY_LAYERS: { layers: number; limit: number };
   /** What putting the layers together would take: `steps` of work, `names` in memory, `copied bytes` on the disk. */
-  IMAGE_TOO_COMPLEX: { what: 'steps' | 'names' | 'copied bytes'; limit: number };
+  IMAGE_TOO_COMPLEX: { what: 'steps' | 'names' | 'bytes of names' | 'copied bytes'; limit: number };
   IMAGE_EXCEEDS_LIMIT: { size: number; limit: number };
   IMAGE_DIGEST_MISMATCH: { expected: string; actual: string };
 }
