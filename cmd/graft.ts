@@ -6,6 +6,7 @@
 import type { Logger } from '../lib/base/log.ts';
 import { Secret } from '../lib/base/secret.ts';
 import { Metrics } from '../lib/plugin/metrics.ts';
+import { hearOfChildren } from '../lib/sys/child-signal.ts';
 import type { Invocation } from './cli/parse.ts';
 import { readCommandLine } from './cli.ts';
 import { type Output, stdout, writeFully } from './output.ts';
@@ -137,6 +138,7 @@ async function probe(): Promise<void> {
   process.exit(runProbeChild());
 }
 
+hearOfChildren();
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
 // Whatever keeps waiting for something that nobody will do: no answer is no success.

@@ -21,6 +21,16 @@ export function runProgram(env: Environment): RunProgram {
         complaint: missing ? `${program} is not installed (package xfsprogs)` : done.error.message,
       };
     }
-    return { ok: done.status === 0, complaint: `${done.stderr}${done.stdout}` };
+    if (done.status === 0) return { ok: true, complaint: '' };
+    const said = `${done.stderr}${done.stdout}`;
+    return { ok: false, complaint: said.trim() === '' ? howItEnded(program, done) : said };
   };
+}
+
+/** For a program that says nothing itself. */
+function howItEnded(
+  program: string,
+  { status, signal }: { status: number | null; signal: string | null },
+): string {
+  return signal === null ? `${program} ended with exit code ${status}` : `${program} was ended by ${signal}`;
 }

@@ -96,6 +96,7 @@ export const nr = {
   mknodat: ARM ? 33 : 259,
   ppoll: ARM ? 73 : 271,
   renameat2: ARM ? 276 : 316,
+  rt_sigaction: ARM ? 134 : 13,
   statx: ARM ? 291 : 332,
   open_tree: 428,
   move_mount: 429,
