@@ -17,6 +17,8 @@ export const FIELD = {
   prefix: [345, 155],
   /** star's format has two times in the last bytes of ustar's prefix. */
   starPrefix: [345, 131],
+  gnuAtime: [345, 12],
+  gnuCtime: [357, 12],
   trailer: [508, 4],
 } as const satisfies Record<string, readonly [at: number, length: number]>;
 

@@ -92,15 +92,27 @@ function linkTarget(block: Buffer, { pax, longLink }: Extensions): ByteName {
   return longLink ?? pax?.linkpath ?? (textField(block, FIELD.link) as ByteName);
 }
 
-/** The name in the block itself. GNU's format has times where ustar has the prefix. */
+/** The name in the block itself. */
 export function nameOf(block: Buffer): ByteName {
   const name = textField(block, FIELD.name);
-  if (block[FIELD.prefix[0]] === 0 || !holds(block, FIELD.magic[0], USTAR)) return name as ByteName;
-  const star = holds(block, FIELD.trailer[0], STAR);
-  return `${textField(block, star ? FIELD.starPrefix : FIELD.prefix)}/${name}` as ByteName;
+  const prefix = block[FIELD.prefix[0]] === 0 ? '' : prefixOf(block);
+  return (prefix === '' ? name : `${prefix}/${name}`) as ByteName;
+}
+
+function prefixOf(block: Buffer): string {
+  if (holds(block, FIELD.magic[0], USTAR)) {
+    return textField(block, holds(block, FIELD.trailer[0], STAR) ? FIELD.starPrefix : FIELD.prefix);
+  }
+  // GNU's format has times in this place. Go wrote long names there before version 1.8 (golang/go#12594), Docker's
+  // layers of that time among them; it reads them so still, where the place holds text and no times.
+  if (!holds(block, FIELD.magic[0], GNU)) return '';
+  const isTimes = [FIELD.gnuAtime, FIELD.gnuCtime].every((time) => numberField(block, time) !== undefined);
+  const text = isTimes ? '' : textField(block, FIELD.prefix);
+  return /^[\x01-\x7f]*$/.test(text) ? text : '';
 }
 
 const USTAR = Buffer.from('ustar\0');
+const GNU = Buffer.from('ustar  \0');
 const STAR = Buffer.from('tar\0');
 
 function holds(block: Buffer, at: number, bytes: Uint8Array): boolean {

@@ -213,6 +213,27 @@ describe('names', () => {
     expect(names['old']).toBe('f 644 0:0 5');
   });
 
+  test('a prefix in GNU headers, as Go wrote before version 1.8, where no times can be meant', async () => {
+    const { names } = await tree([
+      F('text', '1', { format: 'gnu', prefix: 'opt/app/node_modules' }),
+      F('short', '2', { format: 'gnu', prefix: 'a' }),
+      F('times', '3', { format: 'gnu', prefix: '14070000000\x0014070000001\0' }),
+      F('one-time', '4', { format: 'gnu', prefix: '14070000000\0directory' }),
+      F('digits', '5', { format: 'gnu', prefix: '12345670' }),
+      F('accent', '6', { format: 'gnu', prefix: 'caf\u00e9' }),
+      F('binary', '7', { format: 'gnu', prefix: Buffer.from([0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0x78]) }),
+    ]);
+    expect(Object.entries(names).filter(([, what]) => what.startsWith('f'))).toEqual([
+      ['14070000000/one-time', 'f 644 0:0 4'],
+      ['a/short', 'f 644 0:0 2'],
+      ['accent', 'f 644 0:0 6'],
+      ['binary', 'f 644 0:0 7'],
+      ['digits', 'f 644 0:0 5'],
+      ['opt/app/node_modules/text', 'f 644 0:0 1'],
+      ['times', 'f 644 0:0 3'],
+    ]);
+  });
+
   test('directories of old archives are files with a slash', async () => {
     const { names } = await tree([{ name: 'old/', type: '\0', format: 'v7', mode: 0o700 }, F('old/x', '')]);
     expect(names['old']).toBe('d 700 0:0');
