@@ -3,6 +3,7 @@ import type { Xattr } from './entry.ts';
 
 /** The unit of the chain. A reader needs no more memory than this. */
 export const HASH_BLOCK = 64 * 1024;
+const ZEROS = new Uint8Array(HASH_BLOCK);
 
 /** xxHash64 over blocks of 64 KiB, each seeded with the hash before it: the result does not depend on the chunks. */
 export class ContentHash {
@@ -23,6 +24,15 @@ export class ContentHash {
       this.#held += part.length;
       at += part.length;
       if (this.#held === HASH_BLOCK) this.#close();
+    }
+  }
+
+  /** As `update` with so many zeros. */
+  zeros(count: number): void {
+    for (let left = count; left > 0; ) {
+      const part = Math.min(left, HASH_BLOCK - this.#held);
+      this.update(ZEROS.subarray(0, part));
+      left -= part;
     }
   }
 

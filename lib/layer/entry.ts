@@ -22,7 +22,13 @@ interface Common {
 
 export type LayerEntry = Common &
   (
-    | { readonly kind: 'file'; readonly size: number }
+    | {
+        readonly kind: 'file';
+        /** With the holes of a sparse file. */
+        readonly size: number;
+        /** Of a sparse file: bytes of data, and bytes of disk that they take. */
+        readonly sparse?: { readonly data: number; readonly stored: number };
+      }
     | { readonly kind: 'directory' }
     | { readonly kind: 'symlink'; readonly target: ByteName }
     | { readonly kind: 'hardlink'; readonly target: ByteName }

@@ -22,7 +22,7 @@ export const FIELD = {
   trailer: [508, 4],
 } as const satisfies Record<string, readonly [at: number, length: number]>;
 
-type Field = readonly [at: number, length: number];
+export type Field = readonly [at: number, length: number];
 
 /** The bytes of a field up to the first NUL, one character a byte. */
 export function textField(block: Buffer, [at, length]: Field): string {

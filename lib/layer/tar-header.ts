@@ -5,6 +5,8 @@ import { MAX_ID } from '../base/id-mapping.ts';
 import { printable } from '../base/text.ts';
 import type { LayerEntry } from './entry.ts';
 import type { PaxHeader } from './pax.ts';
+import { SparseFile } from './sparse-file.ts';
+import { paxForm } from './sparse-map.ts';
 import { FIELD, numberField, textField } from './tar-fields.ts';
 
 /** What extended headers said about the entry that follows them. */
@@ -19,7 +21,6 @@ export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
   const { pax } = extensions;
   const name = entryName(block, extensions);
   const kind = kindOf(String.fromCharCode(block[FIELD.type[0]] ?? 0), name);
-  if (pax?.sparse === true) unsupported(name, 'a sparse file');
   const number = (
     field: 'mode' | 'uid' | 'gid' | 'size' | 'mtime',
     max = Number.MAX_SAFE_INTEGER,
@@ -51,10 +52,38 @@ export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
   }
 }
 
+/** True for a header of a sparse file, in any form. */
+export function isSparse(block: Buffer, { pax }: Extensions): boolean {
+  return block[FIELD.type[0]] === OLD_SPARSE || pax?.sparse !== undefined;
+}
+
+/**
+ * @param entry of the same header, for which `isSparse` holds
+ * @throws BadHeader; PluginError LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY
+ */
+export function sparseFile(block: Buffer, { pax, longName }: Extensions, entry: LayerEntry): SparseFile {
+  const old = block[FIELD.type[0]] === OLD_SPARSE;
+  if (old && pax?.sparse !== undefined) bad(entry.name, 'a sparse file of two formats');
+  if (old && !holds(block, FIELD.magic[0], GNU))
+    unsupported(entry.name, 'a sparse file of an unknown format');
+  const records = pax?.sparse ?? {};
+  // Go takes these for plain files, other readers do not.
+  if (!old && ['none', 'unknown'].includes(paxForm(records)))
+    unsupported(entry.name, 'a sparse file of an unknown format');
+  if (entry.kind !== 'file') bad(entry.name, 'a sparse file that is no file');
+  // The name in the header, or in `path`, is made up: "GNUSparseFile.0/name".
+  const name = records.name === undefined || records.name === '' ? entry.name : records.name;
+  if (longName !== undefined && longName !== name) bad(longName, 'two different names for one entry');
+  return new SparseFile({ ...entry, name }, pax, old ? block : undefined);
+}
+
+const OLD_SPARSE = 'S'.charCodeAt(0);
+
 function kindOf(type: string, name: ByteName): LayerEntry['kind'] {
   switch (type) {
     case '0':
     case '7':
+    case 'S':
       return 'file';
     case '\0':
       // Before ustar a directory was a file whose name ends in a slash.
@@ -70,8 +99,6 @@ function kindOf(type: string, name: ByteName): LayerEntry['kind'] {
       return 'directory';
     case '6':
       return 'fifo';
-    case 'S':
-      return unsupported(name, 'a sparse file');
     default:
       return unsupported(name, `an entry of type ${JSON.stringify(type)}`);
   }

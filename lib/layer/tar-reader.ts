@@ -8,22 +8,24 @@ import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import type { LayerEntry } from './entry.ts';
 import { BadHeader, checkGlobalPax, parsePax } from './pax.ts';
+import type { ContentSink, SparseFile } from './sparse-file.ts';
 import { BLOCK, checksumHolds, FIELD, isZeroBlock, numberField } from './tar-fields.ts';
-import { bad, type Extensions, nameOf, readEntry } from './tar-header.ts';
+import { bad, type Extensions, isSparse, nameOf, readEntry, sparseFile } from './tar-header.ts';
 
 /** One extended header or long name. The largest sensible one holds a few xattrs of 64 KiB. */
 const MAX_HEADER_BYTES = MiB;
 
-export interface TarSink {
-  /** Called for every entry; `content` and `endOfContent` follow for files and for nothing else. */
+/**
+ * Called for every entry; `content`, `hole` and `endOfContent` follow for files and for nothing else. The bytes of
+ * content are valid during the call only. A sink without `hole` gets the zeros.
+ */
+export interface TarSink extends ContentSink {
   entry(entry: LayerEntry): void;
-  /** Part of a file's content. The bytes are valid during the call only. */
-  content(bytes: Uint8Array): void;
   endOfContent(): void;
 }
 
-/** `zeros`: after one block of zeros; `ended`: after two. */
-type State = 'header' | 'zeros' | 'ended' | 'extension' | 'content' | 'padding';
+/** `zeros`: after one block of zeros; `ended`: after two; `map`: in the blocks with a sparse file's map. */
+type State = 'header' | 'zeros' | 'ended' | 'extension' | 'map' | 'content' | 'padding';
 
 const EXTENDED = new Set(['x', 'g', 'L', 'K']);
 
@@ -40,6 +42,8 @@ export class TarReader {
   #extension = Buffer.alloc(0);
   #extensionType = '';
   #extensions: Extensions = { pax: undefined, longName: undefined, longLink: undefined };
+  /** Of the entry at work. */
+  #sparse: SparseFile | undefined;
 
   /** @param maxSize no entry may claim more bytes than this */
   constructor(sink: TarSink, maxSize: number) {
@@ -66,7 +70,8 @@ export class TarReader {
   /** The archive is over. @throws PluginError LAYER_TRUNCATED in the middle of anything */
   end(): void {
     // Some writers leave the last padding and the end marker out (umoci insert); Go's reader takes that too.
-    if (this.#left > 0 && this.#state !== 'padding') throw truncated('inside an entry');
+    if (this.#state === 'map' || (this.#left > 0 && this.#state !== 'padding'))
+      throw truncated('inside an entry');
     if (this.#held > 0 && this.#state !== 'ended') throw truncated('inside a header');
     const { pax, longName, longLink } = this.#extensions;
     if (pax !== undefined || longName !== undefined || longLink !== undefined) {
@@ -88,7 +93,7 @@ export class TarReader {
   /** Consumes up to #left bytes of a state that has a length. */
   #take(chunk: Buffer, at: number): number {
     const part = chunk.subarray(at, at + this.#left);
-    if (this.#state === 'content') this.#sink.content(part);
+    if (this.#state === 'content') this.#content(part);
     if (this.#state === 'extension') this.#extension.set(part, this.#extension.length - this.#left);
     this.#left -= part.length;
     if (this.#left === 0) this.#endOfState();
@@ -100,7 +105,7 @@ export class TarReader {
     this.#left = this.#padding;
     this.#padding = 0;
     this.#state = this.#left > 0 ? 'padding' : 'header';
-    if (state === 'content') this.#sink.endOfContent();
+    if (state === 'content') this.#endOfContent();
     if (state === 'extension') this.#endOfExtension();
   }
 
@@ -111,7 +116,22 @@ export class TarReader {
     if (size === 0) this.#endOfState();
   }
 
+  #content(part: Uint8Array): void {
+    if (this.#sparse === undefined) this.#sink.content(part);
+    else this.#sparse.content(part, this.#sink);
+  }
+
+  #endOfContent(): void {
+    this.#sparse?.end(this.#sink);
+    this.#sparse = undefined;
+    this.#sink.endOfContent();
+  }
+
   #header(block: Buffer): void {
+    if (this.#state === 'map') {
+      this.#mapBlock(block);
+      return;
+    }
     if (this.#state === 'ended') {
       // Anything may pad an archive, as everywhere; an entry that only some readers would see may not.
       if (!isZeroBlock(block) && checksumHolds(block))
@@ -126,15 +146,34 @@ export class TarReader {
     if (!checksumHolds(block)) bad(nameOf(block), 'the checksum is wrong');
     const type = String.fromCharCode(block[FIELD.type[0]] ?? 0);
     if (EXTENDED.has(type)) this.#beginExtension(block, type);
-    else this.#entry(readEntry(block, this.#extensions));
+    else this.#endOfHeader(block, readEntry(block, this.#extensions));
   }
 
-  #entry(entry: LayerEntry): void {
+  #endOfHeader(block: Buffer, entry: LayerEntry): void {
+    const extensions = this.#extensions;
     this.#extensions = { pax: undefined, longName: undefined, longLink: undefined };
     if (entry.kind === 'file' && entry.size > this.#maxSize) throw tooLarge('bytes', this.#maxSize);
     this.#state = 'header';
+    if (isSparse(block, extensions)) {
+      this.#sparse = about(entry.name, () => sparseFile(block, extensions, entry));
+      if (this.#sparse.needsMap) this.#state = 'map';
+      else this.#beginSparse(this.#sparse);
+      return;
+    }
     this.#sink.entry(entry);
     if (entry.kind === 'file') this.#begin('content', entry.size);
+  }
+
+  #mapBlock(block: Buffer): void {
+    const sparse = this.#sparse;
+    if (sparse !== undefined && about(sparse.name, () => sparse.mapBlock(block))) this.#beginSparse(sparse);
+  }
+
+  #beginSparse(sparse: SparseFile): void {
+    const entry = about(sparse.name, () => sparse.entry());
+    if (entry.size > this.#maxSize) throw tooLarge('bytes', this.#maxSize);
+    this.#sink.entry(entry);
+    this.#begin('content', sparse.contentBytes);
   }
 
   #beginExtension(block: Buffer, type: string): void {
@@ -152,15 +191,22 @@ export class TarReader {
   #endOfExtension(): void {
     const body = this.#extension;
     this.#extension = Buffer.alloc(0);
-    try {
+    about('', () => {
       if (this.#extensionType === 'g') checkGlobalPax(body);
       else if (this.#extensionType === 'L') this.#extensions.longName = longNameIn(body);
       else if (this.#extensionType === 'K') this.#extensions.longLink = longNameIn(body);
       else this.#extensions.pax = parsePax(body);
-    } catch (error) {
-      if (error instanceof BadHeader) bad('', error.reason);
-      throw error;
-    }
+    });
+  }
+}
+
+/** @throws PluginError LAYER_BAD_HEADER about the entry where `read` throws BadHeader */
+function about<T>(entry: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof BadHeader) bad(entry, error.reason);
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 import { byteName } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import type { Directory } from '../sys/directory.ts';
-import { close, mknodAt, openAt, symlinkAt, writeAll } from '../sys/files.ts';
+import { close, ftruncate, mknodAt, openAt, skip, symlinkAt, writeAll } from '../sys/files.ts';
 import { O } from '../sys/libc.ts';
 import { S, statAt, statFd } from '../sys/stat.ts';
 import { makeBaseDirectory } from './base-directory.ts';
@@ -90,6 +90,7 @@ export class TreeWriter implements TarSink {
   entry(entry: LayerEntry): void {
     this.#budget.entry();
     if (entry.xattrs.length > 0) this.#budget.attributes(entry.xattrs);
+    if (entry.kind === 'file' && entry.sparse !== undefined) this.#budget.sparse(entry.size, entry.sparse);
     this.#tree.mtime = entry.mtime;
     try {
       this.#place(entry, cleanName(entry.name));
@@ -105,18 +106,27 @@ export class TreeWriter implements TarSink {
     this.#hash.update(bytes);
   }
 
+  hole(bytes: number): void {
+    if (this.#file === undefined) return;
+    skip(this.#file.fd, bytes);
+    this.#hash.zeros(bytes);
+  }
+
   endOfContent(): void {
     const file = this.#file;
     if (file === undefined) return;
     this.#file = undefined;
+    const { size, sparse } = file.entry;
     try {
+      // A hole at the end is there only once the size says so.
+      if (sparse !== undefined) ftruncate(file.fd, size, file.path);
       const attributes = this.#tree.metadata.file(file.fd, file.entry, file.path);
-      this.#manifest.file(file.path, attributes, file.entry.size, this.#hash.finish());
-      this.#disk.file(file.entry.size, this.#written, file.entry.xattrs, () => statFd(file.fd));
+      this.#disk.file(size, this.#written, file.entry.xattrs, () => statFd(file.fd));
+      this.#manifest.file(file.path, attributes, size, this.#hash.finish());
     } finally {
       close(file.fd);
     }
-    this.#fileBytes += file.entry.size;
+    this.#fileBytes += sparse?.stored ?? size;
   }
 
   /** The archive is over. @throws PluginError LAYER_NEEDS_LOWER, LAYER_BAD_HARDLINK */

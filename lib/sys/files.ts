@@ -17,6 +17,7 @@ import {
   nr,
   O,
   type PathBytes,
+  syscall,
   syscallIPIII,
   syscallIPIPI,
   syscallIPPII,
@@ -155,6 +156,11 @@ export function futimes(fd: number, time: Timespec, path: PathBytes = ''): void 
   mutate('futimens', path, () => moreLibc().futimens(fd, setTimes(time)));
 }
 
+/** Moves on by `bytes` without writing: what is skipped becomes a hole once something is written behind it. */
+export function skip(fd: number, bytes: number): void {
+  check(syscall(nr.lseek, fd, bytes, SEEK_CUR), 'lseek', '');
+}
+const SEEK_CUR = 1;
 export function ftruncate(fd: number, size: number, path: PathBytes = ''): void {
   mutate('ftruncate', path, () => moreLibc().ftruncate(fd, size));
 }

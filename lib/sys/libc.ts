@@ -86,6 +86,7 @@ const ARM = process.arch === 'arm64';
 /** System call numbers; those above 424 are the same on every architecture (asm-generic/unistd.h). */
 export const nr = {
   ioctl: ARM ? 29 : 16,
+  lseek: ARM ? 62 : 8,
   flock: ARM ? 32 : 73,
   getdents64: ARM ? 61 : 217,
   fgetxattr: ARM ? 10 : 193,
