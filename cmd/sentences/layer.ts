@@ -1,4 +1,5 @@
 import type { LayerErrors } from '../../lib/base/errors/layer.ts';
+import { notATar } from './layer-formats.ts';
 import { bytesInWords } from './words.ts';
 
 const REBUILD = 'build the image again with a current tool, or ask who publishes it';
@@ -15,6 +16,7 @@ export const layerSentences: { [C in keyof LayerErrors]: (s: LayerErrors[C]) => 
     `the name '${s.entry}' in a layer is too long: ${s.limit} bytes are the limit; ${REBUILD}`,
   LAYER_BAD_HEADER: (s) =>
     `reading the layer's tar${s.entry === '' ? '' : ` at '${s.entry}'`}: ${s.reason}; ${REBUILD}`,
+  LAYER_NOT_A_TAR: (s) => notATar(s.found),
   LAYER_TRUNCATED: (s) =>
     `the layer is not whole: ${s.reason}; fetch or copy it again, and if that does not help ${REBUILD}`,
   LAYER_BAD_HARDLINK: (s) =>

@@ -49,6 +49,7 @@ const WRONG_BYTES: ReadonlySet<string> = new Set([
   'LAYER_SIZE_MISMATCH',
   'LAYER_BAD_COMPRESSION',
   'LAYER_BAD_HEADER',
+  'LAYER_NOT_A_TAR',
   'LAYER_TRUNCATED',
 ]);
 

@@ -5,8 +5,10 @@ import { PluginError } from '../base/errors/error.ts';
 import { KiB, MiB } from '../base/limits.ts';
 import { oneLine } from '../base/text.ts';
 import type { Blob } from './blob.ts';
+import { foreignFormat } from './foreign-format.ts';
+import { BLOCK, checksumHolds } from './tar-fields.ts';
 import type { BlobCompression } from './types.ts';
-import { ZstdFrames } from './zstd-frames.ts';
+import { isFrameMagic, ZstdFrames } from './zstd-frames.ts';
 
 const CHUNK = 256 * KiB;
 /** How far the decompressor, which works in a thread of its own, may be ahead of the writer. */
@@ -35,7 +37,9 @@ export async function openTar(
 ): Promise<TarStream> {
   const first = await magicBytes(blob);
   const packed = compression === 'auto' ? detect(first) : compression;
-  if (first.length === 0 && packed !== 'none') throw truncated('it is empty');
+  // Nothing promises what an archive of unknown packing is: an empty file is what a failed download leaves.
+  if (first.length === 0 && compression !== 'none') throw empty();
+  if (packed !== 'none' && detect(first) !== packed) throw notPacked(packed, first);
   const chunks = startingWith(first, blob);
   switch (packed) {
     case 'gzip':
@@ -58,11 +62,25 @@ async function magicBytes(blob: Blob): Promise<Uint8Array> {
   return first;
 }
 
-/** By magic bytes (RFC 1952, RFC 8878); anything else must be a tar, whose headers have checksums. */
-function detect(first: Uint8Array): BlobCompression {
+/**
+ * By magic bytes (RFC 1952, RFC 8878); anything else must be a tar, whose headers have checksums. A stream of zstd may
+ * begin with frames to be skipped: pzstd writes the size of what follows into one.
+ */
+function detect(first: Uint8Array): 'gzip' | 'zstd' | 'none' {
   if (first[0] === 0x1f && first[1] === 0x8b) return 'gzip';
-  const zstd = first[0] === 0x28 && first[1] === 0xb5 && first[2] === 0x2f && first[3] === 0xfd;
-  return zstd ? 'zstd' : 'none';
+  const magic = first.length < MAGIC_BYTES ? 0 : Buffer.from(first.subarray(0, MAGIC_BYTES)).readUInt32LE();
+  return isFrameMagic(magic) ? 'zstd' : 'none';
+}
+
+function notPacked(kind: 'gzip' | 'zstd', first: Uint8Array): PluginError {
+  const isTar = first.length >= BLOCK && checksumHolds(Buffer.from(first.subarray(0, BLOCK)));
+  const found = isTar ? 'a plain tar' : foreignFormat(first);
+  const reason = found === undefined ? `the data does not begin as ${kind} does` : `the data is ${found}`;
+  return new PluginError('LAYER_BAD_COMPRESSION', { kind, reason });
+}
+
+export function empty(): PluginError {
+  return truncated('it is empty');
 }
 
 async function* startingWith(first: Uint8Array, blob: Blob): AsyncGenerator<Uint8Array> {

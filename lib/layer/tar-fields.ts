@@ -83,6 +83,11 @@ export function checksumHolds(block: Buffer): boolean {
   return stored === sum - 256 * high;
 }
 
+/** True for the magic of ustar and GNU: a header, if perhaps a damaged one. */
+export function isUstar(block: Buffer): boolean {
+  return block.toString('latin1', FIELD.magic[0], FIELD.magic[0] + 5) === 'ustar';
+}
+
 export function isZeroBlock(block: Buffer): boolean {
   for (let i = 0; i < BLOCK; i += 1) if (block[i] !== 0) return false;
   return true;

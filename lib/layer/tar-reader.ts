@@ -7,9 +7,10 @@ import { type ByteName, byteName } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import type { LayerEntry } from './entry.ts';
+import { foreignFormat } from './foreign-format.ts';
 import { BadHeader, checkGlobalPax, parsePax } from './pax.ts';
 import type { ContentSink, SparseFile } from './sparse-file.ts';
-import { BLOCK, checksumHolds, FIELD, isZeroBlock, numberField } from './tar-fields.ts';
+import { BLOCK, checksumHolds, FIELD, isUstar, isZeroBlock, numberField } from './tar-fields.ts';
 import { bad, type Extensions, isSparse, nameOf, readEntry, sparseFile } from './tar-header.ts';
 
 /** One extended header or long name. The largest sensible one holds a few xattrs of 64 KiB. */
@@ -44,6 +45,8 @@ export class TarReader {
   #extensions: Extensions = { pax: undefined, longName: undefined, longLink: undefined };
   /** Of the entry at work. */
   #sparse: SparseFile | undefined;
+  /** No block was read. */
+  #atStart = true;
 
   /** @param maxSize no entry may claim more bytes than this */
   constructor(sink: TarSink, maxSize: number) {
@@ -51,7 +54,7 @@ export class TarReader {
     this.#maxSize = maxSize;
   }
 
-  /** Takes the next bytes. @throws PluginError LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY, LAYER_TOO_LARGE */
+  /** Takes the next bytes. @throws PluginError LAYER_NOT_A_TAR, LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY, LAYER_TOO_LARGE */
   push(bytes: Uint8Array): void {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     let at = 0;
@@ -67,11 +70,12 @@ export class TarReader {
     }
   }
 
-  /** The archive is over. @throws PluginError LAYER_TRUNCATED in the middle of anything */
+  /** The archive is over. @throws PluginError LAYER_TRUNCATED in the middle of anything, LAYER_NOT_A_TAR for less than a block */
   end(): void {
     // Some writers leave the last padding and the end marker out (umoci insert); Go's reader takes that too.
     if (this.#state === 'map' || (this.#left > 0 && this.#state !== 'padding'))
       throw truncated('inside an entry');
+    if (this.#held > 0 && this.#atStart) throw notTar(this.#block.subarray(0, this.#held));
     if (this.#held > 0 && this.#state !== 'ended') throw truncated('inside a header');
     const { pax, longName, longLink } = this.#extensions;
     if (pax !== undefined || longName !== undefined || longLink !== undefined) {
@@ -139,11 +143,16 @@ export class TarReader {
       return;
     }
     if (isZeroBlock(block)) {
+      this.#atStart = false;
       this.#state = this.#state === 'zeros' ? 'ended' : 'zeros';
       return;
     }
     if (this.#state === 'zeros') bad(nameOf(block), 'something after a single block of zeros');
-    if (!checksumHolds(block)) bad(nameOf(block), 'the checksum is wrong');
+    if (!checksumHolds(block)) {
+      if (this.#atStart && !isUstar(block)) throw notTar(block);
+      bad(nameOf(block), 'the checksum is wrong');
+    }
+    this.#atStart = false;
     const type = String.fromCharCode(block[FIELD.type[0]] ?? 0);
     if (EXTENDED.has(type)) this.#beginExtension(block, type);
     else this.#endOfHeader(block, readEntry(block, this.#extensions));
@@ -215,6 +224,10 @@ function longNameIn(body: Buffer): ByteName | undefined {
   const end = body.indexOf(0);
   const name = byteName(end < 0 ? body : body.subarray(0, end));
   return name === '' ? undefined : name;
+}
+
+function notTar(first: Buffer): PluginError {
+  return new PluginError('LAYER_NOT_A_TAR', { found: foreignFormat(first) });
 }
 
 function truncated(where: string): PluginError {

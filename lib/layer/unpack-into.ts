@@ -8,7 +8,7 @@ import { type ErrorCode, PluginError } from '../base/errors/error.ts';
 import { Blob, type ChunkSource } from './blob.ts';
 import { Budget } from './budget.ts';
 import { compactTreeManifest } from './compact-tree-manifest.ts';
-import { type LargeWindowGate, openTar } from './decompress.ts';
+import { empty, type LargeWindowGate, openTar } from './decompress.ts';
 import { inBlocks, measureTree } from './disk-size.ts';
 import { TarReader } from './tar-reader.ts';
 import { TreeManifestWriter } from './tree-manifest-writer.ts';
@@ -25,6 +25,7 @@ export interface UnpackControl {
 const EXPLAINED_BY_DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'LAYER_BAD_COMPRESSION',
   'LAYER_BAD_HEADER',
+  'LAYER_NOT_A_TAR',
   'LAYER_TRUNCATED',
   'LAYER_UNSUPPORTED_ENTRY',
 ]);
@@ -93,6 +94,7 @@ async function readLayer(
       control.checkpoint(budget.compressedBytes, budget.entries);
     }
     reader.end();
+    if (request.compression === 'auto' && budget.tarBytes === 0) throw empty();
   } catch (error) {
     if (mayBeDamage(error) && request.expected.size !== undefined) await blob.verify();
     throw error;

@@ -114,7 +114,7 @@ export class ZstdFrames {
 
   #magic(magic: number): void {
     if (magic === MAGIC) this.#expect('descriptor', 1);
-    else if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE) this.#expect('skip-size', 4);
+    else if (isSkippable(magic)) this.#expect('skip-size', 4);
     else throw broken('something that is no zstd frame');
   }
 
@@ -144,6 +144,15 @@ export class ZstdFrames {
     if (type > COMPRESSED || (type !== RLE && size > MAX_BLOCK)) throw broken('a bad block');
     this.#pass((header & 1) === 1 ? 'last-data' : 'data', type === RLE ? 1 : size);
   }
+}
+
+function isSkippable(magic: number): boolean {
+  return (magic & 0xfffffff0) >>> 0 === SKIPPABLE;
+}
+
+/** @param magic the first four bytes of a stream, little-endian */
+export function isFrameMagic(magic: number): boolean {
+  return magic === MAGIC || isSkippable(magic);
 }
 
 /** Window, dictionary id and content size: 1 to 13 bytes, always one at least. */

@@ -104,6 +104,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   LAYER_LINK_LOOP: { entry },
   LAYER_NAME_TOO_LONG: { entry, limit: 4095 },
   LAYER_BAD_HEADER: { entry, reason },
+  LAYER_NOT_A_TAR: { found: 'xz' },
   LAYER_TRUNCATED: { reason },
   LAYER_BAD_HARDLINK: { entry, target: 'usr/bin/other' },
   LAYER_BAD_WHITEOUT: { entry: 'usr/.wh.' },

@@ -7,6 +7,8 @@ export interface LayerErrors {
   LAYER_LINK_LOOP: { entry: string };
   LAYER_NAME_TOO_LONG: { entry: string; limit: number };
   LAYER_BAD_HEADER: { entry: string; reason: string };
+  /** No tar at all, by its first block; `found` is what it is, as far as that can be told. */
+  LAYER_NOT_A_TAR: { found: ForeignFormat | undefined };
   LAYER_TRUNCATED: { reason: string };
   /** A hard link whose target exists neither in this layer nor in one below. */
   LAYER_BAD_HARDLINK: { entry: string; target: string };
@@ -26,3 +28,26 @@ export interface LayerErrors {
   /** The layer cannot be written alone: it links to, or goes through a link of, a lower layer. */
   LAYER_NEEDS_LOWER: { entry: string; target: string };
 }
+
+/** Formats that are told from a tar by their first bytes (lib/layer/foreign-format.ts). */
+export type ForeignFormat =
+  | 'gzip'
+  | 'zstd'
+  | 'xz'
+  | 'lzma'
+  | 'bzip2'
+  | 'lz4'
+  | 'lzip'
+  | 'lzop'
+  | 'compress'
+  | 'zip'
+  | '7z'
+  | 'rar'
+  | 'cpio'
+  | 'ar'
+  | 'rpm'
+  | 'squashfs'
+  | 'qcow2'
+  | 'HTML'
+  | 'JSON'
+  | 'text';

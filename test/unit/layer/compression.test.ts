@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
+import { constants, crc32, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { UnpackRequest } from '../../../lib/layer/types.ts';
 import { ZstdFrames } from '../../../lib/layer/zstd-frames.ts';
 import { tar } from '../../support/tar-writer.ts';
@@ -31,6 +31,17 @@ const SKIPPABLE = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
 
 const halves = (pack: (part: Buffer) => Buffer): Buffer =>
   Buffer.concat([pack(ARCHIVE.subarray(0, 100_000)), pack(ARCHIVE.subarray(100_000))]);
+/** RFC 1952, 2.3: FEXTRA, FNAME, FCOMMENT, FHCRC. */
+function withHeaderFields(member: Buffer): Buffer {
+  const header = Buffer.concat([
+    Buffer.from([0x1f, 0x8b, 8, 0x1e, 1, 2, 3, 4, 0, 3]),
+    Buffer.from('\x06\x00GR\x02\x00ab', 'latin1'),
+    Buffer.from('rootfs.tar\0made by a test\0', 'latin1'),
+  ]);
+  const checksum = Buffer.alloc(2);
+  checksum.writeUInt16LE(crc32(header) & 0xffff);
+  return Buffer.concat([header, checksum, member.subarray(10)]);
+}
 const zstd = (data: Buffer, params: Record<number, number> = {}): Buffer =>
   zstdCompressSync(data, { params });
 
@@ -53,6 +64,18 @@ describe('taken', () => {
     'zstd with checksum and content size': zstd(ARCHIVE, { [constants.ZSTD_c_checksumFlag]: 1 }),
     'zstd of two frames': halves((part) => zstd(part)),
     'zstd with skippable frames': Buffer.concat([zstd(ARCHIVE), SKIPPABLE, SKIPPABLE]),
+    'zstd with a skippable frame first, as pzstd writes it': Buffer.concat([SKIPPABLE, zstd(ARCHIVE)]),
+    'zstd with skippable frames before, between and after': Buffer.concat([
+      Buffer.from([0x5f, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]),
+      SKIPPABLE,
+      zstd(ARCHIVE.subarray(0, 100_000)),
+      SKIPPABLE,
+      zstd(ARCHIVE.subarray(100_000)),
+      SKIPPABLE,
+    ]),
+    'gzip with a name, a comment, extra fields and a checksum of its header': withHeaderFields(
+      gzipSync(ARCHIVE),
+    ),
     'zstd with the largest window': zstd(ARCHIVE, { [constants.ZSTD_c_windowLog]: 27 }),
   };
   for (const [name, blob] of Object.entries(blobs)) {
@@ -106,7 +129,19 @@ describe('refused', () => {
     'zstd with zeros after it': [Buffer.concat([zstd(ARCHIVE), Buffer.alloc(100)]), 'LAYER_BAD_COMPRESSION'],
     'a plain tar as gzip': [ARCHIVE, 'LAYER_BAD_COMPRESSION', { compression: 'gzip' }],
     'a plain tar as zstd': [ARCHIVE, 'LAYER_BAD_COMPRESSION', { compression: 'zstd' }],
-    'gzip as a plain tar': [gzipSync(ARCHIVE), 'LAYER_BAD_HEADER', { compression: 'none' }],
+    'gzip as a plain tar': [gzipSync(ARCHIVE), 'LAYER_NOT_A_TAR', { compression: 'none' }],
+    'gzip in gzip': [gzipSync(gzipSync(ARCHIVE)), 'LAYER_NOT_A_TAR'],
+    'zstd as gzip': [zstd(ARCHIVE), 'LAYER_BAD_COMPRESSION', { compression: 'gzip' }],
+    'gzip whose header has a wrong checksum': [
+      withHeaderFields(gzipSync(ARCHIVE)).fill(0, 30, 31),
+      'LAYER_BAD_COMPRESSION',
+    ],
+    'a skippable frame and lz4': [
+      Buffer.concat([SKIPPABLE, Buffer.from('04224d18', 'hex'), ARCHIVE]),
+      'LAYER_BAD_COMPRESSION',
+    ],
+    'nothing as a root filesystem': [Buffer.alloc(0), 'LAYER_TRUNCATED', { compression: 'auto' }],
+    'a packed nothing as a root filesystem': [gzipSync(''), 'LAYER_TRUNCATED', { compression: 'auto' }],
     'nothing as gzip': [Buffer.alloc(0), 'LAYER_TRUNCATED', { compression: 'gzip' }],
     'nothing as zstd': [Buffer.alloc(0), 'LAYER_TRUNCATED', { compression: 'zstd' }],
   };
@@ -116,6 +151,41 @@ describe('refused', () => {
         expect(await codeOf(unpacked(blob, changes, chunk))).toBe(code);
     });
   }
+
+  test('by name, as what the first bytes are', async () => {
+    const padding = Buffer.alloc(600, 7);
+    const hex = (digits: string) => Buffer.concat([Buffer.from(digits, 'hex'), padding]);
+    const formats: [found: string | undefined, blob: Buffer][] = [
+      ['xz', hex('fd377a585a00')],
+      ['bzip2', hex('425a6839314159265359')],
+      ['lz4', hex('04224d18')],
+      ['lzip', hex('4c5a495001')],
+      ['lzma', hex('5d00008000')],
+      ['lzop', hex('894c5a4f000d0a1a0a')],
+      ['compress', hex('1f9d90')],
+      ['zip', hex('504b0304')],
+      ['zip', Buffer.from('504b0506', 'hex')],
+      ['7z', hex('377abcaf271c')],
+      ['rar', hex('526172211a0700')],
+      ['cpio', Buffer.from('070701'.padEnd(700, '0'))],
+      ['ar', Buffer.from('!<arch>\ndebian-binary'.padEnd(700))],
+      ['rpm', hex('edabeedb')],
+      ['squashfs', hex('68737173')],
+      ['qcow2', hex('514649fb')],
+      ['HTML', Buffer.from('<!DOCTYPE html><title>Sign in</title>')],
+      ['HTML', Buffer.from(`\xef\xbb\xbf\n<HTML>${'x'.repeat(600)}`, 'latin1')],
+      ['JSON', Buffer.from('{"errors":[{"code":"UNAUTHORIZED"}]}')],
+      ['text', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n')],
+      [undefined, padding],
+      [undefined, padding.subarray(0, 9)],
+    ];
+    for (const [found, blob] of formats) {
+      for (const packed of [blob, gzipSync(blob)]) {
+        const { code, subject } = await failureOf(unpacked(packed, {}, 100));
+        expect({ code, subject } as object).toEqual({ code: 'LAYER_NOT_A_TAR', subject: { found } });
+      }
+    }
+  });
 
   test('a flipped bit anywhere in a compressed blob', async () => {
     for (const blob of [gzipSync(ARCHIVE), zstd(ARCHIVE, { [constants.ZSTD_c_checksumFlag]: 1 })]) {
