@@ -75,7 +75,8 @@ export class TarReader {
     // Some writers leave the last padding and the end marker out (umoci insert); Go's reader takes that too.
     if (this.#state === 'map' || (this.#left > 0 && this.#state !== 'padding'))
       throw truncated('inside an entry');
-    if (this.#held > 0 && this.#atStart) throw notTar(this.#block.subarray(0, this.#held));
+    const first = this.#block.subarray(0, this.#held);
+    if (this.#held > 0 && this.#atStart && foreignFormat(first) !== undefined) throw notTar(first);
     if (this.#held > 0 && this.#state !== 'ended') throw truncated('inside a header');
     const { pax, longName, longLink } = this.#extensions;
     if (pax !== undefined || longName !== undefined || longLink !== undefined) {
