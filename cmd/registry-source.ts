@@ -2,7 +2,7 @@ import { PluginError } from '../lib/base/errors/error.ts';
 import { RegistrySource } from '../lib/image/from-registry.ts';
 import { isRegistrySettings } from '../lib/oci/generated/validators.js';
 import type { Machine } from '../lib/oci/platform.ts';
-import type { RegistryReference } from '../lib/oci/reference.ts';
+import { type RegistryReference, repositoryOf } from '../lib/oci/reference.ts';
 import { describeSchemaError } from '../lib/oci/schema-error.ts';
 import { PartialDirectory } from '../lib/registry/partial.ts';
 import type { RegistryPolicy } from '../lib/registry/policy.ts';
@@ -28,12 +28,12 @@ export async function openRegistrySource(
     platform,
     credentials,
     policy: await policyOf(context, requireDigest),
-    cache: store.blobs,
+    cache: store.blobs.of(repositoryOf(reference)),
     seen: {
       has: (name) => store.sources.hasSeen(name),
       add: (name, layers) => store.sources.rememberSeen(name, layers),
     },
-    partials: new PartialDirectory(store.layout.partial, log),
+    partials: new PartialDirectory(store.layout.partial, log, repositoryOf(reference)),
     log,
   });
 }
@@ -53,8 +53,13 @@ export async function openAnonymousSource(
     reference,
     platform,
     credentials: undefined,
-    policy: { ...policy, hosts, credentials: { ...policy.credentials, configFile: undefined } },
-    cache: store.blobs,
+    policy: {
+      ...policy,
+      hosts,
+      credentials: { ...policy.credentials, configFile: undefined },
+      anonymous: true,
+    },
+    cache: store.blobs.of(repositoryOf(reference)),
     partials: undefined,
     log: context.log,
   });

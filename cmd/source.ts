@@ -10,6 +10,7 @@ import {
   parseImageReference,
   type RegistryReference,
 } from '../lib/oci/reference.ts';
+import type { Authenticate } from '../lib/registry/policy.ts';
 import type { Store } from '../lib/store/store.ts';
 import { cpuVariant } from '../lib/sys/cpu.ts';
 import { lookIfThere } from '../lib/sys/look.ts';
@@ -74,6 +75,14 @@ function layoutKey(
 function isPlainFile(path: string): boolean {
   const stat = lookIfThere(path);
   return stat !== undefined && (stat.mode & S.IFMT) === S.IFREG && stat.size <= MAX_MANIFEST_BYTES;
+}
+
+/** `registries.always_authenticate`. */
+export async function authenticate(context: Pick<SourceContext, 'extra'>): Promise<Authenticate> {
+  const { registries } = await context.extra();
+  if (registries === undefined) return 'private';
+  const { authenticateOf } = await import('../lib/registry/settings.ts');
+  return authenticateOf(registries);
 }
 
 /** A digest fixes the image. Settings may still block its registry: where there are any, they are asked. */

@@ -7,7 +7,7 @@ import { Store } from '../../lib/store/store.ts';
 import { cleanIsDue } from '../../lib/store/totals.ts';
 import { cvmfsFor } from '../cvmfs.ts';
 import { layersAtATime } from '../layers-at-a-time.ts';
-import { openSource } from '../source.ts';
+import { authenticate, openSource } from '../source.ts';
 import { unpackWorkerUrl } from '../unpack-worker-url.ts';
 import type { VerbContext } from '../verb-context.ts';
 
@@ -35,6 +35,7 @@ export async function run(context: VerbContext<'create'>): Promise<void> {
         budget: DEFAULT_BUDGET,
         concurrency: layersAtATime(),
         cvmfs: cvmfsFor(context, store),
+        authenticate: () => authenticate(context),
       },
       {
         id,

@@ -2,7 +2,7 @@ import { type Inspected, inspectImage } from '../../lib/plugin/inspect.ts';
 import { Store } from '../../lib/store/store.ts';
 import { cvmfsFor } from '../cvmfs.ts';
 import { shortBytes } from '../sentences/words.ts';
-import { openSource } from '../source.ts';
+import { authenticate, openSource } from '../source.ts';
 import { columns } from '../table.ts';
 import type { VerbContext } from '../verb-context.ts';
 
@@ -20,7 +20,15 @@ export async function run(context: VerbContext<'inspect'>): Promise<void> {
     diskLimitBytes === 0 ? undefined : { bytes: diskLimitBytes, exclusive: excludeImageFromQuota };
   try {
     const cvmfs = cvmfsFor(context, store);
-    const inspected = await inspectImage({ store, source, limit, cvmfs, log, signal });
+    const inspected = await inspectImage({
+      store,
+      source,
+      limit,
+      cvmfs,
+      log,
+      signal,
+      authenticate: () => authenticate(context),
+    });
     if (args.options.json === true) out.json(inspected);
     else for (const line of forPeople(inspected)) out.text(line);
   } finally {

@@ -4,7 +4,7 @@ import { Store } from '../../lib/store/store.ts';
 import { cvmfsFor } from '../cvmfs.ts';
 import { layersAtATime } from '../layers-at-a-time.ts';
 import { shortBytes } from '../sentences/words.ts';
-import { openSource } from '../source.ts';
+import { authenticate, openSource } from '../source.ts';
 import { unpackWorkerUrl } from '../unpack-worker-url.ts';
 import type { VerbContext } from '../verb-context.ts';
 
@@ -27,6 +27,7 @@ export async function run(context: VerbContext<'pull'>): Promise<void> {
       budget,
       concurrency,
       cvmfs: cvmfsFor(context, store),
+      authenticate: () => authenticate(context),
     });
     const digest = pulled.digest === undefined ? '' : `@${pulled.digest}`;
     const news =

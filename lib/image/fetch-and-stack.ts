@@ -2,12 +2,13 @@
 import { inTurns } from '../base/turns.ts';
 import { stackKey } from '../store/layer-key.ts';
 import type { Lease } from '../store/leases.ts';
+import { layersOf } from './admission.ts';
 import { LayerTurns, patienceOf } from './layer-turns.ts';
 import { MissingLayers } from './missing-layers.ts';
 import { refuseTooManyNames } from './name-budget.ts';
 import { placeLayers } from './place.ts';
 import type { PublishedSearch } from './published.ts';
-import type { PullDeps, PulledImage } from './pull.ts';
+import type { AdmittedDeps, PulledImage } from './pull.ts';
 import type { ResolvedImage } from './source.ts';
 import { planStack, STACK_RULES } from './stack.ts';
 import type { WantedLayer } from './wanted.ts';
@@ -17,7 +18,7 @@ import type { WantedLayer } from './wanted.ts';
  * @throws as `pullImage`
  */
 export async function fetchAndStack(
-  deps: PullDeps,
+  deps: AdmittedDeps,
   image: ResolvedImage,
   wanted: readonly WantedLayer[],
   search: PublishedSearch | undefined,
@@ -47,7 +48,8 @@ export async function fetchAndStack(
   // Named after the layers as the image lists them: the next create knows only those.
   const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
   lease.add([key]);
-  const plan = await inTurns(planStack(store, { key, layers: placed.layers }, rules), deps.signal);
+  const planned = await inTurns(planStack(store, { key, layers: placed.layers }, rules), deps.signal);
+  const plan = { ...planned, open: deps.admission.openTo(layersOf(store, planned)) };
   store.stacks.put(key, plan);
   const choices = search?.choices ?? new Map();
   return { plan, fetched: [...fetch.fetched, ...placed.fetched], choices };

@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Progress } from '../base/progress.ts';
 import type { LayerBudget, UnpackRequest, UnpackResult } from '../layer/types.ts';
 import { unpackLayer } from '../layer/unpack.ts';
+import type { Grant } from '../store/grants.ts';
 import { type LayerKey, layerKey } from '../store/layer-key.ts';
 import type { LayerRecord, StagedLayer } from '../store/layers.ts';
 import type { Store } from '../store/store.ts';
@@ -31,6 +32,9 @@ export interface FetchedLayer {
   readonly wanted: WantedLayer;
   readonly staged: StagedLayer;
   readonly record: LayerRecord;
+  readonly grant: Grant;
+  /** The store has it already; the caller had to show that its source has it too. */
+  readonly again: boolean;
 }
 
 /** A second attempt for a layer that cannot stand alone: the trees below it, and the name it then has. */
@@ -107,7 +111,8 @@ async function fetchOnce(
       skippedDevices: result.skippedDevices,
       milliseconds: Math.round(milliseconds),
     });
-    return { wanted, staged, record };
+    const grant = deps.source.delivered(layer);
+    return { wanted, staged, record, grant, again: deps.store.layers.has(record.key) };
   } catch (error) {
     deps.store.layers.discard(staged);
     throw error;

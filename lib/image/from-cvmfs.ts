@@ -4,6 +4,7 @@
  * filesystem that the name leads to; and where the repository is in doubt, from the registry that the name names.
  */
 import { PluginError } from '../base/errors/error.ts';
+import type { Grade } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import { type RepositoryPath, repositoryPath } from '../cvmfs/address.ts';
 import { type NamedImage, resolveName } from '../cvmfs/by-name.ts';
@@ -12,10 +13,11 @@ import type { Doubtful } from '../cvmfs/repository.ts';
 import { type ImageConfig, parseConfig } from '../oci/config.ts';
 import { type Machine, requirePlatform } from '../oci/platform.ts';
 import { type CvmfsReference, formatReference } from '../oci/reference.ts';
+import type { Grant } from '../store/grants.ts';
 import { publishedName } from './cvmfs-names.ts';
 import type { RegistrySource } from './from-registry.ts';
 import { toImageLayers } from './manifest-layers.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface CvmfsSourceOptions {
   readonly reference: CvmfsReference;
@@ -31,6 +33,7 @@ export class CvmfsSource implements ImageSource {
   readonly #options: CvmfsSourceOptions;
   readonly #name: string;
   #registry: Promise<RegistrySource | undefined> | undefined;
+  #opened: RegistrySource | undefined;
 
   constructor(options: CvmfsSourceOptions) {
     this.#options = options;
@@ -61,13 +64,26 @@ export class CvmfsSource implements ImageSource {
   /** A layer that the repository lacks, from the registry that the image's name names. */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     const registry = await this.#registry;
-    if (registry !== undefined && layer.published?.elsewhere !== false) return registry.open(layer, signal);
+    if (registry !== undefined && layer.published?.elsewhere !== false) {
+      this.#opened = registry;
+      return registry.open(layer, signal);
+    }
     throw new PluginError('CVMFS_UNHEALTHY', {
       repository: layer.published?.address.repository.name ?? this.#name,
       what: layer.published?.shown ?? this.#name,
       doubt: 'io_error',
       reason: 'it answered and could not be mounted, and no other source has it',
     });
+  }
+
+  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+    const registry = await this.#registry;
+    return registry?.mayRead(blob, signal);
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    if (this.#opened === undefined) throw new Error('nothing has been opened');
+    return this.#opened.delivered(layer);
   }
 
   async close(): Promise<void> {
@@ -114,7 +130,8 @@ export class CvmfsSource implements ImageSource {
       layers: layers.length,
       config: from,
     });
-    return { name: this.#name, manifestDigest: undefined, config, layers };
+    const place = registry?.place;
+    return { name: this.#name, manifestDigest: undefined, config, layers, place };
   }
 
   #toLayers(

@@ -10,6 +10,7 @@ import { manifestKind } from '../oci/media-types.ts';
 import type { Machine } from '../oci/platform.ts';
 import { formatReference, type LayoutReference } from '../oci/reference.ts';
 import { resolveToImage } from '../oci/resolve-index.ts';
+import { type Grant, LOCAL } from '../store/grants.ts';
 import { hasCode } from '../sys/errno.ts';
 import type { RemoteLayerSettings } from './layer-http.ts';
 import { type FinalLink, readSmallFile, reasonOf, regularFile, unreadable } from './local-file.ts';
@@ -83,6 +84,8 @@ export class OciLayoutSource implements ImageSource {
       layers: found.layers,
       ...(found.byLevel ? { forLevel: platform.level?.() ?? '' } : {}),
       origin: 'oci',
+      place: LOCAL,
+      grade: 'cell',
       ...(this.#unverified ? { unverified: true } : {}),
     };
   }
@@ -99,6 +102,11 @@ export class OciLayoutSource implements ImageSource {
     if (layer.validated && layer.size !== undefined && layer.size !== size)
       throw new PluginError('LAYER_SIZE_MISMATCH', { expected: layer.size, actual: size, when: 'reported' });
     return { kind: 'file', path, size };
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    const url = this.#remote.gave(layer);
+    return { to: 'cell', place: url ?? LOCAL };
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,6 @@
+import type { Digest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { type Grade, strictest } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import { printable } from '../base/text.ts';
 import { type ImageConfig, parseConfig } from '../oci/config.ts';
@@ -6,18 +8,19 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { type ImageManifest, type Manifest, parseManifest } from '../oci/manifest.ts';
 import { isForeignLayer } from '../oci/media-types.ts';
 import type { Machine } from '../oci/platform.ts';
-import { formatReference, type RegistryReference } from '../oci/reference.ts';
+import { formatReference, type RegistryReference, repositoryOf } from '../oci/reference.ts';
 import { resolveToImage } from '../oci/resolve-index.ts';
 import { RegistryClient } from '../registry/client.ts';
 import type { GivenCredentials } from '../registry/credentials.ts';
 import { asPluginError } from '../registry/failure.ts';
 import { allowedUrls } from '../registry/foreign.ts';
-import type { FoundManifest, ManifestCache } from '../registry/manifests.ts';
+import type { FoundManifest, ManifestCache, ReadBlob } from '../registry/manifests.ts';
 import type { PartialBlobs } from '../registry/partial.ts';
 import type { RegistryPolicy } from '../registry/policy.ts';
 import type { Lookup } from '../registry/route.ts';
+import type { Grant } from '../store/grants.ts';
 import { toImageLayers } from './manifest-layers.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface RegistrySourceOptions {
   readonly reference: RegistryReference;
@@ -46,9 +49,13 @@ export class RegistrySource implements ImageSource {
   readonly #options: RegistrySourceOptions;
   readonly #name: string;
   readonly #client: RegistryClient;
+  readonly place: string;
+  /** Who may have the documents that have been read. */
+  #grade: Grade = 'everybody';
 
   constructor(options: RegistrySourceOptions) {
     this.#options = options;
+    this.place = repositoryOf(options.reference);
     this.#name = formatReference(options.reference);
     this.#client = new RegistryClient(options);
   }
@@ -100,6 +107,23 @@ export class RegistrySource implements ImageSource {
     return { kind: 'stream', chunks, size };
   }
 
+  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+    try {
+      return await this.#client.mayRead(blob, signal);
+    } catch (error) {
+      throw asPluginError(error);
+    }
+  }
+
+  delivered({ digest, size }: ImageLayer): Grant {
+    if (digest === undefined || size === undefined)
+      throw new Error('a layer of a registry has digest and size');
+    const to = this.#client.grade(digest);
+    const { place } = this;
+    if (to === 'asked') return { to, place, digest, size };
+    return to === 'cell' ? { to, place } : { to };
+  }
+
   /** A lying or rotten mirror, or rotten bytes of an earlier process: the next `open` goes without them. */
   reject(layer: ImageLayer): boolean {
     const again = layer.digest !== undefined && this.#client.reject(layer.digest);
@@ -135,6 +159,8 @@ export class RegistrySource implements ImageSource {
       layers,
       origin: { registry, repository },
       ...(found.byLevel ? { forLevel: platform.level?.() ?? '' } : {}),
+      place: this.place,
+      grade: this.#grade,
     };
   }
 
@@ -180,7 +206,7 @@ export class RegistrySource implements ImageSource {
     const { reference, policy } = this.#options;
     const { digest, tag } = reference;
     if (digest !== undefined) {
-      if (policy.alwaysAuthenticate) await this.#client.requireAccess(digest, signal);
+      if (policy.authenticate === 'always') await this.#client.requireAccess(digest, signal);
       return this.#client.byDigest(digest, signal);
     }
     if (policy.requireDigest) {
@@ -196,18 +222,24 @@ export class RegistrySource implements ImageSource {
   }
 
   async #config(descriptor: Descriptor, signal: AbortSignal): Promise<ImageConfig> {
-    const bytes = await this.#client.smallBlob(descriptor, 'an image configuration', signal);
+    const found = await this.#client.smallBlob(descriptor, 'an image configuration', signal);
+    const { bytes } = found;
     if (bytes.length !== descriptor.size) throw this.#wrongSize(descriptor, bytes);
     const config = parseConfig(bytes, this.#name, this.#options.log);
-    this.#options.cache.put(descriptor.digest, bytes);
+    this.#keep(descriptor.digest, found);
     return config;
   }
 
   /** Only what parses is kept: what a registry calls a manifest is checked against its body once, when it comes. */
   #parse(found: FoundManifest): Manifest {
     const manifest = parseManifest(found.bytes, found.contentType, this.#name);
-    if (found.fresh) this.#options.cache.put(found.digest, found.bytes);
+    this.#keep(found.digest, found);
     return manifest;
+  }
+
+  #keep(digest: Digest, { bytes, grade, fresh }: ReadBlob): void {
+    this.#grade = strictest([this.#grade, grade]);
+    if (fresh) this.#options.cache.put(digest, { bytes, grade });
   }
 
   #wrongSize(descriptor: Descriptor, bytes: Uint8Array): PluginError {

@@ -1,6 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { OCI_LAYER } from '../oci/media-types.ts';
 import type { TarReference } from '../oci/reference.ts';
+import { type Grant, LOCAL } from '../store/grants.ts';
 import { hasCode } from '../sys/errno.ts';
 import { type FileFacts, reasonOf, regularFile, unreadable } from './local-file.ts';
 import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
@@ -35,7 +36,15 @@ export class TarSource implements ImageSource {
       identity: identityOf(facts),
       label: this.#path,
     };
-    return { name: this.#path, manifestDigest: undefined, config: undefined, layers: [layer] };
+    const name = this.#path;
+    return {
+      name,
+      manifestDigest: undefined,
+      config: undefined,
+      layers: [layer],
+      place: LOCAL,
+      grade: 'cell',
+    };
   }
 
   /** @throws IMAGE_SOURCE_CHANGED when the file is no longer the one that was resolved */
@@ -50,6 +59,10 @@ export class TarSource implements ImageSource {
     const before = this.#resolved;
     if (before === undefined || identityOf(this.#look()) !== identityOf(before))
       throw new PluginError('IMAGE_SOURCE_CHANGED', { path: this.#path });
+  }
+
+  delivered(): Grant {
+    return { to: 'cell', place: LOCAL };
   }
 
   async close(): Promise<void> {

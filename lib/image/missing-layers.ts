@@ -8,7 +8,7 @@ import { SysError } from '../sys/errno.ts';
 import { filesystemOf } from '../sys/statfs.ts';
 import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
 import { type Held, isHeld, type LayerTurns } from './layer-turns.ts';
-import type { PullDeps } from './pull.ts';
+import type { AdmittedDeps } from './pull.ts';
 import { ReadyLayers } from './ready-layers.ts';
 import { keyOf, type WantedLayer } from './wanted.ts';
 
@@ -20,14 +20,14 @@ interface Claimed {
 /** One pull's work on the layers that the store lacks. */
 export class MissingLayers {
   readonly fetched: FetchedLayer[] = [];
-  readonly #deps: PullDeps;
+  readonly #deps: AdmittedDeps;
   readonly #wanted: readonly WantedLayer[];
   readonly #lease: Lease;
   readonly #turns: LayerTurns;
   /** Names that were found out by reading: local tars. */
   readonly #named = new Map<WantedLayer, LayerKey>();
 
-  constructor(deps: PullDeps, wanted: readonly WantedLayer[], lease: Lease, turns: LayerTurns) {
+  constructor(deps: AdmittedDeps, wanted: readonly WantedLayer[], lease: Lease, turns: LayerTurns) {
     this.#deps = deps;
     this.#wanted = wanted;
     this.#lease = lease;
@@ -39,6 +39,7 @@ export class MissingLayers {
    * time, and layers with a base directory, which copy attributes from the layer below them, once that one is there.
    */
   async run(): Promise<void> {
+    await this.#ask();
     this.#checkSpace();
     for (let left = this.#missing(); left.length > 0; left = this.#missing()) {
       const missing = new Set(left.map(({ key }) => key));
@@ -49,6 +50,7 @@ export class MissingLayers {
       const { mine, others } = this.#claim(ready);
       try {
         this.#hear();
+        await this.#ask();
         await this.#fetchAndPublish(mine);
       } finally {
         for (const { claim } of mine) claim.release();
@@ -56,8 +58,9 @@ export class MissingLayers {
       const [first] = others.sort((one, other) => one.held.until - other.held.until);
       if (first !== undefined) {
         this.#deps.log.info('waiting-for-layer', { layer: first.wanted.key, others: others.length });
-        await this.#turns.wait(first.held, () => this.#isThere(first.wanted));
+        await this.#turns.wait(first.held, this.#hasCome(first.wanted));
         this.#hear();
+        await this.#ask();
       }
     }
   }
@@ -78,11 +81,24 @@ export class MissingLayers {
     return wanted.key ?? this.#named.get(wanted);
   }
 
+  /** What is there now, by somebody else's work, may be one that the place has to be asked for. */
+  async #ask(): Promise<void> {
+    await this.#deps.admission.ask(this.#wanted.flatMap((wanted) => this.keyOf(wanted) ?? []));
+  }
+
+  /** Asks whether the layer has come since: one that was here and is not for whoever asks is no reason to stop waiting. */
+  #hasCome(wanted: WantedLayer): () => boolean {
+    const isHere = () => {
+      const key = this.keyOf(wanted);
+      return key !== undefined && this.#deps.store.layers.has(key);
+    };
+    const before = isHere();
+    return () => this.#isThere(wanted) || (!before && isHere());
+  }
+
   #isThere(wanted: WantedLayer): boolean {
     const key = this.keyOf(wanted);
-    return (
-      key !== undefined && (this.#deps.store.layers.has(key) || this.#deps.store.sources.needsLower(key))
-    );
+    return key !== undefined && (this.#deps.admission.has(key) || this.#deps.store.sources.needsLower(key));
   }
 
   #missing(): WantedLayer[] {
@@ -121,8 +137,8 @@ export class MissingLayers {
 
   /** What came through is published; the first failure is thrown after it. */
   async #fetchAndPublish(claimed: readonly Claimed[]): Promise<void> {
-    const { store, concurrency } = this.#deps;
-    const ready = new ReadyLayers(store, this.#lease, (layers) => this.#published(layers));
+    const { concurrency } = this.#deps;
+    const ready = new ReadyLayers(this.#deps, this.#lease, (layers) => this.#published(layers));
     const results = await settleLimited(claimed, concurrency, async (one) => {
       try {
         if (!this.#isThere(one.wanted))

@@ -5,11 +5,13 @@ import type { LayerKey, VolumeName } from '../store/layer-key.ts';
 import type { LayerRecord } from '../store/layers.ts';
 import type { Lease } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
-import { type FetchDeps, type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
+import { publishDelivered } from './deliver.ts';
+import { type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
 import { isHeld, type LayerTurns } from './layer-turns.ts';
 import { MergedNames } from './merged-names.ts';
 import { HollowDirectories } from './phantoms.ts';
 import { PlanningWork } from './planning-work.ts';
+import type { AdmittedDeps } from './pull.ts';
 import { needsLower, type StackRules, showingLayers } from './stack.ts';
 import type { StackLayer } from './stack-view.ts';
 import { chainedKey, type WantedLayer } from './wanted.ts';
@@ -31,7 +33,7 @@ export interface PlaceableLayer extends WantedLayer {
  * below it and kept under a name of its own.
  */
 export async function placeLayers(
-  deps: FetchDeps,
+  deps: AdmittedDeps,
   layers: readonly PlaceableLayer[],
   { lease, turns, rules }: { lease: Lease; turns: LayerTurns; rules: StackRules },
 ): Promise<{ layers: StackLayer[]; fetched: FetchedLayer[] }> {
@@ -77,23 +79,26 @@ export async function placeLayers(
 
 /** Of several creates that want the same layer on top of the same others, one fetches it. */
 async function fetchOnTop(
-  deps: FetchDeps,
+  deps: AdmittedDeps,
   turns: LayerTurns,
   layer: PlaceableLayer,
   onTop: OnTopOf,
 ): Promise<FetchedLayer | undefined> {
-  const { layers } = deps.store;
-  const isThere = () => layers.has(onTop.key);
+  const { admission, store } = deps;
+  const isThere = () => admission.has(onTop.key);
+  await admission.ask([onTop.key]);
   while (!isThere()) {
     const turn = turns.take(onTop.key, layer.layer);
     if (isHeld(turn)) {
-      await turns.wait(turn, isThere);
+      const before = store.layers.has(onTop.key);
+      await turns.wait(turn, () => isThere() || (!before && store.layers.has(onTop.key)));
+      await admission.ask([onTop.key]);
       continue;
     }
     using _claim = turn;
     if (isThere()) break;
     const fetched = await fetchLayer(deps, layer, onTop);
-    layers.publish([fetched]);
+    publishDelivered(store, admission, [fetched]);
     return fetched;
   }
   return undefined;

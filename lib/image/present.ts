@@ -4,12 +4,15 @@
  */
 import { type LayerKey, type StackKey, stackKey, type VolumeName } from '../store/layer-key.ts';
 import type { Lease } from '../store/leases.ts';
-import type { StackPlan } from '../store/stacks.ts';
+import { EVERYBODY, type StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
 import type { ResolvedImage } from './source.ts';
 import { wantedLayers } from './wanted.ts';
 
-/** The plan for an image whose layers are all there, or undefined. Extends the lease before it looks. */
+/**
+ * The plan for an image whose layers are all there, or undefined. Whether whoever asks may have them is another question
+ * (`isOpen`, `admittedPlan`). Extends the lease before it looks.
+ */
 export function planIfPresent(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
   const keys = keysOf(store, image);
   return keys && knownPlan(store, keys, lease);
@@ -34,6 +37,11 @@ export function knownPlan(store: Store, names: readonly string[], lease: Lease):
   if (plan === undefined) return undefined;
   lease.add(plan.uses);
   return isPresent(store, plan) ? plan : undefined;
+}
+
+/** True when the plan's layers may be given to whoever has an image of this place. */
+export function isOpen({ open }: StackPlan, { place }: ResolvedImage): boolean {
+  return open !== undefined && (open === EVERYBODY || open === place);
 }
 
 /** True when every lower directory of the store that the plan names is there. */

@@ -3,9 +3,11 @@
  * its plan: without the code that does it, which costs each of them a third of a warm create.
  */
 import type { Lease } from '../store/leases.ts';
+import type { StackPlan } from '../store/stacks.ts';
+import type { Store } from '../store/store.ts';
 import { claimOrWait } from '../sys/claim.ts';
 import { patienceOf, waitEnd } from './layer-turns.ts';
-import { planIfPresent, stackOf } from './present.ts';
+import { isOpen, planIfPresent, stackOf } from './present.ts';
 import type { PullDeps, PulledImage } from './pull.ts';
 import type { ResolvedImage } from './source.ts';
 
@@ -18,7 +20,9 @@ import type { ResolvedImage } from './source.ts';
 export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
   const { store, log, signal } = deps;
   const stack = stackOf(store, image);
-  if (stack === undefined) return pullNow(deps, image, lease);
+  // What is there and has to be asked for needs nobody else.
+  if (stack === undefined || planIfPresent(store, image, lease) !== undefined)
+    return pullNow(deps, image, lease);
   const path = `${store.layout.locks}/${stack}.claim`;
   const patience = patienceOf(deps);
   const bytes = image.layers.reduce((sum, { size }) => sum + (size ?? 0), 0);
@@ -26,10 +30,16 @@ export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Le
     until: waitEnd(patience, bytes),
     onPoll: (holder) => log.debug('waiting-for-image', { image: image.name, pid: holder?.pid }),
   });
-  const plan = claim === undefined ? planIfPresent(store, image, lease) : undefined;
+  const plan = claim === undefined ? openPlan(store, image, lease) : undefined;
   return plan
     ? { plan, fetched: [], choices: new Map() }
     : await pullNow({ ...deps, patience }, image, lease);
+}
+
+/** A plan that has to be asked for is `pullImage`'s business. */
+function openPlan(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
+  const plan = planIfPresent(store, image, lease);
+  return plan !== undefined && isOpen(plan, image) ? plan : undefined;
 }
 
 async function pullNow(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {

@@ -7,18 +7,18 @@
  */
 import type { CvmfsDeps } from '../cvmfs/locate.ts';
 import type { Lease } from '../store/leases.ts';
-import type { StackPlan } from '../store/stacks.ts';
-import type { Store } from '../store/store.ts';
+import { EVERYBODY, type StackPlan } from '../store/stacks.ts';
+import { Admission, type AdmissionDeps, layersOf } from './admission.ts';
 import type { FetchDeps, FetchedLayer } from './fetch-layer.ts';
 import type { Patience } from './layer-turns.ts';
-import { knownPlan, planIfPresent } from './present.ts';
+import { isOpen, knownPlan, planIfPresent, stackOf } from './present.ts';
 import type { LayerChoice, PublishedSearch } from './published.ts';
 import type { RepairSource } from './published-volumes.ts';
 import type { ImageLayer, ResolvedImage } from './source.ts';
 import type { StackRules } from './stack.ts';
 import { type WantedLayer, wantedLayers } from './wanted.ts';
 
-export interface PullDeps extends FetchDeps {
+export interface PullDeps extends FetchDeps, Pick<AdmissionDeps, 'authenticate'> {
   /** Layers fetched and unpacked at a time. */
   readonly concurrency: number;
   /** Repositories that layers may be used from where they are. Asked for when the store lacks a layer, not before. */
@@ -33,6 +33,11 @@ export interface PullDeps extends FetchDeps {
   readonly stackRules?: StackRules | undefined;
 }
 
+/** With what decides whether the caller may have what is there. */
+export interface AdmittedDeps extends PullDeps {
+  readonly admission: Admission;
+}
+
 export interface PulledImage {
   readonly plan: StackPlan;
   /** The layers that were fetched now; all others were there. */
@@ -45,34 +50,58 @@ export interface PulledImage {
  * Fetches what is missing and returns the plan.
  * @throws the errors of the source, of the layers (LAYER_*), STORE_FULL, IMAGE_TOO_MANY_LAYERS
  */
-export async function pullImage(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
-  const { store } = deps;
-  const present = planIfPresent(store, image, lease);
+export async function pullImage(given: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
+  const { store } = given;
+  const deps: AdmittedDeps = { ...given, admission: new Admission(given, image) };
+  const present = await admittedPlan(deps, image, lease);
   if (present) return { plan: present, fetched: [], choices: new Map() };
   const wanted = wantedLayers(store, image);
-  lease.add(wanted.flatMap(({ key }) => key ?? []));
+  const keys = wanted.flatMap(({ key }) => key ?? []);
+  lease.add(keys);
+  await deps.admission.ask(keys);
   const search = await findPublished(deps, image, wanted, {
     budget: deps.budget,
     open: (layer) => deps.source.open(layer, deps.signal),
   });
   const choices = search?.choices ?? new Map();
-  const known = search && planWith(store, wanted, search, lease);
+  const known = search && (await planWith(deps, wanted, search, lease));
   if (known) return { plan: known, fetched: [], choices };
   const { fetchAndStack } = await import('./fetch-and-stack.ts');
   return fetchAndStack(deps, image, wanted, search, lease);
 }
 
+/**
+ * The remembered plan, where whoever asks may have all of its layers.
+ * @throws REGISTRY_* where the image's place refuses, or cannot be asked
+ */
+export async function admittedPlan(
+  { store, admission }: Pick<AdmittedDeps, 'store' | 'admission'>,
+  image: ResolvedImage,
+  lease: Lease,
+): Promise<StackPlan | undefined> {
+  const plan = planIfPresent(store, image, lease);
+  if (plan === undefined || isOpen(plan, image)) return plan;
+  const layers = layersOf(store, plan);
+  if (!(await admission.ask(layers))) return undefined;
+  const open = admission.openTo(layers);
+  const stack = stackOf(store, image);
+  // Somebody has got since what had to be asked for: the next create need not look at each layer.
+  if (stack !== undefined && (open === EVERYBODY || (open !== undefined && plan.open === undefined)))
+    store.stacks.put(stack, { ...plan, open });
+  return plan;
+}
+
 /** Asks the repositories for what the store lacks. The code that does it is loaded where there are any. */
 export async function findPublished(
-  deps: Pick<PullDeps, 'store' | 'cvmfs' | 'log' | 'mapsIds' | 'quotaBytes'>,
+  deps: Pick<AdmittedDeps, 'store' | 'cvmfs' | 'log' | 'mapsIds' | 'quotaBytes' | 'admission'>,
   image: ResolvedImage,
   wanted: readonly WantedLayer[],
   repairs?: RepairSource,
 ): Promise<PublishedSearch | undefined> {
-  const { store, log } = deps;
+  const { store, log, admission } = deps;
   const cvmfs = await deps.cvmfs?.();
   if (cvmfs === undefined) return undefined;
-  const lacking = wanted.filter(({ key }) => key === undefined || !store.layers.has(key));
+  const lacking = wanted.filter(({ key }) => key === undefined || !admission.has(key));
   const { PublishedSearch } = await import('./published.ts');
   const search = new PublishedSearch({
     store,
@@ -90,13 +119,14 @@ export async function findPublished(
 }
 
 /** The remembered plan for this very mixture of published layers and layers of the store. */
-function planWith(
-  store: Store,
+async function planWith(
+  { store, admission }: AdmittedDeps,
   wanted: readonly WantedLayer[],
   search: PublishedSearch,
   lease: Lease,
-): StackPlan | undefined {
+): Promise<StackPlan | undefined> {
   const names = wanted.map(({ layer, key }) => search.uses.get(layer)?.name ?? key);
   if (search.uses.size === 0 || !names.every((name) => name !== undefined)) return undefined;
-  return knownPlan(store, names, lease);
+  const plan = knownPlan(store, names, lease);
+  return plan && (await admission.ask(layersOf(store, plan))) ? plan : undefined;
 }

@@ -5,7 +5,10 @@
 import type { Lease } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
 import type { Claim } from '../sys/claim.ts';
+import type { Admission } from './admission.ts';
+import { publishDelivered } from './deliver.ts';
 import type { FetchedLayer } from './fetch-layer.ts';
+import type { AdmittedDeps } from './pull.ts';
 
 /** How long a layer may wait for others to be published with. */
 const PUBLISH_WITHIN_MS = 1000;
@@ -17,6 +20,7 @@ interface Ready {
 
 export class ReadyLayers {
   readonly #store: Store;
+  readonly #admission: Admission;
   readonly #lease: Lease;
   readonly #onPublished: (layers: readonly FetchedLayer[]) => void;
   #ready: Ready[] = [];
@@ -24,8 +28,13 @@ export class ReadyLayers {
   #failed: { readonly error: unknown } | undefined;
 
   /** @param onPublished called before the claims are given up, so that others then find all that there is to know */
-  constructor(store: Store, lease: Lease, onPublished: (layers: readonly FetchedLayer[]) => void) {
+  constructor(
+    { store, admission }: AdmittedDeps,
+    lease: Lease,
+    onPublished: (layers: readonly FetchedLayer[]) => void,
+  ) {
     this.#store = store;
+    this.#admission = admission;
     this.#lease = lease;
     this.#onPublished = onPublished;
   }
@@ -59,7 +68,7 @@ export class ReadyLayers {
       this.#lease.add(layers.map(({ record }) => record.key));
       // From here on the store removes what it cannot publish.
       left = [];
-      this.#store.layers.publish(layers);
+      publishDelivered(this.#store, this.#admission, layers);
       this.#onPublished(layers);
     } catch (error) {
       this.fail(error);

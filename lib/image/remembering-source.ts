@@ -7,11 +7,13 @@
  * wait for ever: who has the claim may itself be waiting, for layers that somebody else fetches from a slow registry.
  */
 import { sha256Hex } from '../base/digest.ts';
+import type { Grade } from '../base/grade.ts';
+import type { Grant } from '../store/grants.ts';
 import type { Store } from '../store/store.ts';
 import type { Claim } from '../sys/claim.ts';
 import { cpuVariant } from '../sys/cpu.ts';
 import { exists } from '../sys/look.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export class RememberingSource implements ImageSource {
   readonly #store: Store;
@@ -63,6 +65,15 @@ export class RememberingSource implements ImageSource {
     await this.#source?.verifyUnchanged?.(layer);
   }
 
+  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+    return (await this.#get()).mayRead?.(blob, signal);
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    if (this.#source === undefined) throw new Error('nothing has been opened');
+    return this.#source.delivered(layer);
+  }
+
   reject(layer: ImageLayer): boolean {
     return this.#source?.reject?.(layer) === true;
   }
@@ -94,5 +105,7 @@ export class RememberingSource implements ImageSource {
 /** Every layer has a name of its own in the store; what lies on CVMFS may be somewhere else tomorrow. */
 function isFixed(image: ResolvedImage): boolean {
   if (image.unverified) return false;
+  // Whose own credentials got it is asked each time.
+  if (image.grade === undefined || image.grade === 'asked') return false;
   return image.layers.every(({ digest, diffId, published }) => digest && diffId && published === undefined);
 }

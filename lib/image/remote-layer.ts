@@ -1,3 +1,4 @@
+import { sha256Hex } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { oneLine, printable } from '../base/text.ts';
@@ -13,6 +14,8 @@ export class RemoteLayers {
   readonly #http: LayerHttp;
   readonly #log: Logger;
   readonly #closed = new AbortController();
+  /** The URL that gave a layer. */
+  readonly #gave = new Map<ImageLayer, URL>();
 
   constructor(settings: RemoteLayerSettings, log: Logger) {
     this.#http = new LayerHttp(settings, log);
@@ -40,6 +43,12 @@ export class RemoteLayers {
     throw failed(layer, [...reasons].map(([where, why]) => `${where}: ${why}`).join('; '));
   }
 
+  /** The place that a layer came from, as grants name it; undefined where it did not come from a URL. */
+  gave(layer: ImageLayer): string | undefined {
+    const url = this.#gave.get(layer);
+    return url && placeOf(url);
+  }
+
   async close(): Promise<void> {
     this.#closed.abort(new Error('the image source is closed'));
   }
@@ -62,6 +71,7 @@ export class RemoteLayers {
 
   #bytes(layer: ImageLayer, url: URL, first: Answer, signal: AbortSignal): LayerBytes {
     const size = lengthOf(first.response);
+    this.#gave.set(layer, url);
     if (layer.validated && size !== undefined && layer.size !== undefined && size !== layer.size) {
       first.abort.abort();
       throw new PluginError('LAYER_SIZE_MISMATCH', { expected: layer.size, actual: size, when: 'reported' });
@@ -84,6 +94,18 @@ export class RemoteLayers {
       throw error instanceof PluginError ? error : failed(layer, `${place(url)}: ${describe(error)}`, error);
     }
   }
+}
+
+/**
+ * The places of a layer that is kept behind URLs: whoever has the URL that gave it, with all that is secret in it, is
+ * given it again. By its hash, as it may hold a signature or a password.
+ */
+export function placesOfUrls(layer: ImageLayer): string[] {
+  return webUrls(layer).map(placeOf);
+}
+
+function placeOf(url: URL): string {
+  return `url ${sha256Hex(url.href)}`;
 }
 
 function webUrls(layer: ImageLayer): readonly URL[] {

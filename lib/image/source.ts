@@ -1,7 +1,9 @@
 import type { DiffId, Digest } from '../base/digest.ts';
+import type { Grade } from '../base/grade.ts';
 import type { RepositoryPath } from '../cvmfs/address.ts';
 import type { LayerOrigin } from '../cvmfs/settings.ts';
 import type { ImageConfig } from '../oci/config.ts';
+import type { Grant } from '../store/grants.ts';
 
 /** How a layer's blob is packed. `auto`: look at the first bytes (a local tar). */
 export type Compression = 'gzip' | 'zstd' | 'none' | 'auto';
@@ -53,6 +55,16 @@ export interface ResolvedImage {
   readonly forLevel?: string | undefined;
   /** Whose layers they are, for looking them up on CVMFS by digest; undefined: they are not. */
   readonly origin?: LayerOrigin | undefined;
+  /** Where its layers come from, as grants name it (lib/store/grants.ts); undefined: from several places, or none. */
+  readonly place?: string | undefined;
+  /** Who may have the manifest and the configuration; undefined: nobody else. */
+  readonly grade?: Grade | undefined;
+}
+
+/** A blob by what a grant knows of it. */
+export interface BlobOfPlace {
+  readonly digest: Digest;
+  readonly size: number;
 }
 
 /** The bytes of one layer's blob: a local file that the unpacker opens itself, or a stream. */
@@ -75,6 +87,15 @@ export type LayerBytes =
 export interface ImageSource {
   resolve(signal: AbortSignal): Promise<ResolvedImage>;
   open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes>;
+  /** What `ResolvedImage.place` will be, where that is known before. */
+  readonly place?: string | undefined;
+  /**
+   * As whom whoever asks may have a blob of the image's place, which somebody else has got from there; undefined: not at
+   * all, as where there is no such method. @throws REGISTRY_* where the place refuses, or cannot be asked
+   */
+  mayRead?(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined>;
+  /** How the bytes of a layer came that `open` gave, once they were read to the end. */
+  delivered(layer: ImageLayer): Grant;
   /**
    * Where no digest tells (a local tar): after the last byte of `layer` was read and before anything of it is
    * published. @throws IMAGE_SOURCE_CHANGED

@@ -2,14 +2,24 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { digestOf } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
+import type { Grade } from '../base/grade.ts';
 import { MiB } from '../base/limits.ts';
 import { thinAddress } from '../cvmfs/address.ts';
 import { parseThinImage, type ThinImage } from '../cvmfs/records.ts';
 import { thinDescriptor } from '../cvmfs/thin.ts';
+import type { Grant } from '../store/grants.ts';
 import { layerKey } from '../store/layer-key.ts';
 import type { Store } from '../store/store.ts';
+import { Admission } from './admission.ts';
 import { registryReference } from './cvmfs-names.ts';
-import type { ImageLayer, ImageSource, LayerBytes, PublishedAt, ResolvedImage } from './source.ts';
+import type {
+  BlobOfPlace,
+  ImageLayer,
+  ImageSource,
+  LayerBytes,
+  PublishedAt,
+  ResolvedImage,
+} from './source.ts';
 import { MAX_THIN_BLOB, type ThinOptions } from './thin-source.ts';
 
 export interface ResolvedThin {
@@ -21,9 +31,25 @@ export interface ResolvedThin {
 export class ThinOrigin {
   readonly #source: ImageSource;
   #image: Promise<ResolvedImage> | undefined;
+  /** The layers as the origin's manifest has them. */
+  readonly #found = new Map<ImageLayer, ImageLayer>();
 
   constructor(source: ImageSource) {
     this.#source = source;
+  }
+
+  get place(): string | undefined {
+    return this.#source.place;
+  }
+
+  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+    return this.#source.mayRead?.(blob, signal);
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    const found = this.#found.get(layer);
+    if (found === undefined) throw new Error('nothing has been opened');
+    return this.#source.delivered(found);
   }
 
   /** @throws CVMFS_THIN_LAYER_MISSING when the image has other layers by now */
@@ -32,7 +58,10 @@ export class ThinOrigin {
     const image = await this.#image;
     // With its size, which the descriptor of a thin image does not have.
     const found = image.layers.find(({ digest }) => digest !== undefined && digest === layer.digest);
-    if (found !== undefined) return this.#source.open(found, signal);
+    if (found !== undefined) {
+      this.#found.set(layer, found);
+      return this.#source.open(found, signal);
+    }
     throw new PluginError('CVMFS_THIN_LAYER_MISSING', {
       image: layer.published?.thinImage ?? image.name,
       url: layer.published?.shown ?? '',
@@ -53,7 +82,7 @@ export async function resolveThin(
   options: ThinOptions,
   signal: AbortSignal,
 ): Promise<ResolvedThin | undefined> {
-  const descriptor = await descriptorOf(layer, source, options.store, signal);
+  const descriptor = await descriptorOf(image, layer, source, options.store, signal);
   if (descriptor === undefined) return undefined;
   const thin = parseThinImage(descriptor, `thin.json of ${image.name}`);
   const settings = await options.settings();
@@ -70,7 +99,12 @@ export async function resolveThin(
     return [{ ...NOTHING_DECLARED, digest, identity, published }];
   });
   options.log.info('thin-image', { image: image.name, origin: thin.origin, layers: layers.length });
-  return { image: { ...image, layers, origin: undefined }, origin: origin && new ThinOrigin(origin) };
+  // Its layers are not those of the place that the thin image is from.
+  const place = origin?.place;
+  return {
+    image: { ...image, layers, origin: undefined, place },
+    origin: origin && new ThinOrigin(origin),
+  };
 }
 
 /** For a layer whose repository answered and then could not be used. */
@@ -95,29 +129,46 @@ const NOTHING_DECLARED: Omit<ImageLayer, 'digest' | 'identity'> = {
 
 /** Fetched once: it is kept beside manifests, under the digest of its blob. */
 async function descriptorOf(
+  image: ResolvedImage,
   layer: ImageLayer,
   source: ImageSource,
   store: Store,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  const unpacked = unpackedDescriptor(store, layer);
+  const unpacked = await unpackedDescriptor(image, layer, source, store, signal);
   if (unpacked !== 'not unpacked') return unpacked;
   const { digest } = layer;
-  let blob = digest && store.blobs.get(digest);
+  const kept = digest && image.place && store.blobs.get(digest, image.place);
+  let blob = kept && kept.grade !== 'asked' ? kept.bytes : undefined;
   if (blob === undefined) {
     blob = await collect(await source.open(layer, signal));
     if (blob === undefined || (digest !== undefined && digestOf(blob) !== digest)) return undefined;
-    if (digest !== undefined) store.blobs.put(digest, blob);
+    const { to } = source.delivered(layer);
+    // For whoever has to be asked it is fetched again: that costs no more.
+    if (digest !== undefined && image.place !== undefined && to !== 'asked')
+      store.blobs.put(digest, { bytes: blob, grade: to }, image.place);
   }
   const tar = await inflate(blob, layer);
   return tar && thinDescriptor(tar);
 }
 
-/** An ordinary small layer that is in the store already need not be fetched to be looked into. */
-function unpackedDescriptor(store: Store, layer: ImageLayer): Uint8Array | undefined | 'not unpacked' {
+/**
+ * An ordinary small layer that is in the store already need not be fetched to be looked into, by whoever may have it.
+ * Nobody else learns whether it is there.
+ */
+async function unpackedDescriptor(
+  image: ResolvedImage,
+  layer: ImageLayer,
+  source: ImageSource,
+  store: Store,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined | 'not unpacked'> {
   if (layer.diffId === undefined) return 'not unpacked';
-  const tree = store.layout.tree(layerKey({ content: layer.diffId, validated: layer.validated }));
+  const key = layerKey({ content: layer.diffId, validated: layer.validated });
+  const tree = store.layout.tree(key);
   if (!existsSync(tree)) return 'not unpacked';
+  const admission = new Admission({ store, source, signal }, image);
+  if (!(await admission.ask([key]))) return 'not unpacked';
   const names = readdirSync(tree);
   const [name] = names;
   if (names.length !== 1 || (name !== 'thin.json' && name !== '.thin')) return undefined;

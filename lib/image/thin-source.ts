@@ -1,7 +1,9 @@
+import type { Grade } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import type { CvmfsSettings } from '../cvmfs/settings.ts';
+import type { Grant } from '../store/grants.ts';
 import type { Store } from '../store/store.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 import type { ThinOrigin } from './thin-image.ts';
 
 export interface ThinOptions {
@@ -45,6 +47,16 @@ export class ThinAwareSource implements ImageSource {
     if (this.#origin !== undefined) return this.#origin.open(layer, signal);
     const { nowhereElse } = await import('./thin-image.ts');
     throw nowhereElse(layer.published);
+  }
+
+  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+    return (this.#origin ?? this.#inner).mayRead?.(blob, signal);
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    const source = layer.published === undefined ? this.#inner : this.#origin;
+    if (source === undefined) throw new Error('nothing has been opened');
+    return source.delivered(layer);
   }
 
   async verifyUnchanged(layer: ImageLayer): Promise<void> {

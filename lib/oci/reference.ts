@@ -85,6 +85,11 @@ function parseCvmfsPath(rest: string, refuse: Refuse): string {
   return path;
 }
 
+/** The repository alone: two images of one repository are from one place. */
+export function repositoryOf({ registry, repository }: RegistryReference): string {
+  return `${registry}/${repository}`;
+}
+
 /** The reference as people write it, for logs, records and sentences; userinfo is left out. */
 export function formatReference(reference: ImageReference): string {
   switch (reference.kind) {

@@ -80,7 +80,8 @@ async function clean(store: Store, thresholdBytes: number, log: Logger): Promise
   await finishCollection(store, log);
   // Whatever the threshold is: it counts layers and limits, and these grow beside them.
   const partialBytes = Math.min(PARTIAL_BYTES, filesystemOf(store.layout.root).totalBytes * PARTIAL_SHARE);
-  new PartialDirectory(store.layout.partial, log).collect(PARTIAL_AGE_MILLISECONDS, partialBytes);
+  const partials = new PartialDirectory(store.layout.partial, log, undefined);
+  partials.collect(PARTIAL_AGE_MILLISECONDS, partialBytes);
   boundFacts(store.layout);
   const before = measure(store);
   writeTotals(store, before, log);

@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { applyAttributes } from '../image/attributes.ts';
-import { planIfPresent } from '../image/present.ts';
+import { isOpen, planIfPresent } from '../image/present.ts';
 import type { PullDeps, PulledImage } from '../image/pull.ts';
 import type { ResolvedImage } from '../image/source.ts';
 import { type ImageId, parseImageId } from '../store/image-id.ts';
@@ -10,7 +10,7 @@ import { Lease } from '../store/leases.ts';
 import type { StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
 import { addToTotals } from '../store/totals.ts';
-import { layerSize } from '../store/volume-size.ts';
+import { sizeOfNew } from '../store/volume-size.ts';
 import { SysError } from '../sys/errno.ts';
 import { HeldDirectory } from '../sys/held-directory.ts';
 import { bytesOfText } from '../sys/utf8.ts';
@@ -74,7 +74,7 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
   try {
     const layers = provenance(deps.store, image, pulled);
     const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount });
-    const layerBytes = fetched.reduce((sum, { record }) => sum + layerSize(record), 0);
+    const layerBytes = sizeOfNew(fetched);
     addToTotals(deps.store, { committedBytes: bytes ?? 0, layerBytes }, deps.log);
     return spec;
   } catch (error) {
@@ -88,7 +88,7 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
 /** The code that fetches is loaded when something is missing: a warm create is a third shorter without it. */
 async function pull(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
   const plan = planIfPresent(deps.store, image, lease);
-  if (plan !== undefined) return { plan, fetched: [], choices: new Map() };
+  if (plan !== undefined && isOpen(plan, image)) return { plan, fetched: [], choices: new Map() };
   // Asked for at once: a process that looks at repositories starts while the code that will ask it is loaded.
   const cvmfs = deps.cvmfs?.();
   cvmfs?.catch(() => undefined);

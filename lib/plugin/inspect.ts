@@ -1,5 +1,6 @@
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { Admission } from '../image/admission.ts';
 import type { LayerChoice } from '../image/published.ts';
 import { findPublished, type PullDeps } from '../image/pull.ts';
 import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source.ts';
@@ -52,6 +53,7 @@ export interface InspectDeps {
   readonly limit: DiskLimit | undefined;
   /** As for a create. */
   readonly cvmfs: PullDeps['cvmfs'];
+  readonly authenticate?: PullDeps['authenticate'];
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
@@ -61,9 +63,12 @@ export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
   const { store, source, limit, signal } = deps;
   const image = await source.resolve(signal);
   const wanted = wantedLayers(store, image);
-  const search = await findPublished({ ...deps, quotaBytes: undefined }, image, wanted);
+  const admission = new Admission(deps, image);
+  await admission.ask(wanted.flatMap(({ key }) => key ?? []));
+  const search = await findPublished({ ...deps, admission, quotaBytes: undefined }, image, wanted);
   const layers = wanted.map(({ layer, key }) => {
-    const present = key === undefined ? undefined : store.layers.record(key);
+    // Whoever may not have a layer is not told that it is here.
+    const present = key !== undefined && admission.has(key) ? store.layers.record(key) : undefined;
     const found = search?.uses.get(layer)?.found;
     return {
       ...inspected(layer, present?.fileBytes ?? found?.tarBytes),

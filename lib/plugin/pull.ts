@@ -2,7 +2,7 @@ import type { PullDeps } from '../image/pull.ts';
 import { pullImage } from '../image/pull.ts';
 import { Lease } from '../store/leases.ts';
 import { addToTotals } from '../store/totals.ts';
-import { layerSize } from '../store/volume-size.ts';
+import { sizeOfNew } from '../store/volume-size.ts';
 import { tellingFull } from './full-store.ts';
 import { checkImage } from './preflight.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
@@ -28,8 +28,7 @@ async function pullAll(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
   checkImage(image, undefined);
   using lease = new Lease(deps.store.layout, undefined, []);
   const { plan, fetched } = await pullImage({ since, ...deps, quotaBytes: undefined }, image, lease);
-  const layerBytes = fetched.reduce((sum, { record }) => sum + layerSize(record), 0);
-  addToTotals(deps.store, { layerBytes }, deps.log);
+  addToTotals(deps.store, { layerBytes: sizeOfNew(fetched) }, deps.log);
   return {
     image: image.name,
     digest: image.manifestDigest,

@@ -1,8 +1,9 @@
+import { type Grade, strictest } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import { unlessAborted } from '../base/retry.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';
 import { concealer } from './conceal.ts';
-import type { Credential, Credentials } from './credentials.ts';
+import { type Credential, type Credentials, isOfCall } from './credentials.ts';
 import { judgeRealm, type Realm } from './realm.ts';
 import type { RedirectRules, Redirects } from './redirects.ts';
 import type { Routes } from './route.ts';
@@ -34,6 +35,8 @@ export class Auth {
   #renewing: Promise<void> | undefined;
   #hadCredentials = false;
   #withheld: string | undefined;
+  /** As whom we have asked so far; what was sent once counts for all that came. */
+  #grade: Grade = 'everybody';
   #credential: Credential | undefined;
 
   constructor(
@@ -62,6 +65,11 @@ export class Auth {
   get standing(): Standing {
     if (this.#header?.startsWith('Basic ')) return 'password';
     return this.#hadCredentials ? 'token' : 'anonymous';
+  }
+
+  /** Who may have what this authorization got. */
+  get grade(): Grade {
+    return this.#grade;
   }
 
   /** Why credentials that exist were not sent, for the sentence of a refusal. */
@@ -116,11 +124,13 @@ export class Auth {
     if (challenge.scheme === 'basic') {
       // Without a password to give the 401 stands.
       if (credential?.kind !== 'password') return;
+      this.#sends(credential);
       this.#header = basic(credential);
       return;
     }
     const realm = judgeRealm(challenge.realm, rules.registry, tokenRealms);
     this.#noteTrust(realm, credential);
+    if (realm.trust === 'credentials' && credential !== undefined) this.#sends(credential);
     const lead = { from: rules.registry, listed: rules.privateHosts, what: 'its token server' };
     const addresses = await this.#routes.check(realm.url, lead);
     const request = {
@@ -132,6 +142,11 @@ export class Auth {
     };
     this.#log.debug('token', { realm: realm.url.host, scope: request.scope, trust: realm.trust });
     this.#header = `Bearer ${await fetchToken(this.#redirects, rules, request, addresses, this.#lifetime)}`;
+    if (this.#redirects.showedCertificateTo(realm.url.host)) this.#grade = strictest([this.#grade, 'cell']);
+  }
+
+  #sends(credential: Credential): void {
+    this.#grade = strictest([this.#grade, isOfCall(credential) ? 'asked' : 'cell']);
   }
 
   #noteTrust(realm: Realm, credential: Credential | undefined): void {

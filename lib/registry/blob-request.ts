@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
+import type { Grade } from '../base/grade.ts';
 import { Failure } from './failure.ts';
 import type { Answer } from './transport.ts';
 
@@ -7,6 +8,8 @@ import type { Answer } from './transport.ts';
 export interface BlobServer {
   /** `host[:port]`, for messages. */
   readonly host: string;
+  /** Who may have what it has given so far. */
+  readonly grade: Grade;
   /** One try. Answers 200, or one of `accepts`. @throws Failure */
   getBlob(
     digest: Digest,

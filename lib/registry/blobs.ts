@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import { type Grade, strictest } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import type { BlobServer, WantedBlob } from './blob-request.ts';
 import { Download } from './download.ts';
@@ -25,6 +26,8 @@ export class Blobs {
   readonly #parts: BlobsParts;
   /** Whose bytes were handed out for a blob, other than those of the registry itself. */
   readonly #used = new Map<Digest, Set<BlobServer | 'partial'>>();
+  /** Who gave a blob the last time, each of them a part of it. */
+  readonly #gave = new Map<Digest, Set<BlobServer>>();
   /** Servers whose bytes for a blob turned out wrong. */
   readonly #rejected = new Map<Digest, Set<BlobServer | 'partial'>>();
 
@@ -48,10 +51,13 @@ export class Blobs {
     const started = performance.now();
     try {
       const servers = this.#candidates(blob.digest, from.servers());
+      const gave = new Set<BlobServer>();
+      this.#gave.set(blob.digest, gave);
       yield* new Download(blob, {
         servers,
         onGivenUp: from.onGivenUp,
         onUsed: (used) => {
+          if (used !== 'partial') gave.add(used);
           if (used !== servers.at(-1)) noteIn(this.#used, blob.digest, used);
         },
         policy,
@@ -69,6 +75,12 @@ export class Blobs {
       if (partial !== undefined) settle(partial, end, signal);
       leave();
     }
+  }
+
+  /** Who may have a blob that was read: the strictest of those who gave a part of it. */
+  grade(digest: Digest): Grade {
+    const gave = this.#gave.get(digest);
+    return gave === undefined || gave.size === 0 ? 'asked' : strictest([...gave].map(({ grade }) => grade));
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
+import type { Grade } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import type { RegistryReference } from '../oci/reference.ts';
 import type { BlobServer, WantedBlob } from './blob-request.ts';
@@ -9,10 +10,11 @@ import { Endpoint } from './endpoint.ts';
 import { Endpoints } from './endpoints.ts';
 import { allowedUrls, ForeignServer } from './foreign.ts';
 import { Gate } from './gate.ts';
-import { type FoundManifest, type ManifestCache, Manifests } from './manifests.ts';
+import { type FoundManifest, type ManifestCache, Manifests, type ReadBlob } from './manifests.ts';
 import { placesOf } from './mirrors.ts';
 import type { PartialBlobs } from './partial.ts';
 import type { RegistryPolicy } from './policy.ts';
+import { Proofs } from './proofs.ts';
 import { Redirects } from './redirects.ts';
 import { type Lookup, Routes, systemLookup } from './route.ts';
 import { Transport } from './transport.ts';
@@ -30,6 +32,7 @@ export interface RegistryClientOptions {
 
 interface Parts {
   readonly manifests: Manifests;
+  readonly proofs: Proofs;
   readonly endpoints: Endpoints;
   readonly blobs: Blobs;
   readonly redirects: Redirects;
@@ -65,8 +68,18 @@ export class RegistryClient {
   }
 
   /** A small blob in whole. */
-  smallBlob(blob: WantedBlob, what: string, signal: AbortSignal): Promise<Uint8Array> {
+  smallBlob(blob: WantedBlob, what: string, signal: AbortSignal): Promise<ReadBlob> {
     return this.#open().manifests.blob(blob, what, this.#until(signal));
+  }
+
+  /** As whom whoever asks may have a blob that is here already; undefined: not at all. @throws Failure, for 401 and 403 too */
+  mayRead(blob: WantedBlob, signal: AbortSignal): Promise<Grade | undefined> {
+    return this.#open().proofs.mayRead(blob, this.#until(signal));
+  }
+
+  /** Who may have a layer that was read to its end. */
+  grade(digest: Digest): Grade {
+    return this.#open().blobs.grade(digest);
   }
 
   /** Whether the registry or a mirror has a blob. @throws Failure */
@@ -132,10 +145,11 @@ export class RegistryClient {
       places.map((place) => new Endpoint(place, parts)),
       log,
     );
-    const manifests = new Manifests({ endpoints, policy, cache });
+    const proofs = new Proofs(endpoints, policy);
+    const manifests = new Manifests({ endpoints, policy, cache, proofs });
     const blobs = new Blobs({ policy, gate: new Gate(policy.parallel), partials, log });
     this.#startDeadline();
-    return { manifests, endpoints, blobs, redirects, routes };
+    return { manifests, proofs, endpoints, blobs, redirects, routes };
   }
 
   #credentials(): Credentials {

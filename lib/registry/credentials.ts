@@ -15,6 +15,14 @@ export type Credential =
   /** A refresh token that only a token server takes. */
   | { readonly kind: 'identity-token'; readonly token: Secret; readonly where: string };
 
+const FLAGS = 'flags';
+const URI = 'the image URI';
+
+/** Whether it came with the call; else it is the cell's own, by its settings. */
+export function isOfCall({ where }: Credential): boolean {
+  return where === FLAGS || where === URI;
+}
+
 /** Credentials that came with the call, for the image's own registry alone. */
 export interface GivenCredentials {
   readonly username: string;
@@ -69,7 +77,7 @@ export class Credentials {
       given && (given.username !== '' || given.password.reveal() !== '')
         ? { kind: 'password', ...given, where }
         : undefined;
-    return password(flags, 'flags') ?? password(userinfo, 'the image URI');
+    return password(flags, FLAGS) ?? password(userinfo, URI);
   }
 
   async #configured(host: string, repository: string, signal: AbortSignal): Promise<Credential | undefined> {

@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import { type Grade, strictest } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import { type OnRetry, retry, unlessAborted } from '../base/retry.ts';
 import { Auth } from './auth.ts';
@@ -56,6 +57,16 @@ export class Endpoint implements BlobServer {
 
   get host(): string {
     return this.place.host;
+  }
+
+  /**
+   * A mirror that gives by digest only does not say who may have an image: what it gave is for whoever names the image's
+   * own repository, as it would give it to them again.
+   */
+  get grade(): Grade {
+    const { transport } = this.#parts;
+    const asCell = this.place.pulls === 'digest-only' || transport.showedCertificateTo(this.#origin().host);
+    return strictest([this.#auth.grade, asCell ? 'cell' : 'everybody']);
   }
 
   getBlob(

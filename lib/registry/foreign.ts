@@ -22,6 +22,8 @@ export function allowedUrls(urls: readonly string[], hosts: readonly string[]): 
 
 export class ForeignServer implements BlobServer {
   readonly host: string;
+  /** The operator lists the host, which may be one that only the cell can reach. */
+  readonly grade = 'cell';
   readonly #url: URL;
   readonly #hosts: readonly string[];
   readonly #redirects: Redirects;
@@ -45,7 +47,8 @@ export class ForeignServer implements BlobServer {
     const rules: RedirectRules = { registry: url, privateHosts: this.#hosts, insecure: () => false };
     const lead = { from: 'outside', listed: this.#hosts, what: 'a foreign layer' } as const;
     const addresses = await this.#routes.check(url, lead);
-    const exchange = { method: 'GET' as const, url, headers, insecure: false, addresses, signal };
+    const sent = { method: 'GET' as const, url, headers, insecure: false };
+    const exchange = { ...sent, addresses, certificate: false, signal };
     const answer = await this.#redirects.follow(exchange, rules);
     if (answer.status === 200 || accepts.includes(answer.status)) return answer;
     if (answer.status === 401 || answer.status === 403) throw await this.#refused(answer);

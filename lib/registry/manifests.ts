@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { digestOf, parseDigest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
+import type { Grade } from '../base/grade.ts';
 import { MAX_MANIFEST_BYTES } from '../base/limits.ts';
 import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import { isSignedSchema1 } from '../oci/signed-schema1.ts';
@@ -9,29 +10,43 @@ import type { Ask, Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 import { Failure } from './failure.ts';
 import type { RegistryPolicy } from './policy.ts';
+import type { Proofs } from './proofs.ts';
 import type { Answer } from './transport.ts';
 
-/** Manifests and configurations kept by digest: with them a digest-pinned image needs no request. */
-export interface ManifestCache {
-  /** The bytes, or undefined; whatever is wrong with them is the caller's to find out. */
-  get(digest: Digest): Uint8Array | undefined;
-  /** `bytes` have been verified. */
-  put(digest: Digest, bytes: Uint8Array): void;
+/** A document, and to whom it may be given again without a request. */
+export interface FoundBlob {
+  readonly bytes: Uint8Array;
+  readonly grade: Grade;
 }
 
-export interface FoundManifest {
+/**
+ * Manifests and configurations kept by digest: with them a digest-pinned image needs no request. What is found in it came
+ * from the repository that the image names, or an anonymous caller got it.
+ */
+export interface ManifestCache {
+  /** The bytes, or undefined; whatever is wrong with them is the caller's to find out. */
+  get(digest: Digest): FoundBlob | undefined;
+  /** The bytes have been verified. */
+  put(digest: Digest, blob: FoundBlob): void;
+}
+
+/** One that was looked for. */
+export interface ReadBlob extends FoundBlob {
+  /** The cache does not have it so. */
+  readonly fresh: boolean;
+}
+
+export interface FoundManifest extends ReadBlob {
   readonly digest: Digest;
-  readonly bytes: Uint8Array;
   /** What the registry called it; undefined from the cache. */
   readonly contentType: string | undefined;
-  /** From the network, not from the cache. */
-  readonly fresh: boolean;
 }
 
 export interface ManifestsParts {
   readonly endpoints: Endpoints;
   readonly policy: RegistryPolicy;
   readonly cache: ManifestCache;
+  readonly proofs: Proofs;
 }
 
 const ACCEPT = { accept: MANIFEST_ACCEPT.join(', ') };
@@ -39,6 +54,8 @@ const ACCEPT = { accept: MANIFEST_ACCEPT.join(', ') };
 /** Small content: manifests by tag and digest, configurations by digest. */
 export class Manifests {
   readonly #parts: ManifestsParts;
+  /** As whom the repository has given a manifest to whoever asks: they may have those that it gave before. */
+  #proven: Grade | undefined;
 
   constructor(parts: ManifestsParts) {
     this.#parts = parts;
@@ -67,7 +84,9 @@ export class Manifests {
   ): Promise<FoundManifest | undefined> {
     try {
       const digest = await this.#head(endpoint, tag, signal);
-      return digest && (await this.byDigest(digest, signal));
+      if (digest === undefined) return undefined;
+      this.#proven = endpoint.grade;
+      return await this.byDigest(digest, signal);
     } catch (error) {
       signal.throwIfAborted();
       // Nobody there: the same again would take as long again.
@@ -79,7 +98,10 @@ export class Manifests {
   /** A manifest that somebody names by digest. @throws Failure */
   async byDigest(digest: Digest, signal: AbortSignal): Promise<FoundManifest> {
     const cached = this.#cached(digest);
-    if (cached !== undefined) return { digest, bytes: cached, contentType: undefined, fresh: false };
+    if (cached !== undefined) {
+      if (this.#mustAsk(cached)) await this.requireAccess(digest, signal);
+      return { digest, ...this.#givenNow(cached), contentType: undefined };
+    }
     return this.#parts.endpoints.first('content', async (endpoint, last) => {
       const found = await this.#get(endpoint, digest, last, signal);
       if (found.digest === digest) return found;
@@ -102,19 +124,20 @@ export class Manifests {
         if (!(error instanceof Failure)) throw error;
         await this.#get(endpoint, digest, last, signal);
       }
+      this.#proven = endpoint.grade;
     });
   }
 
   /** A configuration, or another small blob. @throws Failure */
-  async blob({ digest, size }: WantedBlob, what: string, signal: AbortSignal): Promise<Uint8Array> {
+  async blob({ digest, size }: WantedBlob, what: string, signal: AbortSignal): Promise<ReadBlob> {
     const cached = this.#cached(digest);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined && (await this.#mayHave(digest, cached, signal))) return this.#givenNow(cached);
     return this.#parts.endpoints.first('content', async (endpoint, last) => {
       const ask: Ask = { method: 'GET', kind: 'blobs', reference: digest, headers: {}, accepts: [] };
-      const { bytes } = await this.#whole(endpoint, ask, { last, limit: size, what }, signal);
+      const { bytes, grade } = await this.#whole(endpoint, ask, { last, limit: size, what }, signal);
       const actual = digestOf(bytes);
       if (actual !== digest) throw mismatch(digest, actual);
-      return bytes;
+      return { bytes, grade, fresh: true };
     });
   }
 
@@ -132,9 +155,24 @@ export class Manifests {
     }
   }
 
-  #cached(digest: Digest): Uint8Array | undefined {
-    const bytes = this.#parts.cache.get(digest);
-    return bytes !== undefined && digestOf(bytes) === digest ? bytes : undefined;
+  #cached(digest: Digest): FoundBlob | undefined {
+    const found = this.#parts.cache.get(digest);
+    return found !== undefined && digestOf(found.bytes) === digest ? found : undefined;
+  }
+
+  #mustAsk({ grade }: FoundBlob): boolean {
+    return grade === 'asked' && this.#proven === undefined && this.#parts.policy.authenticate !== 'never';
+  }
+
+  /** What the repository has said yes to for an anonymous caller, or for the cell, is theirs from now on. */
+  #givenNow({ bytes, grade }: FoundBlob): ReadBlob {
+    const now = grade === 'asked' ? (this.#proven ?? grade) : grade;
+    return { bytes, grade: now, fresh: now !== grade };
+  }
+
+  async #mayHave(digest: Digest, found: FoundBlob, signal: AbortSignal): Promise<boolean> {
+    if (!this.#mustAsk(found)) return true;
+    return (await this.#parts.proofs.mayRead({ digest, size: found.bytes.length }, signal)) !== undefined;
   }
 
   /** Undefined when the answer does not tell. @throws Failure */
@@ -152,6 +190,7 @@ export class Manifests {
     const ask: Ask = { method: 'GET', kind: 'manifests', reference, headers: ACCEPT, accepts: [] };
     const bounds = { last, limit: MAX_MANIFEST_BYTES, what: 'a manifest' };
     const found = await this.#whole(endpoint, ask, bounds, signal);
+    if (endpoint.place.pulls !== 'digest-only') this.#proven = endpoint.grade;
     return { digest: digestOf(found.bytes), fresh: true, ...found };
   }
 
@@ -161,11 +200,12 @@ export class Manifests {
     ask: Ask,
     { last, limit, what }: { readonly last: boolean; readonly limit: number; readonly what: string },
     signal: AbortSignal,
-  ): Promise<{ bytes: Uint8Array; contentType: string | undefined }> {
+  ): Promise<FoundBlob & { contentType: string | undefined }> {
     return endpoint.retrying(this.#attempts(last), signal, async () => {
       const answer = await endpoint.once(ask, signal);
       const contentType = answer.headers.get('content-type') ?? undefined;
-      return { bytes: await answer.body.bytes(limit, what), contentType };
+      const bytes = await answer.body.bytes(limit, what);
+      return { bytes, grade: endpoint.grade, contentType };
     });
   }
 

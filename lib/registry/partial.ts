@@ -1,16 +1,17 @@
 /**
  * Blobs that a killed process had begun. One directory, of which everything may be deleted at any time:
  *
- *   <hex>          the first bytes of the blob with that digest, as many as came
+ *   <hex>          the first bytes of a blob, as many as came; named after its digest and the place it comes from
  *   <hex>.claim    somebody is downloading it
  *
  * A process that dies leaves its bytes; the next one that wants the blob reads them first and asks the registry
- * for the rest. Nothing is believed: the reader hashes these bytes like all others. They are not synced, so
+ * for the rest: at least `TAIL`, so that nobody has a blob who cannot get any of it. Nothing is believed: the reader hashes these bytes like all others. They are not synced, so
  * what a power loss left may hold zeros; `begin` therefore drops files from before the last boot.
  */
 import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
-import { hexOf } from '../base/digest.ts';
+import { hexOf, sha256Hex } from '../base/digest.ts';
+import { KiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { type Claim, tryClaim } from '../sys/claim.ts';
 import { hasCode } from '../sys/errno.ts';
@@ -37,20 +38,27 @@ export interface PartialBlob {
 /** Bytes handed to the reader at a time while replaying. */
 const REPLAY_CHUNK = 256 * 1024;
 
+/** More than the zeros that end a tar (GNU tar writes blocks of 10 KiB), which anybody can guess. */
+const TAIL = 16 * KiB;
+
 const NAME = /^[0-9a-f]{64}$/;
 
 /** Partial blobs in one directory, which is made when first needed. */
 export class PartialDirectory implements PartialBlobs {
   readonly #directory: string;
+  readonly #place: string | undefined;
   readonly #log: Logger;
 
-  constructor(directory: string, log: Logger) {
+  /** @param place the repository that blobs come from: what one gave is no other's; undefined to collect, or for one */
+  constructor(directory: string, log: Logger, place: string | undefined) {
     this.#directory = directory;
+    this.#place = place;
     this.#log = log;
   }
 
   begin(digest: Digest, size: number): PartialBlob | undefined {
-    const path = `${this.#directory}/${hexOf(digest)}`;
+    const name = this.#place === undefined ? hexOf(digest) : sha256Hex(`${this.#place} ${digest}`);
+    const path = `${this.#directory}/${name}`;
     try {
       makeDirectory(this.#directory);
       const claim = tryClaim(`${path}.claim`);
@@ -117,9 +125,10 @@ function openPartial(path: string, size: number, claim: Claim, log: Logger): Par
 /** How much of the file counts. What cannot be the blob's beginning is cut off. */
 function usable(path: string, fd: number, size: number): number {
   const found = statSync(path);
-  if (found.size > 0 && found.size <= size && found.mtimeMs > bootTimeMs()) return found.size;
-  if (found.size > 0) ftruncate(fd, 0, path);
-  return 0;
+  const fits = found.size <= size && found.mtimeMs > bootTimeMs();
+  const have = fits ? Math.min(found.size, Math.max(0, size - TAIL)) : 0;
+  if (found.size > have) ftruncate(fd, have, path);
+  return have;
 }
 
 function bootTimeMs(): number {

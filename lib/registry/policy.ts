@@ -28,11 +28,19 @@ export interface RegistryPolicy {
   readonly foreignHosts: readonly string[];
   /** Refuse every image that is not named by digest. */
   readonly requireDigest: boolean;
-  /** Ask the registry whether an image may be had, also where nothing else has to be asked. */
-  readonly alwaysAuthenticate: boolean;
+  /** When the registry is asked whether whoever asks may have what is in the store. */
+  readonly authenticate: Authenticate;
+  /** Nothing that proves who asks is sent: what an image names must not be fetched as the cell. */
+  readonly anonymous?: true;
   /** Blobs from this size on leave a partial file behind when the process is killed. */
   readonly resumeFromBytes: number;
 }
+
+/**
+ * `never`: what is in the store is given to whoever names it; `private`: what no anonymous caller got is asked for, where
+ * it came from; `always`: so is each image, by its manifest.
+ */
+export type Authenticate = 'never' | 'private' | 'always';
 
 /** What replaces a registry, or a part of one, as `[[registry]]` does in registries.conf(5). */
 export interface RegistryRule {
@@ -135,6 +143,6 @@ export const defaultPolicy: RegistryPolicy = {
   parallel: 6,
   foreignHosts: [],
   requireDigest: false,
-  alwaysAuthenticate: false,
+  authenticate: 'private',
   resumeFromBytes: 64 * 1024 * 1024,
 };

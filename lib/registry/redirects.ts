@@ -27,10 +27,15 @@ export class Redirects {
     this.#routes = routes;
   }
 
+  showedCertificateTo(host: string): boolean {
+    return this.#transport.showedCertificateTo(host);
+  }
+
   /**
    * Sends, and follows where the answer points. Credentials travel to the origin they were meant for (scheme,
    * host and port) and nowhere else: elsewhere the request has no Authorization, and no answer from elsewhere
-   * is taken for the registry's own challenge (`Answer.url` says who spoke).
+   * is taken for the registry's own challenge (`Answer.url` says who spoke). A client certificate is shown elsewhere
+   * only in the name of a registry that was shown one: others could lead us to it and have what the cell may read.
    * @throws Failure REGISTRY_REDIRECT, REGISTRY_ADDRESS and what the transport throws.
    */
   async follow(first: Exchange, rules: RedirectRules): Promise<Answer> {
@@ -55,7 +60,10 @@ export class Redirects {
     const lead = { from: rules.registry, listed: rules.privateHosts, what: 'a redirect' };
     const addresses = await this.#routes.check(url, lead);
     const headers = url.origin === origin.origin ? exchange.headers : withoutCredentials(exchange.headers);
-    return { ...exchange, url, headers, addresses, insecure: rules.insecure(url.host) };
+    const certificate =
+      exchange.certificate !== false &&
+      (url.origin === origin.origin || this.#transport.showedCertificateTo(origin.host));
+    return { ...exchange, url, headers, addresses, certificate, insecure: rules.insecure(url.host) };
   }
 }
 

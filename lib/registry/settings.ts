@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import { Secret } from '../base/secret.ts';
 import {
+  type Authenticate,
   type CredentialsPolicy,
   type Deadlines,
   defaultHost,
@@ -18,7 +19,7 @@ export interface RegistriesFile {
   readonly hosts?: Readonly<Record<string, HostFile>>;
   readonly insecure?: readonly string[];
   readonly require_digest?: boolean;
-  readonly always_authenticate?: boolean;
+  readonly always_authenticate?: Authenticate | boolean;
   readonly docker_config?: string;
   readonly credential_helpers?: {
     readonly path?: string;
@@ -119,9 +120,16 @@ export function registryPolicy(
     parallel: settings.parallel_downloads ?? defaultPolicy.parallel,
     foreignHosts: (settings.foreign_hosts ?? []).map((host) => host.toLowerCase()),
     requireDigest: given.requireDigest || settings.require_digest === true,
-    alwaysAuthenticate: settings.always_authenticate === true,
+    authenticate: authenticateOf(settings),
     resumeFromBytes: settings.resume_from_bytes ?? defaultPolicy.resumeFromBytes,
   };
+}
+
+/** `true` and `false` are what the setting had first. */
+export function authenticateOf(settings: RegistriesFile | undefined): Authenticate {
+  const said = settings?.always_authenticate ?? defaultPolicy.authenticate;
+  if (typeof said === 'string') return said;
+  return said ? 'always' : 'never';
 }
 
 /** Host names have no case; a key that differs in it only would be two settings for one host. */

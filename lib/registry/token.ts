@@ -40,6 +40,8 @@ export async function fetchToken(
         : plain(request, credential)),
       insecure: rules.insecure(realm.url.host),
       addresses,
+      // A token is for the registry: one that was bought as the cell must not go to somebody else's.
+      certificate: realm.trust === 'credentials',
       signal,
     },
     rules,

@@ -19,6 +19,8 @@ export interface Exchange {
   readonly insecure: boolean;
   /** The addresses to dial, one after the other, instead of asking the name service again: they have been checked. */
   readonly addresses: readonly string[] | undefined;
+  /** False: no client certificate is shown, whatever is configured for the host: somebody else led us there. */
+  readonly certificate?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -46,12 +48,18 @@ export class Transport {
   readonly #policy: RegistryPolicy;
   readonly #trust: Trust;
   readonly #log: Logger;
+  readonly #shownTo = new Set<string>();
 
   constructor(policy: RegistryPolicy, log: Logger) {
     this.#policy = policy;
     this.#log = log;
     this.#trust = new Trust(policy, log);
     this.proxies = new Proxies(policy.proxies);
+  }
+
+  /** Whether a request to `host[:port]` came with a client certificate: what it got, the cell got. */
+  showedCertificateTo(host: string): boolean {
+    return this.#shownTo.has(host);
   }
 
   /** @throws Failure for everything the network does; the signal's reason when it aborts. */
@@ -126,7 +134,8 @@ export class Transport {
     signal: AbortSignal,
   ): Promise<BunFetchRequestInit> {
     const { url } = exchange;
-    const tls = url.protocol === 'https:' ? await this.#tls(url, address, exchange.insecure) : undefined;
+    const tls = url.protocol === 'https:' ? await this.#tls(exchange, address) : undefined;
+    if (tls?.cert !== undefined) this.#shownTo.add(url.host);
     return {
       method: exchange.method,
       headers: {
@@ -150,8 +159,10 @@ export class Transport {
     };
   }
 
-  async #tls(url: URL, address: string | undefined, insecure: boolean): Promise<TlsOptions> {
-    const tls = await this.#trust.optionsFor(url.host, insecure);
+  async #tls(exchange: Exchange, address: string | undefined): Promise<TlsOptions> {
+    const { url, insecure, certificate } = exchange;
+    const shows = certificate !== false && this.#policy.anonymous !== true;
+    const tls = await this.#trust.optionsFor(url.host, insecure, shows);
     const zone = zoneOf(address ?? url.hostname);
     const names = insecure
       ? {}

@@ -47,9 +47,10 @@ export class Trust {
 
   /**
    * The options for `host[:port]`.
+   * @param shows whether the client certificate that the settings have for the host is shown to it
    * @throws CONFIG_INVALID when a configured certificate cannot be used.
    */
-  async optionsFor(host: string, insecure: boolean): Promise<TlsOptions> {
+  async optionsFor(host: string, insecure: boolean, shows = true): Promise<TlsOptions> {
     const material = this.#material.get(host) ?? this.#materialOf(host);
     this.#material.set(host, material);
     const own = await material;
@@ -60,7 +61,7 @@ export class Trust {
       allowPartialTrustChain: true,
       // Without any, the runtime's own list of authorities stands.
       ...(ca.length > 0 && { ca }),
-      ...own.client,
+      ...(shows && own.client),
     };
   }
 

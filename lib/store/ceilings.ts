@@ -12,6 +12,8 @@ export const MAX_IMAGE_RECORD_BYTES = 4 * MiB;
 export const MAX_LEASE_BYTES = MiB;
 export const MAX_MARKER_BYTES = MiB;
 export const MAX_FACT_BYTES = 16 * MiB;
+/** Some hundred lines: repositories that have one layer. Later ones are delivered again each time. */
+export const MAX_GRANTS_BYTES = 64 * KiB;
 /** Manifests and configurations end at 4 MiB when they are fetched. */
 export const MAX_BLOB_BYTES = 4 * MiB;
 /** A line a change; whoever reads more than a thousand of them makes one. */

@@ -6,6 +6,7 @@ import { silentLogger } from '../base/log.ts';
 import { parseConfig } from '../oci/config.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { listNames } from '../sys/look.ts';
+import { blobHex } from './blobs.ts';
 import { MAX_BLOB_BYTES } from './ceilings.ts';
 import { stackKeyOrUndefined, type VolumeName } from './layer-key.ts';
 import { readFactBytes } from './read-file.ts';
@@ -68,13 +69,13 @@ function forgetBlobs(store: Store): void {
     ...store.layers.list().map((key) => key.slice(0, 64)),
     ...store.published.list().flatMap((key) => store.published.get(key, store.layers)?.diffId ?? []),
   ]);
-  const known = new Set([...left, ...kept]);
+  const known = new Set([...[...left].map(blobHex), ...kept]);
   const needs = new Map([...left].map((name) => [name, needsOf(`${blobs}/${name}`, known)]));
   for (let before = -1; before !== left.size; ) {
     before = left.size;
     for (const name of left) {
       if (!isKept(needs.get(name), kept)) continue;
-      kept.add(name);
+      kept.add(blobHex(name));
       left.delete(name);
     }
   }

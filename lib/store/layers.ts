@@ -9,6 +9,7 @@ import { AT_FDCWD, O } from '../sys/libc.ts';
 import { exists, listNames } from '../sys/look.ts';
 import { utf8 } from '../sys/utf8.ts';
 import { MAX_LAYER_RECORD_BYTES, MAX_NAMES_BYTES } from './ceilings.ts';
+import { appendGrant, encodeGrant, type Grant, readGrants } from './grants.ts';
 import { type LayerKey, layerKeyOrUndefined, shortName, type VolumeName } from './layer-key.ts';
 import { decodeNames, encodeNames, type LayerNames } from './layer-names.ts';
 import { decodeLayerRecord, encodeLayerRecord, type LayerRecord } from './layer-record.ts';
@@ -30,7 +31,12 @@ export interface StagedLayer {
 export interface NewLayer {
   readonly staged: StagedLayer;
   readonly record: LayerRecord;
+  /** How it was delivered. */
+  readonly grant: Grant;
 }
+
+/** Who may have a layer (lib/store/grants.ts). */
+const ACCESS = 'access';
 
 /** The layers of one store. Readers take no lock: what is there under its name is complete. */
 export class Layers {
@@ -75,6 +81,16 @@ export class Layers {
     }
   }
 
+  /** How a layer was delivered, as far as known. */
+  grants(key: LayerKey): Grant[] {
+    return readGrants(`${this.#layout.volume(key)}/${ACCESS}`);
+  }
+
+  /** The layer was delivered once more. It must be in use: a lease names it. */
+  addGrant(key: LayerKey, grant: Grant): void {
+    appendGrant(`${this.#layout.volume(key)}/${ACCESS}`, grant);
+  }
+
   stage(): StagedLayer {
     const directory = stageDirectory(this.#layout, 'layer');
     const staged = { directory, tree: `${directory}/fs`, manifest: `${directory}/tree` };
@@ -99,7 +115,8 @@ export class Layers {
     const { impliedDirs, whiteoutDirs, opaqueDirs, ...facts } = result;
     const bytes = encodeNames({ impliedDirs, whiteoutDirs, opaqueDirs });
     writeSmall(`${staged.directory}/names`, bytes, 0o600);
-    const diskBytes = result.diskBytes + inBlocks(bytes.length) + DISK_BLOCK;
+    // The last two: its record, and who may have it.
+    const diskBytes = result.diskBytes + inBlocks(bytes.length) + 2 * DISK_BLOCK;
     return { ...facts, key, validated, diskBytes, nameBytes: bytes.length } satisfies LayerRecord;
   }
 
@@ -116,8 +133,10 @@ export class Layers {
   publish(batch: readonly NewLayer[]): void {
     const staged = [...batch];
     try {
-      for (const { staged, record } of batch)
+      for (const { staged, record, grant } of batch) {
         writeSmall(`${staged.directory}/layer.json`, encodeLayerRecord(record), 0o644);
+        writeSmall(`${staged.directory}/${ACCESS}`, encodeGrant(grant));
+      }
       this.#publishSynced(staged);
     } catch (error) {
       for (const left of staged) this.discard(left.staged);
@@ -132,9 +151,12 @@ export class Layers {
     try {
       syncfs(volumes, this.#layout.root);
       for (let next = left[0]; next !== undefined; next = left[0]) {
-        const { staged, record } = next;
-        if (!publishQuickly(staged.directory, this.#layout.volume(record.key))) this.discard(staged);
-        left.shift();
+        const { staged, record, grant } = next;
+        if (!publishQuickly(staged.directory, this.#layout.volume(record.key))) {
+          this.discard(staged);
+          left.shift();
+          this.addGrant(record.key, grant);
+        } else left.shift();
       }
       fsync(volumes, this.#layout.volumes);
     } finally {

@@ -11,6 +11,7 @@
  *     layer.json            its completion record, with its sizes (lib/store/layer-record.ts)
  *     names                 its marked directories, for planning a stack (lib/store/layer-names.ts)
  *     tree                  the manifest of its tree, for `check`
+ *     access                who may have it (lib/store/grants.ts)
  *   volumes/<layer>.shim/   a shim that stands directly below that layer (lib/image/stack.ts)
  *   volumes/<stack>.shim/   a shim that stands on top of that stack of layers
  *   volumes/<published>.shim/  stands directly below a layer on CVMFS: what its whiteout markers mean
@@ -26,6 +27,7 @@
  *   meta/published/<published>  what a walk of a layer on CVMFS found (lib/store/published.ts)
  *   meta/sources/<hash>     the diffID that a local tar (device, inode, size, mtime) gave
  *   meta/blobs/<hex>        manifests and image configurations by digest
+ *   meta/blobs/<hex>.*      the same, for callers whose image comes from one repository (lib/store/blobs.ts)
  *   meta/partial/<hex>      the first bytes of a blob whose download was killed (lib/registry/partial.ts)
  *   meta/totals             running sums that tell a create whether a clean is due
  *   locks/                  claims on downloads and short locks; nothing is ever wrong without them

@@ -79,6 +79,9 @@ function isResolved(value: unknown): value is { resolved: Resolved } {
     isOptional(image['manifestDigest'], isDigest) &&
     isOptional(image['config'], isConfig) &&
     isOptional(image['origin'], isOrigin) &&
+    isOptional(image['place'], isText) &&
+    // Whose own credentials got it is asked each time: such an image is not remembered.
+    (image['grade'] === 'everybody' || image['grade'] === 'cell') &&
     Array.isArray(image['layers']) &&
     image['layers'].every(isLayer)
   );

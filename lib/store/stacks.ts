@@ -1,6 +1,6 @@
 import { isLower, type StackKey } from './layer-key.ts';
 import type { Layout } from './layout.ts';
-import { isCount, isOptional, isRecord, isStrings } from './own-json.ts';
+import { isCount, isOptional, isRecord, isStrings, isText } from './own-json.ts';
 import { recall, remember } from './records.ts';
 
 /** Attributes of a directory that are carried from one layer to another place. Xattrs as base64 pairs. */
@@ -23,9 +23,14 @@ export interface StackPlan {
   readonly uses: readonly string[];
   /** Bytes of the layers' files, each layer once. */
   readonly layerBytes: number;
+  /** Whose images may be given the layers without a question: `EVERYBODY`, or those of a place (grants.ts). */
+  readonly open?: string | undefined;
   /** Attributes of `/`: they go onto the upper directory, which always hides the lower ones. */
   readonly root: DirectoryAttributes;
 }
+
+/** It cannot be a place. */
+export const EVERYBODY = 'everybody';
 
 export class Stacks {
   readonly #layout: Layout;
@@ -50,6 +55,7 @@ function isPlan(value: unknown): value is StackPlan {
     value['lowers'].every(isLower) &&
     isStrings(value['uses']) &&
     isOptional(value['idmapRoots'], isStrings) &&
+    isOptional(value['open'], isText) &&
     isCount(value['layerBytes']) &&
     isAttributes(value['root'])
   );

@@ -33,6 +33,13 @@ export function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' 
   return diskBytes + entries * INODE_BYTES;
 }
 
+/** Of what was fetched, without layers that were there and were only delivered once more. */
+export function sizeOfNew(
+  fetched: readonly { readonly record: LayerRecord; readonly again: boolean }[],
+): number {
+  return fetched.reduce((sum, { record, again }) => sum + (again ? 0 : layerSize(record)), 0);
+}
+
 const UNKNOWN: VolumeSize = { fileBytes: 0, diskBytes: 0, inodes: 0 };
 
 /** Of a layer, a shim or a mask; zeros where its record is damaged, which `check` tells about. */

@@ -6,7 +6,7 @@ import { NEVER, readLayer, registrySource } from './registry-client.ts';
 const [image = '', insecure = '', directory = ''] = process.argv.slice(2);
 const source = registrySource(image, {
   policy: { insecure: [insecure], resumeFromBytes: 0 },
-  partials: new PartialDirectory(directory, silentLogger),
+  partials: new PartialDirectory(directory, silentLogger, undefined),
 });
 const [layer] = (await source.resolve(NEVER)).layers;
 if (layer !== undefined) await readLayer(source, layer);

@@ -7,7 +7,7 @@ import type { ImageLayer, ImageSource } from '../../lib/image/source.ts';
 import { platformOf } from '../../lib/oci/platform.ts';
 import { parseImageReference, type RegistryReference } from '../../lib/oci/reference.ts';
 import type { GivenCredentials } from '../../lib/registry/credentials.ts';
-import type { ManifestCache } from '../../lib/registry/manifests.ts';
+import type { FoundBlob, ManifestCache } from '../../lib/registry/manifests.ts';
 import type { PartialBlobs } from '../../lib/registry/partial.ts';
 import { defaultPolicy, type RegistryPolicy } from '../../lib/registry/policy.ts';
 import type { Lookup } from '../../lib/registry/route.ts';
@@ -47,13 +47,13 @@ export const everSeen: SeenNames = { has: () => true, add: () => {} };
 
 /** A store's cache, in memory. */
 export class MemoryCache implements ManifestCache {
-  readonly kept = new Map<string, Uint8Array>();
+  readonly kept = new Map<string, FoundBlob>();
 
-  get(digest: string): Uint8Array | undefined {
+  get(digest: string): FoundBlob | undefined {
     return this.kept.get(digest);
   }
-  put(digest: string, bytes: Uint8Array): void {
-    this.kept.set(digest, bytes);
+  put(digest: string, blob: FoundBlob): void {
+    this.kept.set(digest, blob);
   }
 }
 

@@ -5,6 +5,7 @@ import { type DiffId, digestOf } from '../../lib/base/digest.ts';
 import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { silentLogger } from '../../lib/base/log.ts';
 import type { UnpackResult } from '../../lib/layer/types.ts';
+import type { Grant } from '../../lib/store/grants.ts';
 import { initStore } from '../../lib/store/init.ts';
 import { type LayerKey, layerKey } from '../../lib/store/layer-key.ts';
 import type { LayerRecord } from '../../lib/store/layers.ts';
@@ -74,12 +75,13 @@ export function publishLayer(
   name: string,
   fill: (tree: string) => void = (tree) => writeFileSync(join(tree, name), name),
   changes: Partial<PlainRecord> = {},
+  grant: Grant = { to: 'everybody' },
 ): LayerKey {
   const record = plainRecord(name, changes);
   const staged = store.layers.stage();
   fill(staged.tree);
   writeFileSync(staged.manifest, '');
-  store.layers.publish([{ staged, record: store.layers.describe(staged, record, record) }]);
+  store.layers.publish([{ staged, record: store.layers.describe(staged, record, record), grant }]);
   return record.key;
 }
 

@@ -40,7 +40,7 @@ beforeAll(async () => {
 });
 beforeEach(() => cell.empty());
 
-const settings = (always_authenticate: boolean, more: RegistriesFile = {}) =>
+const settings = (always_authenticate: boolean | 'never' | 'private' | 'always', more: RegistriesFile = {}) =>
   cell.settings({ insecure: [host], always_authenticate, ...more });
 const pinned = () => `docker://${host}/app@${image.manifest.digest}`;
 async function create(flags: readonly string[] = []): Promise<Ran> {

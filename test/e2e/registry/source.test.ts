@@ -30,7 +30,7 @@ imageSourceSuite('A registry', () => world(() => ({})));
 imageSourceSuite('A registry whose blobs are kept as they come', () =>
   world((dir) => ({
     policy: { resumeFromBytes: 0 },
-    partials: new PartialDirectory(`${dir}/partial`, new RecordingLog()),
+    partials: new PartialDirectory(`${dir}/partial`, new RecordingLog(), undefined),
   })),
 );
 imageSourceSuite('A registry with one place at its gate', () => world(() => ({ policy: { parallel: 1 } })));

@@ -13,6 +13,7 @@ const never = new AbortController().signal;
 const IMAGE: ResolvedImage = {
   name: 'docker://registry.example/app',
   manifestDigest: digestOf('manifest'),
+  grade: 'everybody',
   config: undefined,
   layers: [
     {
@@ -40,6 +41,7 @@ function slowSource(answer: () => ResolvedImage) {
       return answer();
     },
     open: () => Promise.reject(new Error('nothing is opened here')),
+    delivered: () => ({ to: 'everybody' }),
     close: () => Promise.resolve(),
   };
   return {

@@ -262,11 +262,11 @@ describe('what is not believed', () => {
 
   test('a cache with other bytes than it should have: it is asked for again', async () => {
     const [of, cache] = [registry(), new MemoryCache()];
-    cache.put(manifest.digest, Buffer.from('{"rotten":true}'));
-    cache.put(config.digest, new Uint8Array());
+    cache.put(manifest.digest, { bytes: Buffer.from('{"rotten":true}'), grade: 'everybody' });
+    cache.put(config.digest, { bytes: new Uint8Array(), grade: 'everybody' });
     expect((await resolve(of, `@${manifest.digest}`, { cache })).layers.length).toBe(2);
-    expect(cache.get(manifest.digest)).toEqual(manifest.bytes);
-    expect(cache.get(config.digest)).toEqual(config.bytes);
+    expect(cache.get(manifest.digest)?.bytes).toEqual(manifest.bytes);
+    expect(cache.get(config.digest)?.bytes).toEqual(config.bytes);
   });
 
   test('a manifest that was refused does not come out of the cache the next time', async () => {

@@ -199,7 +199,7 @@ test('every key arrives', () => {
   expect({ ...made.retry, random: 0 }).toEqual({ attempts: 7, baseMs: 8, maxMs: 9, random: 0 });
   expect([made.retryAfterMaxMs, made.parallel, made.resumeFromBytes]).toEqual([10, 3, 1]);
   expect([made.requireDigest, made.foreignHosts]).toEqual([true, ['go.microsoft.com']]);
-  expect(made.alwaysAuthenticate).toBe(true);
+  expect(made.authenticate).toBe('always');
 });
 
 test('without a file the surroundings decide', () => {

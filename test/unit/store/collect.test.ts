@@ -27,7 +27,7 @@ function imageUsing(store: Store, id: string, uses: readonly string[]): void {
 /** Into the store's blobs, under its digest. */
 function putDocument(store: Store, value: unknown): Digest {
   const bytes = Buffer.from(JSON.stringify(value));
-  store.blobs.put(digestOf(bytes), bytes);
+  store.blobs.put(digestOf(bytes), { bytes, grade: 'everybody' }, PLACE);
   return digestOf(bytes);
 }
 
@@ -48,6 +48,8 @@ function shim(store: Store, volume: VolumeName): void {
   mkdirSync(`${store.layout.volume(volume)}/fs`, { recursive: true });
   store.layers.ensureLink(volume);
 }
+
+const PLACE = 'registry.example/app';
 
 test('takes what neither an image nor a live lease names, with its short link, and nothing else', async () => {
   await using scratch = await scratchStore();
@@ -188,12 +190,9 @@ test('keeps the manifests and configurations of layers that stay, through an ind
   const stray = put({ config: {} });
   using _lease = new Lease(store.layout, undefined, [layer]);
   await collect(store, planCollection(store), silentLogger);
-  expect([config, manifest, index, stray].map((digest) => store.blobs.get(digest) !== undefined)).toEqual([
-    true,
-    true,
-    true,
-    false,
-  ]);
+  expect(
+    [config, manifest, index, stray].map((digest) => store.blobs.get(digest, PLACE) !== undefined),
+  ).toEqual([true, true, true, false]);
 });
 
 test('forgets an image of which one layer is gone, though another stays below newer images', async () => {
@@ -220,5 +219,5 @@ test('a blob whose bytes are not what its name says is not there', async () => {
   const { store } = scratch;
   const digest = digestOf('right');
   writeFileSync(store.layout.blob(digest), 'wrong');
-  expect(store.blobs.get(digest)).toBeUndefined();
+  expect(store.blobs.get(digest, PLACE)).toBeUndefined();
 });
