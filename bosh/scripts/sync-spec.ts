@@ -25,6 +25,8 @@ const REMARKS: Readonly<Record<string, string>> = {
 
 interface Schema {
   readonly type?: string;
+  /** Words, of which some may be written as true and false. */
+  readonly enum?: readonly unknown[];
   readonly description?: string;
   readonly default?: unknown;
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -48,7 +50,7 @@ const TYPES: Readonly<Record<string, Setting['type']>> = {
 function leaves(name: string, schema: Schema): Setting[] {
   if (schema.properties !== undefined)
     return Object.entries(schema.properties).flatMap(([key, inner]) => leaves(`${name}.${key}`, inner));
-  const type = TYPES[schema.type ?? ''];
+  const type = TYPES[schema.type ?? (schema.enum === undefined ? '' : 'string')];
   if (type === undefined) throw new Error(`${name} has the type ${schema.type}, which no BOSH property has`);
   const remark = REMARKS[name] === undefined ? '' : ` ${REMARKS[name]}`;
   return [{ name, type, description: `${schema.description ?? ''}${defaultOf(schema)}${remark}` }];

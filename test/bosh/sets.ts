@@ -30,7 +30,7 @@ export const FULL_GRAFT: Properties = properties({
   },
   'graft.registries.insecure': ['old.internal'],
   'graft.registries.require_digest': true,
-  'graft.registries.always_authenticate': true,
+  'graft.registries.always_authenticate': 'always',
   'graft.registries.credential_helpers.path': '/var/vcap/packages/helpers/bin',
   'graft.registries.credential_helpers.environment': { AWS_REGION: 'eu-central-1' },
   'graft.registries.credential_helpers.timeout_ms': 5000,

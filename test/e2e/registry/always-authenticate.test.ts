@@ -60,13 +60,18 @@ async function asked(): Promise<string[]> {
 }
 const DENIED = expect.stringContaining('does not exist or you do not have permissions to see it');
 
-test('a pinned image in the store costs one HEAD, and is refused to who may not have it', async () => {
+test('a pinned image in the store costs a HEAD for itself and each private layer, and is refused to who may not have it', async () => {
   settings(true);
   expect((await cell.pull(pinned(), FLAGS)).code).toBe(0);
   await asked();
   expect((await create(FLAGS)).code).toBe(0);
   // The registry wants to be told who asks; the second one is the answer to that.
-  expect(await asked()).toEqual(['HEAD manifests 401', 'HEAD manifests 200']);
+  expect(await asked()).toEqual([
+    'HEAD manifests 401',
+    'HEAD manifests 200',
+    'HEAD blobs 200',
+    'HEAD blobs 200',
+  ]);
   const nobody = await create();
   expect([nobody.code, nobody.stdout]).toEqual([1, DENIED]);
   const wrong = await create(['--username', LOGIN.username, '--password', 'WR0NG']);

@@ -102,6 +102,23 @@ describe('a partial blob', () => {
     again.keep();
   });
 
+  test('of one place is not another’s', async () => {
+    const of = (place: string) => new PartialDirectory(dir.at('partial'), log, place);
+    const kept = of('registry.example/app').begin(digest, blob.bytes.length);
+    kept?.append(blob.bytes.subarray(0, 60_000));
+    kept?.keep();
+    for (const [place, bytes] of [
+      ['thief.example/app', 0],
+      ['registry.example/other', 0],
+      ['registry.example/app', 60_000],
+    ] as const) {
+      const begun = of(place).begin(digest, blob.bytes.length);
+      if (begun === undefined) throw new Error('it could not begin');
+      expect((await replayed(begun)).length).toBe(bytes);
+      begun.keep();
+    }
+  });
+
   test('is not kept through a symbolic link', async () => {
     begin().drop();
     writeFileSync(dir.at('canary'), 'untouched');

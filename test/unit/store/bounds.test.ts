@@ -62,7 +62,7 @@ test('beginnings of downloads have a total, what was longest left alone first', 
     writeFileSync(`${partial}/${name}`, Buffer.alloc(MiB, 'x'));
     ago(`${partial}/${name}`, hours / 24);
   }
-  expect(new PartialDirectory(partial, silentLogger).collect(DAY * 1000, 2 * MiB)).toBeGreaterThanOrEqual(
+  expect(new PartialDirectory(partial, silentLogger, undefined).collect(DAY * 1000, 2 * MiB)).toBeGreaterThanOrEqual(
     MiB,
   );
   expect(readdirSync(partial).sort()).toEqual(names.slice(0, 2).sort());
