@@ -75,6 +75,7 @@ class TestSource implements ImageSource {
 
   resolve = () => Promise.reject(new Error('nothing is resolved here'));
   close = () => Promise.resolve();
+  delivered = () => ({ to: 'everybody' }) as const;
 
   async open(layer: ImageLayer, signal: AbortSignal) {
     this.opened.push(layer.digest ?? '');

@@ -88,7 +88,7 @@ function fill(store: Store): Scene {
   store.sources.remember('1:2:3', diffId);
   const config = { architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [diffId] } };
   const bytes = Buffer.from(JSON.stringify(config));
-  store.blobs.put(digestOf(bytes), bytes);
+  store.blobs.put(digestOf(bytes), { bytes, grade: 'everybody' }, 'registry.example/app');
   const key = publishedKey({ content: diffId, place: ['/cvmfs/x'] });
   const none = { impliedDirs: [], hollowDirs: [], opaqueDirs: [], rootHidden: [] };
   const flags = { explicitRoot: true, hasShim: false, hasMask: false };
