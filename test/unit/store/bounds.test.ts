@@ -62,8 +62,8 @@ test('beginnings of downloads have a total, what was longest left alone first', 
     writeFileSync(`${partial}/${name}`, Buffer.alloc(MiB, 'x'));
     ago(`${partial}/${name}`, hours / 24);
   }
-  expect(new PartialDirectory(partial, silentLogger, undefined).collect(DAY * 1000, 2 * MiB)).toBeGreaterThanOrEqual(
-    MiB,
-  );
+  expect(
+    new PartialDirectory(partial, silentLogger, undefined).collect(DAY * 1000, 2 * MiB),
+  ).toBeGreaterThanOrEqual(MiB);
   expect(readdirSync(partial).sort()).toEqual(names.slice(0, 2).sort());
 });
