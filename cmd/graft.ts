@@ -7,9 +7,11 @@ import type { Logger } from '../lib/base/log.ts';
 import { Secret } from '../lib/base/secret.ts';
 import { Metrics } from '../lib/plugin/metrics.ts';
 import { hearOfChildren } from '../lib/sys/child-signal.ts';
+import { keepMemoryPrivate } from '../lib/sys/own-process.ts';
+import { type TakenSecrets, takeSecrets } from './arguments.ts';
 import type { Invocation } from './cli/parse.ts';
 import { readCommandLine } from './cli.ts';
-import { type Output, stdout, writeFully } from './output.ts';
+import { type Output, stdout } from './output.ts';
 import { PROBE_VERB } from './probe-command.ts';
 import { Reported } from './reported.ts';
 import { openReporting, type Reporting, reportSettings } from './reporting.ts';
@@ -24,12 +26,12 @@ import { verbModules } from './verbs/index.ts';
 /** The call as far as it got; a report of its failure uses what is there. */
 const call: {
   reporting?: Reporting;
-  /** The password, which no report may show. */
-  secret?: string;
+  /** The secrets of the command line, which no report may show. */
+  taken: TakenSecrets;
   /** Tells the metrics, once there can be some. */
   sendMetrics?: () => Promise<void>;
   failed: boolean;
-} = { failed: false };
+} = { taken: { secrets: [], stderr: 2 }, failed: false };
 
 /** Only a verb that looks at its signal is asked to stop; any other is ended by it, as a program without a handler. */
 let stop: Stop | undefined;
@@ -38,12 +40,19 @@ function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
+/** Nothing is read or said before the arguments' secrets are out of sight. */
+async function start(argv: readonly string[]): Promise<void> {
+  keepMemoryPrivate();
+  hearOfChildren();
+  call.taken = takeSecrets(argv);
+  await main(argv, takeEnvironment(process.env));
+}
+
 async function main(argv: readonly string[], env: Environment): Promise<void> {
   const invocation = await readCommandLine(argv);
   const credentials = credentialsOf(invocation);
-  if (credentials) call.secret = credentials.password.reveal();
   const settings = loadSettings(invocation);
-  const reporting = openReporting(invocation, settings, env.term, call.secret);
+  const reporting = openReporting(invocation, settings, env.term, call.taken);
   call.reporting = reporting;
   reportSettings(invocation.verb, settings, reporting);
   const { run } = await verbModules[invocation.verb]();
@@ -82,6 +91,10 @@ function clearingFirst({ clear }: Reporting): Output {
     text: (line) => {
       clear();
       stdout.text(line);
+    },
+    page: (lines) => {
+      clear();
+      stdout.page(lines);
     },
   };
 }
@@ -124,10 +137,13 @@ async function report(error: unknown): Promise<number> {
     return error.exitCode;
   }
   const { explain, logFailure } = await import('./report.ts');
-  const { sentence, exitCode } = explain(stopped === undefined ? error : stop?.signal.reason, call.secret);
+  const { sentence, exitCode } = explain(
+    stopped === undefined ? error : stop?.signal.reason,
+    call.taken.secrets,
+  );
   call.reporting?.clear();
   if (call.reporting && !call.reporting.plain) logFailure(call.reporting.log, error);
-  writeFully(1, `${sentence}\n`);
+  stdout.text(sentence);
   await call.sendMetrics?.();
   return stopped ?? exitCode;
 }
@@ -138,10 +154,12 @@ async function probe(): Promise<void> {
   process.exit(runProbeChild());
 }
 
-hearOfChildren();
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
 // Whatever keeps waiting for something that nobody will do: no answer is no success.
 process.on('beforeExit', () => fail(new Error('it stopped without an answer')));
-if (process.argv[2] === PROBE_VERB) probe();
-else main(process.argv.slice(2), takeEnvironment(process.env)).then(() => process.exit(0), fail);
+if (process.argv[2] === PROBE_VERB) {
+  probe();
+} else {
+  start(process.argv.slice(2)).then(() => process.exit(0), fail);
+}

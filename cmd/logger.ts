@@ -6,11 +6,12 @@
  */
 import { isPluginError, PluginError } from '../lib/base/errors/error.ts';
 import type { LogData, Logger } from '../lib/base/log.ts';
+import { maskFacts } from '../lib/base/mask.ts';
 import { errnoMeaning, hasCode, type SysError } from '../lib/sys/errno.ts';
 import { openAt } from '../lib/sys/files.ts';
 import { AT_FDCWD, O } from '../lib/sys/libc.ts';
 import { fitData } from './logger/fit.ts';
-import { escapeHtml, writeOnce } from './output.ts';
+import { escapeJson, writeOnce } from './output.ts';
 import type { LogLevel } from './settings/types.ts';
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, error: 2, fatal: 3 };
@@ -22,7 +23,7 @@ export interface LoggerOptions {
   /** Takes one finished line, newline included. */
   readonly write: (line: string) => void;
   /** Never shown in a line. */
-  readonly secret: string | undefined;
+  readonly secrets: readonly string[];
 }
 
 type Emit = (level: LogLevel, event: string, data: LogData) => void;
@@ -54,10 +55,15 @@ function openPino(options: LoggerOptions): Emit {
       timestamp: () => `,"timestamp":"${timestamp()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line: string) => options.write(escapeHtml(line)) },
+    { write: (line: string) => options.write(escapeLine(line)) },
   );
-  const data = (facts: LogData) => fitData(withoutSecret({ ...facts, session: SESSION }, options.secret));
+  const data = (facts: LogData) => fitData({ ...maskFacts(facts, options.secrets), session: SESSION });
   return (level, event, facts) => lines[level]({ data: data(facts) }, `graft.${options.verb}.${event}`);
+}
+
+/** pino ends a line itself. */
+function escapeLine(line: string): string {
+  return `${escapeJson(line.trimEnd())}\n`;
 }
 
 /** RFC 3339 with nine digits, UTC. The clock's own resolution is a microsecond at best. */
@@ -67,14 +73,6 @@ export function timestamp(): string {
   return `${new Date(now).toISOString().slice(0, 19)}.${String(nanoseconds).padStart(9, '0')}Z`;
 }
 
-/** A registry may repeat a password in its answer; it stops here. */
-function withoutSecret(data: LogData, secret: string | undefined): LogData {
-  if (!secret) return data;
-  const hide = (_key: string, value: unknown) =>
-    typeof value === 'string' ? value.replaceAll(secret, '***') : value;
-  return JSON.parse(JSON.stringify(data, hide)) as LogData;
-}
-
 /** One line for `data.error`: the code and its facts, or the message; never a stack. */
 export function errorText(error: unknown): string {
   if (isPluginError(error)) return `${error.code} ${JSON.stringify(error.subject)}`;
@@ -82,13 +80,13 @@ export function errorText(error: unknown): string {
 }
 
 /** Plain lines for a person. Events are for programs; what a person should know comes through `progress`. */
-export function terminalLogger(write: (line: string) => void, secret: string | undefined): Logger {
+export function terminalLogger(write: (line: string) => void, secrets: readonly string[]): Logger {
   return {
     debug() {},
     info() {},
     error: (event, error) => {
       const { explain } = require('./report.ts') as typeof import('./report.ts');
-      write(`${event.replaceAll('-', ' ')}: ${explain(error, secret).sentence}\n`);
+      write(`${event.replaceAll('-', ' ')}: ${explain(error, secrets).sentence}\n`);
     },
   };
 }

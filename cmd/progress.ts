@@ -4,7 +4,7 @@
  * windows, resizing and lines that other programs write.
  */
 import type { LayerProgress, Progress } from '../lib/base/progress.ts';
-import { printable } from '../lib/base/text.ts';
+import { printable, visible } from '../lib/base/text.ts';
 import { shortBytes } from './sentences/words.ts';
 
 const REDRAW_MS = 100;
@@ -12,6 +12,7 @@ const ERASE_LINE = '\r\x1b[K';
 const BAR_CELLS = 24;
 
 export interface Terminal {
+  /** Writes as it is; what comes from outside goes through `visible` first. */
   readonly write: (text: string) => void;
   readonly columns: () => number;
   /** False for TERM=dumb and the like: then only notes and finished layers are written, a line each. */
@@ -66,7 +67,7 @@ export class TerminalProgress implements Progress {
 
   note(text: string): void {
     this.clear();
-    this.#terminal.write(`${text}\n`);
+    this.#terminal.write(`${visible(text)}\n`);
   }
 
   /** Takes the line away: before anything else is written, and at the end. */
@@ -82,7 +83,9 @@ export class TerminalProgress implements Progress {
     if (now - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = now;
     this.#drawn = true;
-    this.#terminal.write(`${ERASE_LINE}${this.#line().slice(0, Math.max(10, this.#terminal.columns() - 1))}`);
+    this.#terminal.write(
+      `${ERASE_LINE}${visible(this.#line()).slice(0, Math.max(10, this.#terminal.columns() - 1))}`,
+    );
   }
 
   #line(): string {

@@ -5,6 +5,7 @@
  */
 import { type ErrorCode, isPluginError, PluginError, type PluginErrors } from '../lib/base/errors/error.ts';
 import type { Logger } from '../lib/base/log.ts';
+import { maskFacts } from '../lib/base/mask.ts';
 import { oneLine } from '../lib/base/text.ts';
 import { sentences } from './sentences/index.ts';
 
@@ -16,23 +17,29 @@ export interface Report {
 /** Diego cuts at 1024 characters; a terminal can take more. */
 const MAX_SENTENCE = 2000;
 
-/** @param secret the password of this call: whatever a registry made of it, it is not repeated. */
-export function explain(error: unknown, secret: string | undefined): Report {
-  const text = oneLine(sentenceOf(error), MAX_SENTENCE);
+/**
+ * @param secrets of this call: whatever a registry made of them, they are not repeated. Taken out of the facts, since
+ * graft's own words hold none.
+ */
+export function explain(error: unknown, secrets: readonly string[]): Report {
   return {
-    sentence: secret ? text.replaceAll(secret, '***') : text,
+    sentence: oneLine(sentenceOf(error, secrets), MAX_SENTENCE),
     exitCode: isPluginError(error, 'CLI_UNKNOWN_VERB') ? 3 : 1,
   };
 }
 
-function sentenceOf(error: unknown): string {
-  if (error instanceof PluginError) return sentenceForCode(error.code, error.subject);
-  if (error instanceof AggregateError && error.errors.length > 0) return sentenceOf(error.errors[0]);
+function sentenceOf(error: unknown, secrets: readonly string[]): string {
+  if (error instanceof PluginError) return sentenceForCode(error.code, maskFacts(error.subject, secrets));
+  if (error instanceof AggregateError && error.errors.length > 0) return sentenceOf(error.errors[0], secrets);
   const { code, syscall, path, message } = (error ?? {}) as Record<string, unknown>;
   // SysError, and the errors of node:fs, which carry the same three.
   if (typeof code === 'string' && typeof syscall === 'string' && /^E[A-Z0-9]+$/.test(code))
-    return sentenceForCode('STORE_IO', { step: syscall, path: String(path ?? ''), errno: code });
-  const words = typeof message === 'string' && message !== '' ? message : String(error);
+    return sentenceForCode('STORE_IO', {
+      step: syscall,
+      path: maskFacts(String(path ?? ''), secrets),
+      errno: code,
+    });
+  const words = maskFacts(typeof message === 'string' && message !== '' ? message : String(error), secrets);
   return `${words} (an error that graft does not expect; --log-level debug shows where it came from)`;
 }
 

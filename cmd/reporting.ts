@@ -1,6 +1,7 @@
 import type { Logger } from '../lib/base/log.ts';
 import { type Progress, silentProgress } from '../lib/base/progress.ts';
 import { printable } from '../lib/base/text.ts';
+import type { TakenSecrets } from './arguments.ts';
 import type { Verb } from './cli/definitions.ts';
 import type { Invocation } from './cli/parse.ts';
 import { lagerLogger, lineWriter, openLogFile, terminalLogger } from './logger.ts';
@@ -18,8 +19,6 @@ export interface Reporting {
   clear(): void;
 }
 
-const STDERR = 2;
-
 /**
  * Somebody who asks for a log level gets that log, on a terminal too. Otherwise a person in front of stderr
  * gets plain lines and progress, and a program lager's JSON.
@@ -29,21 +28,21 @@ export function openReporting(
   invocation: Pick<Invocation, 'verb' | 'globals'>,
   settings: Pick<Settings, 'logLevel' | 'logFile'>,
   term: string | undefined,
-  secret: string | undefined,
+  { secrets, stderr }: TakenSecrets,
 ): Reporting {
-  const write = lineWriter(STDERR);
+  const write = lineWriter(stderr);
   const logsToStderr = settings.logFile === undefined;
   const askedForLog = logsToStderr && invocation.globals['log-level'] !== undefined;
-  const person = !askedForLog && isTerminal(STDERR);
-  const shown = person ? new TerminalProgress(terminalOn(write, term)) : undefined;
+  const person = !askedForLog && isTerminal(stderr);
+  const shown = person ? new TerminalProgress(terminalOn(stderr, write, term)) : undefined;
   const plain = person && logsToStderr;
   const log = plain
-    ? terminalLogger((line) => shown?.note(line.trimEnd()), secret)
+    ? terminalLogger((line) => shown?.note(line.trimEnd()), secrets)
     : lagerLogger({
         verb: invocation.verb,
         level: settings.logLevel,
         write: settings.logFile === undefined ? write : lineWriter(openLogFile(settings.logFile)),
-        secret,
+        secrets,
       });
   return { log, plain, progress: shown ?? silentProgress, clear: () => shown?.clear() };
 }

@@ -7,7 +7,7 @@ import type { VerbContext } from '../verb-context.ts';
 /** The script that a shell reads once, or for that script the words that fit where the cursor is. */
 export async function run({ args, out }: VerbContext<'completion'>): Promise<void> {
   if (args.options.words) for (const word of await completions(args.positionals, idsFor)) out.text(word);
-  else out.text(completionScript(args.positionals[0]).trimEnd());
+  else out.page(completionScript(args.positionals[0]).trimEnd());
 }
 
 /** Ids in the store of the line that is being typed. Without such a store there is nothing to offer. */

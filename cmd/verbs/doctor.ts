@@ -19,7 +19,7 @@ export async function run(context: VerbContext<'doctor'>): Promise<void> {
     kernelRelease: release(),
     path: env.path,
     cleanThresholdBytes: settings.cleanThresholdBytes,
-    explain: (error) => explain(error, undefined).sentence,
+    explain: (error) => explain(error, []).sentence,
   });
   const diagnoses = [...machine, ...(await repositories(context))];
   if (args.options.json === true) out.json(diagnoses);
@@ -59,7 +59,7 @@ async function extraSettings({ extra }: VerbContext<'doctor'>): Promise<ExtraSet
     return await extra();
   } catch (error) {
     if (!(error instanceof PluginError)) throw error;
-    const detail = explain(error, undefined).sentence;
+    const detail = explain(error, []).sentence;
     return { name: 'own settings', verdict: 'problem', detail, advice: 'every key: docs/configuration.md' };
   }
 }

@@ -9,5 +9,5 @@ export async function run({ args, out }: VerbContext<'help'>): Promise<void> {
   const [topic] = args.positionals;
   if (topic !== undefined && !isVerb(topic))
     throw new PluginError('CLI_UNKNOWN_VERB', { verb: topic, suggestion: await suggestVerb(topic) });
-  out.text(await helpText(topic));
+  out.page(await helpText(topic));
 }

@@ -9,11 +9,25 @@ export function printable(name: string | Uint8Array): string {
   const text = typeof name === 'string' ? name : decodeLossless(name);
   // Every SysError shows a path, also those that are expected and caught: no regular expression for plain names.
   if (text.length <= MAX_SHOWN && isPlain(text)) return text;
-  const escaped = text.replace(
-    /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]/gu,
-    (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`,
-  );
+  const escaped = visible(text);
   return escaped.length > MAX_SHOWN ? `${escaped.slice(0, MAX_SHOWN)}…` : escaped;
+}
+
+/** Text with what a terminal obeys or hides made visible as `\u{N}`; one line stays one line. */
+export function visible(text: string): string {
+  return escapeActing(text, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/**
+ * Replaces what a terminal obeys or hides: control characters, bidirectional and invisible ones, halves of surrogate
+ * pairs. The expression is made where it is needed: most of what is written is plain.
+ */
+export function escapeActing(text: string, shown: (char: string) => string): string {
+  if (isPlain(text)) return text;
+  return text.replace(
+    /[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu,
+    shown,
+  );
 }
 
 /** Printable ASCII. */

@@ -1,6 +1,7 @@
 import { type Digest, parseDigest } from '../base/digest.ts';
 import { isPluginError, type PluginError } from '../base/errors/error.ts';
 import { Secret } from '../base/secret.ts';
+import { userinfoIn } from './userinfo.ts';
 
 type Refuse = (reason: string) => PluginError;
 
@@ -138,17 +139,8 @@ function parseRepository(name: string, refuse: Refuse): string {
   return name;
 }
 
-/**
- * The argument with its userinfo replaced, also where it stands in a wrong place (a slash too many or too few).
- * Where the first part has a colon, a password may follow and have slashes in it: then everything up to the
- * last `@` that starts no digest goes.
- */
+/** The argument with its userinfo replaced, also where it stands in a wrong place. */
 export function redactReference(argument: string): string {
-  const start = /^[A-Za-z][A-Za-z0-9+.-]*:\/*/.exec(argument)?.[0] ?? '';
-  const rest = argument.slice(start.length);
-  const first = rest.split('/', 1)[0] ?? '';
-  let end = /[^/]\/\/$/.test(start) ? first.lastIndexOf('@') : -1;
-  if (start !== '' && first.includes(':'))
-    for (const found of rest.matchAll(/@(?!sha\d+[:#][0-9a-fA-F]+$)/g)) end = Math.max(end, found.index);
-  return end < 0 ? argument : `${start}***@${rest.slice(end + 1)}`;
+  const found = userinfoIn(argument);
+  return found === undefined ? argument : `${argument.slice(0, found.start)}***${argument.slice(found.end)}`;
 }

@@ -30,7 +30,7 @@ const quoted = (cell = '') => /^(`+)(.*)\1$/.exec(cell)?.[2] ?? '';
 const shown = rows('sentence');
 const patterns = shown.map(([cell]) => quoted(cell));
 const codes = Object.keys(sentences) as ErrorCode[];
-const say = (code: ErrorCode) => explain(new PluginError(code, SAMPLES[code] as never), undefined).sentence;
+const say = (code: ErrorCode) => explain(new PluginError(code, SAMPLES[code] as never), []).sentence;
 
 /** The row of a sentence is the one with the most fixed words that fit it. */
 function rowOf(sentence: string): string[] | undefined {

@@ -14,9 +14,9 @@ interface Lines {
   readonly lines: string[];
 }
 
-function logger(level: LogLevel = 'debug', secret?: string): Lines {
+function logger(level: LogLevel = 'debug', secrets: readonly string[] = []): Lines {
   const lines: string[] = [];
-  return { lines, log: lagerLogger({ verb: 'create', level, write: (line) => lines.push(line), secret }) };
+  return { lines, log: lagerLogger({ verb: 'create', level, write: (line) => lines.push(line), secrets }) };
 }
 
 /** The one line as JSON. */
@@ -150,7 +150,7 @@ describe('levels', () => {
 
 describe('passwords', () => {
   test('are not shown, wherever they are', () => {
-    const made = logger('debug', 'pa"ss<word>');
+    const made = logger('debug', ['pa"ss<word>']);
     made.log.error('failed', new Error('401 for u:pa"ss<word>'), {
       deep: { list: ['x pa"ss<word> y'] },
       held: new Secret('pa"ss<word>'),
@@ -193,10 +193,10 @@ describe('where lines go', () => {
 
   test('a person gets errors, in plain words, and no events', () => {
     const lines: string[] = [];
-    const log = terminalLogger((line) => lines.push(line), 'pw');
+    const log = terminalLogger((line) => lines.push(line), ['a-password']);
     log.debug('a');
     log.info('b');
-    log.error('mirror-failed', new PluginError('STORE_MISSING', { store: '/pw' }));
+    log.error('mirror-failed', new PluginError('STORE_MISSING', { store: '/a-password' }));
     expect(lines).toEqual(['mirror failed: no store found at /***\n']);
   });
 });

@@ -44,7 +44,7 @@ describe('an error becomes a sentence', () => {
       1,
     ],
   ])('%s', (_name, error, sentence, exitCode) => {
-    expect(explain(error, undefined)).toEqual({ sentence, exitCode });
+    expect(explain(error, [])).toEqual({ sentence, exitCode });
   });
 
   test.each([
@@ -55,7 +55,7 @@ describe('an error becomes a sentence', () => {
     ['null', null],
     ['an object', { a: 1 }],
   ])('%s too, on one line and without a stack', (_name, error) => {
-    const { sentence, exitCode } = explain(error, undefined);
+    const { sentence, exitCode } = explain(error, []);
     expect(sentence).toMatch(
       /^.+ \(an error that graft does not expect; --log-level debug shows where it came from\)$/,
     );
@@ -64,14 +64,14 @@ describe('an error becomes a sentence', () => {
   });
 
   test('of one line, whatever is in it', () => {
-    const { sentence } = explain(new Error(`a\nb\u001b[2J${'x'.repeat(5000)}`), undefined);
+    const { sentence } = explain(new Error(`a\nb\u001b[2J${'x'.repeat(5000)}`), []);
     expect(sentence).toMatch(/^a b \[2Jx+…$/);
     expect(sentence.length).toBeLessThan(2100);
   });
 
   test('without the password', () => {
     const error = new Error('the registry says: hunter2 is wrong, hunter2!');
-    expect(explain(error, 'hunter2').sentence).toStartWith('the registry says: *** is wrong, ***!');
+    expect(explain(error, ['hunter2']).sentence).toStartWith('the registry says: *** is wrong, ***!');
   });
 });
 

@@ -6,7 +6,7 @@ import { bytesInWords, graft, shortBytes } from '../../../cmd/sentences/words.ts
 import { type ErrorCode, PluginError, type PluginErrors } from '../../../lib/base/errors/error.ts';
 
 const say = <C extends ErrorCode>(code: C, subject: PluginErrors[C]) =>
-  explain(new PluginError(code, subject), undefined).sentence;
+  explain(new PluginError(code, subject), []).sentence;
 
 describe('GrootFS’s words', () => {
   test.each([

@@ -24,7 +24,7 @@ async function failure(globals: Parameters<typeof loadExtraSettings>[0]): Promis
   try {
     await loadExtraSettings(globals);
   } catch (error) {
-    return explain(error, undefined).sentence;
+    return explain(error, []).sentence;
   }
   throw new Error('was accepted');
 }

@@ -31,7 +31,7 @@ function failure(line: string, yaml?: string): string {
   try {
     settingsOf(line, yaml);
   } catch (error) {
-    return explain(error, undefined).sentence;
+    return explain(error, []).sentence;
   }
   throw new Error(`${line} was accepted`);
 }
