@@ -40,6 +40,9 @@ export class TarReader {
   /** A header block that came in parts. */
   readonly #block = Buffer.alloc(BLOCK);
   #held = 0;
+  /** Bytes of earlier chunks, and where the header block that is read begins. */
+  #before = 0;
+  #blockAt = 0;
   #extension = Buffer.alloc(0);
   #extensionType = '';
   #extensions: Extensions = { pax: undefined, longName: undefined, longLink: undefined };
@@ -62,12 +65,14 @@ export class TarReader {
       if (this.#left > 0) {
         at += this.#take(chunk, at);
       } else if (this.#held === 0 && chunk.length - at >= BLOCK) {
+        this.#blockAt = this.#before + at;
         this.#header(chunk.subarray(at, at + BLOCK));
         at += BLOCK;
       } else {
         at += this.#hold(chunk, at);
       }
     }
+    this.#before += chunk.length;
   }
 
   /** The archive is over. @throws PluginError LAYER_TRUNCATED in the middle of anything, LAYER_NOT_A_TAR for less than a block */
@@ -85,6 +90,7 @@ export class TarReader {
   }
 
   #hold(chunk: Buffer, at: number): number {
+    if (this.#held === 0) this.#blockAt = this.#before + at;
     const part = chunk.subarray(at, at + BLOCK - this.#held);
     this.#block.set(part, this.#held);
     this.#held += part.length;
@@ -148,11 +154,12 @@ export class TarReader {
       this.#state = this.#state === 'zeros' ? 'ended' : 'zeros';
       return;
     }
-    if (this.#state === 'zeros') bad(nameOf(block), 'something after a single block of zeros');
     if (!checksumHolds(block)) {
       if (this.#atStart && !isUstar(block)) throw notTar(block);
-      bad(nameOf(block), 'the checksum is wrong');
+      // What no checksum covers may be any file of the machine, so nothing of it is repeated; the place is.
+      bad('', `the checksum of the header at byte ${this.#blockAt} is wrong`);
     }
+    if (this.#state === 'zeros') bad(nameOf(block), 'something after a single block of zeros');
     this.#atStart = false;
     const type = String.fromCharCode(block[FIELD.type[0]] ?? 0);
     if (EXTENDED.has(type)) this.#beginExtension(block, type);

@@ -54,8 +54,14 @@ function parse(path: string, bad: Bad): Table {
   try {
     return Bun.TOML.parse(text) as Table;
   } catch (error) {
-    throw bad(`it is not TOML: ${oneLine(error instanceof Error ? error.message : String(error), 200)}`);
+    throw bad(`it is not TOML: ${withoutQuotes(error instanceof Error ? error.message : String(error))}`);
   }
+}
+
+/** The parser quotes what it stumbles over, which may be a password or another file altogether. */
+function withoutQuotes(complaint: string): string {
+  const words = complaint.replace(/^TOML Parse error: /, '');
+  return oneLine(words.replace(/(?:: "| key ')[\s\S]*$/, ''), 200);
 }
 
 type Bad = (reason: string) => PluginError;

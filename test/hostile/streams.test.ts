@@ -212,8 +212,13 @@ describe('two readings of one archive', () => {
 
 describe('checksums and ends', () => {
   attack('a header whose checksum is wrong', {
-    layer: () => tar([{ name: 'x', checksum: 'wrong' }]),
+    layer: () =>
+      tar([
+        { name: 'a', content: 'x' },
+        { name: 'CANARY', checksum: 'wrong' },
+      ]),
     code: 'LAYER_BAD_HEADER',
+    subject: { entry: '', reason: 'the checksum of the header at byte 1024 is wrong' },
   });
 
   attack('a header without any checksum', {
@@ -240,6 +245,12 @@ describe('checksums and ends', () => {
   attack('an entry behind a single block of zeros', {
     layer: () => tar([{ name: 'a' }, zeros(1), { name: 'hidden' }]),
     code: 'LAYER_BAD_HEADER',
+    subject: { entry: 'hidden', reason: 'something after a single block of zeros' },
+  });
+  attack('other bytes behind a single block of zeros', {
+    layer: () => tar([{ name: 'a' }, zeros(1), Buffer.alloc(1024, 'CANARY ')]),
+    code: 'LAYER_BAD_HEADER',
+    subject: { entry: '', reason: 'the checksum of the header at byte 1024 is wrong' },
   });
 
   test('what is no entry may follow the end, and counts for the digest', async () => {

@@ -139,6 +139,8 @@ test('directories are read in the order of names; the last of equal prefixes hol
 describe('a registries.conf that is wrong is refused, naming the file', () => {
   test.each([
     ['x = ', 'not TOML'],
+    ['x = CANARY', 'not TOML: Strings must be quoted'],
+    ['CANARY = 1\nCANARY = 2', 'not TOML: Cannot redefine'],
     ['[registries.search]\nregistries = ["a"]', 'version 1'],
     ['[[registry]]\nblocked = true', 'neither prefix nor location'],
     ['[[registry]]\nprefix = "r.example"', 'no location'],
