@@ -3,6 +3,7 @@
  * tested whether a flag was there and not what it said: `--with-clean=false` does not clean here.
  */
 import { PluginError } from '../lib/base/errors/error.ts';
+import { fromWorkingDirectory } from '../lib/sys/path.ts';
 import { GLOBAL_OPTIONS, type VerbValues } from './cli/definitions.ts';
 import type { Invocation } from './cli/parse.ts';
 import { EMPTY_FILE, readGrootFile } from './settings/groot-file.ts';
@@ -19,7 +20,8 @@ export function loadSettings({ globals, options }: Pick<Invocation, 'globals' | 
   const { values: file, unknownKeys } = configFile === undefined ? EMPTY_FILE : readGrootFile(configFile);
   const logFile = globals['log-file'] || file.log_file;
   const settings: Settings = {
-    store: absolute(globals.store ?? file.store ?? GLOBAL_OPTIONS.store.default),
+    // Overlay mounts and detached cleans run elsewhere.
+    store: fromWorkingDirectory(globals.store ?? file.store ?? GLOBAL_OPTIONS.store.default),
     configFile,
     extraConfigFile: globals['extra-config'] || undefined,
     logLevel: logLevel(globals['log-level'] ?? file.log_level, logFile),
@@ -75,11 +77,6 @@ function withMount(flags: Flags): boolean | undefined {
 function logLevel(text: string | undefined, logFile: string | undefined): LogLevel {
   const level = LOG_LEVELS.find((known) => known === text?.toLowerCase()) ?? 'fatal';
   return level === 'fatal' && logFile !== undefined ? 'info' : level;
-}
-
-/** Overlay mounts and detached cleans run elsewhere: the path must not depend on the working directory. */
-function absolute(path: string): string {
-  return path.startsWith('/') || path === '' ? path : `${process.cwd()}/${path}`;
 }
 
 function refuseNegative(what: 'disk limit' | 'clean threshold' | 'store size', value: number): void {

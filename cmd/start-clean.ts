@@ -16,7 +16,7 @@ export function startClean({ settings, env, log }: VerbContext<'create'>): void 
   const cleanLogFile = output === undefined ? undefined : settings.create.cleanLogFile;
   const seen = { ...settings, create: { ...settings.create, cleanLogFile } };
   try {
-    const child = spawn(process.execPath, cleanArguments(seen, process.cwd()), {
+    const child = spawn(process.execPath, cleanArguments(seen), {
       detached: true,
       stdio: ['ignore', 'ignore', output ?? 'ignore'],
       cwd: '/',
@@ -44,11 +44,11 @@ function openCleanLog({ create: { cleanLogFile } }: Settings, log: Logger): numb
 /**
  * The call of graft that cleans as this one would: the same store, files and endpoint. It runs in the root of the
  * machine, where it keeps nobody's directory busy, so that no path may depend on the working directory.
- * @param cwd of this process
+ * @throws CLI_WORKING_DIRECTORY
  */
-export function cleanArguments(settings: Settings, cwd: string): string[] {
+export function cleanArguments(settings: Settings): string[] {
   const flag = (name: string, value: string | undefined) => (value === undefined ? [] : [name, value]);
-  const file = (name: string, path: string | undefined) => flag(name, path && absolute(path, cwd));
+  const file = (name: string, path: string | undefined) => flag(name, path && absolute(path));
   return [
     ...file('--config', settings.configFile),
     ...file('--extra-config', settings.extraConfigFile),

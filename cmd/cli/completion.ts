@@ -66,7 +66,7 @@ function restOf(words: readonly string[], table: OptionTable): readonly string[]
 
 /** Options from yargs, which leaves out what is already on the line; verbs too where one is due. */
 function offer(table: OptionTable, words: string[], verbs: boolean): Promise<readonly string[]> {
-  const parser = yargs().help(false).version(false).exitProcess(false).detectLocale(false);
+  const parser = yargs([], '/').help(false).version(false).exitProcess(false).detectLocale(false);
   for (const [name, { type, hidden }] of Object.entries(table))
     if (!hidden) parser.option(name, { type: type === 'boolean' ? 'boolean' : 'string' });
   if (verbs)

@@ -38,7 +38,7 @@ function visible(table: OptionTable): string[] {
 /** yargs' own measure of what somebody may have meant; it knows commands only, so the names go in as such. */
 async function closest(word: string, names: readonly string[]): Promise<string | undefined> {
   let said = '';
-  const parser = yargs()
+  const parser = yargs([], '/')
     .recommendCommands()
     .detectLocale(false)
     .exitProcess(false)

@@ -77,7 +77,8 @@ export async function helpText(topic: Verb | undefined): Promise<string> {
 const COLUMNS = 110;
 
 function helpPage(usage: string): Argv {
-  return yargs()
+  // The directory for relative file names; given, the working directory is not asked for.
+  return yargs([], '/')
     .scriptName('graft')
     .detectLocale(false)
     .help(false)

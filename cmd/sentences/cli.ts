@@ -28,6 +28,12 @@ export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string
   CLI_METRICS_FILE: (s) =>
     `the metrics file ${printable(s.path)} cannot be written: ${s.reason}; --metrics-file and metrics.file name a ` +
     'plain file, which is replaced each time',
+  CLI_NO_MACHINE_CODE: () =>
+    'graft cannot run here: this process may not make executable memory, which its runtime needs; start it without ' +
+    'MemoryDenyWriteExecute= and without a limit on its address space (LimitAS=, ulimit -v)',
+  CLI_WORKING_DIRECTORY: (s) =>
+    `${printable(s.path)} is a relative path, and the working directory was deleted or lies too deep to be named; give ` +
+    'the whole path, or start graft in another directory',
   CLI_INTERRUPTED: (s) => `stopped by ${s.signal} before it was done`,
   CONFIG_MISSING: (s) => `invalid config path: open ${printable(s.path)}: ${s.reason}`,
   CONFIG_SYNTAX: (s) => `invalid config file: yaml: ${s.reason} (${printable(s.path)})`,

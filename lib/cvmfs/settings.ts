@@ -91,7 +91,7 @@ export function cvmfsSettings(file: CvmfsFile | undefined, source: string, store
   const wrong = (index: number, text: string) =>
     new PluginError('CONFIG_INVALID', { path: source, reason: `cvmfs.repositories[${index}]: ${text}` });
   const once = (path: string, index: number) => {
-    if (absolute(path, '/') !== path) throw wrong(index, `${path} is not a normal absolute path`);
+    if (absolute(`/${path}`) !== path) throw wrong(index, `${path} is not a normal absolute path`);
     if (seen.has(path)) throw wrong(index, `${path} is named twice`);
     seen.add(path);
   };

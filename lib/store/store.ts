@@ -71,7 +71,7 @@ export function storeRoot(path: string): string {
   if (path.includes('\0') || path === '') {
     throw new PluginError('STORE_BAD_PATH', { store: printable(path), reason: 'it is not a path' });
   }
-  const root = absolute(path, process.cwd());
+  const root = absolute(path);
   if (root === '/')
     throw new PluginError('STORE_BAD_PATH', { store: root, reason: 'it is the root of the machine' });
   return root;

@@ -1,4 +1,5 @@
 import { dlopen, FFIType, type Pointer, ptr, read } from 'bun:ffi';
+import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
 import { SysError } from './errno.ts';
 import { faultAfter, faultBefore } from './fault.ts';
@@ -8,26 +9,46 @@ import { faultAfter, faultBefore } from './fault.ts';
  * whole dlopen throw, so anything younger goes through `syscall(2)` by number (`nr` below).
  */
 const LIBC = 'libc.so.6';
-export const libc = dlopen(LIBC, {
-  __errno_location: { args: [], returns: 'ptr' },
-  openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
-  close: { args: ['i32'], returns: 'i32' },
-  read: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
-  write: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
-  mkdirat: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
-  unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
-  symlinkat: { args: ['ptr', 'i32', 'ptr'], returns: 'i32' },
-  fchownat: { args: ['i32', 'ptr', 'u32', 'u32', 'i32'], returns: 'i32' },
-  fchmodat: { args: ['i32', 'ptr', 'u32', 'i32'], returns: 'i32' },
-  utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
-  ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
-  mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
-  umount2: { args: ['ptr', 'i32'], returns: 'i32' },
-  readlinkat: { args: ['i32', 'ptr', 'ptr', 'u64'], returns: FFIType.i64_fast },
-  fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
-  fchdir: { args: ['i32'], returns: 'i32' },
-  syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64', 'i64'], returns: FFIType.i64_fast },
-} as const).symbols;
+export let libcWorks = true;
+export const libc = openLibc();
+
+function openLibc() {
+  try {
+    return dlopenLibc();
+  } catch (error) {
+    // The runtime makes the calls to a library at run time, as machine code, and refuses where it may make none.
+    libcWorks = false;
+    const refused = new PluginError('CLI_NO_MACHINE_CODE', {}, { cause: error });
+    return new Proxy({} as ReturnType<typeof dlopenLibc>, {
+      get() {
+        throw refused;
+      },
+    });
+  }
+}
+
+function dlopenLibc() {
+  return dlopen(LIBC, {
+    __errno_location: { args: [], returns: 'ptr' },
+    openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
+    close: { args: ['i32'], returns: 'i32' },
+    read: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
+    write: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
+    mkdirat: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+    unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
+    symlinkat: { args: ['ptr', 'i32', 'ptr'], returns: 'i32' },
+    fchownat: { args: ['i32', 'ptr', 'u32', 'u32', 'i32'], returns: 'i32' },
+    fchmodat: { args: ['i32', 'ptr', 'u32', 'i32'], returns: 'i32' },
+    utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
+    ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
+    mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
+    umount2: { args: ['ptr', 'i32'], returns: 'i32' },
+    readlinkat: { args: ['i32', 'ptr', 'ptr', 'u64'], returns: FFIType.i64_fast },
+    fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
+    fchdir: { args: ['i32'], returns: 'i32' },
+    syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64', 'i64'], returns: FFIType.i64_fast },
+  } as const).symbols;
+}
 
 /** What unpacking, publishing and old kernels need besides: every symbol costs 8 µs at start (measured). */
 function openMore() {

@@ -13,6 +13,8 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   CLI_CLEAN_CONFLICT: {},
   CLI_LOG_FILE: { path, reason },
   CLI_METRICS_FILE: { path, reason },
+  CLI_NO_MACHINE_CODE: {},
+  CLI_WORKING_DIRECTORY: { path: 'store' },
   CLI_INTERRUPTED: { signal: 'SIGTERM' },
   CONFIG_MISSING: { path, reason },
   CONFIG_SYNTAX: { path, reason },

@@ -19,6 +19,10 @@ export interface CliErrors {
   CLI_LOG_FILE: { path: string; reason: string };
   /** Where metrics were to be written; they decide nothing, so this is said in the log alone. */
   CLI_METRICS_FILE: { path: string; reason: string };
+  /** The machine lets this process make no machine code at run time. */
+  CLI_NO_MACHINE_CODE: Record<string, never>;
+  /** A path that is relative, where the working directory has no name. */
+  CLI_WORKING_DIRECTORY: { path: string };
   CLI_INTERRUPTED: { signal: string };
   CONFIG_MISSING: { path: string; reason: string };
   /** The file is not YAML, or not one plain document. */

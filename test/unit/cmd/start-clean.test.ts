@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { dirname } from 'node:path';
 import { readOptions, readStart, readVerb } from '../../../cmd/cli/parse.ts';
 import { loadSettings } from '../../../cmd/settings.ts';
 import { cleanArguments } from '../../../cmd/start-clean.ts';
@@ -7,18 +8,20 @@ function settingsOf(line: string) {
   return loadSettings(readVerb(readStart(line.split(' '), readOptions), readOptions));
 }
 
+const here = process.cwd();
+
 test('the clean after a create works on what the create was told of, from another directory', () => {
   const globals = '--store /s --extra-config e.yml --metron-endpoint m:1 --metrics-file ../g.prom';
   const settings = settingsOf(`${globals} create --clean-log-file c.log --threshold-bytes 7 tar id`);
-  expect(cleanArguments({ ...settings, configFile: 'c.yml' }, '/home/me')).toEqual([
-    ...['--config', '/home/me/c.yml', '--extra-config', '/home/me/e.yml', '--log-file', '/home/me/c.log'],
+  expect(cleanArguments({ ...settings, configFile: 'c.yml' })).toEqual([
+    ...['--config', `${here}/c.yml`, '--extra-config', `${here}/e.yml`, '--log-file', `${here}/c.log`],
     ...['--log-level', 'fatal', '--store', '/s', '--metron-endpoint', 'm:1'],
-    ...['--metrics-file', '/home/g.prom', 'clean', '--threshold-bytes', '7'],
+    ...['--metrics-file', `${dirname(here)}/g.prom`, 'clean', '--threshold-bytes', '7'],
   ]);
 });
 
 test('the clean after a create gets only what there is', () => {
-  expect(cleanArguments(settingsOf('create tar id'), '/')).toEqual([
+  expect(cleanArguments(settingsOf('create tar id'))).toEqual([
     ...['--log-level', 'fatal', '--store', '/var/lib/graft', 'clean', '--threshold-bytes', '0'],
   ]);
 });
