@@ -31,10 +31,10 @@ describe('parseJson', () => {
   });
 
   test.each([
-    ['{"a":1,"a":2}', 'the key "a" twice'],
-    ['{"digest":1,"di\\u0067est":2}', 'the key "digest" twice'],
-    ['{"x":[{"y":{"size":1,\n"size"\t:2}}]}', 'the key "size" twice'],
-    ['{"a":{},"b":[],"a":{}}', 'the key "a" twice'],
+    ['{"a":1,"a":2}', 'a key twice, at byte 7 again'],
+    ['{"digest":1,"di\\u0067est":2}', 'a key twice, at byte 12 again'],
+    ['{"x":[{"y":{"size":1,\n"size"\t:2}}]}', 'a key twice, at byte 22 again'],
+    ['{"a":{},"b":[],"a":{}}', 'a key twice, at byte 15 again'],
     ['{"__proto__":{}}', '__proto__'],
     ['{"a":[{"__proto__" :1}]}', '__proto__'],
     ['{"\\u005f_proto__":1}', '__proto__'],
