@@ -103,7 +103,7 @@ async function runc(store: TestStore, id: string, script: string): Promise<strin
   };
   writeFileSync(`${bundle}/config.json`, JSON.stringify(merged));
   const state = ['--root', store.dir.at('runc')];
-  const ran = await run('runc', [...state, 'run', '--bundle', bundle, `graft-${process.pid}-${id}`]);
+  const ran = await run('runc', [...state, 'run', '--bundle', bundle, `graft-${crypto.randomUUID()}`]);
   return `${ran.stdout}${ran.stderr}`;
 }
 

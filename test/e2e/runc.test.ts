@@ -41,7 +41,7 @@ test('runc runs the image as the user, in the directory and with the environment
     },
   };
   writeFileSync(`${bundle}/config.json`, JSON.stringify(merged));
-  const name = `graft-test-${process.pid}`;
+  const name = `graft-test-${crypto.randomUUID()}`;
   const ran = await run('runc', ['run', '--bundle', bundle, name]);
   expect([ran.code, ran.stderr, ran.stdout]).toEqual([0, '', '1000\n/home/app\nhello\nmade\n']);
 });

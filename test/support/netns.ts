@@ -9,15 +9,13 @@ export interface Netns extends AsyncDisposable {
   remove(): Promise<void>;
 }
 
-let made = 0;
-
 /**
  * A namespace whose loopback device has these addresses, and where these lines are `/etc/hosts`.
  * (`ip netns exec` puts what lies in /etc/netns/NAME over /etc.)
  */
 export async function netns(addresses: readonly string[], hosts: readonly string[]): Promise<Netns> {
-  made += 1;
-  const name = `graft-test-${process.pid}-${made}`;
+  // Runs side by side have process ids of their own, so that two of them may be the same.
+  const name = `graft-test-${crypto.randomUUID().slice(0, 8)}`;
   const etc = `/etc/netns/${name}`;
   mkdirSync(etc, { recursive: true });
   writeFileSync(`${etc}/hosts`, `127.0.0.1 localhost\n${hosts.join('\n')}\n`);
