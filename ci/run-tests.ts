@@ -22,6 +22,8 @@ const TEST_TIMEOUT_MS = 180_000;
 const PART_TIMEOUT_S = 1800;
 /** A run with more failures than this is no accident. */
 const MAX_UNSTEADY = 3;
+/** So many of the slowest files are named at the end: where the time of a run goes. */
+const SLOWEST = 15;
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
@@ -137,7 +139,7 @@ async function check(): Promise<Result> {
   const [passed, failed] = (await child.exited) === 0 ? [1, 0] : [0, 1];
   const culprits = failed === 0 ? [] : ['check: types or lint'];
   const seconds = (performance.now() - started) / 1000;
-  const result = { name: 'check', passed, failed, seconds, remarks: [], culprits };
+  const result = { name: 'check', passed, failed, seconds, remarks: [], culprits, files: [] };
   tell(result);
   return result;
 }
@@ -176,6 +178,11 @@ function conclude(results: readonly Result[], seconds: number): number {
   list(
     'failed',
     results.flatMap(({ culprits }) => culprits),
+  );
+  const files = results.flatMap((result) => result.files).sort((a, b) => b.seconds - a.seconds);
+  list(
+    'slowest files',
+    files.slice(0, SLOWEST).map(({ file, seconds: took }) => `${took.toFixed(1).padStart(7)} s  ${file}`),
   );
   const sum = (key: 'passed' | 'failed') => results.reduce((total, result) => total + result[key], 0);
   say(`\n${seconds.toFixed(0)} s`);

@@ -12,6 +12,13 @@ export interface Result {
   readonly culprits: readonly string[];
   /** Tests that failed once and not again. */
   readonly unsteady?: readonly string[];
+  readonly files: readonly FileTime[];
+}
+
+/** How long the tests of one file took, in seconds. */
+export interface FileTime {
+  readonly file: string;
+  readonly seconds: number;
 }
 
 /** Totals in the first element of the runner's JUnit file. */
@@ -27,6 +34,14 @@ function readFailures(text: string): string[] {
     const value = (name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? '';
     return `${value('file')}: ${unescapeXml(value('name'))}`;
   });
+}
+
+/** The time of each file in a JUnit file. The suites inside a file have the same attribute and are parts of its time. */
+function readFileTimes(text: string): FileTime[] {
+  return [...text.matchAll(/^ {2}<testsuite [^>]*>/gm)].map(([element]) => ({
+    file: / file="([^"]*)"/.exec(element)?.[1] ?? '',
+    seconds: Number(/ time="([\d.]+)"/.exec(element)?.[1] ?? 0),
+  }));
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
@@ -45,5 +60,13 @@ export function judge(name: string, report: string, status: number, seconds: num
   else if (status !== 0 && failures === 0) remarks.push(`the runner exits ${status} without a failed test`);
   if (failed === 0 && remarks.length > 0) failed = 1;
   const culprits = [...readFailures(text), ...remarks.map((remark) => `${name}: ${remark}`)];
-  return { name, passed: tests - failures - skipped, failed, seconds, remarks, culprits };
+  return {
+    name,
+    passed: tests - failures - skipped,
+    failed,
+    seconds,
+    remarks,
+    culprits,
+    files: readFileTimes(text),
+  };
 }

@@ -66,6 +66,17 @@ describe('a group of tests', () => {
     ]);
   });
 
+  test('says how long each file took', async () => {
+    await using dir = tempDir();
+    writeFileSync(
+      dir.at('x'),
+      `<testsuites name="bun test" tests="3" failures="0" skipped="0" time="9.5">
+  <testsuite name="test/a.test.ts" file="test/a.test.ts" tests="2" time="4.25" hostname="h">
+    <testsuite name="inside" file="test/a.test.ts" line="3" tests="2" time="4">`,
+    );
+    expect(judge('g', dir.at('x'), 0, 0).files).toEqual([{ file: 'test/a.test.ts', seconds: 4.25 }]);
+  });
+
   test('fails when every test passed and the runner did not', () => {
     const report = tempDir();
     writeFileSync(report.at('x'), '<testsuites name="bun test" tests="3" failures="0" skipped="0">');
@@ -106,7 +117,7 @@ describe('a second look at what failed', () => {
     { name: 'unit 2/2', group: 'unit', files: ['./test/unit/c.test.ts'] },
   ];
   const result = (name: string, failed: number, culprits: string[], remarks: string[] = []) => ({
-    ...{ name, passed: 9, failed, seconds: 1, remarks, culprits },
+    ...{ name, passed: 9, failed, seconds: 1, remarks, culprits, files: [] },
   });
   const once = result('unit 1/2', 1, ['test/unit/b.test.ts: now and then']);
   const good = result('unit 2/2', 0, []);
