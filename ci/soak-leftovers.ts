@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { listProjects, quotaSupport } from '../lib/sys/quota.ts';
+import { listProjects, quotaSupport } from '../lib/sys/mounts/quota.ts';
 
 /** What a store may leak outside of itself: descriptors, processes, loop devices, project ids. */
 export function leftovers(store: string): string[] {

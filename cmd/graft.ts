@@ -6,8 +6,8 @@
 import type { Logger } from '../lib/base/log.ts';
 import { Secret } from '../lib/base/secret.ts';
 import { Metrics } from '../lib/plugin/metrics.ts';
-import { hearOfChildren } from '../lib/sys/child-signal.ts';
-import { keepMemoryPrivate } from '../lib/sys/own-process.ts';
+import { hearOfChildren } from '../lib/sys/kernel/child-signal.ts';
+import { keepMemoryPrivate } from '../lib/sys/kernel/own-process.ts';
 import { type TakenSecrets, takeSecrets } from './arguments.ts';
 import type { Invocation } from './cli/parse.ts';
 import { readCommandLine } from './cli.ts';

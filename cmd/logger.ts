@@ -7,9 +7,9 @@
 import { isPluginError, PluginError } from '../lib/base/errors/error.ts';
 import type { LogData, Logger } from '../lib/base/log.ts';
 import { maskFacts } from '../lib/base/mask.ts';
-import { errnoMeaning, hasCode, type SysError } from '../lib/sys/errno.ts';
-import { openAt } from '../lib/sys/files.ts';
-import { AT_FDCWD, O } from '../lib/sys/libc.ts';
+import { errnoMeaning, hasCode, type SysError } from '../lib/sys/kernel/errno.ts';
+import { openAt } from '../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../lib/sys/kernel/libc.ts';
 import { fitData } from './logger/fit.ts';
 import { escapeJson, writeOnce } from './output.ts';
 import type { LogLevel } from './settings/types.ts';

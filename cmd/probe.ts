@@ -5,9 +5,9 @@
  */
 import { serveProbe } from '../lib/cvmfs/probe-child.ts';
 import type { ProbeRequest } from '../lib/cvmfs/probe-protocol.ts';
-import { hasCode } from '../lib/sys/errno.ts';
-import { writeAll } from '../lib/sys/files.ts';
-import { readToEnd } from '../lib/sys/read.ts';
+import { hasCode } from '../lib/sys/kernel/errno.ts';
+import { writeAll } from '../lib/sys/kernel/files.ts';
+import { readToEnd } from '../lib/sys/kernel/read.ts';
 
 /** 500 layers with long paths take less than half of it. */
 const MAX_REQUEST = 1024 * 1024;

@@ -3,7 +3,7 @@
  * tested whether a flag was there and not what it said: `--with-clean=false` does not clean here.
  */
 import { PluginError } from '../lib/base/errors/error.ts';
-import { fromWorkingDirectory } from '../lib/sys/path.ts';
+import { fromWorkingDirectory } from '../lib/sys/files/path.ts';
 import { GLOBAL_OPTIONS, type VerbValues } from './cli/definitions.ts';
 import type { Invocation } from './cli/parse.ts';
 import { EMPTY_FILE, readGrootFile } from './settings/groot-file.ts';

@@ -12,10 +12,10 @@ import {
 } from '../lib/oci/reference.ts';
 import type { Authenticate } from '../lib/registry/policy.ts';
 import type { Store } from '../lib/store/store.ts';
-import { cpuVariant } from '../lib/sys/cpu.ts';
-import { lookIfThere } from '../lib/sys/look.ts';
-import { readFile } from '../lib/sys/read.ts';
-import { S } from '../lib/sys/stat.ts';
+import { cpuVariant } from '../lib/sys/kernel/cpu.ts';
+import { lookIfThere } from '../lib/sys/kernel/look.ts';
+import { readFile } from '../lib/sys/kernel/read.ts';
+import { S } from '../lib/sys/kernel/stat.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** Seconds without a byte after which a remote layer counts as broken off. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Logger } from '../lib/base/log.ts';
-import { close } from '../lib/sys/files.ts';
-import { absolute } from '../lib/sys/path.ts';
+import { absolute } from '../lib/sys/files/path.ts';
+import { close } from '../lib/sys/kernel/files.ts';
 import { openLogFile } from './logger.ts';
 import type { Settings } from './settings/types.ts';
 import type { VerbContext } from './verb-context.ts';

@@ -1,5 +1,5 @@
 import type { StoreErrors } from '../../lib/base/errors/store.ts';
-import { errnoMeaning } from '../../lib/sys/errno.ts';
+import { errnoMeaning } from '../../lib/sys/kernel/errno.ts';
 import { bytesInWords, graft } from './words.ts';
 
 /** What GrootFS words well is left in its words: operators search for them, and its tests assert them. */

@@ -5,9 +5,9 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import type { CvmfsFile } from '../../lib/cvmfs/settings.ts';
 import type { RegistriesFile } from '../../lib/registry/settings.ts';
-import { errnoMeaning, type SysError } from '../../lib/sys/errno.ts';
-import { AT_FDCWD } from '../../lib/sys/libc.ts';
-import { statIfThere } from '../../lib/sys/stat.ts';
+import { errnoMeaning, type SysError } from '../../lib/sys/kernel/errno.ts';
+import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
+import { statIfThere } from '../../lib/sys/kernel/stat.ts';
 import type { GlobalValues } from '../cli/definitions.ts';
 import { readConfigText } from './groot-file.ts';
 
@@ -70,7 +70,7 @@ async function filesBeside(config: string | undefined): Promise<string[]> {
   const directory = `${config}.d`;
   try {
     if (statIfThere(AT_FDCWD, directory) === undefined) return [];
-    const { listNames } = await import('../../lib/sys/look.ts');
+    const { listNames } = await import('../../lib/sys/kernel/look.ts');
     const wanted = listNames(directory).filter((name) => name.endsWith('.yml') && !name.startsWith('.'));
     return wanted.sort().map((name) => `${directory}/${name}`);
   } catch (error) {

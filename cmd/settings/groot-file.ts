@@ -4,8 +4,8 @@
  * what nobody knows is reported by name and otherwise ignored, as GrootFS does.
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
-import { errnoMeaning, type SysError } from '../../lib/sys/errno.ts';
-import { readFile } from '../../lib/sys/read.ts';
+import { errnoMeaning, type SysError } from '../../lib/sys/kernel/errno.ts';
+import { readFile } from '../../lib/sys/kernel/read.ts';
 import type { GrootFile } from './groot-keys.ts';
 import { readQuickly } from './quick-read.ts';
 

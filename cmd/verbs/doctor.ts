@@ -3,7 +3,7 @@ import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
 import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { type Diagnosis, diagnose } from '../../lib/plugin/doctor.ts';
 import { Store } from '../../lib/store/store.ts';
-import { SysError } from '../../lib/sys/errno.ts';
+import { SysError } from '../../lib/sys/kernel/errno.ts';
 import { probeCommand } from '../probe-command.ts';
 import { explain } from '../report.ts';
 import { Reported } from '../reported.ts';

@@ -2,10 +2,10 @@
  * Paths inside a repository. A repository is somebody else's data: nothing in it may lead out of it, whatever
  * its links say, and nothing may change filesystem on the way (a mount inside a repository is not part of it).
  */
-import { hasCode, SysError } from '../sys/errno.ts';
-import { close, openat2, RESOLVE, readlinkAt } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { isSymlink, type Stat, statFd } from '../sys/stat.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { close, openat2, RESOLVE, readlinkAt } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { isSymlink, type Stat, statFd } from '../sys/kernel/stat.ts';
 import type { LinkRules, Stamp } from './probe-protocol.ts';
 
 const RULES = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS;

@@ -11,9 +11,9 @@ import {
   symlinkAt,
   utimesAt,
   writeAll,
-} from '../sys/files.ts';
-import { check, libc, O } from '../sys/libc.ts';
-import { isSymlink, S, type Stat } from '../sys/stat.ts';
+} from '../sys/kernel/files.ts';
+import { check, libc, O } from '../sys/kernel/libc.ts';
+import { isSymlink, S, type Stat } from '../sys/kernel/stat.ts';
 
 const COPY_BYTES = 1 << 20;
 

@@ -5,11 +5,11 @@
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { isPluginError } from '../base/errors/error.ts';
-import { readDirents } from '../sys/dirents.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { isDirectory, isWhiteout, statAt, statFd } from '../sys/stat.ts';
+import { readDirents } from '../sys/kernel/dirents.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { isDirectory, isWhiteout, statAt, statFd } from '../sys/kernel/stat.ts';
 import { openBeneath, stampOf } from './beneath.ts';
 import { CATALOG } from './markers.ts';
 import type { LayerWalk, Stamp, WalkedDirectory } from './probe-protocol.ts';

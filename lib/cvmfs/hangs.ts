@@ -1,10 +1,10 @@
 import { sha256Hex } from '../base/digest.ts';
 import { KiB } from '../base/limits.ts';
-import { hasCode, SysError } from '../sys/errno.ts';
-import { close, openAt, unlinkAt, writeAll } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { readTextIfThere } from '../sys/look.ts';
-import { formatOwner, isAlive, ownerOf, parseOwner } from '../sys/process.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { close, openAt, unlinkAt, writeAll } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { readTextIfThere } from '../sys/kernel/look.ts';
+import { formatOwner, isAlive, ownerOf, parseOwner } from '../sys/kernel/process.ts';
 
 /**
  * What is remembered of repositories that did not answer. Without it every create of a burst would wait a whole

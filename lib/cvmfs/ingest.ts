@@ -11,7 +11,8 @@ import { printable } from '../base/text.ts';
 import type { LayerEntry } from '../layer/entry.ts';
 import { cleanName, splitName } from '../layer/entry-name.ts';
 import { TarReader, type TarSink } from '../layer/tar-reader.ts';
-import type { Directory } from '../sys/directory.ts';
+import type { Directory } from '../sys/files/directory.ts';
+import { RootedTree } from '../sys/files/rooted.ts';
 import {
   chownAt,
   close,
@@ -22,9 +23,8 @@ import {
   type Timespec,
   utimesAt,
   writeAll,
-} from '../sys/files.ts';
-import { RootedTree } from '../sys/rooted.ts';
-import { isDirectory, statIfThere } from '../sys/stat.ts';
+} from '../sys/kernel/files.ts';
+import { isDirectory, statIfThere } from '../sys/kernel/stat.ts';
 import { type CloneSource, cloneFile, create, makeFifo } from './clone-file.ts';
 import { CATALOG, markerOf } from './markers.ts';
 

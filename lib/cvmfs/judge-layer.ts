@@ -2,7 +2,7 @@
 
 import { isPluginError } from '../base/errors/error.ts';
 import { type IdMappings, toHostId } from '../base/id-mapping.ts';
-import { errnoMeaning } from '../sys/errno.ts';
+import { errnoMeaning } from '../sys/kernel/errno.ts';
 import type { Place, PublishedLayer, RepositoryDoubt, SoughtLayer } from './locate.ts';
 import type { LayerAnswer } from './probe-protocol.ts';
 import { type LayerRecord, parseLayerRecord } from './records.ts';

@@ -4,7 +4,7 @@
  * pipes to their end), lives in a session of its own and is waited for by nobody. Its answers come line by line:
  * what is known when the deadline passes stays known.
  */
-import { hasCode } from '../sys/errno.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import type { ProbeLine, ProbeRequest, RepositoryAnswer, StepAnswer } from './probe-protocol.ts';
 
 export interface ProbeOptions {

@@ -19,7 +19,8 @@ import { posix } from 'node:path';
 import { type DiffId, type Digest, hexOf, parseDiffId } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
 import type { ImageManifest } from '../oci/manifest.ts';
-import { hasCode } from '../sys/errno.ts';
+import { removeTree } from '../sys/files/remove-tree.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import {
   close,
   futimes,
@@ -31,10 +32,9 @@ import {
   type Timespec,
   unlinkAt,
   writeAll,
-} from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { removeTree } from '../sys/remove-tree.ts';
-import { statFd } from '../sys/stat.ts';
+} from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { statFd } from '../sys/kernel/stat.ts';
 import { type Ingested, ingestTar, type Publisher } from './ingest.ts';
 import { CATALOG } from './markers.ts';
 import type { WalkedDirectory } from './probe-protocol.ts';

@@ -1,7 +1,7 @@
-import { hasCode, SysError } from '../sys/errno.ts';
-import { close } from '../sys/files.ts';
-import { check, libc, O } from '../sys/libc.ts';
-import { statFd } from '../sys/stat.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { close } from '../sys/kernel/files.ts';
+import { check, libc, O } from '../sys/kernel/libc.ts';
+import { statFd } from '../sys/kernel/stat.ts';
 import { openBeneath } from './beneath.ts';
 
 const EFBIG = 27;

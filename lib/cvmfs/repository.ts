@@ -1,5 +1,5 @@
 /** Whether a repository counts: a live CernVM-FS mount, or a plain directory that the operator vouches for. */
-import { errnoMeaning } from '../sys/errno.ts';
+import { errnoMeaning } from '../sys/kernel/errno.ts';
 import type { ProbeOutcome } from './probe.ts';
 import type { Failure, RepositoryAnswer } from './probe-protocol.ts';
 import type { Doubt, Repository } from './settings.ts';

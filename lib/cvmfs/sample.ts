@@ -1,9 +1,9 @@
 /** Layers of a repository picked at random, so that a look at them says something about those nobody has used yet. */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
-import { readDirents } from '../sys/dirents.ts';
-import { close, openAt } from '../sys/files.ts';
-import { check, libc, O } from '../sys/libc.ts';
-import { isDirectory, S, statAt } from '../sys/stat.ts';
+import { readDirents } from '../sys/kernel/dirents.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { check, libc, O } from '../sys/kernel/libc.ts';
+import { isDirectory, S, statAt } from '../sys/kernel/stat.ts';
 import { openBeneath } from './beneath.ts';
 import type { LayerAnswer, ProbeStep, SampleAnswer } from './probe-protocol.ts';
 import { openIfThere } from './read-beneath.ts';

@@ -1,5 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
-import { absolute, lastName } from '../sys/path.ts';
+import { absolute, lastName } from '../sys/files/path.ts';
 
 /** Why a repository or a layer in it is not used although it is, or may be, there. */
 export const DOUBTS = [

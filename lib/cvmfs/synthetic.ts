@@ -6,10 +6,10 @@
  * apart: entries of the tar have the image's times, and no image is pulled before it was built.
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
-import { readDirents } from '../sys/dirents.ts';
-import { close, openAt } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { statAt, statFd, statIfThere } from '../sys/stat.ts';
+import { readDirents } from '../sys/kernel/dirents.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { statAt, statFd, statIfThere } from '../sys/kernel/stat.ts';
 import { stampOf } from './beneath.ts';
 import { CATALOG } from './markers.ts';
 import type { Stamp } from './probe-protocol.ts';

@@ -6,11 +6,11 @@
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { printable } from '../base/text.ts';
-import { type Dirent, DT, readDirents } from '../sys/dirents.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, lgetxattr, llistxattr, openDir } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { S, type Stat, statAt, statFd } from '../sys/stat.ts';
+import { type Dirent, DT, readDirents } from '../sys/kernel/dirents.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, lgetxattr, llistxattr, openDir } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { S, type Stat, statAt, statFd } from '../sys/kernel/stat.ts';
 import { openBeneath, stampOf } from './beneath.ts';
 import { CATALOG, markerOf } from './markers.ts';
 import type { LayerWalk, WalkedDirectory } from './probe-protocol.ts';

@@ -1,5 +1,5 @@
 import { type ByteName, bytesOf } from '../base/bytes.ts';
-import { hasCode } from '../sys/errno.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import {
   close,
   fchmod,
@@ -10,7 +10,7 @@ import {
   mkdirAt,
   mknodAt,
   openDir,
-} from '../sys/files.ts';
+} from '../sys/kernel/files.ts';
 import type { ShimDirectory } from './shim-plan.ts';
 
 const S_IFCHR = 0o020000;

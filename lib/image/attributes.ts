@@ -1,6 +1,6 @@
 import type { DirectoryAttributes } from '../store/stacks.ts';
-import { chmodAt, chownAt, lsetxattr, utimesAt } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
+import { chmodAt, chownAt, lsetxattr, utimesAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
 
 /** Carries a directory's attributes over. chown first: chown(2) clears setuid and setgid. */
 export function applyAttributes(path: Uint8Array, attributes: DirectoryAttributes): void {

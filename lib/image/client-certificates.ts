@@ -3,7 +3,7 @@ import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { authoritiesIn, clientPair } from '../registry/pem.ts';
-import { hasCode } from '../sys/errno.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import { readSmallFile, reasonOf } from './local-file.ts';
 
 /** PEM texts for a TLS client. */

@@ -11,7 +11,7 @@ import type { Machine } from '../oci/platform.ts';
 import { formatReference, type LayoutReference } from '../oci/reference.ts';
 import { resolveToImage } from '../oci/resolve-index.ts';
 import { type Grant, LOCAL } from '../store/grants.ts';
-import { hasCode } from '../sys/errno.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import type { RemoteLayerSettings } from './layer-http.ts';
 import { type FinalLink, readSmallFile, reasonOf, regularFile, unreadable } from './local-file.ts';
 import { toImageLayers } from './manifest-layers.ts';

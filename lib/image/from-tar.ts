@@ -2,7 +2,7 @@ import { PluginError } from '../base/errors/error.ts';
 import { OCI_LAYER } from '../oci/media-types.ts';
 import type { TarReference } from '../oci/reference.ts';
 import { type Grant, LOCAL } from '../store/grants.ts';
-import { hasCode } from '../sys/errno.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import { type FileFacts, reasonOf, regularFile, unreadable } from './local-file.ts';
 import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 

@@ -9,7 +9,7 @@ import { sha256Hex } from '../base/digest.ts';
 import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Store } from '../store/store.ts';
-import { type Claim, tryClaim, waitForRelease } from '../sys/claim.ts';
+import { type Claim, tryClaim, waitForRelease } from '../sys/exclusive/claim.ts';
 import type { ImageLayer, ResolvedImage } from './source.ts';
 
 /** Times in milliseconds of `performance.now()`. */

@@ -1,9 +1,9 @@
 import { PluginError } from '../base/errors/error.ts';
-import { errnoMeaning, SysError } from '../sys/errno.ts';
-import { close, openAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { readUpTo } from '../sys/read.ts';
-import { S, type Stat, statAt, statFd, statFollowing } from '../sys/stat.ts';
+import { errnoMeaning, SysError } from '../sys/kernel/errno.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { readUpTo } from '../sys/kernel/read.ts';
+import { S, type Stat, statAt, statFd, statFollowing } from '../sys/kernel/stat.ts';
 
 const EISDIR = 21;
 

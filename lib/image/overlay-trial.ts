@@ -8,12 +8,12 @@ import { sha256Hex } from '../base/digest.ts';
 import { readFact } from '../store/read-file.ts';
 import { removeStaged, replaceSmall, stageDirectory } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
-import { openDetachedOverlay } from '../sys/detached-overlay.ts';
-import { DT, readDirents } from '../sys/dirents.ts';
-import { SysError } from '../sys/errno.ts';
-import { close, mkdirAt, openAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { owner } from '../sys/process.ts';
+import { DT, readDirents } from '../sys/kernel/dirents.ts';
+import { SysError } from '../sys/kernel/errno.ts';
+import { close, mkdirAt, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { owner } from '../sys/kernel/process.ts';
+import { openDetachedOverlay } from '../sys/mounts/detached-overlay.ts';
 
 const MAX_RECORD = 4096;
 

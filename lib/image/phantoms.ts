@@ -5,7 +5,7 @@
  */
 import type { ByteName } from '../base/bytes.ts';
 import type { Steps } from '../base/turns.ts';
-import { DT } from '../sys/dirents.ts';
+import { DT } from '../sys/kernel/dirents.ts';
 import type { MergedNames } from './merged-names.ts';
 import { NameSet, withParents } from './name-set.ts';
 import type { PlanningWork } from './planning-work.ts';

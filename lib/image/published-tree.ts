@@ -1,9 +1,9 @@
 /** Looks at names of a published tree, which follows no link: what lies behind one is found as ELOOP. */
 import { openBeneath } from '../cvmfs/beneath.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openDir } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { type Stat, statFd, statIfThere } from '../sys/stat.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openDir } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { type Stat, statFd, statIfThere } from '../sys/kernel/stat.ts';
 
 export class PublishedTree {
   readonly #root: number;

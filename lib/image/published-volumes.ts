@@ -8,8 +8,8 @@ import { maskOf, type PublishedKey, shimOf, type VolumeName } from '../store/lay
 import type { PublishedRecord } from '../store/published.ts';
 import { discardStaged, stageDirectory } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
-import { mkdirAt } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
+import { mkdirAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
 import type { Repaired } from './repair-layer.ts';
 import type { ImageLayer, LayerBytes } from './source.ts';
 

@@ -5,7 +5,7 @@
 import type { Lease } from '../store/leases.ts';
 import type { StackPlan } from '../store/stacks.ts';
 import type { Store } from '../store/store.ts';
-import { claimOrWait } from '../sys/claim.ts';
+import { claimOrWait } from '../sys/exclusive/claim.ts';
 import { patienceOf, waitEnd } from './layer-turns.ts';
 import { isOpen, planIfPresent, stackOf } from './present.ts';
 import type { PullDeps, PulledImage } from './pull.ts';

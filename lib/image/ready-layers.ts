@@ -4,7 +4,7 @@
  */
 import type { Lease } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
-import type { Claim } from '../sys/claim.ts';
+import type { Claim } from '../sys/exclusive/claim.ts';
 import type { Admission } from './admission.ts';
 import { publishDelivered } from './deliver.ts';
 import type { FetchedLayer } from './fetch-layer.ts';

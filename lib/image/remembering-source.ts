@@ -10,9 +10,9 @@ import { sha256Hex } from '../base/digest.ts';
 import type { Grade } from '../base/grade.ts';
 import type { Grant } from '../store/grants.ts';
 import type { Store } from '../store/store.ts';
-import type { Claim } from '../sys/claim.ts';
-import { cpuVariant } from '../sys/cpu.ts';
-import { exists } from '../sys/look.ts';
+import type { Claim } from '../sys/exclusive/claim.ts';
+import { cpuVariant } from '../sys/kernel/cpu.ts';
+import { exists } from '../sys/kernel/look.ts';
 import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export class RememberingSource implements ImageSource {
@@ -42,7 +42,7 @@ export class RememberingSource implements ImageSource {
     const known = exists(path) ? undefined : this.#known(key);
     if (known !== undefined) return known;
     const [{ claimOrWait }, { patienceOf, waitEnd }] = await Promise.all([
-      import('../sys/claim.ts'),
+      import('../sys/exclusive/claim.ts'),
       import('./layer-turns.ts'),
     ]);
     // How many bytes the image has is not known before it is resolved.

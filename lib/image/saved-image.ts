@@ -4,11 +4,11 @@
  * images, and in the same place what the list names.
  */
 import { JsonRefused, parseJson } from '../oci/json.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt, openat2, RESOLVE } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { readToEnd } from '../sys/read.ts';
-import { S, statFd } from '../sys/stat.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt, openat2, RESOLVE } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { readToEnd } from '../sys/kernel/read.ts';
+import { S, statFd } from '../sys/kernel/stat.ts';
 
 /** As the transports of containers-transports(5), which convert them, are called. */
 export type SavedImage = 'docker-archive' | 'oci-archive';

@@ -5,9 +5,9 @@ import type { VolumeName } from '../store/layer-key.ts';
 import type { DirectoryAttributes } from '../store/stacks.ts';
 import { discardStaged, stageDirectory } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
-import { lgetxattr, llistxattr, mkdirAt, mknodAt, type Timespec } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
-import { S } from '../sys/stat.ts';
+import { lgetxattr, llistxattr, mkdirAt, mknodAt, type Timespec } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
+import { S } from '../sys/kernel/stat.ts';
 import { applyAttributes } from './attributes.ts';
 
 export interface ShimDirectory {

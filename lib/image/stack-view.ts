@@ -6,10 +6,10 @@ import { lstatSync } from 'node:fs';
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import type { PublishedKey } from '../store/layer-key.ts';
 import type { DirectoryAttributes } from '../store/stacks.ts';
-import { type Dirent, DirentReader, DT } from '../sys/dirents.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
+import { type Dirent, DirentReader, DT } from '../sys/kernel/dirents.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 
 export type Sight = 'directory' | 'link' | 'whiteout' | 'other' | 'absent';
 

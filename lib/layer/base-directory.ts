@@ -4,11 +4,11 @@
  * layer's own directories do not change the ones they cover.
  */
 import { PluginError } from '../base/errors/error.ts';
-import type { Directory } from '../sys/directory.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openat2, openDir, RESOLVE } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { type Stat, statFd } from '../sys/stat.ts';
+import type { Directory } from '../sys/files/directory.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openat2, openDir, RESOLVE } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { type Stat, statFd } from '../sys/kernel/stat.ts';
 import type { LayerTree } from './layer-tree.ts';
 import { observed } from './metadata.ts';
 import { shown } from './tar-header.ts';

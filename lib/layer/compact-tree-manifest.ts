@@ -2,8 +2,8 @@
  * Takes out of a tree manifest what later lines took back. Needed for archives that name a thing twice only, and works
  * with memory for those things only: the file is read three times instead.
  */
-import { renameAt } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
+import { renameAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
 import type { TreeLine } from './tree-manifest.ts';
 import { readTreeManifest } from './tree-manifest-reader.ts';
 import { TreeManifestWriter } from './tree-manifest-writer.ts';

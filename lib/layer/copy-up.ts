@@ -1,6 +1,6 @@
 /** A file of a lower tree copied into this layer's, with all it has, as overlayfs does before it links to it. */
 import { byteName, bytesOf } from '../base/bytes.ts';
-import type { Directory } from '../sys/directory.ts';
+import type { Directory } from '../sys/files/directory.ts';
 import {
   chmodAt,
   chownAt,
@@ -15,9 +15,9 @@ import {
   symlinkAt,
   utimesAt,
   writeAll,
-} from '../sys/files.ts';
-import { check, libc, O } from '../sys/libc.ts';
-import { S, type Stat } from '../sys/stat.ts';
+} from '../sys/kernel/files.ts';
+import { check, libc, O } from '../sys/kernel/libc.ts';
+import { S, type Stat } from '../sys/kernel/stat.ts';
 import { ContentHash, HASH_BLOCK, hashXattrs } from './content-hash.ts';
 import { type LayerTree, pathOf } from './layer-tree.ts';
 import type { LowerName } from './lower-trees.ts';

@@ -1,6 +1,6 @@
 /** What a layer's tree takes on the disk, found out while it is written: looking at every name again costs 5 % more. */
-import { RootedTree } from '../sys/rooted.ts';
-import { type Stat, statIfThere } from '../sys/stat.ts';
+import { RootedTree } from '../sys/files/rooted.ts';
+import { type Stat, statIfThere } from '../sys/kernel/stat.ts';
 import type { Xattr } from './entry.ts';
 import { splitName } from './entry-name.ts';
 import { readTreeManifest } from './tree-manifest-reader.ts';

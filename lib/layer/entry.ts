@@ -1,5 +1,5 @@
 import type { ByteName } from '../base/bytes.ts';
-import type { Timespec } from '../sys/files.ts';
+import type { Timespec } from '../sys/kernel/files.ts';
 
 export interface Xattr {
   /** With its namespace: `user.…`, `security.capability`. */

@@ -1,6 +1,6 @@
 import { KiB } from '../base/limits.ts';
-import { close, openAt } from '../sys/files.ts';
-import { AT_FDCWD, check, libc, O } from '../sys/libc.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, check, libc, O } from '../sys/kernel/libc.ts';
 import type { ChunkSource } from './blob.ts';
 
 /** Large enough that a read costs nothing beside what is done with the bytes. */

@@ -1,8 +1,8 @@
 /** Hard links, also to names that come later in the archive, and into the trees below where those are given. */
 import { PluginError } from '../base/errors/error.ts';
-import type { Directory } from '../sys/directory.ts';
-import { linkAt } from '../sys/files.ts';
-import { isDirectory, isWhiteout, S, type Stat, statIfThere } from '../sys/stat.ts';
+import type { Directory } from '../sys/files/directory.ts';
+import { linkAt } from '../sys/kernel/files.ts';
+import { isDirectory, isWhiteout, S, type Stat, statIfThere } from '../sys/kernel/stat.ts';
 import type { Budget } from './budget.ts';
 import { copyUp } from './copy-up.ts';
 import { splitName } from './entry-name.ts';

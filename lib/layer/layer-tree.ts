@@ -4,12 +4,12 @@
  * layer itself brings always stays (image-spec, layer.md, "Whiteouts").
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
-import type { Directory } from '../sys/directory.ts';
-import { DT } from '../sys/dirents.ts';
-import { hasCode } from '../sys/errno.ts';
-import { fsetxattr, mknodAt, type Timespec, unlinkAt } from '../sys/files.ts';
-import { RootedTree } from '../sys/rooted.ts';
-import { isDirectory, isWhiteout, S, type Stat, statAt, statIfThere } from '../sys/stat.ts';
+import type { Directory } from '../sys/files/directory.ts';
+import { RootedTree } from '../sys/files/rooted.ts';
+import { DT } from '../sys/kernel/dirents.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { fsetxattr, mknodAt, type Timespec, unlinkAt } from '../sys/kernel/files.ts';
+import { isDirectory, isWhiteout, S, type Stat, statAt, statIfThere } from '../sys/kernel/stat.ts';
 import type { Budget } from './budget.ts';
 import { type LowerTrees, OPAQUE_XATTR } from './lower-trees.ts';
 import { MarkedDirectories } from './marked-directories.ts';

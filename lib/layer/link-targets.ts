@@ -1,8 +1,8 @@
 /** Where the target of a hard link lies when this layer does not have it: by names alone, nothing is made. */
 import { type ByteName, byteName, bytesOf } from '../base/bytes.ts';
-import { SysError } from '../sys/errno.ts';
-import { readlinkAt } from '../sys/files.ts';
-import { isDirectory, isSymlink, statIfThere } from '../sys/stat.ts';
+import { SysError } from '../sys/kernel/errno.ts';
+import { readlinkAt } from '../sys/kernel/files.ts';
+import { isDirectory, isSymlink, statIfThere } from '../sys/kernel/stat.ts';
 import type { LayerTree } from './layer-tree.ts';
 import type { LowerName, LowerTrees } from './lower-trees.ts';
 

@@ -1,10 +1,10 @@
 /** What the trees below a layer show together, as overlayfs would merge them: for layers that cannot stand alone. */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt, openDir, readlinkAt } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { isDirectory, isSymlink, isWhiteout, type Stat, statIfThere } from '../sys/stat.ts';
-import { fgetxattr } from '../sys/xattr.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt, openDir, readlinkAt } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { isDirectory, isSymlink, isWhiteout, type Stat, statIfThere } from '../sys/kernel/stat.ts';
+import { fgetxattr } from '../sys/kernel/xattr.ts';
 
 export const OPAQUE_XATTR = 'trusted.overlay.opaque';
 /** Its value is the letter y. */

@@ -1,6 +1,6 @@
 /** Which directories of a layer are implied, hold whiteouts or are opaque: what placing it in a stack needs to know. */
 import type { ByteName } from '../base/bytes.ts';
-import type { Timespec } from '../sys/files.ts';
+import type { Timespec } from '../sys/kernel/files.ts';
 
 export class MarkedDirectories {
   /** With the times they got. */

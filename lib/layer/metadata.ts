@@ -1,8 +1,8 @@
 /** Owners, modes, times and attributes of what a layer makes, with as few calls as give the right result. */
 import { PluginError } from '../base/errors/error.ts';
 import type { IdMappings } from '../base/id-mapping.ts';
-import { DEFAULT_ACL, type Directory } from '../sys/directory.ts';
-import { hasCode } from '../sys/errno.ts';
+import { DEFAULT_ACL, type Directory } from '../sys/files/directory.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import {
   chmodAt,
   chownAt,
@@ -17,10 +17,10 @@ import {
   type Timespec,
   unlinkAt,
   utimesAt,
-} from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { S, type Stat, statAt, statFd } from '../sys/stat.ts';
-import { fgetxattr, flistxattr, fremovexattr } from '../sys/xattr.ts';
+} from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { S, type Stat, statAt, statFd } from '../sys/kernel/stat.ts';
+import { fgetxattr, flistxattr, fremovexattr } from '../sys/kernel/xattr.ts';
 import { hashXattrs } from './content-hash.ts';
 import type { LayerEntry, Xattr } from './entry.ts';
 import type { LineAttributes } from './tree-manifest.ts';

@@ -4,7 +4,7 @@
  */
 import { type ByteName, byteName } from '../base/bytes.ts';
 import { MAX_ID } from '../base/id-mapping.ts';
-import type { Timespec } from '../sys/files.ts';
+import type { Timespec } from '../sys/kernel/files.ts';
 import type { Xattr } from './entry.ts';
 
 /** Records in one header. Real ones have under twenty, some with many xattrs a few dozen. */

@@ -1,6 +1,6 @@
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt } from '../sys/files.ts';
-import { AT_FDCWD, check, libc, O } from '../sys/libc.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, check, libc, O } from '../sys/kernel/libc.ts';
 import { HEADER, type TreeLine } from './tree-manifest.ts';
 
 const PORTION = 64 * 1024;

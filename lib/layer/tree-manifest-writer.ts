@@ -1,6 +1,6 @@
 import type { ByteName } from '../base/bytes.ts';
-import { close, openAt, writeAll } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
+import { close, openAt, writeAll } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 import { type EndLine, HEADER, type Head, type LineAttributes, type TreeLine } from './tree-manifest.ts';
 
 const BUFFER_BYTES = 64 * 1024;

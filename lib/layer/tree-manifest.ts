@@ -22,7 +22,7 @@
  *
  * Written by tree-manifest-writer.ts, compared by verify-tree.ts.
  */
-import type { Timespec } from '../sys/files.ts';
+import type { Timespec } from '../sys/kernel/files.ts';
 
 export const HEADER = { format: 'graft-tree', version: 1 } as const;
 

@@ -1,10 +1,10 @@
 /** From the entries of an archive to a tree and its manifest. */
 import { byteName } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
-import type { Directory } from '../sys/directory.ts';
-import { close, ftruncate, mknodAt, openAt, skip, symlinkAt, writeAll } from '../sys/files.ts';
-import { O } from '../sys/libc.ts';
-import { S, statAt, statFd } from '../sys/stat.ts';
+import type { Directory } from '../sys/files/directory.ts';
+import { close, ftruncate, mknodAt, openAt, skip, symlinkAt, writeAll } from '../sys/kernel/files.ts';
+import { O } from '../sys/kernel/libc.ts';
+import { S, statAt, statFd } from '../sys/kernel/stat.ts';
 import { makeBaseDirectory } from './base-directory.ts';
 import type { Budget } from './budget.ts';
 import { ContentHash } from './content-hash.ts';

@@ -1,10 +1,10 @@
 /** Compares a layer's tree with its manifest, name by name and byte by byte. */
 import { type ByteName, byteName } from '../base/bytes.ts';
-import type { Directory } from '../sys/directory.ts';
-import { close, fdPath, lgetxattr, llistxattr, openAt, readlinkAt } from '../sys/files.ts';
-import { check, libc, O, type PathBytes } from '../sys/libc.ts';
-import { RootedTree } from '../sys/rooted.ts';
-import { isWhiteout, S, type Stat, statIfThere } from '../sys/stat.ts';
+import type { Directory } from '../sys/files/directory.ts';
+import { RootedTree } from '../sys/files/rooted.ts';
+import { close, fdPath, lgetxattr, llistxattr, openAt, readlinkAt } from '../sys/kernel/files.ts';
+import { check, libc, O, type PathBytes } from '../sys/kernel/libc.ts';
+import { isWhiteout, S, type Stat, statIfThere } from '../sys/kernel/stat.ts';
 import { ContentHash, HASH_BLOCK, hashXattrs } from './content-hash.ts';
 import type { Xattr } from './entry.ts';
 import { splitName } from './entry-name.ts';

@@ -1,6 +1,6 @@
 /** What the thread that wants a layer and the thread that unpacks it say to each other. */
 import { type ErrorCode, PluginError, type PluginErrors } from '../base/errors/error.ts';
-import { SysError } from '../sys/errno.ts';
+import { SysError } from '../sys/kernel/errno.ts';
 import type { UnpackRequest, UnpackResult } from './types.ts';
 
 export type WorkerSource = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'stream' };

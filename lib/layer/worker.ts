@@ -1,6 +1,6 @@
 /** The thread that unpacks one layer. `cmd/unpack-worker.ts` is its entry point. */
 import { MiB } from '../base/limits.ts';
-import { close, openDir, syncfs } from '../sys/files.ts';
+import { close, openDir, syncfs } from '../sys/kernel/files.ts';
 import type { ChunkSource } from './blob.ts';
 import { FileSource } from './file-source.ts';
 import { unpackInto } from './unpack-into.ts';

@@ -6,7 +6,7 @@
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import { type IdMappings, type IdRange, toHostId } from '../base/id-mapping.ts';
-import { XATTR_MAX_BYTES } from '../sys/xattr.ts';
+import { XATTR_MAX_BYTES } from '../sys/kernel/xattr.ts';
 import type { LayerEntry, Xattr } from './entry.ts';
 import { shown } from './tar-header.ts';
 

@@ -1,9 +1,9 @@
 import { MiB } from '../base/limits.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt, openat2, RESOLVE } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { readToEnd } from '../sys/read.ts';
-import { S, statFd } from '../sys/stat.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt, openat2, RESOLVE } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { readToEnd } from '../sys/kernel/read.ts';
+import { S, statFd } from '../sys/kernel/stat.ts';
 
 /** A passwd file is a stranger's. Those of large sites have some thousands of entries of 80 bytes. */
 const MAX_BYTES = MiB;

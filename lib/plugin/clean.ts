@@ -9,9 +9,9 @@ import { isReachable, type Measured, measure } from '../store/measure.ts';
 import { sweep } from '../store/recover.ts';
 import { Store, storeExists, storeRoot } from '../store/store.ts';
 import { writeTotals } from '../store/totals.ts';
-import { hasCode } from '../sys/errno.ts';
-import { withLock } from '../sys/lock.ts';
-import { filesystemOf } from '../sys/statfs.ts';
+import { withLock } from '../sys/exclusive/lock.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { filesystemOf } from '../sys/kernel/statfs.ts';
 
 /** As long as GrootFS waits for another clean; then ours has nothing to do. */
 const LOCK_MILLISECONDS = 3000;

@@ -4,9 +4,9 @@ import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { Layout } from '../store/layout.ts';
 import { isReachable, measure } from '../store/measure.ts';
 import { Store, storeRoot } from '../store/store.ts';
-import { SysError } from '../sys/errno.ts';
-import { quotaSupport } from '../sys/quota.ts';
-import { filesystemOf } from '../sys/statfs.ts';
+import { SysError } from '../sys/kernel/errno.ts';
+import { filesystemOf } from '../sys/kernel/statfs.ts';
+import { quotaSupport } from '../sys/mounts/quota.ts';
 
 export type Verdict = 'ok' | 'warning' | 'problem';
 

@@ -7,8 +7,8 @@ import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source.ts'
 import { wantedLayers } from '../image/wanted.ts';
 import type { ImageConfig } from '../oci/config.ts';
 import type { Store } from '../store/store.ts';
-import { quotaSupport } from '../sys/quota.ts';
-import { filesystemOf } from '../sys/statfs.ts';
+import { filesystemOf } from '../sys/kernel/statfs.ts';
+import { quotaSupport } from '../sys/mounts/quota.ts';
 import type { DiskLimit } from './limit.ts';
 
 export interface InspectedLayer {

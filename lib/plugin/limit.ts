@@ -3,7 +3,7 @@ import { MIN_QUOTA_BYTES } from '../base/limits.ts';
 import type { ResolvedImage } from '../image/source.ts';
 import { projectIdOf } from '../store/project-ids.ts';
 import type { Store } from '../store/store.ts';
-import { type LackOfQuotas, type QuotaDevice, quotaSupport } from '../sys/quota.ts';
+import { type LackOfQuotas, type QuotaDevice, quotaSupport } from '../sys/mounts/quota.ts';
 
 /** A disk limit as asked for. Inclusive: the image's layers count; exclusive: only what the container writes. */
 export interface DiskLimit {

@@ -3,7 +3,7 @@ import { imageIdOrUndefined } from '../store/image-id.ts';
 import type { ImageRecord } from '../store/image-record.ts';
 import { Layout } from '../store/layout.ts';
 import { Store, storeExists, storeRoot } from '../store/store.ts';
-import { listNames } from '../sys/look.ts';
+import { listNames } from '../sys/kernel/look.ts';
 
 export interface ListedImage {
   readonly id: string;

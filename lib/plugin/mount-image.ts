@@ -3,12 +3,12 @@ import type { VolumeName } from '../store/layer-key.ts';
 import { shortName } from '../store/layer-key.ts';
 import { letMappedRootMount } from '../store/passage.ts';
 import type { Store } from '../store/store.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { unmount } from '../sys/mount.ts';
-import { readMountinfo } from '../sys/mountinfo.ts';
-import { describeOverlayOptions, mountOverlay } from '../sys/overlay.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { unmount } from '../sys/mounts/mount.ts';
+import { readMountinfo } from '../sys/mounts/mountinfo.ts';
+import { describeOverlayOptions, mountOverlay } from '../sys/mounts/overlay.ts';
 
 interface Lowers {
   /** Topmost first: names below volumes/, or absolute paths that are not the store's. */
@@ -29,7 +29,7 @@ export async function mountContainer(store: Store, id: ImageId, plan: Lowers): P
     mountImage(store, id, plan);
     return;
   }
-  const { attachIdmapped, openUserNamespace } = await import('../sys/idmap.ts');
+  const { attachIdmapped, openUserNamespace } = await import('../sys/mounts/idmap.ts');
   const namespace = await openUserNamespace(store.format.mappings);
   const rootfs = store.layout.rootfs(id);
   try {

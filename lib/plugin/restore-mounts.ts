@@ -5,8 +5,8 @@ import type { ImageRecord } from '../store/image-record.ts';
 import { withInitLock } from '../store/init.ts';
 import { projectIdOf } from '../store/project-ids.ts';
 import type { Store } from '../store/store.ts';
-import { isMountRoot } from '../sys/mountinfo.ts';
-import { setProjectLimit } from '../sys/quota.ts';
+import { isMountRoot } from '../sys/mounts/mountinfo.ts';
+import { setProjectLimit } from '../sys/mounts/quota.ts';
 import { mountContainer } from './mount-image.ts';
 
 /** What overlayfs may need to make its own directory inside the work directory; generous, and given back at once. */

@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { parseIdOrPath } from '../store/image-id.ts';
 import { Store } from '../store/store.ts';
-import { getProjectUsage } from '../sys/quota.ts';
+import { getProjectUsage } from '../sys/mounts/quota.ts';
 
 /** Garden decodes this as a map of maps of unsigned integers; nothing else may be in it. */
 export interface Stats {

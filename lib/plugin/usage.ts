@@ -8,11 +8,11 @@ import { isReachable } from '../store/measure.ts';
 import { abandoned } from '../store/staging.ts';
 import type { Store } from '../store/store.ts';
 import { listVolumes, sizeOf, volumeSize } from '../store/volume-size.ts';
-import { diskUsage } from '../sys/disk-usage.ts';
-import { close, openDir } from '../sys/files.ts';
-import { listNames } from '../sys/look.ts';
-import { getProjectUsage, quotaSupport } from '../sys/quota.ts';
-import { filesystemOf } from '../sys/statfs.ts';
+import { diskUsage } from '../sys/files/disk-usage.ts';
+import { close, openDir } from '../sys/kernel/files.ts';
+import { listNames } from '../sys/kernel/look.ts';
+import { filesystemOf } from '../sys/kernel/statfs.ts';
+import { getProjectUsage, quotaSupport } from '../sys/mounts/quota.ts';
 
 /** Bytes throughout; `undefined` where nobody counts them. */
 export interface ImageUsage {

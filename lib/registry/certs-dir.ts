@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
-import { hasCode } from '../sys/errno.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 
 /** The files of one host's directory, as paths. */
 export interface CertsDir {

@@ -13,10 +13,10 @@ import type { Digest } from '../base/digest.ts';
 import { hexOf, sha256Hex } from '../base/digest.ts';
 import { KiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { type Claim, tryClaim } from '../sys/claim.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, ftruncate, mkdirAt, openAt, unlinkAt, writeAll } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
+import { type Claim, tryClaim } from '../sys/exclusive/claim.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, ftruncate, mkdirAt, openAt, unlinkAt, writeAll } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 
 /** What the downloader needs of it. */
 export interface PartialBlobs {

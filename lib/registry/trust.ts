@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
-import { hasCode } from '../sys/errno.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import { findCertsDir, readingFails } from './certs-dir.ts';
 import { checkNames, type PeerCertificate } from './peer-names.ts';
 import { authoritiesIn, type ClientPair, clientPair, readableBlocks } from './pem.ts';

@@ -1,9 +1,9 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { formatIdRange, type IdMappings, type IdRange } from '../base/id-mapping.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
-import { exists, listNames } from '../sys/look.ts';
-import { isMountRoot } from '../sys/mountinfo.ts';
-import { statIfThere } from '../sys/stat.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
+import { exists, listNames } from '../sys/kernel/look.ts';
+import { statIfThere } from '../sys/kernel/stat.ts';
+import { isMountRoot } from '../sys/mounts/mountinfo.ts';
 import { readCopy, readMigratable, rootOwner, type StoreFormat } from './format.ts';
 import type { Layout } from './layout.ts';
 import type { StoreVersions } from './versions.ts';

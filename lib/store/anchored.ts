@@ -1,9 +1,9 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
-import { anchorTree } from '../sys/anchor.ts';
-import { hasCode, SysError } from '../sys/errno.ts';
-import { close, openAt, openat2, RESOLVE } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { statFd } from '../sys/stat.ts';
+import { anchorTree } from '../sys/kernel/anchor.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { close, openAt, openat2, RESOLVE } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { statFd } from '../sys/kernel/stat.ts';
 import { type Layout, STORE_DIRECTORIES } from './layout.ts';
 import { whyNotRoots } from './roots-own.ts';
 
@@ -13,7 +13,7 @@ const INSIDE = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
 
 /**
  * Opens a store's directory: from here on every path below it is reached from a directory that was found to be root's
- * alone (lib/sys/anchor.ts). Its other directories are opened when something in them is wanted; what is wrong with one
+ * alone (lib/sys/kernel/anchor.ts). Its other directories are opened when something in them is wanted; what is wrong with one
  * of them is STORE_UNSAFE then.
  * @returns what is wrong with the store's own directory, which is not anchored then; undefined also where there is none
  */

@@ -1,5 +1,5 @@
-import { owner } from '../sys/process.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { owner } from '../sys/kernel/process.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { MAX_BOOT_BYTES } from './ceilings.ts';
 import { readFact } from './read-file.ts';
 import { replaceSmall } from './staging.ts';

@@ -2,12 +2,12 @@
  * How long and how much the store remembers of what it can find out again. Strangers' images decide how large such
  * facts are and how many, so that without an end they would fill the disk beside all layers.
  */
-import { diskUsage } from '../sys/disk-usage.ts';
-import { close, openDir } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
-import { listNames } from '../sys/look.ts';
-import { lastName } from '../sys/path.ts';
-import { statIfThere } from '../sys/stat.ts';
+import { diskUsage } from '../sys/files/disk-usage.ts';
+import { lastName } from '../sys/files/path.ts';
+import { close, openDir } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
+import { listNames } from '../sys/kernel/look.ts';
+import { statIfThere } from '../sys/kernel/stat.ts';
 import { MAX_BLOBS_BYTES, MAX_PUBLISHED_BYTES, MAX_SOURCES_BYTES, MAX_STACKS_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
 import { readLeases, whileNobodyNames } from './leases.ts';

@@ -10,13 +10,13 @@
 
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
-import { hasCode } from '../sys/errno.ts';
-import { RENAME_NOREPLACE, renameAt } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
-import { exists, listNames } from '../sys/look.ts';
-import { isMountRoot } from '../sys/mountinfo.ts';
-import { bootTimeMs } from '../sys/process.ts';
-import { statIfThere } from '../sys/stat.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { RENAME_NOREPLACE, renameAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
+import { exists, listNames } from '../sys/kernel/look.ts';
+import { bootTimeMs } from '../sys/kernel/process.ts';
+import { statIfThere } from '../sys/kernel/stat.ts';
+import { isMountRoot } from '../sys/mounts/mountinfo.ts';
 import { forEachLogged } from './each.ts';
 import { forget, forgetPublished } from './forget.ts';
 import type { ImageId } from './image-id.ts';

@@ -1,6 +1,8 @@
 /** Makes the directories of a store, or looks whether they are as they should be. */
-import { writeFileDurable } from '../sys/durable.ts';
-import { hasCode } from '../sys/errno.ts';
+import { writeFileDurable } from '../sys/files/durable.ts';
+import { removeTree } from '../sys/files/remove-tree.ts';
+import { isTemporaryName, temporaryPath } from '../sys/files/temporary.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import {
   chmodAt,
   chownAt,
@@ -11,12 +13,10 @@ import {
   RENAME_NOREPLACE,
   renameAt,
   rmdirAt,
-} from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
-import { exists, listNames } from '../sys/look.ts';
-import { removeTree } from '../sys/remove-tree.ts';
-import { statAt } from '../sys/stat.ts';
-import { isTemporaryName, temporaryPath } from '../sys/temporary.ts';
+} from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
+import { exists, listNames } from '../sys/kernel/look.ts';
+import { statAt } from '../sys/kernel/stat.ts';
 import { encodeFormat, rootOwner, type StoreFormat } from './format.ts';
 import { type Layout, STORE_DIRECTORIES } from './layout.ts';
 import { type Ids, isPassable, letPass, shut } from './passage.ts';

@@ -5,7 +5,7 @@ import { KiB } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { parseConfig } from '../oci/config.ts';
 import { parseManifest } from '../oci/manifest.ts';
-import { listNames } from '../sys/look.ts';
+import { listNames } from '../sys/kernel/look.ts';
 import { blobHex } from './blobs.ts';
 import { MAX_BLOB_BYTES } from './ceilings.ts';
 import { stackKeyOrUndefined, type VolumeName } from './layer-key.ts';

@@ -1,8 +1,8 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { formatIdRange, type IdMappings, type IdRange, parseIdRange, toHostId } from '../base/id-mapping.ts';
-import { exists } from '../sys/look.ts';
-import { mountAt } from '../sys/mountinfo.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { exists } from '../sys/kernel/look.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
+import { mountAt } from '../sys/mounts/mountinfo.ts';
 import { MAX_MARKER_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
 import { isStrings } from './own-json.ts';

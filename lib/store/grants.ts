@@ -5,10 +5,10 @@
  * is nobody's, and is delivered again to whoever wants it.
  */
 import { type Digest, parseDigest } from '../base/digest.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt, writeAll } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt, writeAll } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { MAX_GRANTS_BYTES } from './ceilings.ts';
 import { readFact } from './read-file.ts';
 

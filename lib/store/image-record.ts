@@ -1,5 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { isLower } from './layer-key.ts';
 import { isOptional, isRecord, isStrings, isText, parseOwn } from './own-json.ts';
 

@@ -1,11 +1,11 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
-import { hasCode, SysError } from '../sys/errno.ts';
-import { chmodAt, chownAt, close, mkdirAt, openAt, RENAME_NOREPLACE, renameAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { exists, listNames } from '../sys/look.ts';
-import type { QuotaDevice } from '../sys/quota.ts';
-import { setProjectId, setProjectLimit } from '../sys/quota.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { chmodAt, chownAt, close, mkdirAt, openAt, RENAME_NOREPLACE, renameAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { exists, listNames } from '../sys/kernel/look.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
+import type { QuotaDevice } from '../sys/mounts/quota.ts';
+import { setProjectId, setProjectLimit } from '../sys/mounts/quota.ts';
 import { MAX_IMAGE_RECORD_BYTES, MAX_NUMBER_BYTES } from './ceilings.ts';
 import { type ImageId, imageIdOrUndefined } from './image-id.ts';
 import { decodeImageRecord, encodeImageRecord, type ImageRecord } from './image-record.ts';

@@ -1,7 +1,7 @@
 /** A layer's completion record: `volumes/<layer>/layer.json`, small whatever the layer is, since every sum reads it. */
 import { PluginError } from '../base/errors/error.ts';
 import type { UnpackResult } from '../layer/types.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import type { LayerKey } from './layer-key.ts';
 import type { LayerNames } from './layer-names.ts';
 import { isCount, isRecord, parseOwn } from './own-json.ts';

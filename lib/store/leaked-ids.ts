@@ -4,9 +4,9 @@
  * lease until the directory is where it belongs; a delete takes the id over while the directory still carries it.
  */
 
-import { release, tryHold } from '../sys/holder.ts';
-import { listNames } from '../sys/look.ts';
-import type { QuotaDevice } from '../sys/quota.ts';
+import { release, tryHold } from '../sys/exclusive/holder.ts';
+import { listNames } from '../sys/kernel/look.ts';
+import type { QuotaDevice } from '../sys/mounts/quota.ts';
 import { ownerIsAlive, ownerNameOf } from './owner-name.ts';
 import { projectIdOf } from './project-ids.ts';
 import type { Store } from './store.ts';

@@ -5,12 +5,12 @@
  */
 
 import { isPluginError } from '../base/errors/error.ts';
-import { hasCode, SysError } from '../sys/errno.ts';
-import { close, openAt, unlinkAt, writeAll } from '../sys/files.ts';
-import { throughGate } from '../sys/gate.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { listNames } from '../sys/look.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { throughGate } from '../sys/exclusive/gate.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { close, openAt, unlinkAt, writeAll } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { listNames } from '../sys/kernel/look.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { MAX_LEASE_BYTES } from './ceilings.ts';
 import type { ImageId } from './image-id.ts';
 import type { Layout } from './layout.ts';

@@ -1,4 +1,4 @@
-import { filesystemOf } from '../sys/statfs.ts';
+import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { factBytes } from './bounds.ts';
 import { planCollection } from './collect.ts';
 import type { Store } from './store.ts';

@@ -1,4 +1,4 @@
-import { close, openDir, syncfs } from '../sys/files.ts';
+import { close, openDir, syncfs } from '../sys/kernel/files.ts';
 import type { StoreFormat } from './format.ts';
 import type { Layout } from './layout.ts';
 import { oldestOf, type StoreVersions } from './versions.ts';

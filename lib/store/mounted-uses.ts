@@ -1,4 +1,4 @@
-import { overlayLowers } from '../sys/mounted-overlay.ts';
+import { overlayLowers } from '../sys/mounts/mounted-overlay.ts';
 import type { ImageId } from './image-id.ts';
 import { usedThrough, type VolumeName } from './layer-key.ts';
 import { linkedVolume } from './layers.ts';

@@ -1,9 +1,9 @@
 import { PluginError } from '../base/errors/error.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { lookIfThere } from '../sys/look.ts';
-import { S, type Stat, statFd } from '../sys/stat.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { lookIfThere } from '../sys/kernel/look.ts';
+import { S, type Stat, statFd } from '../sys/kernel/stat.ts';
 import type { Layout } from './layout.ts';
 import { whyNotRoots } from './roots-own.ts';
 

@@ -1,7 +1,7 @@
-import { formatOwner, isAlive, owner, parseOwner } from '../sys/process.ts';
+import { formatOwner, isAlive, owner, parseOwner } from '../sys/kernel/process.ts';
 
 /**
- * Who made a lease or a piece of rubbish, as a file name: the owner (lib/sys/process.ts) and a number.
+ * Who made a lease or a piece of rubbish, as a file name: the owner (lib/sys/kernel/process.ts) and a number.
  * The name alone tells whether it is still wanted, even when a crash left the file empty.
  */
 export type OwnerName = string & { readonly __ownerName: true };

@@ -4,9 +4,9 @@
  * runc(8) opens it from inside the user namespace. So the group of the mapped root may search the store, `images/` and the
  * container's own directory. In a store without a mapping the containers' root is root, and everything is closed.
  */
-import { chmodAt, chownAt } from '../sys/files.ts';
-import { AT_FDCWD } from '../sys/libc.ts';
-import { statAt } from '../sys/stat.ts';
+import { chmodAt, chownAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
+import { statAt } from '../sys/kernel/stat.ts';
 import type { VolumeName } from './layer-key.ts';
 import type { Layout } from './layout.ts';
 

@@ -1,11 +1,11 @@
 import { byteName } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
-import { hasCode } from '../sys/errno.ts';
-import { close, openAt, readlinkAt, renameAt, symlinkAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { exists, listNames } from '../sys/look.ts';
-import { clearProjectLimit, getProjectId, getProjectUsage, type QuotaDevice } from '../sys/quota.ts';
-import { utf8 } from '../sys/utf8.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { close, openAt, readlinkAt, renameAt, symlinkAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { exists, listNames } from '../sys/kernel/look.ts';
+import { utf8 } from '../sys/kernel/utf8.ts';
+import { clearProjectLimit, getProjectId, getProjectUsage, type QuotaDevice } from '../sys/mounts/quota.ts';
 import type { Layout } from './layout.ts';
 import { newOwnerName, type OwnerName } from './owner-name.ts';
 import { discardStaged, newStagePath, removeName } from './staging.ts';

@@ -1,5 +1,5 @@
 import type { ByteName } from '../base/bytes.ts';
-import { listNames } from '../sys/look.ts';
+import { listNames } from '../sys/kernel/look.ts';
 import { maskOf, type PublishedKey, publishedKeyOrUndefined, shimOf } from './layer-key.ts';
 import type { Layers } from './layers.ts';
 import type { Layout } from './layout.ts';

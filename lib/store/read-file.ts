@@ -1,6 +1,6 @@
 import { PluginError } from '../base/errors/error.ts';
-import { hasCode } from '../sys/errno.ts';
-import { readOwnFile } from '../sys/read.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { readOwnFile } from '../sys/kernel/read.ts';
 
 /**
  * What reading answers where a file of the store is damaged, and what that is in words. A pipe is opened without waiting

@@ -1,5 +1,5 @@
 import { silentLogger } from '../base/log.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { MAX_FACT_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
 import { parseOwn } from './own-json.ts';

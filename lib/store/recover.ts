@@ -5,9 +5,9 @@
  */
 
 import type { Logger } from '../base/log.ts';
-import { sweepHolds } from '../sys/holder.ts';
-import { listNames } from '../sys/look.ts';
-import { quotaSupport } from '../sys/quota.ts';
+import { sweepHolds } from '../sys/exclusive/holder.ts';
+import { listNames } from '../sys/kernel/look.ts';
+import { quotaSupport } from '../sys/mounts/quota.ts';
 import { forEachLogged } from './each.ts';
 import { type ImageId, imageIdOrUndefined } from './image-id.ts';
 import { giveBackLeaked } from './leaked-ids.ts';

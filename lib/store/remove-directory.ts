@@ -1,7 +1,7 @@
 import type { Logger } from '../base/log.ts';
-import { hasCode, SysError } from '../sys/errno.ts';
-import { unmount, unmountRetrying } from '../sys/mount.ts';
-import { quotaSupport } from '../sys/quota.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { unmount, unmountRetrying } from '../sys/mounts/mount.ts';
+import { quotaSupport } from '../sys/mounts/quota.ts';
 import { isFull, moveAway, removeStaged } from './staging.ts';
 import type { Store } from './store.ts';
 

@@ -1,4 +1,4 @@
-import type { Stat } from '../sys/stat.ts';
+import type { Stat } from '../sys/kernel/stat.ts';
 
 /** Permission bits with which others than the owner can change a directory or a file. */
 const OTHERS_WRITE = 0o022;

@@ -1,14 +1,14 @@
 /** Looks at the place of a store before anything is changed there; whatever graft has no business with is refused. */
 import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
-import { readDirents } from '../sys/dirents.ts';
-import { close, openAt } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { exists, lookIfThere } from '../sys/look.ts';
-import { parentOf } from '../sys/path.ts';
-import { isDirectory, isSymlink, type Stat } from '../sys/stat.ts';
-import { isTemporaryName } from '../sys/temporary.ts';
-import { utf8 } from '../sys/utf8.ts';
+import { parentOf } from '../sys/files/path.ts';
+import { isTemporaryName } from '../sys/files/temporary.ts';
+import { readDirents } from '../sys/kernel/dirents.ts';
+import { close, openAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { exists, lookIfThere } from '../sys/kernel/look.ts';
+import { isDirectory, isSymlink, type Stat } from '../sys/kernel/stat.ts';
+import { utf8 } from '../sys/kernel/utf8.ts';
 import { whyNoMarker } from './format.ts';
 import { type Layout, STORE_DIRECTORIES } from './layout.ts';
 import { whyNotRoots } from './roots-own.ts';

@@ -1,5 +1,5 @@
 import { type DiffId, parseDiffId, sha256Hex } from '../base/digest.ts';
-import { exists } from '../sys/look.ts';
+import { exists } from '../sys/kernel/look.ts';
 import type { LayerKey } from './layer-key.ts';
 import type { Layout } from './layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from './own-json.ts';

@@ -17,7 +17,7 @@ export interface DirectoryAttributes {
 export interface StackPlan {
   /** Lower directories, topmost first: names below volumes/ (layers and shims), or absolute foreign paths. */
   readonly lowers: readonly string[];
-  /** Directories of which the foreign paths among `lowers` are read through an idmapped mount (lib/sys/idmap.ts). */
+  /** Directories of which the foreign paths among `lowers` are read through an idmapped mount (lib/sys/mounts/idmap.ts). */
   readonly idmapRoots?: readonly string[] | undefined;
   /** Everything of the store that the plan relies on, as leases and image records name it. */
   readonly uses: readonly string[];

@@ -1,9 +1,9 @@
-import { hasCode, SysError } from '../sys/errno.ts';
-import { close, mkdirAt, openAt, openDir, renameAt, unlinkAt, writeAll } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { listNames } from '../sys/look.ts';
-import { lastName, parentOf } from '../sys/path.ts';
-import { removeTree } from '../sys/remove-tree.ts';
+import { lastName, parentOf } from '../sys/files/path.ts';
+import { removeTree } from '../sys/files/remove-tree.ts';
+import { hasCode, SysError } from '../sys/kernel/errno.ts';
+import { close, mkdirAt, openAt, openDir, renameAt, unlinkAt, writeAll } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { listNames } from '../sys/kernel/look.ts';
 import type { Layout } from './layout.ts';
 import { newOwnerName, ownerIsAlive, ownerNameOf } from './owner-name.ts';
 

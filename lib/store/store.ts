@@ -1,8 +1,8 @@
 import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
-import { letGoOf } from '../sys/anchor.ts';
-import { isDirectoryAt } from '../sys/look.ts';
-import { absolute } from '../sys/path.ts';
+import { absolute } from '../sys/files/path.ts';
+import { letGoOf } from '../sys/kernel/anchor.ts';
+import { isDirectoryAt } from '../sys/kernel/look.ts';
 import { anchorStore } from './anchored.ts';
 import { Blobs } from './blobs.ts';
 import { readAnyFormat, readFormat, rootOwner, type StoreFormat } from './format.ts';

@@ -11,9 +11,9 @@
 
 import { KiB, MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { close, openAt, writeAll } from '../sys/files.ts';
-import { AT_FDCWD, O } from '../sys/libc.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { close, openAt, writeAll } from '../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { MAX_FACTS_BYTES, MAX_TOTALS_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
 import { readFact } from './read-file.ts';

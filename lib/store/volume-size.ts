@@ -1,8 +1,8 @@
 /** What volumes take on the disk, by the small files that were written with them: nothing is walked. */
-import { diskUsage } from '../sys/disk-usage.ts';
-import { close, openDir } from '../sys/files.ts';
-import { listNames } from '../sys/look.ts';
-import { bytesOfText } from '../sys/utf8.ts';
+import { diskUsage } from '../sys/files/disk-usage.ts';
+import { close, openDir } from '../sys/kernel/files.ts';
+import { listNames } from '../sys/kernel/look.ts';
+import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { MAX_NUMBER_BYTES } from './ceilings.ts';
 import { isVolume, layerKeyOrUndefined, type VolumeName } from './layer-key.ts';
 import type { LayerRecord } from './layer-record.ts';

@@ -1,5 +1,5 @@
-import { writeFileDurable } from '../sys/durable.ts';
-import { hasCode } from '../sys/errno.ts';
+import { writeFileDurable } from '../sys/files/durable.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
 import { encodeFormat, type StoreFormat } from './format.ts';
 import type { Layout } from './layout.ts';
 import { trash } from './staging.ts';

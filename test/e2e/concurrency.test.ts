@@ -1,7 +1,7 @@
 /** Many at once on one store: whatever meets, nothing is done twice, nothing is lost, and nobody waits for the dead. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { withLock } from '../../lib/sys/lock.ts';
+import { withLock } from '../../lib/sys/exclusive/lock.ts';
 import { type FakeRegistry, fakeImage, fakeRegistry, noise } from '../support/fake-registry.ts';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { executable } from '../support/graft.ts';

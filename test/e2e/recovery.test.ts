@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Store } from '../../lib/store/store.ts';
-import { close, mkdirAt, openAt } from '../../lib/sys/files.ts';
-import { AT_FDCWD, O } from '../../lib/sys/libc.ts';
+import { close, mkdirAt, openAt } from '../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../lib/sys/kernel/libc.ts';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { graft } from '../support/graft.ts';
 import { makeImage } from '../support/images.ts';

@@ -23,7 +23,7 @@ class Actor {
   readonly #child: Bun.Subprocess<'ignore', 'pipe', 'ignore'>;
   #over = false;
 
-  /** @param stops as `stop:THREAD:N:TEXT` of lib/sys/fault.ts, without the first two */
+  /** @param stops as `stop:THREAD:N:TEXT` of lib/sys/kernel/fault.ts, without the first two */
   constructor(store: TestStore, args: readonly string[], ...stops: string[]) {
     const plan = stops.map((stop) => `stop:main:${stop}`).join(' ');
     this.#child = Bun.spawn([executable('graft-faults'), '--store', store.path, ...args], {

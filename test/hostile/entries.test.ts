@@ -1,7 +1,7 @@
 /** Types, links and metadata that reach for more than a file in a layer. */
 import { describe, expect, test } from 'bun:test';
 import { lstatSync, readFileSync } from 'node:fs';
-import { lgetxattr, llistxattr } from '../../lib/sys/files.ts';
+import { lgetxattr, llistxattr } from '../../lib/sys/kernel/files.ts';
 import { attack } from '../support/attack.ts';
 import { must } from '../support/shell.ts';
 import { base256, type EntrySpec, paxRecord, rawPax, tar } from '../support/tar-writer.ts';

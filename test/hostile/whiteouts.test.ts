@@ -1,7 +1,7 @@
 /** Markers that would remove what is not theirs, or make more work than they are worth. */
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { lgetxattr } from '../../lib/sys/files.ts';
+import { lgetxattr } from '../../lib/sys/kernel/files.ts';
 import { attack } from '../support/attack.ts';
 import { type EntrySpec, tar } from '../support/tar-writer.ts';
 import { tempDir } from '../support/temp.ts';

@@ -16,7 +16,7 @@ import { platformOf } from '../../lib/oci/platform.ts';
 import { createImage } from '../../lib/plugin/create.ts';
 import { parseImageId } from '../../lib/store/image-id.ts';
 import { removeImage } from '../../lib/store/remove.ts';
-import { SysError } from '../../lib/sys/errno.ts';
+import { SysError } from '../../lib/sys/kernel/errno.ts';
 import { LayoutBuilder, named } from '../support/layout-builder.ts';
 import { type ScratchStore, scratchStore } from '../support/scratch-store.ts';
 import { PROJECT } from '../support/shell.ts';

@@ -1,8 +1,8 @@
 /** A store below a directory that an operator has limited with a project of their own, which everything inherits. */
 import { expect, test } from 'bun:test';
 import { mkdirSync, readdirSync } from 'node:fs';
-import { close, openDir } from '../../lib/sys/files.ts';
-import { getProjectUsage, setProjectId, setProjectLimit } from '../../lib/sys/quota.ts';
+import { close, openDir } from '../../lib/sys/kernel/files.ts';
+import { getProjectUsage, setProjectId, setProjectLimit } from '../../lib/sys/mounts/quota.ts';
 import { graft, graftMust } from '../support/graft.ts';
 import { makeBusyboxImage } from '../support/images.ts';
 import { quotaDir } from '../support/quota.ts';

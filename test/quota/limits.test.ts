@@ -1,8 +1,8 @@
 /** Limits of containers, on a kernel that enforces them, through the program as an operator runs it. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { existsSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
-import { close } from '../../lib/sys/files.ts';
-import { listProjects } from '../../lib/sys/quota.ts';
+import { close } from '../../lib/sys/kernel/files.ts';
+import { listProjects } from '../../lib/sys/mounts/quota.ts';
 import { graft, graftMust } from '../support/graft.ts';
 import { type MadeImage, makeBusyboxImage } from '../support/images.ts';
 import { quotaDir } from '../support/quota.ts';

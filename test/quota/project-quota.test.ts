@@ -1,7 +1,7 @@
-/** The kernel's own promise, without graft's store: what lib/sys/quota.ts sets is what stops a writer. */
+/** The kernel's own promise, without graft's store: what lib/sys/mounts/quota.ts sets is what stops a writer. */
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
-import { close, openDir } from '../../lib/sys/files.ts';
+import { close, openDir } from '../../lib/sys/kernel/files.ts';
 import {
   clearProjectLimit,
   getProjectId,
@@ -10,7 +10,7 @@ import {
   quotaSupport,
   setProjectId,
   setProjectLimit,
-} from '../../lib/sys/quota.ts';
+} from '../../lib/sys/mounts/quota.ts';
 import { quotaDir, usageWhenSettled } from '../support/quota.ts';
 import { sh } from '../support/shell.ts';
 

@@ -1,7 +1,7 @@
 /** After a reboot: root filesystems come back as they were, limits and all. */
 import { expect, test } from 'bun:test';
 import { rmSync, writeFileSync } from 'node:fs';
-import { getProjectUsage } from '../../lib/sys/quota.ts';
+import { getProjectUsage } from '../../lib/sys/mounts/quota.ts';
 import { graftMust } from '../support/graft.ts';
 import { makeBusyboxImage } from '../support/images.ts';
 import { quotaDir } from '../support/quota.ts';

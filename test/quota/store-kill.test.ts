@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
-import { listProjects } from '../../lib/sys/quota.ts';
+import { listProjects } from '../../lib/sys/mounts/quota.ts';
 import { makeFaultImage } from '../support/fault-image.ts';
 import { faultSample, sampled } from '../support/fault-sample.ts';
 import { countPoints, type FaultPoint, graftWithFault, pointName } from '../support/faults.ts';

@@ -1,8 +1,8 @@
 /** The overlay on XFS, and on the kernel of ci/quota-kernel where the machine's own has no project quotas. */
 import { describe, expect, test } from 'bun:test';
 import { release } from 'node:os';
-import { unmount } from '../../lib/sys/mount.ts';
-import { mountOverlay, overlayWays } from '../../lib/sys/overlay.ts';
+import { unmount } from '../../lib/sys/mounts/mount.ts';
+import { mountOverlay, overlayWays } from '../../lib/sys/mounts/overlay.ts';
 import { overlaySuite, stackIn } from '../suites/overlay.suite.ts';
 import { quotaDir } from '../support/quota.ts';
 

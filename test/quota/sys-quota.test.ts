@@ -1,12 +1,12 @@
-/** lib/sys/quota.ts at its edges; what a limit does to writers is in project-quota.test.ts. */
+/** lib/sys/mounts/quota.ts at its edges; what a limit does to writers is in project-quota.test.ts. */
 import { describe, expect, test } from 'bun:test';
 import { linkSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { close, openAt, openDir } from '../../lib/sys/files.ts';
-import { AT_FDCWD, O } from '../../lib/sys/libc.ts';
-import { attachLoop } from '../../lib/sys/loop.ts';
-import { mount, unmount } from '../../lib/sys/mount.ts';
-import { mountOf } from '../../lib/sys/mountinfo.ts';
-import { mountOverlay } from '../../lib/sys/overlay.ts';
+import { close, openAt, openDir } from '../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../lib/sys/kernel/libc.ts';
+import { attachLoop } from '../../lib/sys/mounts/loop.ts';
+import { mount, unmount } from '../../lib/sys/mounts/mount.ts';
+import { mountOf } from '../../lib/sys/mounts/mountinfo.ts';
+import { mountOverlay } from '../../lib/sys/mounts/overlay.ts';
 import {
   clearProjectLimit,
   getProjectId,
@@ -16,7 +16,7 @@ import {
   quotaSupport,
   setProjectId,
   setProjectLimit,
-} from '../../lib/sys/quota.ts';
+} from '../../lib/sys/mounts/quota.ts';
 import { durableSuite } from '../suites/durable.suite.ts';
 import { quotaDir } from '../support/quota.ts';
 import { must, runPrivately } from '../support/shell.ts';
@@ -157,8 +157,8 @@ describe('the device of a filesystem', () => {
     const lib = new URL('../../lib/sys/', import.meta.url).pathname;
     const script = `
       import { readdirSync, writeSync } from 'node:fs';
-      import { mount } from '${lib}mount.ts';
-      import { getProjectUsage, quotactlByNode } from '${lib}quota.ts';
+      import { mount } from '${lib}mounts/mount.ts';
+      import { getProjectUsage, quotactlByNode } from '${lib}mounts/quota.ts';
       mount('none', '/dev', 'tmpfs');
       const device = { path: '${at}' };
       const bytes = new Uint8Array(112);

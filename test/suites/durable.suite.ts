@@ -7,7 +7,7 @@ import {
   publishQuickly,
   replaceFile,
   writeFileDurable,
-} from '../../lib/sys/durable.ts';
+} from '../../lib/sys/files/durable.ts';
 import type { TempDir } from '../support/temp.ts';
 
 const code = (name: string) => expect.objectContaining({ code: name });

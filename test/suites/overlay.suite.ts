@@ -14,17 +14,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { MAX_LOWER_DIRS } from '../../lib/base/limits.ts';
-import { SysError } from '../../lib/sys/errno.ts';
-import { lsetxattr, mknodAt } from '../../lib/sys/files.ts';
-import { AT_FDCWD } from '../../lib/sys/libc.ts';
-import { unmount } from '../../lib/sys/mount.ts';
-import { isMountRoot, mountAt } from '../../lib/sys/mountinfo.ts';
+import { SysError } from '../../lib/sys/kernel/errno.ts';
+import { lsetxattr, mknodAt } from '../../lib/sys/kernel/files.ts';
+import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
+import { unmount } from '../../lib/sys/mounts/mount.ts';
+import { isMountRoot, mountAt } from '../../lib/sys/mounts/mountinfo.ts';
 import {
   describeOverlayOptions,
   mountOverlay,
   type OverlayRequest,
   type OverlayWay,
-} from '../../lib/sys/overlay.ts';
+} from '../../lib/sys/mounts/overlay.ts';
 import { must } from '../support/shell.ts';
 import type { TempDir } from '../support/temp.ts';
 
@@ -215,7 +215,7 @@ export function overlaySuite({ newDir, ways }: OverlaySuite): void {
       const request = stackIn(root, 3);
       const lowers = request.shortLinks.names.map((name) => join(request.shortLinks.cwd, name));
       const options = describeOverlayOptions({ lowers, upper: request.upper, work: request.work });
-      const { mount } = await import('../../lib/sys/mount.ts');
+      const { mount } = await import('../../lib/sys/mounts/mount.ts');
       mount('overlay', request.target, 'overlay', 0, options);
       expect(readFileSync(join(request.target, 'all'), 'utf8')).toBe('0');
       expect(readdirSync(request.target).length).toBe(4);

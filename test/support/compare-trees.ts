@@ -3,8 +3,8 @@
  * link targets, device numbers, hard links, extended attributes and content. Names are bytes.
  */
 import { type BigIntStats, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
-import { close, lgetxattr, llistxattr, readlinkAt } from '../../lib/sys/files.ts';
-import { AT_FDCWD } from '../../lib/sys/libc.ts';
+import { close, lgetxattr, llistxattr, readlinkAt } from '../../lib/sys/kernel/files.ts';
+import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
 
 export interface CompareOptions {
   /** Paths (as printed, `/` being the root) that are left out with all below them. */

@@ -6,8 +6,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { lsetxattr } from '../../lib/sys/files.ts';
-import { isMountRoot } from '../../lib/sys/mountinfo.ts';
+import { lsetxattr } from '../../lib/sys/kernel/files.ts';
+import { isMountRoot } from '../../lib/sys/mounts/mountinfo.ts';
 import { must, PROJECT } from './shell.ts';
 import { mountPointsBelow } from './temp.ts';
 

@@ -19,7 +19,7 @@ export function pointName({ thread, number, syscall, path }: FaultPoint): string
   return `${thread}:${number} ${syscall} ${path}`;
 }
 
-/** Runs a verb of the fault-injection build. `plan` as lib/sys/fault.ts reads it; none runs it undisturbed. */
+/** Runs a verb of the fault-injection build. `plan` as lib/sys/kernel/fault.ts reads it; none runs it undisturbed. */
 export function graftWithFault(args: readonly string[], plan?: string): Promise<Ran> {
   return run(executable('graft-faults'), args, {
     env: cleanEnv(plan === undefined ? {} : { GRAFT_FAULT: plan }),

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { getProjectUsage, listProjects } from '../../lib/sys/quota.ts';
+import { getProjectUsage, listProjects } from '../../lib/sys/mounts/quota.ts';
 import { type TempDir, tempDir } from './temp.ts';
 
 /**

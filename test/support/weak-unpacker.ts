@@ -17,8 +17,8 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { lsetxattr, mknodAt } from '../../lib/sys/files.ts';
-import { AT_FDCWD } from '../../lib/sys/libc.ts';
+import { lsetxattr, mknodAt } from '../../lib/sys/kernel/files.ts';
+import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
 
 interface Header {
   name: string;

@@ -10,7 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { lsetxattr } from '../../lib/sys/files.ts';
+import { lsetxattr } from '../../lib/sys/kernel/files.ts';
 import { compareTrees, readTree } from '../support/compare-trees.ts';
 import { must, sh } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';

@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
-import { unmount } from '../../sys/mount.ts';
-import { readMountinfo } from '../../sys/mountinfo.ts';
-import { getProjectUsage, quotaSupport } from '../../sys/quota.ts';
+import { unmount } from '../../sys/mounts/mount.ts';
+import { readMountinfo } from '../../sys/mounts/mountinfo.ts';
+import { getProjectUsage, quotaSupport } from '../../sys/mounts/quota.ts';
 import { type ImageId, imageIdOrUndefined } from '../image-id.ts';
 import type { VolumeName } from '../layer-key.ts';
 import { projectIdOf } from '../project-ids.ts';

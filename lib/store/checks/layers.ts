@@ -4,10 +4,10 @@ import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import { printable } from '../../base/text.ts';
 import { verifyTree } from '../../layer/verify-tree.ts';
-import { SysError } from '../../sys/errno.ts';
-import { holderOf } from '../../sys/holder.ts';
-import { AT_FDCWD } from '../../sys/libc.ts';
-import { statIfThere } from '../../sys/stat.ts';
+import { holderOf } from '../../sys/exclusive/holder.ts';
+import { SysError } from '../../sys/kernel/errno.ts';
+import { AT_FDCWD } from '../../sys/kernel/libc.ts';
+import { statIfThere } from '../../sys/kernel/stat.ts';
 import { dropBadLayer, finishCollection, leftAside } from '../collect.ts';
 import {
   type LayerKey,

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { quotaSupport } from '../../sys/quota.ts';
+import { quotaSupport } from '../../sys/mounts/quota.ts';
 import { STORE_DIRECTORIES } from '../layout.ts';
 import { giveBackLeaked, leakedProjectIds } from '../leaked-ids.ts';
 import { readLeases } from '../leases.ts';

@@ -1,4 +1,4 @@
-import { check, syscall } from '../../../lib/sys/libc.ts';
+import { check, syscall } from '../../../lib/sys/kernel/libc.ts';
 
 const ARM = process.arch === 'arm64';
 const NR_PIPE2 = ARM ? 59 : 293;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { goJson, writeFully } from '../../../cmd/output.ts';
-import { hasCode } from '../../../lib/sys/errno.ts';
+import { hasCode } from '../../../lib/sys/kernel/errno.ts';
 import { NONBLOCKING, pipe } from '../../contract/garden/pipe.ts';
 import { tempDir } from '../../support/temp.ts';
 

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'bun:test';
 import { openSync } from 'node:fs';
 import { explain, logFailure } from '../../../cmd/report.ts';
 import { PluginError } from '../../../lib/base/errors/error.ts';
-import { SysError } from '../../../lib/sys/errno.ts';
-import { openAt } from '../../../lib/sys/files.ts';
-import { AT_FDCWD, O } from '../../../lib/sys/libc.ts';
+import { SysError } from '../../../lib/sys/kernel/errno.ts';
+import { openAt } from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
 
 function thrown(action: () => unknown): unknown {
   try {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { openBeneath, resolveBeneath } from '../../../lib/cvmfs/beneath.ts';
 import { isDirectoryAt, openIfThere, readBeneath } from '../../../lib/cvmfs/read-beneath.ts';
-import { close, mkdirAt, openDir } from '../../../lib/sys/files.ts';
-import { O } from '../../../lib/sys/libc.ts';
+import { close, mkdirAt, openDir } from '../../../lib/sys/kernel/files.ts';
+import { O } from '../../../lib/sys/kernel/libc.ts';
 import { must, sh } from '../../support/shell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

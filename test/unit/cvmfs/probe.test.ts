@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from '
 import { join } from 'node:path';
 import { type ProbeOutcome, probe, startProbe } from '../../../lib/cvmfs/probe.ts';
 import type { LayerAnswer, ProbeStep } from '../../../lib/cvmfs/probe-protocol.ts';
-import { lsetxattr } from '../../../lib/sys/files.ts';
+import { lsetxattr } from '../../../lib/sys/kernel/files.ts';
 import {
   layerDirectory,
   PROBE_COMMAND,

@@ -12,7 +12,7 @@ import type { LayerWalk, WalkAnswer } from '../../../lib/cvmfs/probe-protocol.ts
 import { RepositoryWriter } from '../../../lib/cvmfs/publish.ts';
 import { planShims, type ShimPlan } from '../../../lib/cvmfs/shim-plan.ts';
 import { SAME_OWNERS, writeShim } from '../../../lib/cvmfs/write-shim.ts';
-import { mountOverlay } from '../../../lib/sys/overlay.ts';
+import { mountOverlay } from '../../../lib/sys/mounts/overlay.ts';
 import { PROBE_COMMAND, packTree, type StandIn, serveImage, setMagic } from '../../support/cvmfs.ts';
 import { sh } from '../../support/shell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';

@@ -4,7 +4,7 @@ import type { ByteName } from '../../../lib/base/bytes.ts';
 import { markerOf } from '../../../lib/cvmfs/markers.ts';
 import { planShims } from '../../../lib/cvmfs/shim-plan.ts';
 import { walkTree } from '../../../lib/cvmfs/walk.ts';
-import { close, lsetxattr, mkdirAt, openDir } from '../../../lib/sys/files.ts';
+import { close, lsetxattr, mkdirAt, openDir } from '../../../lib/sys/kernel/files.ts';
 import { sh } from '../../support/shell.ts';
 import { tempDir } from '../../support/temp.ts';
 

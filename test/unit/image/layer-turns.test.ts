@@ -13,7 +13,7 @@ import { unpackInto } from '../../../lib/layer/unpack-into.ts';
 import { type LayerKey, layerKey, stackKey } from '../../../lib/store/layer-key.ts';
 import { Lease } from '../../../lib/store/leases.ts';
 import type { Store } from '../../../lib/store/store.ts';
-import { listNames } from '../../../lib/sys/look.ts';
+import { listNames } from '../../../lib/sys/kernel/look.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 import { tar } from '../../support/tar-writer.ts';
 import { chunksOf, ROOMY } from '../../support/unpack.ts';

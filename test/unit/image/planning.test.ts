@@ -8,7 +8,7 @@ import { PlanningWork } from '../../../lib/image/planning-work.ts';
 import { needsLower, planShims, planStack, STACK_RULES } from '../../../lib/image/stack.ts';
 import type { Sight, StackLayer } from '../../../lib/image/stack-view.ts';
 import { stackKey } from '../../../lib/store/layer-key.ts';
-import { listNames } from '../../../lib/sys/look.ts';
+import { listNames } from '../../../lib/sys/kernel/look.ts';
 import { plainNeedsLower, plainShims, seen } from '../../support/plain-stack.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 

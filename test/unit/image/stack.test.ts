@@ -26,8 +26,8 @@ import { type LayerKey, shimOf, stackKey } from '../../../lib/store/layer-key.ts
 import { newOwnerName } from '../../../lib/store/owner-name.ts';
 import type { StackPlan } from '../../../lib/store/stacks.ts';
 import type { Store } from '../../../lib/store/store.ts';
-import { lsetxattr, mknodAt } from '../../../lib/sys/files.ts';
-import { AT_FDCWD } from '../../../lib/sys/libc.ts';
+import { lsetxattr, mknodAt } from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD } from '../../../lib/sys/kernel/libc.ts';
 import { names, publishLayer, scratchStore } from '../../support/scratch-store.ts';
 
 function plan(store: Store, layers: readonly LayerKey[]): StackPlan {

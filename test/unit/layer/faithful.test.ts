@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { verifyTree } from '../../../lib/layer/verify-tree.ts';
-import { lgetxattr, lsetxattr } from '../../../lib/sys/files.ts';
+import { lgetxattr, lsetxattr } from '../../../lib/sys/kernel/files.ts';
 import { compareTrees } from '../../support/compare-trees.ts';
 import { type EntrySpec, longName, tar, zeros } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { lstatSync, utimesSync } from 'node:fs';
 import type { UnpackRequest } from '../../../lib/layer/types.ts';
 import { verifyTree } from '../../../lib/layer/verify-tree.ts';
-import { lgetxattr } from '../../../lib/sys/files.ts';
+import { lgetxattr } from '../../../lib/sys/kernel/files.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 import { codeOf, failureOf, listTree, requestIn, unpack } from '../../support/unpack.ts';

@@ -14,8 +14,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { verifyTree } from '../../../lib/layer/verify-tree.ts';
-import { lsetxattr, mknodAt } from '../../../lib/sys/files.ts';
-import { AT_FDCWD } from '../../../lib/sys/libc.ts';
+import { lsetxattr, mknodAt } from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD } from '../../../lib/sys/kernel/libc.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 import { openBelow, requestIn, unpack } from '../../support/unpack.ts';

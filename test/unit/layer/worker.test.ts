@@ -6,7 +6,7 @@ import { PluginError } from '../../../lib/base/errors/error.ts';
 import type { UnpackRequest } from '../../../lib/layer/types.ts';
 import { type UnpackBytes, type UnpackDeps, unpackLayer } from '../../../lib/layer/unpack.ts';
 import { packError, unpackError } from '../../../lib/layer/worker-protocol.ts';
-import { SysError } from '../../../lib/sys/errno.ts';
+import { SysError } from '../../../lib/sys/kernel/errno.ts';
 import { must } from '../../support/shell.ts';
 import { tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';

@@ -2,9 +2,9 @@ import { expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { cleanStore } from '../../../lib/plugin/clean.ts';
-import { close, openAt } from '../../../lib/sys/files.ts';
-import { AT_FDCWD, check, nr, O, syscall } from '../../../lib/sys/libc.ts';
-import { withLock } from '../../../lib/sys/lock.ts';
+import { withLock } from '../../../lib/sys/exclusive/lock.ts';
+import { close, openAt } from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, check, nr, O, syscall } from '../../../lib/sys/kernel/libc.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
 
 const LOCK_SH = 1;

@@ -8,7 +8,7 @@ import { parseImageId } from '../../../lib/store/image-id.ts';
 import { shimOf, shortName, stackKey, type VolumeName } from '../../../lib/store/layer-key.ts';
 import { Lease } from '../../../lib/store/leases.ts';
 import type { Store } from '../../../lib/store/store.ts';
-import { throughGate } from '../../../lib/sys/gate.ts';
+import { throughGate } from '../../../lib/sys/exclusive/gate.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
 
 function imageUsing(store: Store, id: string, uses: readonly string[]): void {

@@ -6,7 +6,7 @@ import { silentLogger } from '../../../lib/base/log.ts';
 import { MAX_GRANTS_BYTES } from '../../../lib/store/ceilings.ts';
 import { collect, planCollection } from '../../../lib/store/collect.ts';
 import { appendGrant, type Grant, LOCAL, readGrants } from '../../../lib/store/grants.ts';
-import { listNames } from '../../../lib/sys/look.ts';
+import { listNames } from '../../../lib/sys/kernel/look.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

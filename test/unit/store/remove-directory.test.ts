@@ -6,7 +6,7 @@ import { sweep } from '../../../lib/store/recover.ts';
 import { removeDirectory } from '../../../lib/store/remove-directory.ts';
 import { moveAway } from '../../../lib/store/staging.ts';
 import type { Store } from '../../../lib/store/store.ts';
-import { mount } from '../../../lib/sys/mount.ts';
+import { mount } from '../../../lib/sys/mounts/mount.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 import { mountPointsBelow } from '../../support/temp.ts';
 

@@ -18,7 +18,7 @@ import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { initStore } from '../../../lib/store/init.ts';
 import { Store } from '../../../lib/store/store.ts';
-import { temporaryPath } from '../../../lib/sys/temporary.ts';
+import { temporaryPath } from '../../../lib/sys/files/temporary.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

@@ -9,11 +9,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { anchorTree, letGoOf, placeOf, placeToOpen } from '../../../lib/sys/anchor.ts';
-import { close, mkdirAt, openAt, renameAt, symlinkAt, unlinkAt } from '../../../lib/sys/files.ts';
-import { AT_FDCWD, O } from '../../../lib/sys/libc.ts';
-import { exists, listNames } from '../../../lib/sys/look.ts';
-import { removeTree } from '../../../lib/sys/remove-tree.ts';
+import { removeTree } from '../../../lib/sys/files/remove-tree.ts';
+import { anchorTree, letGoOf, placeOf, placeToOpen } from '../../../lib/sys/kernel/anchor.ts';
+import { close, mkdirAt, openAt, renameAt, symlinkAt, unlinkAt } from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
+import { exists, listNames } from '../../../lib/sys/kernel/look.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const FIXED = new Set(['tmp', 'meta', 'meta/in']);

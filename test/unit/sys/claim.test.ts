@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
-import { type Claim, claimOrWait, tryClaim, waitForRelease } from '../../../lib/sys/claim.ts';
-import { owner } from '../../../lib/sys/process.ts';
+import { type Claim, claimOrWait, tryClaim, waitForRelease } from '../../../lib/sys/exclusive/claim.ts';
+import { owner } from '../../../lib/sys/kernel/process.ts';
 import { tempDir } from '../../support/temp.ts';
 import { actor } from './actors/spawn.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { cpuVariant, variantIn } from '../../../lib/sys/cpu.ts';
+import { cpuVariant, variantIn } from '../../../lib/sys/kernel/cpu.ts';
 
 const V2 = 'fpu sse sse2 pni ssse3 cx16 sse4_1 sse4_2 popcnt lahf_lm';
 const V3 = `${V2} avx avx2 bmi1 bmi2 f16c fma abm movbe xsave`;

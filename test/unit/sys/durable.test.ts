@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { publishDirectory, replaceFile, writeFileDurable } from '../../../lib/sys/durable.ts';
-import { mount } from '../../../lib/sys/mount.ts';
-import { isTemporaryName, temporaryPath } from '../../../lib/sys/temporary.ts';
+import { publishDirectory, replaceFile, writeFileDurable } from '../../../lib/sys/files/durable.ts';
+import { isTemporaryName, temporaryPath } from '../../../lib/sys/files/temporary.ts';
+import { mount } from '../../../lib/sys/mounts/mount.ts';
 import { durableSuite } from '../../suites/durable.suite.ts';
 import { must } from '../../support/shell.ts';
 import { mountXfs } from '../../support/store.ts';
@@ -63,10 +63,10 @@ describe('replaceFile', () => {
   });
 });
 
-/** The system calls that matter here, in order, of a script that uses lib/sys/durable.ts. */
+/** The system calls that matter here, in order, of a script that uses lib/sys/files/durable.ts. */
 async function callsOf(dir: TempDir, script: string): Promise<string[]> {
   const file = dir.at('script.ts');
-  const durable = join(import.meta.dir, '../../../lib/sys/durable.ts');
+  const durable = join(import.meta.dir, '../../../lib/sys/files/durable.ts');
   writeFileSync(file, `import * as durable from ${JSON.stringify(durable)};\n${script}\n`);
   const trace = 'trace=syncfs,fsync,fdatasync,rename,renameat,renameat2,write,linkat';
   await must('strace', [

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
-import { throughGate } from '../../../lib/sys/gate.ts';
+import { throughGate } from '../../../lib/sys/exclusive/gate.ts';
 import { tempDir } from '../../support/temp.ts';
 
 /** flock(1) of util-linux: another program at the same gate. It says when it is behind it, and stays until it is ended. */

@@ -8,9 +8,9 @@ import {
   release,
   sweepHolds,
   tryHold,
-} from '../../../lib/sys/holder.ts';
-import { formatOwner, type Owner, owner } from '../../../lib/sys/process.ts';
-import { temporaryPath } from '../../../lib/sys/temporary.ts';
+} from '../../../lib/sys/exclusive/holder.ts';
+import { temporaryPath } from '../../../lib/sys/files/temporary.ts';
+import { formatOwner, type Owner, owner } from '../../../lib/sys/kernel/process.ts';
 import { tempDir } from '../../support/temp.ts';
 import { actor } from './actors/spawn.ts';
 

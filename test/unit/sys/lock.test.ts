@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { withLock } from '../../../lib/sys/lock.ts';
+import { withLock } from '../../../lib/sys/exclusive/lock.ts';
 import { tempDir } from '../../support/temp.ts';
 import { actor } from './actors/spawn.ts';
 

@@ -1,9 +1,15 @@
 import { describe, expect, test } from 'bun:test';
 import { linkSync, mkdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
-import { close, openAt } from '../../../lib/sys/files.ts';
-import { AT_FDCWD, O } from '../../../lib/sys/libc.ts';
-import { attachLoop, configureInSteps, hasDirectIo, loopOf, setDirectIo } from '../../../lib/sys/loop.ts';
-import { mount, unmount } from '../../../lib/sys/mount.ts';
+import { close, openAt } from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
+import {
+  attachLoop,
+  configureInSteps,
+  hasDirectIo,
+  loopOf,
+  setDirectIo,
+} from '../../../lib/sys/mounts/loop.ts';
+import { mount, unmount } from '../../../lib/sys/mounts/mount.ts';
 import { must, runPrivately } from '../../support/shell.ts';
 import { mountXfs } from '../../support/store.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
@@ -138,9 +144,9 @@ describe('attachLoop', () => {
     writeFileSync(
       script,
       `import { mkdirSync, writeSync } from 'node:fs';
-       import { attachLoop, loopOf } from '${lib}loop.ts';
-       import { mount } from '${lib}mount.ts';
-       import { mknodAt } from '${lib}files.ts';
+       import { attachLoop, loopOf } from '${lib}mounts/loop.ts';
+       import { mount } from '${lib}mounts/mount.ts';
+       import { mknodAt } from '${lib}kernel/files.ts';
        mount('none', '/dev', 'tmpfs');
        mknodAt(-100, '/dev/loop-control', 0o20600, (10 << 8) | 237);
        mkdirSync('${dir.at('m')}');

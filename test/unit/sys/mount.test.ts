@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
-import { SysError } from '../../../lib/sys/errno.ts';
-import { close } from '../../../lib/sys/files.ts';
-import { mountByContext } from '../../../lib/sys/fs-context.ts';
-import { MAX_MOUNT_DATA, MS, mount, unmount, unmountRetrying } from '../../../lib/sys/mount.ts';
-import { isMountRoot, mountAt } from '../../../lib/sys/mountinfo.ts';
+import { SysError } from '../../../lib/sys/kernel/errno.ts';
+import { close } from '../../../lib/sys/kernel/files.ts';
+import { mountByContext } from '../../../lib/sys/mounts/fs-context.ts';
+import { MAX_MOUNT_DATA, MS, mount, unmount, unmountRetrying } from '../../../lib/sys/mounts/mount.ts';
+import { isMountRoot, mountAt } from '../../../lib/sys/mounts/mountinfo.ts';
 import { tempDir } from '../../support/temp.ts';
 import { openDescriptors } from './descriptors.ts';
 

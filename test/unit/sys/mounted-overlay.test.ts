@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
 import { release } from 'node:os';
-import { mount } from '../../../lib/sys/mount.ts';
-import { overlayLowers } from '../../../lib/sys/mounted-overlay.ts';
-import { mountOverlay, overlayWays } from '../../../lib/sys/overlay.ts';
+import { mount } from '../../../lib/sys/mounts/mount.ts';
+import { overlayLowers } from '../../../lib/sys/mounts/mounted-overlay.ts';
+import { mountOverlay, overlayWays } from '../../../lib/sys/mounts/overlay.ts';
 import { stackIn } from '../../suites/overlay.suite.ts';
 import { tempDir } from '../../support/temp.ts';
 

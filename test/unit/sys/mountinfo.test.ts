@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, symlinkSync } from 'node:fs';
-import { mount, unmount } from '../../../lib/sys/mount.ts';
+import { mount, unmount } from '../../../lib/sys/mounts/mount.ts';
 import {
   isMountRoot,
   type Mount,
@@ -9,7 +9,7 @@ import {
   mountPathBytes,
   parseMountinfo,
   readMountinfo,
-} from '../../../lib/sys/mountinfo.ts';
+} from '../../../lib/sys/mounts/mountinfo.ts';
 import { tempDir } from '../../support/temp.ts';
 import { randomFrom } from './random.ts';
 

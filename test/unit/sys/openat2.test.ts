@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { close, openAt, openat2, RESOLVE } from '../../../lib/sys/files.ts';
-import { AT_FDCWD, O } from '../../../lib/sys/libc.ts';
+import { close, openAt, openat2, RESOLVE } from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
 import { tempDir } from '../../support/temp.ts';
 
 /** Renames a file to and fro until it is ended; says so once it is at it. */

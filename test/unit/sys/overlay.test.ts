@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync } from 'node:fs';
 import { release } from 'node:os';
-import { mount, unmount } from '../../../lib/sys/mount.ts';
-import { describeOverlayOptions, mountOverlay, overlayWays } from '../../../lib/sys/overlay.ts';
+import { mount, unmount } from '../../../lib/sys/mounts/mount.ts';
+import { describeOverlayOptions, mountOverlay, overlayWays } from '../../../lib/sys/mounts/overlay.ts';
 import { overlaySuite, stackIn } from '../../suites/overlay.suite.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 import { openDescriptors } from './descriptors.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { syscall } from '../../../lib/sys/libc.ts';
-import { keepMemoryPrivate } from '../../../lib/sys/own-process.ts';
+import { syscall } from '../../../lib/sys/kernel/libc.ts';
+import { keepMemoryPrivate } from '../../../lib/sys/kernel/own-process.ts';
 
 const PR_GET_DUMPABLE = 3;
 

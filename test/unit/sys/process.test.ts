@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { copyFileSync, readFileSync } from 'node:fs';
-import { formatOwner, isAlive, livenessOf, type Owner, owner, parseOwner } from '../../../lib/sys/process.ts';
+import {
+  formatOwner,
+  isAlive,
+  livenessOf,
+  type Owner,
+  owner,
+  parseOwner,
+} from '../../../lib/sys/kernel/process.ts';
 import { tempDir } from '../../support/temp.ts';
 import { actorUnder } from './actors/spawn.ts';
 

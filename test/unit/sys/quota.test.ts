@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { close, openDir } from '../../../lib/sys/files.ts';
-import { mount } from '../../../lib/sys/mount.ts';
-import { getProjectId, getProjectUsage, quotaSupport, setProjectLimit } from '../../../lib/sys/quota.ts';
+import { close, openDir } from '../../../lib/sys/kernel/files.ts';
+import { mount } from '../../../lib/sys/mounts/mount.ts';
+import {
+  getProjectId,
+  getProjectUsage,
+  quotaSupport,
+  setProjectLimit,
+} from '../../../lib/sys/mounts/quota.ts';
 import { mountXfs } from '../../support/store.ts';
 import { tempDir } from '../../support/temp.ts';
 import { openDescriptors } from './descriptors.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
-import { readFile } from '../../../lib/sys/read.ts';
+import { readFile } from '../../../lib/sys/kernel/read.ts';
 import { noise } from '../../support/fake-registry.ts';
 import { tempDir } from '../../support/temp.ts';
 

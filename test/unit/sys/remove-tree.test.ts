@@ -11,9 +11,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { close, mkdirAt, openAt, openDir } from '../../../lib/sys/files.ts';
-import { O } from '../../../lib/sys/libc.ts';
-import { removeTree } from '../../../lib/sys/remove-tree.ts';
+import { removeTree } from '../../../lib/sys/files/remove-tree.ts';
+import { close, mkdirAt, openAt, openDir } from '../../../lib/sys/kernel/files.ts';
+import { O } from '../../../lib/sys/kernel/libc.ts';
 
 let top: string;
 let fd: number;

@@ -9,9 +9,9 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { close, mkdirAt, openAt, symlinkAt } from '../../../lib/sys/files.ts';
-import { O } from '../../../lib/sys/libc.ts';
-import { RootedTree, type TreeEvents } from '../../../lib/sys/rooted.ts';
+import { RootedTree, type TreeEvents } from '../../../lib/sys/files/rooted.ts';
+import { close, mkdirAt, openAt, symlinkAt } from '../../../lib/sys/kernel/files.ts';
+import { O } from '../../../lib/sys/kernel/libc.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 import { openBelow } from '../../support/unpack.ts';
 

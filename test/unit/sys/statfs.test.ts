@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { close, openDir } from '../../../lib/sys/files.ts';
-import { mount } from '../../../lib/sys/mount.ts';
-import { mountOverlay } from '../../../lib/sys/overlay.ts';
-import { filesystemOf } from '../../../lib/sys/statfs.ts';
+import { close, openDir } from '../../../lib/sys/kernel/files.ts';
+import { filesystemOf } from '../../../lib/sys/kernel/statfs.ts';
+import { mount } from '../../../lib/sys/mounts/mount.ts';
+import { mountOverlay } from '../../../lib/sys/mounts/overlay.ts';
 import { must, sh } from '../../support/shell.ts';
 import { mountXfs } from '../../support/store.ts';
 import { tempDir } from '../../support/temp.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { lstatSync, mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyDirectoryAttributes, copyXattrs, isCarried } from '../../../lib/sys/files/xattr-copy.ts';
 import {
   chmodAt,
   chownAt,
@@ -9,10 +10,9 @@ import {
   lsetxattr,
   openDir,
   utimesAt,
-} from '../../../lib/sys/files.ts';
-import { AT_FDCWD } from '../../../lib/sys/libc.ts';
-import { mount } from '../../../lib/sys/mount.ts';
-import { copyDirectoryAttributes, copyXattrs, isCarried } from '../../../lib/sys/xattr-copy.ts';
+} from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD } from '../../../lib/sys/kernel/libc.ts';
+import { mount } from '../../../lib/sys/mounts/mount.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 /** A POSIX ACL as the kernel stores it (linux/posix_acl_xattr.h): user::rwx user:1234:r-x group::r-x mask::r-x other::--- */

@@ -19,8 +19,8 @@ import { type ImageId, parseImageId } from '../../../../lib/store/image-id.ts';
 import type { ImageRecord } from '../../../../lib/store/image-record.ts';
 import { shortName } from '../../../../lib/store/layer-key.ts';
 import type { Store } from '../../../../lib/store/store.ts';
-import { withLock } from '../../../../lib/sys/lock.ts';
-import { mount } from '../../../../lib/sys/mount.ts';
+import { withLock } from '../../../../lib/sys/exclusive/lock.ts';
+import { mount } from '../../../../lib/sys/mounts/mount.ts';
 import { publishLayer, scratchStore } from '../../../support/scratch-store.ts';
 import { mountPointsBelow } from '../../../support/temp.ts';
 

@@ -3,14 +3,14 @@
  * It writes one line for each step, so that the test waits for steps and not for time.
  */
 import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { tryClaim, waitForRelease } from '../../../../lib/sys/claim.ts';
-import { replaceFile } from '../../../../lib/sys/durable.ts';
-import { tryHold } from '../../../../lib/sys/holder.ts';
-import { withLock } from '../../../../lib/sys/lock.ts';
-import { exists } from '../../../../lib/sys/look.ts';
-import { attachLoop } from '../../../../lib/sys/loop.ts';
-import { livenessOf, owner } from '../../../../lib/sys/process.ts';
-import { isTemporaryName } from '../../../../lib/sys/temporary.ts';
+import { tryClaim, waitForRelease } from '../../../../lib/sys/exclusive/claim.ts';
+import { tryHold } from '../../../../lib/sys/exclusive/holder.ts';
+import { withLock } from '../../../../lib/sys/exclusive/lock.ts';
+import { replaceFile } from '../../../../lib/sys/files/durable.ts';
+import { isTemporaryName } from '../../../../lib/sys/files/temporary.ts';
+import { exists } from '../../../../lib/sys/kernel/look.ts';
+import { livenessOf, owner } from '../../../../lib/sys/kernel/process.ts';
+import { attachLoop } from '../../../../lib/sys/mounts/loop.ts';
 
 const say = (line: string) => writeSync(1, `${line}\n`);
 const forever = () => new Promise<never>(() => setInterval(() => undefined, 1e6));

@@ -7,14 +7,14 @@
  * A link that leads out of the root by `..` or an absolute target stays inside, as it would for a program whose root
  * this is. At most 40 links are followed for one name, the kernel's own limit (path_resolution(7)).
  */
-import { type ByteName, byteName } from '../base/bytes.ts';
+import { type ByteName, byteName } from '../../base/bytes.ts';
+import { hasCode, SysError } from '../kernel/errno.ts';
+import { mkdirAt, openAt, openat2, openDir, RESOLVE, readlinkAt, unlinkAt } from '../kernel/files.ts';
+import { O, type PathBytes } from '../kernel/libc.ts';
+import { isDirectory, isSymlink, type Stat, statAt, statIfThere } from '../kernel/stat.ts';
 import { Directory } from './directory.ts';
 import { DirectoryCache } from './directory-cache.ts';
-import { hasCode, SysError } from './errno.ts';
-import { mkdirAt, openAt, openat2, openDir, RESOLVE, readlinkAt, unlinkAt } from './files.ts';
-import { O, type PathBytes } from './libc.ts';
 import { removeTree } from './remove-tree.ts';
-import { isDirectory, isSymlink, type Stat, statAt, statIfThere } from './stat.ts';
 
 const MAX_LINKS = 40;
 const [ENOENT, ELOOP] = [2, 40];

@@ -1,7 +1,7 @@
-import { oneLine } from '../base/text.ts';
-import { SysError } from './errno.ts';
-import { faultAfter, faultBefore } from './fault.ts';
-import { AT_FDCWD, cpath, errno, libc, nr, type PathBytes, syscall } from './libc.ts';
+import { oneLine } from '../../base/text.ts';
+import { SysError } from '../kernel/errno.ts';
+import { faultAfter, faultBefore } from '../kernel/fault.ts';
+import { AT_FDCWD, cpath, errno, libc, nr, type PathBytes, syscall } from '../kernel/libc.ts';
 
 /** fsmount(2) attributes. */
 export const MOUNT_ATTR = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8, NOATIME: 0x10 } as const;

@@ -1,9 +1,9 @@
-import { hasCode, SysError } from './errno.ts';
-import { mknodAt, openAt, unlinkAt } from './files.ts';
-import { AT_FDCWD, check, cpath, errno, libc, moreLibc, mutate, nr, O, syscall } from './libc.ts';
+import { hasCode, SysError } from '../kernel/errno.ts';
+import { mknodAt, openAt, unlinkAt } from '../kernel/files.ts';
+import { AT_FDCWD, check, cpath, errno, libc, moreLibc, mutate, nr, O, syscall } from '../kernel/libc.ts';
+import { S, statFd, statIfThere } from '../kernel/stat.ts';
+import { filesystemOf } from '../kernel/statfs.ts';
 import { type Mount, mountOf } from './mountinfo.ts';
-import { S, statFd, statIfThere } from './stat.ts';
-import { filesystemOf } from './statfs.ts';
 
 /**
  * XFS project quotas. Every directory with a project id gives it to what is made inside it later; the kernel

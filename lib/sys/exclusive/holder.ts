@@ -1,12 +1,12 @@
-import { readDirents } from './dirents.ts';
-import { hasCode, SysError } from './errno.ts';
-import { close, mkdirAt, mknodAt, openDir, renameAt, rmdirAt, unlinkAt, utimesAt } from './files.ts';
-import { AT_FDCWD } from './libc.ts';
-import { isDirectoryAt, listNames } from './look.ts';
-import { parentOf } from './path.ts';
-import { formatOwner, livenessOf, type Owner, owner, parseOwner } from './process.ts';
-import { isDirectory, S, statIfThere } from './stat.ts';
-import { temporaryOwner, temporaryPath } from './temporary.ts';
+import { parentOf } from '../files/path.ts';
+import { temporaryOwner, temporaryPath } from '../files/temporary.ts';
+import { readDirents } from '../kernel/dirents.ts';
+import { hasCode, SysError } from '../kernel/errno.ts';
+import { close, mkdirAt, mknodAt, openDir, renameAt, rmdirAt, unlinkAt, utimesAt } from '../kernel/files.ts';
+import { AT_FDCWD } from '../kernel/libc.ts';
+import { isDirectoryAt, listNames } from '../kernel/look.ts';
+import { formatOwner, livenessOf, type Owner, owner, parseOwner } from '../kernel/process.ts';
+import { isDirectory, S, statIfThere } from '../kernel/stat.ts';
 
 /**
  * A place that one process holds at a time: the ground under locks and claims.

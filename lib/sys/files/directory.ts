@@ -5,12 +5,12 @@
  *  - the setgid bit and a default ACL, which new files would inherit (inode(7), acl(5)).
  * The disk holds the state of released directories, so a tree of any size needs only the open ones in memory.
  */
-import type { ByteName } from '../base/bytes.ts';
-import { type Dirent, DirentReader } from './dirents.ts';
-import { close, fchmod, fchown, fsetxattr, futimes, openAt, type Timespec } from './files.ts';
-import { O } from './libc.ts';
-import { S, statFd } from './stat.ts';
-import { fgetxattr, fremovexattr } from './xattr.ts';
+import type { ByteName } from '../../base/bytes.ts';
+import { type Dirent, DirentReader } from '../kernel/dirents.ts';
+import { close, fchmod, fchown, fsetxattr, futimes, openAt, type Timespec } from '../kernel/files.ts';
+import { O } from '../kernel/libc.ts';
+import { S, statFd } from '../kernel/stat.ts';
+import { fgetxattr, fremovexattr } from '../kernel/xattr.ts';
 
 export const DEFAULT_ACL = 'system.posix_acl_default';
 

@@ -1,4 +1,4 @@
-import { PluginError } from '../base/errors/error.ts';
+import { PluginError } from '../../base/errors/error.ts';
 
 /** `node:path` costs 0.3 ms at its first import (measured), and a verb needs two things of it. */
 

@@ -1,9 +1,9 @@
-import { hasCode, SysError } from './errno.ts';
-import { fchdir, openAt } from './files.ts';
+import { hasCode, SysError } from '../kernel/errno.ts';
+import { fchdir, openAt } from '../kernel/files.ts';
+import { AT_FDCWD, libc, O } from '../kernel/libc.ts';
+import { readText } from '../kernel/read.ts';
 import { MAX_FSCONFIG_STRING, MOUNT_ATTR, mountByContext } from './fs-context.ts';
-import { AT_FDCWD, libc, O } from './libc.ts';
 import { MAX_MOUNT_DATA, MS, mount } from './mount.ts';
-import { readText } from './read.ts';
 
 /**
  * Options every overlay of ours has. Layers come from strangers: `redirect_dir` and `metacopy` would let a

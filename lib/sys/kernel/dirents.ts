@@ -2,7 +2,7 @@
  * Directory listings by descriptor with the type of each entry, names as bytes. `node:fs` gives bytes or types
  * but, on Bun, not both, and a walk that had to lstat every entry would take one FUSE request for each of them.
  */
-import type { ByteName } from '../base/bytes.ts';
+import type { ByteName } from '../../base/bytes.ts';
 import { check, nr, syscall } from './libc.ts';
 
 /** `d_type` of getdents64(2). A filesystem may answer UNKNOWN for anything. */

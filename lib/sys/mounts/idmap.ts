@@ -4,10 +4,20 @@
  * for it, which the CernVM-FS client does not.
  */
 import { readlinkSync, writeFileSync } from 'node:fs';
-import type { IdMappings, IdRange } from '../base/id-mapping.ts';
-import { SysError } from './errno.ts';
-import { close, openAt } from './files.ts';
-import { AT_EMPTY_PATH, AT_FDCWD, check, cpath, mutate, nr, O, type PathBytes, syscall } from './libc.ts';
+import type { IdMappings, IdRange } from '../../base/id-mapping.ts';
+import { SysError } from '../kernel/errno.ts';
+import { close, openAt } from '../kernel/files.ts';
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  check,
+  cpath,
+  mutate,
+  nr,
+  O,
+  type PathBytes,
+  syscall,
+} from '../kernel/libc.ts';
 
 const OPEN_TREE_CLONE = 1;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;

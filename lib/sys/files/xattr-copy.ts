@@ -1,7 +1,7 @@
-import { hasCode } from './errno.ts';
-import { fchmod, fchown, fdPath, fsetxattr, futimes, lgetxattr, llistxattr } from './files.ts';
-import { AT_FDCWD, type PathBytes } from './libc.ts';
-import { statAt } from './stat.ts';
+import { hasCode } from '../kernel/errno.ts';
+import { fchmod, fchown, fdPath, fsetxattr, futimes, lgetxattr, llistxattr } from '../kernel/files.ts';
+import { AT_FDCWD, type PathBytes } from '../kernel/libc.ts';
+import { statAt } from '../kernel/stat.ts';
 
 /** Attributes that say something about the directory itself. */
 const CARRIED = /^(?:user\.|system\.posix_acl_(?:access|default)$|security\.capability$)/;

@@ -1,5 +1,5 @@
-import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, check, cpath, nr, type PathBytes, syscall } from './libc.ts';
-import { readFile } from './read.ts';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, check, cpath, nr, type PathBytes, syscall } from '../kernel/libc.ts';
+import { readFile } from '../kernel/read.ts';
 
 /** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 export interface Mount {

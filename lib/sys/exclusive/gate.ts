@@ -3,10 +3,10 @@
  * ends, however it ends, and nothing is left on the disk. For sections of microseconds; what may take longer is
  * locked by `lock.ts`.
  */
-import { PluginError } from '../base/errors/error.ts';
-import { hasCode } from './errno.ts';
-import { close, openAt } from './files.ts';
-import { AT_FDCWD, mutate, nr, O, syscall } from './libc.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { hasCode } from '../kernel/errno.ts';
+import { close, openAt } from '../kernel/files.ts';
+import { AT_FDCWD, mutate, nr, O, syscall } from '../kernel/libc.ts';
 
 /** flock(2): LOCK_SH, LOCK_EX, each with LOCK_NB, so that a stopped process cannot keep others for ever. */
 const MODES = { shared: 1 | 4, alone: 2 | 4 } as const;

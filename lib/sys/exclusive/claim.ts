@@ -1,6 +1,6 @@
-import { SysError } from './errno.ts';
+import { SysError } from '../kernel/errno.ts';
+import { isThisProcess, type Owner } from '../kernel/process.ts';
 import { type HeldBy, HOLD_STALE_MS, type Hold, holderOf, refresh, release, tryHold } from './holder.ts';
-import { isThisProcess, type Owner } from './process.ts';
 import { ReleaseWatch } from './release-watch.ts';
 
 /**

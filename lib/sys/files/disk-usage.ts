@@ -1,10 +1,10 @@
 /** What du(1) -x would count: blocks of every name below a directory, each inode once, one filesystem only. */
-import { bytesOf } from '../base/bytes.ts';
-import { DirentReader, DT } from './dirents.ts';
-import { hasCode } from './errno.ts';
-import { close, openAt } from './files.ts';
-import { O, type PathBytes } from './libc.ts';
-import { isDirectory, type Stat, statAt, statFd } from './stat.ts';
+import { bytesOf } from '../../base/bytes.ts';
+import { DirentReader, DT } from '../kernel/dirents.ts';
+import { hasCode } from '../kernel/errno.ts';
+import { close, openAt } from '../kernel/files.ts';
+import { O, type PathBytes } from '../kernel/libc.ts';
+import { isDirectory, type Stat, statAt, statFd } from '../kernel/stat.ts';
 
 /** One descriptor a level is open. What lies deeper is not counted: only somebody who hides something nests so far. */
 const MAX_DEPTH = 256;

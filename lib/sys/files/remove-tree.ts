@@ -3,13 +3,13 @@
  * who wants us to fail. Nothing is followed, no path is ever built, at most MAX_OPEN descriptors are held and at most
  * MAX_LEVELS names: a container may nest as many directories as its limit has blocks, a million and more.
  */
-import { type ByteName, bytesOf } from '../base/bytes.ts';
-import { printable } from '../base/text.ts';
-import { type Dirent, DirentReader, DT } from './dirents.ts';
-import { hasCode, SysError } from './errno.ts';
-import { close, openAt, RENAME_NOREPLACE, renameAt, rmdirAt, unlinkAt } from './files.ts';
-import { O, type PathBytes } from './libc.ts';
-import { statFd } from './stat.ts';
+import { type ByteName, bytesOf } from '../../base/bytes.ts';
+import { printable } from '../../base/text.ts';
+import { type Dirent, DirentReader, DT } from '../kernel/dirents.ts';
+import { hasCode, SysError } from '../kernel/errno.ts';
+import { close, openAt, RENAME_NOREPLACE, renameAt, rmdirAt, unlinkAt } from '../kernel/files.ts';
+import { O, type PathBytes } from '../kernel/libc.ts';
+import { statFd } from '../kernel/stat.ts';
 
 /** Levels of a tree whose directories stay open; a deeper walk comes back up through `..`. */
 const MAX_OPEN = 32;

@@ -3,10 +3,10 @@
  * a release removes, and by a pidfd of its holder, which tells of one that is killed too. And, where a directory is
  * given for it, that something was renamed into that directory: so layers are published.
  */
-import { hasCode } from './errno.ts';
-import { close } from './files.ts';
-import { check, cpath, nr, O, syscall } from './libc.ts';
-import { isOfThisNamespace, type Owner } from './process.ts';
+import { hasCode } from '../kernel/errno.ts';
+import { close } from '../kernel/files.ts';
+import { check, cpath, nr, O, syscall } from '../kernel/libc.ts';
+import { isOfThisNamespace, type Owner } from '../kernel/process.ts';
 
 const IN = {
   DELETE: 0x200,

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { hasCode } from './errno.ts';
-import { close, mknodAt, openAt } from './files.ts';
-import { AT_FDCWD, check, libc, mutate, nr, O, syscall } from './libc.ts';
+import { hasCode } from '../kernel/errno.ts';
+import { close, mknodAt, openAt } from '../kernel/files.ts';
+import { AT_FDCWD, check, libc, mutate, nr, O, syscall } from '../kernel/libc.ts';
 
 /** linux/loop.h */
 const LOOP_SET_FD = 0x4c00;

@@ -1,4 +1,4 @@
-import { type ByteName, bytesOf } from '../base/bytes.ts';
+import { type ByteName, bytesOf } from '../../base/bytes.ts';
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();

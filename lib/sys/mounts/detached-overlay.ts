@@ -1,6 +1,6 @@
 /** An overlay that is mounted nowhere: it lives as long as its descriptor, whatever becomes of the process. */
-import { close, openAt } from './files.ts';
-import { AT_FDCWD, check, cpath, nr, O, type PathBytes, syscall } from './libc.ts';
+import { close, openAt } from '../kernel/files.ts';
+import { AT_FDCWD, check, cpath, nr, O, type PathBytes, syscall } from '../kernel/libc.ts';
 
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;

@@ -1,5 +1,5 @@
-import { SysError } from './errno.ts';
-import { cpath, libc, mutate, type PathBytes } from './libc.ts';
+import { SysError } from '../kernel/errno.ts';
+import { cpath, libc, mutate, type PathBytes } from '../kernel/libc.ts';
 import { isMountRoot } from './mountinfo.ts';
 
 /** mount(2) flags. */

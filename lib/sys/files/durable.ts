@@ -1,4 +1,4 @@
-import { hasCode, SysError } from './errno.ts';
+import { hasCode, SysError } from '../kernel/errno.ts';
 import {
   close,
   fchmod,
@@ -10,8 +10,8 @@ import {
   syncfs,
   unlinkAt,
   writeAll,
-} from './files.ts';
-import { AT_FDCWD, cpath, moreLibc, mutate, O } from './libc.ts';
+} from '../kernel/files.ts';
+import { AT_FDCWD, cpath, moreLibc, mutate, O } from '../kernel/libc.ts';
 import { lastName, parentOf } from './path.ts';
 import { temporaryPath } from './temporary.ts';
 

@@ -1,6 +1,6 @@
-import { close, openAt } from './files.ts';
-import { AT_FDCWD, O } from './libc.ts';
-import { statFd, statIfThere } from './stat.ts';
+import { close, openAt } from '../kernel/files.ts';
+import { AT_FDCWD, O } from '../kernel/libc.ts';
+import { statFd, statIfThere } from '../kernel/stat.ts';
 
 /**
  * A directory that is known again, wherever it is moved and whatever takes its name: as long as it is open its inode

@@ -1,6 +1,6 @@
 import { dlopen, FFIType, type Pointer, ptr, read } from 'bun:ffi';
-import { PluginError } from '../base/errors/error.ts';
-import { printable } from '../base/text.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { printable } from '../../base/text.ts';
 import { SysError } from './errno.ts';
 import { faultAfter, faultBefore } from './fault.ts';
 

@@ -1,5 +1,5 @@
-import { PluginError } from '../base/errors/error.ts';
-import { hasCode, SysError } from './errno.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { hasCode, SysError } from '../kernel/errno.ts';
 import { type Hold, refresh, release, tryHold } from './holder.ts';
 
 /**
