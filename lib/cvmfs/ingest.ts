@@ -8,9 +8,9 @@ import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import { GiB } from '../base/limits.ts';
 import { printable } from '../base/text.ts';
-import type { LayerEntry } from '../layer/entry.ts';
-import { cleanName, splitName } from '../layer/entry-name.ts';
-import { TarReader, type TarSink } from '../layer/tar-reader.ts';
+import type { LayerEntry } from '../layer/tar/entry.ts';
+import { cleanName, splitName } from '../layer/tar/entry-name.ts';
+import { TarReader, type TarSink } from '../layer/tar/reader.ts';
 import type { Directory } from '../sys/files/directory.ts';
 import { RootedTree } from '../sys/files/rooted.ts';
 import {

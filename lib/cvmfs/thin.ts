@@ -2,8 +2,8 @@
  * Thin images: a registry image whose only layer holds one small file, which names the layers in a repository. DUCC
  * writes `thin.json`, and so did the Docker graph driver of 2017 after it had written `.thin` for a while.
  */
-import type { LayerEntry } from '../layer/entry.ts';
-import { TarReader, type TarSink } from '../layer/tar-reader.ts';
+import type { LayerEntry } from '../layer/tar/entry.ts';
+import { TarReader, type TarSink } from '../layer/tar/reader.ts';
 import { MAX_THIN_BYTES } from './records.ts';
 
 const NAMES = ['thin.json', '.thin'];

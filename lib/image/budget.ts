@@ -1,5 +1,5 @@
 import { MiB } from '../base/limits.ts';
-import type { LayerBudget } from '../layer/types.ts';
+import type { LayerBudget } from '../layer/tree/types.ts';
 
 /** How much a single layer may ask for, whatever the image says. Reasons beside each. */
 export const DEFAULT_BUDGET: LayerBudget = {

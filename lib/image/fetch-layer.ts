@@ -1,8 +1,8 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import type { Progress } from '../base/progress.ts';
-import type { LayerBudget, UnpackRequest, UnpackResult } from '../layer/types.ts';
-import { unpackLayer } from '../layer/unpack.ts';
+import type { LayerBudget, UnpackRequest, UnpackResult } from '../layer/tree/types.ts';
+import { unpackLayer } from '../layer/unpack/unpack.ts';
 import type { Grant } from '../store/grants.ts';
 import { type LayerKey, layerKey } from '../store/layer-key.ts';
 import type { LayerRecord, StagedLayer } from '../store/layers.ts';

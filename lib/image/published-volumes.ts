@@ -3,7 +3,7 @@ import { toHostId } from '../base/id-mapping.ts';
 import type { PublishedLayer } from '../cvmfs/locate.ts';
 import type { ShimPlan } from '../cvmfs/shim-plan.ts';
 import { type OwnerMap, SAME_OWNERS, writeShim } from '../cvmfs/write-shim.ts';
-import type { LayerBudget } from '../layer/types.ts';
+import type { LayerBudget } from '../layer/tree/types.ts';
 import { maskOf, type PublishedKey, shimOf, type VolumeName } from '../store/layer-key.ts';
 import type { PublishedRecord } from '../store/published.ts';
 import { discardStaged, stageDirectory } from '../store/staging.ts';

@@ -1,6 +1,6 @@
 /** A layer's completion record: `volumes/<layer>/layer.json`, small whatever the layer is, since every sum reads it. */
 import { PluginError } from '../base/errors/error.ts';
-import type { UnpackResult } from '../layer/types.ts';
+import type { UnpackResult } from '../layer/tree/types.ts';
 import { bytesOfText } from '../sys/kernel/utf8.ts';
 import type { LayerKey } from './layer-key.ts';
 import type { LayerNames } from './layer-names.ts';

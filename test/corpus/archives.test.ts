@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { verifyTree } from '../../lib/layer/verify-tree.ts';
+import { verifyTree } from '../../lib/layer/tree/verify-tree.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { LayoutBuilder, named } from '../support/layout-builder.ts';
 import { must, run } from '../support/shell.ts';

@@ -1,8 +1,8 @@
 /** What two readers make of the same bytes: ours, and tar-stream as the second opinion. */
 import { extract, type Header } from 'tar-stream';
 import { PluginError } from '../../lib/base/errors/error.ts';
-import type { LayerEntry } from '../../lib/layer/entry.ts';
-import { TarReader } from '../../lib/layer/tar-reader.ts';
+import type { LayerEntry } from '../../lib/layer/tar/entry.ts';
+import { TarReader } from '../../lib/layer/tar/reader.ts';
 import { sha256 } from '../support/unpack.ts';
 
 export interface Read {

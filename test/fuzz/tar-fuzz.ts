@@ -6,8 +6,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PluginError } from '../../lib/base/errors/error.ts';
-import { FIELD, numberField } from '../../lib/layer/tar-fields.ts';
-import { verifyTree } from '../../lib/layer/verify-tree.ts';
+import { FIELD, numberField } from '../../lib/layer/tar/fields.ts';
+import { verifyTree } from '../../lib/layer/tree/verify-tree.ts';
 import { Random } from '../property/random.ts';
 import { checksum } from '../support/tar-writer.ts';
 import { Canary, openBelow, requestIn, unpack } from '../support/unpack.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'bun:test';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { verifyTree } from '../../lib/layer/verify-tree.ts';
+import { verifyTree } from '../../lib/layer/tree/verify-tree.ts';
 import { removeTree } from '../../lib/sys/files/remove-tree.ts';
 import { close, openDir } from '../../lib/sys/kernel/files.ts';
 import { attack } from '../support/attack.ts';

@@ -4,8 +4,8 @@
  */
 import { expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
-import type { UnpackRequest, UnpackResult } from '../../lib/layer/types.ts';
-import { verifyTree } from '../../lib/layer/verify-tree.ts';
+import type { UnpackRequest, UnpackResult } from '../../lib/layer/tree/types.ts';
+import { verifyTree } from '../../lib/layer/tree/verify-tree.ts';
 import { tempDir } from './temp.ts';
 import { Canary, listTree, openBelow, requestIn, unpack } from './unpack.ts';
 import { weakUnpack } from './weak-unpacker.ts';

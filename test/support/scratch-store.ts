@@ -4,7 +4,7 @@ import type { ByteName } from '../../lib/base/bytes.ts';
 import { type DiffId, digestOf } from '../../lib/base/digest.ts';
 import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { silentLogger } from '../../lib/base/log.ts';
-import type { UnpackResult } from '../../lib/layer/types.ts';
+import type { UnpackResult } from '../../lib/layer/tree/types.ts';
 import type { Grant } from '../../lib/store/grants.ts';
 import { initStore } from '../../lib/store/init.ts';
 import { type LayerKey, layerKey } from '../../lib/store/layer-key.ts';

@@ -12,9 +12,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { PluginError } from '../../lib/base/errors/error.ts';
-import type { ChunkSource } from '../../lib/layer/blob.ts';
-import type { LayerBudget, UnpackRequest, UnpackResult } from '../../lib/layer/types.ts';
-import { unpackInto } from '../../lib/layer/unpack-into.ts';
+import type { LayerBudget, UnpackRequest, UnpackResult } from '../../lib/layer/tree/types.ts';
+import type { ChunkSource } from '../../lib/layer/unpack/blob.ts';
+import { unpackInto } from '../../lib/layer/unpack/unpack-into.ts';
 
 export const ROOMY: LayerBudget = {
   tarBytes: 2 ** 36,

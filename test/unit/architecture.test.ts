@@ -70,7 +70,9 @@ function wrongPackage(from: string, specifier: string): string | undefined {
 const AMBIENT =
   /\bprocess\s*\.\s*(env|argv|stdout|stderr|stdin|exit|exitCode)\b|\bBun\s*\.\s*(env|argv)\b|\bconsole\s*\./g;
 /** The one switch that must work before anything is parsed; the shipped program has it compiled away. */
-const AMBIENT_ALLOWED: Readonly<Record<string, readonly string[]>> = { 'lib/sys/kernel/fault.ts': ['process.env'] };
+const AMBIENT_ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  'lib/sys/kernel/fault.ts': ['process.env'],
+};
 
 function ambient({ path, code }: Source): string[] {
   if (folderOf(path) === 'cmd') return [];

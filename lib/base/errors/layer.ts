@@ -29,7 +29,7 @@ export interface LayerErrors {
   LAYER_NEEDS_LOWER: { entry: string; target: string };
 }
 
-/** Formats that are told from a tar by their first bytes (lib/layer/foreign-format.ts). */
+/** Formats that are told from a tar by their first bytes (lib/layer/tar/foreign-format.ts). */
 export type ForeignFormat =
   | 'gzip'
   | 'zstd'

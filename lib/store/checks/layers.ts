@@ -3,7 +3,7 @@ import { bytesOf } from '../../base/bytes.ts';
 import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import { printable } from '../../base/text.ts';
-import { verifyTree } from '../../layer/verify-tree.ts';
+import { verifyTree } from '../../layer/tree/verify-tree.ts';
 import { holderOf } from '../../sys/exclusive/holder.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';

@@ -7,9 +7,9 @@ import { LayerTurns, type Patience, waitEnd } from '../../../lib/image/layer-tur
 import { type PulledImage, pullImage } from '../../../lib/image/pull.ts';
 import { pullInTurn } from '../../../lib/image/pull-in-turn.ts';
 import type { ImageLayer, ImageSource, ResolvedImage } from '../../../lib/image/source.ts';
-import type { UnpackRequest } from '../../../lib/layer/types.ts';
-import type { UnpackBytes } from '../../../lib/layer/unpack.ts';
-import { unpackInto } from '../../../lib/layer/unpack-into.ts';
+import type { UnpackRequest } from '../../../lib/layer/tree/types.ts';
+import type { UnpackBytes } from '../../../lib/layer/unpack/unpack.ts';
+import { unpackInto } from '../../../lib/layer/unpack/unpack-into.ts';
 import { type LayerKey, layerKey, stackKey } from '../../../lib/store/layer-key.ts';
 import { Lease } from '../../../lib/store/leases.ts';
 import type { Store } from '../../../lib/store/store.ts';

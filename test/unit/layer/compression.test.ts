@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { constants, crc32, gzipSync, zstdCompressSync } from 'node:zlib';
-import type { UnpackRequest } from '../../../lib/layer/types.ts';
-import { ZstdFrames } from '../../../lib/layer/zstd-frames.ts';
+import type { UnpackRequest } from '../../../lib/layer/tree/types.ts';
+import { ZstdFrames } from '../../../lib/layer/unpack/zstd-frames.ts';
 import { tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 import { codeOf, failureOf, listTree, ROOMY, requestIn, sha256, unpack } from '../../support/unpack.ts';

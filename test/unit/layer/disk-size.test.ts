@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { lstatSync, statSync } from 'node:fs';
 import type { ByteName } from '../../../lib/base/bytes.ts';
-import { Budget } from '../../../lib/layer/budget.ts';
+import { Budget } from '../../../lib/layer/tree/budget.ts';
 import { diskUsage } from '../../../lib/sys/files/disk-usage.ts';
 import { close, openDir } from '../../../lib/sys/kernel/files.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
-import { verifyTree } from '../../../lib/layer/verify-tree.ts';
+import { verifyTree } from '../../../lib/layer/tree/verify-tree.ts';
 import { lgetxattr, lsetxattr } from '../../../lib/sys/kernel/files.ts';
 import { compareTrees } from '../../support/compare-trees.ts';
 import { type EntrySpec, longName, tar, zeros } from '../../support/tar-writer.ts';

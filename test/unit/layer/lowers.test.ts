@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { lstatSync, utimesSync } from 'node:fs';
-import type { UnpackRequest } from '../../../lib/layer/types.ts';
-import { verifyTree } from '../../../lib/layer/verify-tree.ts';
+import type { UnpackRequest } from '../../../lib/layer/tree/types.ts';
+import { verifyTree } from '../../../lib/layer/tree/verify-tree.ts';
 import { lgetxattr } from '../../../lib/sys/kernel/files.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';

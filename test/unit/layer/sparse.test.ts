@@ -1,8 +1,8 @@
 /** Sparse files in each form that programs write, made by the programs themselves and by hand. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
-import type { UnpackRequest } from '../../../lib/layer/types.ts';
-import { verifyTree } from '../../../lib/layer/verify-tree.ts';
+import type { UnpackRequest } from '../../../lib/layer/tree/types.ts';
+import { verifyTree } from '../../../lib/layer/tree/verify-tree.ts';
 import { must } from '../../support/shell.ts';
 import {
   checksum,

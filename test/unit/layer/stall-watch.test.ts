@@ -1,6 +1,6 @@
 /** When unpacking counts as standing still, by a clock of the test's own. */
 import { describe, expect, test } from 'bun:test';
-import { StallWatch } from '../../../lib/layer/stall-watch.ts';
+import { StallWatch } from '../../../lib/layer/unpack/stall-watch.ts';
 
 const LIMIT = 1000;
 const at = (compressedBytes: number, entries = 0) => ({ compressedBytes, entries });

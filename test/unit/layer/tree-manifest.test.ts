@@ -13,7 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { verifyTree } from '../../../lib/layer/verify-tree.ts';
+import { verifyTree } from '../../../lib/layer/tree/verify-tree.ts';
 import { lsetxattr, mknodAt } from '../../../lib/sys/kernel/files.ts';
 import { AT_FDCWD } from '../../../lib/sys/kernel/libc.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';

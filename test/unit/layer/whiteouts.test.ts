@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { verifyTree } from '../../../lib/layer/verify-tree.ts';
+import { verifyTree } from '../../../lib/layer/tree/verify-tree.ts';
 import { lgetxattr } from '../../../lib/sys/kernel/files.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';

@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { constants, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
 import { unpackWorkerUrl } from '../../../cmd/unpack-worker-url.ts';
 import { PluginError } from '../../../lib/base/errors/error.ts';
-import type { UnpackRequest } from '../../../lib/layer/types.ts';
-import { type UnpackBytes, type UnpackDeps, unpackLayer } from '../../../lib/layer/unpack.ts';
-import { packError, unpackError } from '../../../lib/layer/worker-protocol.ts';
+import type { UnpackRequest } from '../../../lib/layer/tree/types.ts';
+import { type UnpackBytes, type UnpackDeps, unpackLayer } from '../../../lib/layer/unpack/unpack.ts';
+import { packError, unpackError } from '../../../lib/layer/unpack/worker-protocol.ts';
 import { SysError } from '../../../lib/sys/kernel/errno.ts';
 import { must } from '../../support/shell.ts';
 import { tar } from '../../support/tar-writer.ts';

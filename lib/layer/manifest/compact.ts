@@ -1,0 +1,94 @@
+/**
+ * Takes out of a tree manifest what later lines took back. Needed for archives that name a thing twice only, and works
+ * with memory for those things only: the file is read three times instead.
+ */
+import { renameAt } from '../../sys/kernel/files.ts';
+import { AT_FDCWD } from '../../sys/kernel/libc.ts';
+import { readTreeManifest } from './reader.ts';
+import type { TreeLine } from './tree-manifest.ts';
+import { TreeManifestWriter } from './writer.ts';
+
+type HardLink = Extract<TreeLine, readonly ['h', ...unknown[]]>;
+
+/** @returns the bytes of the file afterwards */
+export function compactTreeManifest(path: string): number {
+  const gone = readGone(path);
+  const wanted = linkedThoughGone(path, gone);
+  const writer = new TreeManifestWriter(`${path}.compact`);
+  try {
+    for (const line of survivors(path, gone, wanted)) writer.line(line);
+    writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+  renameAt(AT_FDCWD, `${path}.compact`, AT_FDCWD, path);
+  return writer.bytes;
+}
+
+/** For each path the number of the last line that takes it back, alone or with all below. */
+class Gone {
+  readonly #self = new Map<string, number>();
+  readonly #tree = new Map<string, number>();
+
+  add(path: string, scope: 'self' | 'tree', at: number): void {
+    (scope === 'self' ? this.#self : this.#tree).set(path, at);
+  }
+
+  /** True when what line `at` says about the path is taken back later. */
+  has(path: string, at: number): boolean {
+    if ((this.#self.get(path) ?? -1) > at || (this.#tree.get(path) ?? -1) > at) return true;
+    if (this.#tree.size === 0) return false;
+    for (let cut = path.lastIndexOf('/'); cut > 0; cut = path.lastIndexOf('/', cut - 1)) {
+      if ((this.#tree.get(path.slice(0, cut)) ?? -1) > at) return true;
+    }
+    return false;
+  }
+}
+
+function readGone(path: string): Gone {
+  const gone = new Gone();
+  let at = 0;
+  for (const line of readTreeManifest(path)) {
+    if (line[0] === 'x') gone.add(line[1], line[2], at);
+    at += 1;
+  }
+  return gone;
+}
+
+/** Names that are gone and whose inode lives on under another name. */
+function linkedThoughGone(path: string, gone: Gone): Set<string> {
+  const wanted = new Set<string>();
+  let at = 0;
+  for (const line of readTreeManifest(path)) {
+    if (line[0] === 'h' && gone.has(line[2], at)) wanted.add(line[2]);
+    at += 1;
+  }
+  return wanted;
+}
+
+function* survivors(path: string, gone: Gone, wanted: ReadonlySet<string>): Generator<TreeLine> {
+  /** What was said about names that are gone; after the first link to one, a link to that link. */
+  const graves = new Map<string, TreeLine>();
+  let at = 0;
+  for (const line of readTreeManifest(path)) {
+    const dead = line[0] === 'x' || (line[0] !== 'o' && gone.has(line[1], at));
+    if (dead) {
+      if (line[0] !== 'x' && wanted.has(line[1])) graves.set(line[1], line);
+    } else {
+      yield line[0] === 'h' ? inherit(line, graves) : line;
+      // From here on the name is a new thing.
+      graves.delete(line[1]);
+    }
+    at += 1;
+  }
+}
+
+/** A link to a name that is gone takes over what was said about it. */
+function inherit([, name, other]: HardLink, graves: Map<string, TreeLine>): TreeLine {
+  const grave = graves.get(other);
+  if (grave === undefined) return ['h', name, other];
+  if (grave[0] === 'h') return inherit(['h', name, grave[2]], graves);
+  graves.set(other, ['h', other, name]);
+  return [grave[0], name, ...grave.slice(2)] as unknown as TreeLine;
+}

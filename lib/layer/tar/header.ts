@@ -1,0 +1,160 @@
+/** From a header block, and the extended headers before it, to an entry. */
+import type { ByteName } from '../../base/bytes.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { MAX_ID } from '../../base/id-mapping.ts';
+import { printable } from '../../base/text.ts';
+import type { LayerEntry } from './entry.ts';
+import { FIELD, numberField, textField } from './fields.ts';
+import type { PaxHeader } from './pax.ts';
+import { SparseFile } from './sparse-file.ts';
+import { paxForm } from './sparse-map.ts';
+
+/** What extended headers said about the entry that follows them. */
+export interface Extensions {
+  pax: PaxHeader | undefined;
+  longName: ByteName | undefined;
+  longLink: ByteName | undefined;
+}
+
+/** @throws PluginError LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY */
+export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
+  const { pax } = extensions;
+  const name = entryName(block, extensions);
+  const kind = kindOf(String.fromCharCode(block[FIELD.type[0]] ?? 0), name);
+  const number = (
+    field: 'mode' | 'uid' | 'gid' | 'size' | 'mtime',
+    max = Number.MAX_SAFE_INTEGER,
+  ): number => {
+    const value = numberField(block, FIELD[field]);
+    if (value === undefined) bad(name, `${field} is no number`);
+    if (value > max || (value < 0 && field !== 'mtime')) bad(name, `${field} is ${value}`);
+    return value;
+  };
+  const common = {
+    name,
+    mode: number('mode') & 0o7777,
+    uid: pax?.uid ?? number('uid', MAX_ID),
+    gid: pax?.gid ?? number('gid', MAX_ID),
+    mtime: pax?.mtime ?? { sec: number('mtime'), nsec: 0 },
+    xattrs: pax?.xattrs ?? [],
+    foreignXattrs: pax?.foreignXattrs ?? 0,
+  };
+  switch (kind) {
+    case 'file':
+      return { ...common, kind, size: pax?.size ?? number('size') };
+    case 'symlink':
+    case 'hardlink':
+      return { ...common, kind, target: linkTarget(block, extensions) };
+    // What has no content has no size either, whatever the field says: some programs leave one there, and Go's
+    // reader, GNU tar's for hard links and Python's all take the next block for a header.
+    default:
+      return { ...common, kind };
+  }
+}
+
+/** True for a header of a sparse file, in any form. */
+export function isSparse(block: Buffer, { pax }: Extensions): boolean {
+  return block[FIELD.type[0]] === OLD_SPARSE || pax?.sparse !== undefined;
+}
+
+/**
+ * @param entry of the same header, for which `isSparse` holds
+ * @throws BadHeader; PluginError LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY
+ */
+export function sparseFile(block: Buffer, { pax, longName }: Extensions, entry: LayerEntry): SparseFile {
+  const old = block[FIELD.type[0]] === OLD_SPARSE;
+  if (old && pax?.sparse !== undefined) bad(entry.name, 'a sparse file of two formats');
+  if (old && !holds(block, FIELD.magic[0], GNU))
+    unsupported(entry.name, 'a sparse file of an unknown format');
+  const records = pax?.sparse ?? {};
+  // Go takes these for plain files, other readers do not.
+  if (!old && ['none', 'unknown'].includes(paxForm(records)))
+    unsupported(entry.name, 'a sparse file of an unknown format');
+  if (entry.kind !== 'file') bad(entry.name, 'a sparse file that is no file');
+  // The name in the header, or in `path`, is made up: "GNUSparseFile.0/name".
+  const name = records.name === undefined || records.name === '' ? entry.name : records.name;
+  if (longName !== undefined && longName !== name) bad(longName, 'two different names for one entry');
+  return new SparseFile({ ...entry, name }, pax, old ? block : undefined);
+}
+
+const OLD_SPARSE = 'S'.charCodeAt(0);
+
+function kindOf(type: string, name: ByteName): LayerEntry['kind'] {
+  switch (type) {
+    case '0':
+    case '7':
+    case 'S':
+      return 'file';
+    case '\0':
+      // Before ustar a directory was a file whose name ends in a slash.
+      return name.endsWith('/') ? 'directory' : 'file';
+    case '1':
+      return 'hardlink';
+    case '2':
+      return 'symlink';
+    case '3':
+    case '4':
+      return 'device';
+    case '5':
+      return 'directory';
+    case '6':
+      return 'fifo';
+    default:
+      return unsupported(name, `an entry of type ${JSON.stringify(type)}`);
+  }
+}
+
+/** A long name and a PAX path that differ are read differently by different programs. */
+function entryName(block: Buffer, { pax, longName }: Extensions): ByteName {
+  if (longName !== undefined && pax?.path !== undefined && longName !== pax.path) {
+    bad(longName, 'two different names for one entry');
+  }
+  return longName ?? pax?.path ?? nameOf(block);
+}
+
+function linkTarget(block: Buffer, { pax, longLink }: Extensions): ByteName {
+  if (longLink !== undefined && pax?.linkpath !== undefined && longLink !== pax.linkpath) {
+    bad(longLink, 'two different targets for one link');
+  }
+  return longLink ?? pax?.linkpath ?? (textField(block, FIELD.link) as ByteName);
+}
+
+/** The name in the block itself. */
+export function nameOf(block: Buffer): ByteName {
+  const name = textField(block, FIELD.name);
+  const prefix = block[FIELD.prefix[0]] === 0 ? '' : prefixOf(block);
+  return (prefix === '' ? name : `${prefix}/${name}`) as ByteName;
+}
+
+function prefixOf(block: Buffer): string {
+  if (holds(block, FIELD.magic[0], USTAR)) {
+    return textField(block, holds(block, FIELD.trailer[0], STAR) ? FIELD.starPrefix : FIELD.prefix);
+  }
+  // GNU's format has times in this place. Go wrote long names there before version 1.8 (golang/go#12594), Docker's
+  // layers of that time among them; it reads them so still, where the place holds text and no times.
+  if (!holds(block, FIELD.magic[0], GNU)) return '';
+  const isTimes = [FIELD.gnuAtime, FIELD.gnuCtime].every((time) => numberField(block, time) !== undefined);
+  const text = isTimes ? '' : textField(block, FIELD.prefix);
+  return /^[\x01-\x7f]*$/.test(text) ? text : '';
+}
+
+const USTAR = Buffer.from('ustar\0');
+const GNU = Buffer.from('ustar  \0');
+const STAR = Buffer.from('tar\0');
+
+function holds(block: Buffer, at: number, bytes: Uint8Array): boolean {
+  return bytes.every((byte, i) => block[at + i] === byte);
+}
+
+export function bad(entry: string, reason: string): never {
+  throw new PluginError('LAYER_BAD_HEADER', { entry: shown(entry), reason });
+}
+
+function unsupported(entry: string, kind: string): never {
+  throw new PluginError('LAYER_UNSUPPORTED_ENTRY', { entry: shown(entry), kind });
+}
+
+/** A name of bytes for an error or a log. */
+export function shown(name: string): string {
+  return printable(Buffer.from(name, 'latin1'));
+}

@@ -1,0 +1,153 @@
+/** The ceilings of one layer, looked at as its bytes and entries come. */
+import { PluginError } from '../../base/errors/error.ts';
+import { MiB } from '../../base/limits.ts';
+import type { Xattr } from '../tar/entry.ts';
+import type { LayerBudget } from './types.ts';
+
+/**
+ * Names that stay in memory until the last entry: implied directories, those with markers, links to names that come
+ * later, names that a later entry takes back. A real layer has thousands at most. 64 bytes stand for what a name costs
+ * beside its own; several layers are unpacked at once, and each name lies in memory three times over.
+ */
+const MAX_REMEMBERED = 8 * MiB;
+const PER_NAME = 64;
+/**
+ * Holes of all sparse files of a layer. They take no disk, but the manifest's hash goes over every byte of a file, here
+ * and in each later check: 4 GiB of zeros are 0.4 s of work, 2 s on a busy machine (measured), out of a few bytes of
+ * archive.
+ */
+const MAX_HOLES = 4 * 1024 * MiB;
+
+/**
+ * The manifest of the tree has a line for each entry, and for each directory that an entry implies. The line of an
+ * honest entry is shorter than the entry in the tar. Names that repeat a long path make much longer ones: 63 KB of
+ * image made 290 MB of lines (measured). Up to this size nobody compares.
+ */
+const MANIFEST_FLOOR = 64 * MiB;
+
+/** Names and values of all extended attributes. Real layers have some capabilities and labels, kilobytes together. */
+const MAX_XATTR_BYTES = 16 * MiB;
+
+export class Budget {
+  readonly #limits: LayerBudget;
+  readonly #quotaBytes: number | undefined;
+  readonly #copyBytes: number;
+  #in = 0;
+  #out = 0;
+  #entries = 0;
+  #remembered = 0;
+  #copied = 0;
+  #manifest = 0;
+  #xattrs = 0;
+  #holes = 0;
+  /** What data that is scattered in sparse files takes of the disk beyond its own bytes. */
+  #scattered = 0;
+
+  /** @param copyBytes how much may be copied from the layers below; undefined: as much as a tar may have */
+  constructor(limits: LayerBudget, quotaBytes: number | undefined, copyBytes?: number) {
+    this.#limits = limits;
+    this.#copyBytes = Math.min(copyBytes ?? limits.tarBytes, limits.tarBytes);
+    this.#quotaBytes = quotaBytes;
+  }
+
+  get compressedBytes(): number {
+    return this.#in;
+  }
+  get tarBytes(): number {
+    return this.#out;
+  }
+  /** Of files of lower layers, for links to them. */
+  get copiedBytes(): number {
+    return this.#copied;
+  }
+  get entries(): number {
+    return this.#entries;
+  }
+  /** No single file can be larger than what the whole archive may be. */
+  get maxFileSize(): number {
+    return Math.min(this.#limits.tarBytes, Number.MAX_SAFE_INTEGER);
+  }
+
+  compressed(bytes: number): void {
+    this.#in += bytes;
+  }
+
+  /** @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE */
+  uncompressed(bytes: number): void {
+    this.#out += bytes;
+    this.#checkQuota();
+    const { tarBytes, ratio, ratioFloor } = this.#limits;
+    if (this.#out + this.#scattered > tarBytes)
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes', limit: tarBytes });
+    if (this.#out > ratioFloor && this.#out > ratio * this.#in) {
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes for each compressed byte', limit: ratio });
+    }
+  }
+
+  /**
+   * A file of a lower layer is about to be copied: a link of a few bytes in the archive, a whole file on the disk.
+   * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
+   */
+  copy(bytes: number): void {
+    this.#copied += bytes;
+    this.#checkQuota();
+    if (this.#copied > this.#copyBytes) {
+      const limit = this.#copyBytes;
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of lower layers that it links to', limit });
+    }
+  }
+
+  #checkQuota(): void {
+    const actual = this.#out + this.#scattered + this.#copied;
+    if (this.#quotaBytes !== undefined && actual > this.#quotaBytes)
+      throw new PluginError('LAYER_EXCEEDS_QUOTA', { limit: this.#quotaBytes, actual });
+  }
+
+  /**
+   * A sparse file of `size` bytes with its holes: `data` bytes of content that take `stored` bytes of disk.
+   * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
+   */
+  sparse(size: number, { data, stored }: { readonly data: number; readonly stored: number }): void {
+    this.#holes += size - data;
+    if (this.#holes > MAX_HOLES) {
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of holes in sparse files', limit: MAX_HOLES });
+    }
+    this.#scattered += Math.max(0, stored - data);
+    this.uncompressed(0);
+  }
+
+  /** Directories that are only implied count as well: one long name makes thousands. */
+  entry(): void {
+    this.#entries += 1;
+    if (this.#entries > this.#limits.entries) {
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'entries', limit: this.#limits.entries });
+    }
+  }
+
+  /** Bytes that the manifest of the tree has grown by. */
+  manifest(bytes: number): void {
+    this.#manifest += bytes;
+    if (this.#manifest > MANIFEST_FLOOR && this.#manifest > this.#out) {
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of names and paths', limit: MANIFEST_FLOOR });
+    }
+  }
+
+  /** Extended attributes of one entry. */
+  attributes(xattrs: readonly Xattr[]): void {
+    for (const { name, value } of xattrs) this.#xattrs += name.length + value.length;
+    if (this.#xattrs > MAX_XATTR_BYTES) {
+      throw new PluginError('LAYER_TOO_LARGE', {
+        what: 'bytes of extended attributes',
+        limit: MAX_XATTR_BYTES,
+      });
+    }
+  }
+
+  /** A name that must be kept in memory. */
+  remember(name: string): void {
+    this.#remembered += name.length + PER_NAME;
+    if (this.#remembered > MAX_REMEMBERED) {
+      throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of names to remember', limit: MAX_REMEMBERED });
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** Where the target of a hard link lies when this layer does not have it: by names alone, nothing is made. */
+import { type ByteName, byteName, bytesOf } from '../../base/bytes.ts';
+import { SysError } from '../../sys/kernel/errno.ts';
+import { readlinkAt } from '../../sys/kernel/files.ts';
+import { isDirectory, isSymlink, statIfThere } from '../../sys/kernel/stat.ts';
+import type { LayerTree } from './layer-tree.ts';
+import type { LowerName, LowerTrees } from './lower-trees.ts';
+
+/** As many as the kernel follows for one name (path_resolution(7)). */
+const MAX_LINKS = 40;
+const ELOOP = 40;
+
+/** What is at a path whose directories are no links: the target of a link, `other`, or something to look into. */
+type Look = (path: ByteName) => { readonly link: ByteName } | 'other' | 'open';
+
+export interface FoundBelow {
+  readonly found: LowerName;
+  /** The name still shows with this layer on top. */
+  readonly shows: boolean;
+}
+
+/** Looks with this layer on top; then, for what this layer takes away, without it. */
+export function findBelow(tree: LayerTree, lowers: LowerTrees, target: string): FoundBelow | undefined {
+  const below: Look = (path) => {
+    const link = lowers.linkAt(path);
+    if (link !== undefined) return { link: byteName(link) };
+    return lowers.find(path) === undefined ? 'open' : 'other';
+  };
+  const merged: Look = (path) => {
+    const stat = statIfThere(tree.root.fd, bytesOf(path));
+    if (stat === undefined) return tree.marked.isCovered(path) ? 'other' : below(path);
+    if (isSymlink(stat)) return { link: byteName(readlinkAt(tree.root.fd, bytesOf(path))) };
+    return isDirectory(stat) ? 'open' : 'other';
+  };
+  const shown = follow(target, merged);
+  if (shown !== undefined && isFree(tree, shown)) {
+    const found = lowers.find(shown);
+    if (found !== undefined) return { found, shows: true };
+  }
+  const hidden = follow(target, below);
+  const found = hidden === undefined ? undefined : lowers.find(hidden);
+  return found && { found, shows: false };
+}
+
+function isFree(tree: LayerTree, path: ByteName): boolean {
+  return statIfThere(tree.root.fd, bytesOf(path)) === undefined && !tree.marked.isCovered(path);
+}
+
+/** The path with all links on the way followed, inside the root; the last name is not followed. */
+function follow(path: string, look: Look): ByteName | undefined {
+  const rest = components(path);
+  let at: string[] = [];
+  let links = 0;
+  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+    if (name === '..') {
+      at.pop();
+      continue;
+    }
+    at.push(name);
+    if (rest.length === 0) break;
+    const seen = look(at.join('/') as ByteName);
+    if (seen === 'other') return undefined;
+    if (seen === 'open') continue;
+    links += 1;
+    if (links > MAX_LINKS) throw new SysError(ELOOP, 'openat', path);
+    at = seen.link.startsWith('/') ? [] : at.slice(0, -1);
+    rest.unshift(...components(seen.link));
+  }
+  return at.join('/') as ByteName;
+}
+
+function components(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
+}

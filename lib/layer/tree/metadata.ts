@@ -1,0 +1,203 @@
+/** Owners, modes, times and attributes of what a layer makes, with as few calls as give the right result. */
+import { PluginError } from '../../base/errors/error.ts';
+import type { IdMappings } from '../../base/id-mapping.ts';
+import { DEFAULT_ACL, type Directory } from '../../sys/files/directory.ts';
+import { hasCode } from '../../sys/kernel/errno.ts';
+import {
+  chmodAt,
+  chownAt,
+  close,
+  fchmod,
+  fchown,
+  fdPath,
+  fsetxattr,
+  futimes,
+  lsetxattr,
+  openAt,
+  type Timespec,
+  unlinkAt,
+  utimesAt,
+} from '../../sys/kernel/files.ts';
+import { O } from '../../sys/kernel/libc.ts';
+import { S, type Stat, statAt, statFd } from '../../sys/kernel/stat.ts';
+import { fgetxattr, flistxattr, fremovexattr } from '../../sys/kernel/xattr.ts';
+import { hashXattrs } from '../manifest/content-hash.ts';
+import type { LineAttributes } from '../manifest/tree-manifest.ts';
+import type { LayerEntry, Xattr } from '../tar/entry.ts';
+import { badXattr, chooseXattrs, isOurs, mapId, nameBytes } from './xattrs.ts';
+
+/** Times outside this range may be cut by the filesystem (XFS without bigtime ends in 2038). */
+const SAFE_SECONDS = 0x7fffffff;
+const PROBE = '.graft-probe';
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export class Metadata {
+  readonly #mappings: IdMappings;
+  /** What files get from open(2) alone: our ids (or the directory's group, with grpid), and the umask. */
+  readonly #native: Stat;
+  droppedXattrs = 0;
+
+  /** `rootFd` is the tree's root, still empty. */
+  constructor(mappings: IdMappings, rootFd: number) {
+    this.#mappings = mappings;
+    const fd = openAt(rootFd, PROBE, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o777);
+    try {
+      this.#native = statFd(fd);
+    } finally {
+      close(fd);
+      unlinkAt(rootFd, PROBE);
+    }
+  }
+
+  owner(entry: { readonly name: string; readonly uid: number; readonly gid: number }): Owner {
+    return {
+      uid: mapId(entry, 'uid', entry.uid, this.#mappings.uids),
+      gid: mapId(entry, 'gid', entry.gid, this.#mappings.gids),
+    };
+  }
+
+  /** A file whose content is complete: writing clears capabilities and setuid, so all of this comes after. */
+  file(fd: number, entry: LayerEntry, path: string): LineAttributes {
+    const owner = this.owner(entry);
+    if (!this.#isNative(owner)) fchown(fd, owner.uid, owner.gid, path);
+    // chown(2) clears setuid and setgid.
+    if (!this.#modeIsNative(entry.mode)) fchmod(fd, entry.mode, path);
+    const xattrs = this.#setXattrs(entry, (xattr) => fsetxattr(fd, nameBytes(xattr), xattr.value, path));
+    futimes(fd, entry.mtime, path);
+    if (xattrs.length === 0 && isSafe(entry.mtime)) return lineOf(entry.mode, owner, entry.mtime, '');
+    return observed(statFd(fd), hashXattrs(readXattrs(fd)));
+  }
+
+  directory(directory: Directory, entry: LayerEntry, state: 'new' | 'old'): LineAttributes {
+    const owner = this.owner(entry);
+    if (state === 'old' || !this.#isNative(owner)) directory.setOwner(owner.uid, owner.gid);
+    if (state === 'old' || !this.#modeIsNative(entry.mode)) directory.setMode(entry.mode);
+    const mtime = settle(directory, entry.mtime);
+    if (state === 'old') {
+      for (const name of flistxattr(directory.fd)) {
+        if (isOurs(Buffer.from(name).toString('latin1'))) fremovexattr(directory.fd, name, directory.path);
+      }
+      directory.setDefaultAcl(undefined);
+    }
+    const set = this.#setXattrs(entry, (xattr) => {
+      if (xattr.name === DEFAULT_ACL) directory.setDefaultAcl(xattr.value);
+      else fsetxattr(directory.fd, nameBytes(xattr), xattr.value, directory.path);
+    });
+    if (set.length === 0) return lineOf(entry.mode, owner, mtime, '');
+    const later = set.filter((xattr) => xattr.name === DEFAULT_ACL);
+    // An access ACL decides the group's bits of the mode. The setgid bit is applied at the end.
+    const mode = (statFd(directory.fd).mode & 0o5777) | (entry.mode & S.ISGID);
+    return lineOf(mode, owner, mtime, hashXattrs([...readXattrs(directory.fd), ...later]));
+  }
+
+  /** A symbolic link or FIFO that was just made as `name` in `dirfd`. */
+  node(dirfd: number, name: Uint8Array, entry: LayerEntry): LineAttributes {
+    const owner = this.owner(entry);
+    if (!this.#isNative(owner)) chownAt(dirfd, name, owner.uid, owner.gid);
+    if (entry.kind === 'fifo' && !this.#modeIsNative(entry.mode)) chmodAt(dirfd, name, entry.mode);
+    const set = this.#setXattrs(entry, (xattr) =>
+      lsetxattr(fdPath(dirfd, name), nameBytes(xattr), xattr.value),
+    );
+    utimesAt(dirfd, name, entry.mtime);
+    const mode = entry.kind === 'fifo' ? entry.mode : 0o777;
+    if (set.length === 0 && isSafe(entry.mtime)) return lineOf(mode, owner, entry.mtime, '');
+    return observed(statAt(dirfd, name), hashXattrs(set));
+  }
+
+  /** A directory that only lies on the way to something. */
+  implied(directory: Directory, mtime: Timespec): void {
+    const { mode, uid, gid } = this.impliedAttributes(directory.path, mtime);
+    if (!this.#isNative({ uid, gid })) directory.setOwner(uid, gid);
+    if (!this.#modeIsNative(mode)) directory.setMode(mode);
+    directory.setTime(mtime);
+  }
+
+  impliedAttributes(path: string, mtime: Timespec): LineAttributes {
+    return lineOf(0o755, this.owner({ name: path, uid: 0, gid: 0 }), mtime, '');
+  }
+
+  #isNative({ uid, gid }: Owner): boolean {
+    return uid === this.#native.uid && gid === this.#native.gid;
+  }
+
+  /** True when open(2) and mkdir(2) with this mode leave nothing to do. */
+  #modeIsNative(mode: number): boolean {
+    return (mode & 0o7777 & ~this.#native.mode) === 0;
+  }
+
+  /** Those that were set. */
+  #setXattrs(entry: LayerEntry, set: (xattr: Xattr) => void): readonly Xattr[] {
+    const chosen = chooseXattrs(entry, this.#mappings);
+    this.droppedXattrs += chosen.dropped;
+    return chosen.set.filter((xattr) => {
+      try {
+        set(xattr);
+        return true;
+      } catch (error) {
+        this.#refused(entry, xattr, error);
+        return false;
+      }
+    });
+  }
+
+  /**
+   * `user.*` on links and FIFOs is EPERM (xattr(7)), and some filesystems have none: such an attribute is dropped.
+   * A capability or ACL that cannot be set would change who may do what, so it is an error.
+   */
+  #refused(entry: LayerEntry, { name }: Xattr, error: unknown): void {
+    const user = name.startsWith('user.');
+    if (user && hasCode(error, 'EPERM', 'EOPNOTSUPP')) this.droppedXattrs += 1;
+    else if (hasCode(error, 'EOPNOTSUPP')) throw badXattr(entry, name, 'the filesystem cannot keep it');
+    else if (hasCode(error, 'EINVAL', 'ERANGE', 'E2BIG'))
+      throw badXattr(entry, name, 'the kernel refuses it');
+    else throw error;
+  }
+}
+
+function lineOf(mode: number, owner: Owner, mtime: Timespec, xattrs: string): LineAttributes {
+  return { mode, uid: owner.uid, gid: owner.gid, mtime, xattrs };
+}
+
+export function observed(stat: Stat, xattrs: string): LineAttributes {
+  return { mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, mtime: stat.mtime, xattrs };
+}
+
+/** Sets a directory's time, and says which one the filesystem will keep. */
+function settle(directory: Directory, wanted: Timespec): Timespec {
+  let mtime = wanted;
+  if (!isSafe(wanted)) {
+    futimes(directory.fd, wanted, directory.path);
+    mtime = statFd(directory.fd).mtime;
+  }
+  directory.setTime(mtime);
+  return mtime;
+}
+
+function isSafe({ sec }: Timespec): boolean {
+  return sec >= -SAFE_SECONDS && sec <= SAFE_SECONDS;
+}
+
+/** The attributes of an open file that a layer may set. */
+export function readXattrs(fd: number): Xattr[] {
+  const found: Xattr[] = [];
+  for (const name of flistxattr(fd)) {
+    const text = Buffer.from(name).toString('latin1');
+    if (!isOurs(text)) continue;
+    const value = fgetxattr(fd, name);
+    if (value !== undefined) found.push({ name: text as Xattr['name'], value });
+  }
+  return found;
+}
+
+/** An error of the kernel about a name, as an error about the entry. */
+export function asLayerError(error: unknown, entry: string): unknown {
+  if (hasCode(error, 'ELOOP')) return new PluginError('LAYER_LINK_LOOP', { entry }, { cause: error });
+  if (hasCode(error, 'ENAMETOOLONG')) {
+    return new PluginError('LAYER_NAME_TOO_LONG', { entry, limit: 255 }, { cause: error });
+  }
+  return error;
+}

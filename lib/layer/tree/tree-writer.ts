@@ -1,0 +1,266 @@
+/** From the entries of an archive to a tree and its manifest. */
+import { byteName } from '../../base/bytes.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import type { Directory } from '../../sys/files/directory.ts';
+import { close, ftruncate, mknodAt, openAt, skip, symlinkAt, writeAll } from '../../sys/kernel/files.ts';
+import { O } from '../../sys/kernel/libc.ts';
+import { S, statAt, statFd } from '../../sys/kernel/stat.ts';
+import { ContentHash } from '../manifest/content-hash.ts';
+import type { TreeManifestWriter } from '../manifest/writer.ts';
+import type { LayerEntry } from '../tar/entry.ts';
+import { cleanName, isAufsName, type Place, placeOf } from '../tar/entry-name.ts';
+import { bad, shown } from '../tar/header.ts';
+import type { TarSink } from '../tar/reader.ts';
+import { makeBaseDirectory } from './base-directory.ts';
+import type { Budget } from './budget.ts';
+import { bytesOnDisk, DiskSize } from './disk-size.ts';
+import { HardLinks } from './hard-links.ts';
+import { LayerTree, pathOf } from './layer-tree.ts';
+import { LowerTrees } from './lower-trees.ts';
+import { asLayerError } from './metadata.ts';
+import type { UnpackRequest, UnpackResult } from './types.ts';
+
+/** PATH_MAX with its NUL (linux/limits.h): no longer target can be stored. */
+const MAX_TARGET = 4095;
+const NEW_FILE = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
+
+export type TreeResult = Pick<
+  UnpackResult,
+  | 'fileBytes'
+  | 'explicitRoot'
+  | 'impliedDirs'
+  | 'whiteoutDirs'
+  | 'opaqueDirs'
+  | 'skippedDevices'
+  | 'droppedXattrs'
+  | 'dependsOnLower'
+> & {
+  /** Bytes that the tree takes on the disk; undefined where something was removed or copied, and only a look tells. */
+  readonly treeBytes: number | undefined;
+};
+
+type FileEntry = Extract<LayerEntry, { kind: 'file' }>;
+
+interface OpenFile {
+  readonly fd: number;
+  readonly entry: FileEntry;
+  readonly path: string;
+}
+
+export class TreeWriter implements TarSink {
+  readonly #tree: LayerTree;
+  readonly #links: HardLinks;
+  readonly #manifest: TreeManifestWriter;
+  readonly #budget: Budget;
+  readonly #lowers: LowerTrees | undefined;
+  /** Clean path below which everything goes, `''` for the root itself. */
+  readonly #base: string;
+  readonly #hash = new ContentHash();
+  /** Names of AUFS in the root, which go at the end. */
+  readonly #aufs = new Set<string>();
+  #file: OpenFile | undefined;
+  #fileBytes = 0;
+  /** Of the open file. */
+  #written = 0;
+  readonly #disk = new DiskSize();
+  #skippedDevices = 0;
+  #explicitRoot = false;
+
+  constructor(request: UnpackRequest, budget: Budget, manifest: TreeManifestWriter) {
+    this.#manifest = manifest;
+    this.#budget = budget;
+    this.#base = request.base === undefined ? '' : cleanName(byteName(Buffer.from(request.base.directory)));
+    this.#lowers = request.lowers === undefined ? undefined : new LowerTrees(request.lowers);
+    try {
+      this.#tree = new LayerTree(request, budget, manifest, this.#lowers);
+    } catch (error) {
+      this.#lowers?.close();
+      throw error;
+    }
+    this.#links = new HardLinks(this.#tree, manifest, budget);
+    try {
+      this.#tree.startRoot();
+      makeBaseDirectory(this.#tree, manifest, this.#base, request.base?.parentTree);
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
+  entry(entry: LayerEntry): void {
+    this.#budget.entry();
+    if (entry.xattrs.length > 0) this.#budget.attributes(entry.xattrs);
+    if (entry.kind === 'file' && entry.sparse !== undefined) this.#budget.sparse(entry.size, entry.sparse);
+    this.#tree.mtime = entry.mtime;
+    try {
+      this.#place(entry, cleanName(entry.name));
+    } catch (error) {
+      throw asLayerError(error, shown(entry.name));
+    }
+  }
+
+  content(bytes: Uint8Array): void {
+    if (this.#file === undefined) return;
+    writeAll(this.#file.fd, bytes, this.#file.path);
+    this.#written += bytes.length;
+    this.#hash.update(bytes);
+  }
+
+  hole(bytes: number): void {
+    if (this.#file === undefined) return;
+    skip(this.#file.fd, bytes);
+    this.#hash.zeros(bytes);
+  }
+
+  endOfContent(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    this.#file = undefined;
+    const { size, sparse } = file.entry;
+    try {
+      // A hole at the end is there only once the size says so.
+      if (sparse !== undefined) ftruncate(file.fd, size, file.path);
+      const attributes = this.#tree.metadata.file(file.fd, file.entry, file.path);
+      this.#disk.file(size, this.#written, file.entry.xattrs, () => statFd(file.fd));
+      this.#manifest.file(file.path, attributes, size, this.#hash.finish());
+    } finally {
+      close(file.fd);
+    }
+    this.#fileBytes += sparse?.stored ?? size;
+  }
+
+  /** The archive is over. @throws PluginError LAYER_NEEDS_LOWER, LAYER_BAD_HARDLINK */
+  finish(): TreeResult {
+    try {
+      this.#links.finish(this.#lowers);
+    } catch (error) {
+      throw asLayerError(error, '');
+    }
+    for (const name of this.#aufs) this.#tree.drop(name);
+    this.#tree.finish();
+    this.#lowers?.close();
+    const { marked, metadata, dependsOnLower } = this.#tree;
+    return {
+      fileBytes: this.#fileBytes + this.#budget.copiedBytes,
+      explicitRoot: this.#explicitRoot,
+      impliedDirs: marked.impliedDirs(),
+      whiteoutDirs: marked.whiteoutDirs(),
+      opaqueDirs: marked.opaqueDirs(),
+      skippedDevices: this.#skippedDevices,
+      droppedXattrs: metadata.droppedXattrs,
+      dependsOnLower,
+      treeBytes: this.#treeBytes(),
+    };
+  }
+
+  #treeBytes(): number | undefined {
+    if (this.#manifest.gone > 0 || this.#lowers !== undefined) return undefined;
+    return this.#disk.bytes + bytesOnDisk({ blocks: this.#tree.directoryBlocks });
+  }
+
+  /** After a failure: closes every descriptor; the tree is the caller's to remove. */
+  abandon(): void {
+    if (this.#file !== undefined) close(this.#file.fd);
+    this.#file = undefined;
+    this.#tree.abandon();
+    this.#lowers?.close();
+  }
+
+  #place(entry: LayerEntry, clean: string): void {
+    const place = placeOf(clean);
+    switch (place.kind) {
+      case 'root':
+        this.#root(entry);
+        return;
+      // The name decides: a marker is a marker whatever its type, and its content is ignored.
+      case 'opaque':
+      case 'whiteout':
+        this.#mark(place);
+        return;
+      case 'name':
+        if (isAufsName(clean)) this.#aufs.add(clean.split('/', 1)[0] ?? clean);
+        this.#make(entry, place);
+    }
+  }
+
+  #mark(place: Extract<Place, { kind: 'opaque' | 'whiteout' }>): void {
+    const parent = this.#tree.directoryForMarker(this.#inBase(place.parent));
+    if (parent === undefined) return;
+    if (place.kind === 'opaque') this.#tree.opaque(parent);
+    else this.#tree.whiteout(parent, place.name);
+  }
+
+  #inBase(clean: string): string {
+    if (this.#base === '') return clean;
+    return clean === '' ? this.#base : `${this.#base}/${clean}`;
+  }
+
+  /** Only attributes can be given to the root: a link there would lead everything after it away. */
+  #root(entry: LayerEntry): void {
+    if (entry.kind !== 'directory')
+      throw new PluginError('LAYER_ROOT_REPLACED', { entry: shown(entry.name) });
+    const directory = this.#tree.directory(this.#base);
+    if (this.#base !== '' || this.#explicitRoot) this.#tree.takeBack(directory.path, 'self');
+    else this.#tree.marked.makeExplicit('');
+    this.#manifest.directory(directory.path, this.#tree.metadata.directory(directory, entry, 'old'));
+    if (this.#base === '') this.#explicitRoot = true;
+  }
+
+  #make(entry: LayerEntry, { parent: parentName, name }: Extract<Place, { kind: 'name' }>): void {
+    const parent = this.#tree.directory(this.#inBase(parentName));
+    const path = pathOf(parent, name);
+    if (entry.kind === 'device') {
+      this.#skippedDevices += 1;
+      return;
+    }
+    if (entry.kind === 'hardlink') {
+      this.#links.add(path, this.#inBase(cleanName(entry.target)));
+      return;
+    }
+    this.#links.cancel(path);
+    // Before anything is made: what belongs to an id outside the mapping must not belong to ours even for a moment.
+    this.#tree.metadata.owner(entry);
+    switch (entry.kind) {
+      case 'file':
+        this.#openFile(entry, parent, name);
+        return;
+      case 'directory': {
+        const { directory, state } = this.#tree.makeDirectory(parent, name, entry.mode);
+        this.#manifest.directory(path, this.#tree.metadata.directory(directory, entry, state));
+        return;
+      }
+      case 'symlink': {
+        if (entry.target === '') bad(entry.name, 'a symbolic link to nothing');
+        if (entry.target.length > MAX_TARGET) throw targetTooLong(entry.name);
+        const target = Buffer.from(entry.target, 'latin1');
+        const attributes = this.#tree.put(parent, name, (fd, bytes) => {
+          symlinkAt(target, fd, bytes);
+          const line = this.#tree.metadata.node(fd, bytes, entry);
+          this.#disk.node(entry.target, entry.xattrs, () => statAt(fd, bytes));
+          return line;
+        });
+        this.#manifest.symlink(path, attributes, entry.target);
+        return;
+      }
+      case 'fifo': {
+        const attributes = this.#tree.put(parent, name, (fd, bytes) => {
+          mknodAt(fd, bytes, S.IFIFO | (entry.mode & 0o777));
+          const line = this.#tree.metadata.node(fd, bytes, entry);
+          this.#disk.node('', entry.xattrs, () => statAt(fd, bytes));
+          return line;
+        });
+        this.#manifest.fifo(path, attributes);
+      }
+    }
+  }
+
+  #openFile(entry: FileEntry, parent: Directory, name: string): void {
+    const fd = this.#tree.put(parent, name, (at, bytes) => openAt(at, bytes, NEW_FILE, entry.mode & 0o777));
+    this.#file = { fd, entry, path: pathOf(parent, name) };
+    this.#written = 0;
+  }
+}
+
+function targetTooLong(name: string): PluginError {
+  return new PluginError('LAYER_NAME_TOO_LONG', { entry: shown(name), limit: MAX_TARGET });
+}

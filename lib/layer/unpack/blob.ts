@@ -1,0 +1,96 @@
+/** The blob as it comes: counted and hashed before anybody looks inside. */
+import { type Digest, parseDigest } from '../../base/digest.ts';
+import { PluginError } from '../../base/errors/error.ts';
+
+/** Where the bytes come from. `next` gives undefined at the end; a chunk stays valid until the next call. */
+export interface ChunkSource {
+  next(): Promise<Uint8Array | undefined>;
+}
+
+export interface BlobExpectation {
+  readonly digest: Digest | undefined;
+  readonly size: number | undefined;
+}
+
+export class Blob implements ChunkSource {
+  readonly #source: ChunkSource;
+  readonly #expected: BlobExpectation;
+  readonly #hasher = new Bun.CryptoHasher('sha256');
+  readonly #arrived: (bytes: number) => void;
+  #bytes = 0;
+  #lastNonZero = -1;
+  #ended = false;
+  #previous: Promise<unknown> = Promise.resolve();
+  #digest: Digest | undefined;
+
+  /** `arrived` is told of every chunk, before the chunk is looked at. */
+  constructor(source: ChunkSource, expected: BlobExpectation, arrived: (bytes: number) => void) {
+    this.#source = source;
+    this.#expected = expected;
+    this.#arrived = arrived;
+  }
+
+  /** Bytes so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Where the last byte lies that is not zero; compressed streams may be padded with zeros. */
+  get lastNonZero(): number {
+    return this.#lastNonZero;
+  }
+
+  /**
+   * One call after the other, whoever calls: after a failure the decompressor may still be waiting for a chunk while
+   * the rest is read to be judged.
+   * @throws PluginError LAYER_SIZE_MISMATCH as soon as there is one byte too many
+   */
+  next(): Promise<Uint8Array | undefined> {
+    const chunk = this.#previous.then(() => this.#read());
+    this.#previous = chunk.catch(() => undefined);
+    return chunk;
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    if (this.#ended) return undefined;
+    const chunk = await this.#source.next();
+    if (chunk === undefined) {
+      this.#ended = true;
+      return undefined;
+    }
+    this.#arrived(chunk.length);
+    this.#hasher.update(chunk);
+    for (let i = chunk.length - 1; i >= 0; i -= 1) {
+      if (chunk[i] === 0) continue;
+      this.#lastNonZero = this.#bytes + i;
+      break;
+    }
+    this.#bytes += chunk.length;
+    const { size } = this.#expected;
+    if (size !== undefined && this.#bytes > size) {
+      this.#ended = true;
+      throw sizeMismatch(size, this.#bytes);
+    }
+    return chunk;
+  }
+
+  /**
+   * Reads what is left and compares. @returns the digest
+   * @throws PluginError LAYER_SIZE_MISMATCH, LAYER_DIGEST_MISMATCH
+   */
+  async verify(): Promise<Digest> {
+    while ((await this.next()) !== undefined);
+    const { size, digest } = this.#expected;
+    if (size !== undefined && this.#bytes !== size) throw sizeMismatch(size, this.#bytes);
+    this.#digest ??= parseDigest(`sha256:${this.#hasher.digest('hex')}`);
+    const actual = this.#digest;
+    if (digest !== undefined && actual !== digest) {
+      throw new PluginError('LAYER_DIGEST_MISMATCH', { expected: digest, actual });
+    }
+    return actual;
+  }
+}
+
+function sizeMismatch(expected: number, actual: number): PluginError {
+  return new PluginError('LAYER_SIZE_MISMATCH', { expected, actual, when: 'actual' });
+}

@@ -1,0 +1,109 @@
+/**
+ * One layer from its blob to its tree, in the calling thread. Bytes are verified while they pass: the blob's size
+ * and digest as they come, the tar's digest (the diffID) after decompression. In the end the blob is judged first, as
+ * far as it can be read, since a broken transfer explains every other error.
+ */
+import { parseDiffId } from '../../base/digest.ts';
+import { type ErrorCode, PluginError } from '../../base/errors/error.ts';
+import { compactTreeManifest } from '../manifest/compact.ts';
+import { TreeManifestWriter } from '../manifest/writer.ts';
+import { TarReader } from '../tar/reader.ts';
+import { Budget } from '../tree/budget.ts';
+import { inBlocks, measureTree } from '../tree/disk-size.ts';
+import { TreeWriter } from '../tree/tree-writer.ts';
+import type { UnpackRequest, UnpackResult } from '../tree/types.ts';
+import { Blob, type ChunkSource } from './blob.ts';
+import { empty, type LargeWindowGate, openTar } from './decompress.ts';
+
+export interface UnpackControl {
+  /** Looked at between chunks; throws to stop the work. */
+  checkpoint(compressedBytes: number, entries: number): void;
+  readonly largeWindow: LargeWindowGate;
+}
+
+/** Errors that a damaged blob may cause: if the blob is damaged, that is what is said. */
+const EXPLAINED_BY_DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'LAYER_BAD_COMPRESSION',
+  'LAYER_BAD_HEADER',
+  'LAYER_NOT_A_TAR',
+  'LAYER_TRUNCATED',
+  'LAYER_UNSUPPORTED_ENTRY',
+]);
+
+/**
+ * @param source the blob's bytes from its beginning
+ * @returns facts about the tree in `request.target`; nothing is synced
+ * @throws PluginError one of the LAYER_ codes; SysError from the filesystem (ENOSPC). What is in the target then is
+ * for the caller to remove; no descriptor stays open.
+ */
+export async function unpackInto(
+  request: UnpackRequest,
+  source: ChunkSource,
+  control: UnpackControl,
+): Promise<UnpackResult> {
+  const budget = new Budget(request.budget, request.quotaBytes, request.copyBytes);
+  const blob = new Blob(source, request.expected, (bytes) => {
+    budget.compressed(bytes);
+    control.checkpoint(budget.compressedBytes, budget.entries);
+  });
+  const manifest = new TreeManifestWriter(request.manifestPath, (bytes) => budget.manifest(bytes));
+  let writer: TreeWriter | undefined;
+  try {
+    writer = new TreeWriter(request, budget, manifest);
+    const { digest, diffId } = await readLayer(request, blob, budget, writer, control);
+    const { treeBytes, ...tree } = writer.finish();
+    manifest.finish();
+    const { manifestPath } = request;
+    const manifestBytes = manifest.gone > 0 ? compactTreeManifest(manifestPath) : manifest.bytes;
+    return {
+      ...tree,
+      diskBytes: (treeBytes ?? measureTree(request.target, manifestPath)) + inBlocks(manifestBytes),
+      digest,
+      diffId,
+      compressedBytes: blob.bytes,
+      tarBytes: budget.tarBytes,
+      entries: budget.entries,
+    };
+  } catch (error) {
+    writer?.abandon();
+    manifest.abandon();
+    throw error;
+  }
+}
+
+function mayBeDamage(error: unknown): boolean {
+  return error instanceof PluginError && EXPLAINED_BY_DAMAGE.has(error.code);
+}
+
+async function readLayer(
+  request: UnpackRequest,
+  blob: Blob,
+  budget: Budget,
+  writer: TreeWriter,
+  control: UnpackControl,
+): Promise<Pick<UnpackResult, 'digest' | 'diffId'>> {
+  const reader = new TarReader(writer, budget.maxFileSize);
+  let hasher: Bun.CryptoHasher | undefined;
+  try {
+    const { plain, chunks } = await openTar(request.compression, blob, control.largeWindow);
+    if (!plain) hasher = new Bun.CryptoHasher('sha256');
+    for await (const chunk of chunks) {
+      hasher?.update(chunk);
+      budget.uncompressed(chunk.length);
+      reader.push(chunk);
+      control.checkpoint(budget.compressedBytes, budget.entries);
+    }
+    reader.end();
+    if (request.compression === 'auto' && budget.tarBytes === 0) throw empty();
+  } catch (error) {
+    if (mayBeDamage(error) && request.expected.size !== undefined) await blob.verify();
+    throw error;
+  }
+  const digest = await blob.verify();
+  const diffId = parseDiffId(hasher === undefined ? digest : `sha256:${hasher.digest('hex')}`);
+  const expected = request.expected.diffId;
+  if (expected !== undefined && diffId !== expected) {
+    throw new PluginError('LAYER_DIFFID_MISMATCH', { expected, actual: diffId });
+  }
+  return { digest, diffId };
+}

@@ -1,0 +1,117 @@
+/** What the thread that wants a layer and the thread that unpacks it say to each other. */
+import { type ErrorCode, PluginError, type PluginErrors } from '../../base/errors/error.ts';
+import { SysError } from '../../sys/kernel/errno.ts';
+import type { UnpackRequest, UnpackResult } from '../tree/types.ts';
+
+export type WorkerSource = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'stream' };
+
+export type ToWorker =
+  | {
+      readonly type: 'start';
+      readonly request: UnpackRequest;
+      readonly source: WorkerSource;
+      readonly shared: SharedArrayBuffer;
+    }
+  | { readonly type: 'chunk'; readonly bytes: Uint8Array }
+  | { readonly type: 'end' }
+  /** The source failed, or the work is to stop: the worker throws this away with everything it has open. */
+  | { readonly type: 'stop' }
+  | { readonly type: 'large-window-granted' };
+
+export type FromWorker =
+  /** A chunk was used up; another may be sent. */
+  | { readonly type: 'consumed' }
+  | { readonly type: 'large-window' }
+  /** The tree is whole; what comes until the answer is the disk's time. */
+  | { readonly type: 'syncing' }
+  | { readonly type: 'done'; readonly result: UnpackResult }
+  | { readonly type: 'failed'; readonly error: PackedError };
+
+/** The shared words: progress that the main thread reads whenever it likes, and its wish to stop. */
+export const SHARED_BYTES = 24;
+const [COMPRESSED, ENTRIES] = [0, 1];
+const STOP = 4;
+
+export class SharedState {
+  readonly #numbers: Float64Array;
+  readonly #words: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.#numbers = new Float64Array(buffer, 0, 2);
+    this.#words = new Int32Array(buffer);
+  }
+
+  progress(compressedBytes: number, entries: number): void {
+    this.#numbers[COMPRESSED] = compressedBytes;
+    this.#numbers[ENTRIES] = entries;
+  }
+
+  get compressedBytes(): number {
+    return this.#numbers[COMPRESSED] ?? 0;
+  }
+  get entries(): number {
+    return this.#numbers[ENTRIES] ?? 0;
+  }
+
+  stop(): void {
+    Atomics.store(this.#words, STOP, 1);
+  }
+  get stopped(): boolean {
+    return Atomics.load(this.#words, STOP) === 1;
+  }
+}
+
+/** An error as plain data: a class does not survive the way between threads. */
+export type PackedError =
+  | {
+      readonly kind: 'plugin';
+      readonly code: ErrorCode;
+      readonly subject: PluginErrors[ErrorCode];
+      readonly cause: string;
+    }
+  | {
+      readonly kind: 'sys';
+      readonly errno: number;
+      readonly syscall: string;
+      readonly path: string;
+      readonly detail: string;
+    }
+  | {
+      readonly kind: 'other';
+      readonly name: string;
+      readonly message: string;
+      readonly code: string;
+      readonly stack: string;
+    };
+
+export function packError(error: unknown): PackedError {
+  if (error instanceof PluginError) {
+    const { code, subject, cause } = error;
+    return { kind: 'plugin', code, subject, cause: cause === undefined ? '' : String(cause) };
+  }
+  if (error instanceof SysError) {
+    const { errno, syscall, path, detail } = error;
+    return { kind: 'sys', errno, syscall, path, detail };
+  }
+  const { name, message, stack, code }: Error & { code?: string } =
+    error instanceof Error ? error : new Error(String(error));
+  return { kind: 'other', name, message, code: code ?? '', stack: stack ?? '' };
+}
+
+export function unpackError(packed: PackedError): Error {
+  switch (packed.kind) {
+    case 'plugin': {
+      const options = packed.cause === '' ? {} : { cause: new Error(packed.cause) };
+      return new PluginError(packed.code, packed.subject, options);
+    }
+    case 'sys':
+      return new SysError(packed.errno, packed.syscall, packed.path, packed.detail);
+    case 'other': {
+      const error: Error & { code?: string } = new Error(packed.message);
+      error.name = packed.name;
+      error.stack = packed.stack;
+      if (packed.code !== '') error.code = packed.code;
+      return error;
+    }
+  }
+}

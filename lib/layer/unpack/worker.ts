@@ -1,0 +1,123 @@
+/** The thread that unpacks one layer. `cmd/unpack-worker.ts` is its entry point. */
+import { MiB } from '../../base/limits.ts';
+import { close, openDir, syncfs } from '../../sys/kernel/files.ts';
+import type { ChunkSource } from './blob.ts';
+import { FileSource } from './file-source.ts';
+import { unpackInto } from './unpack-into.ts';
+import { type FromWorker, packError, SharedState, type ToWorker } from './worker-protocol.ts';
+
+/** What the worker needs of its global scope. */
+export interface WorkerScope {
+  onmessage: ((event: { data: ToWorker }) => void) | null;
+  postMessage(message: FromWorker): void;
+}
+
+/**
+ * A tree of this size is written to the disk by its thread, while others still need the processor: otherwise the disk
+ * has nothing to do until the last layer is unpacked (1.1 GB in three layers: 8.2 s instead of 11.8). Smaller ones wait
+ * for the one sync of all before they are published, since each sync flushes the journal.
+ */
+const SYNC_FROM_BYTES = 64 * MiB;
+
+/** Serves one layer after the other, one at a time. */
+export function serveUnpacking(scope: WorkerScope): void {
+  let stream = new StreamSource(scope);
+  let grant = (): void => {};
+  scope.onmessage = ({ data: message }) => {
+    switch (message.type) {
+      case 'start':
+        stream = new StreamSource(scope);
+        unpack(scope, message, stream, () => {
+          scope.postMessage({ type: 'large-window' });
+          return new Promise((resolve) => {
+            grant = resolve;
+          });
+        });
+        break;
+      case 'chunk':
+        stream.push(message.bytes);
+        break;
+      case 'end':
+        stream.push(undefined);
+        break;
+      case 'stop':
+        stream.fail(new Stopped());
+        grant();
+        break;
+      case 'large-window-granted':
+        grant();
+    }
+  };
+}
+
+class Stopped extends Error {}
+
+async function unpack(
+  scope: WorkerScope,
+  start: Extract<ToWorker, { type: 'start' }>,
+  stream: StreamSource,
+  largeWindow: () => Promise<void>,
+): Promise<void> {
+  const state = new SharedState(start.shared);
+  const { target } = start.request;
+  let file: FileSource | undefined;
+  let filesystem: number | undefined;
+  let answer: FromWorker;
+  try {
+    // Before the first write: syncfs(2) tells of the failures since its descriptor was opened.
+    filesystem = openDir(target);
+    if (start.source.kind === 'file') file = new FileSource(start.source.path);
+    const result = await unpackInto(start.request, file ?? stream, {
+      checkpoint(compressedBytes, entries) {
+        state.progress(compressedBytes, entries);
+        if (state.stopped) throw new Stopped();
+      },
+      largeWindow,
+    });
+    if (result.fileBytes >= SYNC_FROM_BYTES) {
+      scope.postMessage({ type: 'syncing' });
+      syncfs(filesystem, target);
+    }
+    answer = { type: 'done', result };
+  } catch (error) {
+    answer = { type: 'failed', error: packError(error) };
+  }
+  file?.close();
+  if (filesystem !== undefined) close(filesystem);
+  // Last of all: the other side may end this thread as soon as it has the answer.
+  scope.postMessage(answer);
+}
+
+/** Chunks as the main thread sends them; it sends a few ahead and then one for each that was used. */
+class StreamSource implements ChunkSource {
+  readonly #scope: WorkerScope;
+  readonly #queue: (Uint8Array | undefined)[] = [];
+  #error: Error | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(scope: WorkerScope) {
+    this.#scope = scope;
+  }
+
+  push(chunk: Uint8Array | undefined): void {
+    this.#queue.push(chunk);
+    this.#wake?.();
+  }
+
+  fail(error: Error): void {
+    this.#error = error;
+    this.#wake?.();
+  }
+
+  async next(): Promise<Uint8Array | undefined> {
+    while (this.#queue.length === 0 && this.#error === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#error !== undefined) throw this.#error;
+    const chunk = this.#queue.shift();
+    if (chunk !== undefined) this.#scope.postMessage({ type: 'consumed' });
+    return chunk;
+  }
+}
