@@ -10,7 +10,7 @@ import {
   parseImageReference,
   type RegistryReference,
 } from '../lib/oci/reference.ts';
-import type { Authenticate } from '../lib/registry/policy.ts';
+import type { Authenticate } from '../lib/registry/policy/policy.ts';
 import type { Store } from '../lib/store/store.ts';
 import { cpuVariant } from '../lib/sys/kernel/cpu.ts';
 import { lookIfThere } from '../lib/sys/kernel/look.ts';
@@ -81,7 +81,7 @@ function isPlainFile(path: string): boolean {
 export async function authenticate(context: Pick<SourceContext, 'extra'>): Promise<Authenticate> {
   const { registries } = await context.extra();
   if (registries === undefined) return 'private';
-  const { authenticateOf } = await import('../lib/registry/settings.ts');
+  const { authenticateOf } = await import('../lib/registry/policy/settings.ts');
   return authenticateOf(registries);
 }
 
@@ -135,7 +135,7 @@ function withThinImages(
 async function proxies(env: SourceContext['env']): Promise<{ proxyFor: (url: URL) => string | undefined }> {
   if (env.proxy.http === undefined && env.proxy.https === undefined) return { proxyFor: () => undefined };
   const [{ Proxies }, { Secret }] = await Promise.all([
-    import('../lib/registry/proxy.ts'),
+    import('../lib/http/proxy.ts'),
     import('../lib/base/secret.ts'),
   ]);
   const secret = (value: string | undefined) => (value === undefined ? undefined : new Secret(value));

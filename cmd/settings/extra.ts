@@ -4,7 +4,7 @@
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import type { CvmfsFile } from '../../lib/cvmfs/settings.ts';
-import type { RegistriesFile } from '../../lib/registry/settings.ts';
+import type { RegistriesFile } from '../../lib/registry/policy/settings.ts';
 import { errnoMeaning, type SysError } from '../../lib/sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
 import { statIfThere } from '../../lib/sys/kernel/stat.ts';

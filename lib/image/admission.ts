@@ -5,7 +5,7 @@
  * source delivers it again, verified, and so proves that it has it.
  */
 import { settleLimited } from '../base/pool.ts';
-import type { Authenticate } from '../registry/policy.ts';
+import type { Authenticate } from '../registry/policy/policy.ts';
 import { type Grant, LOCAL } from '../store/grants.ts';
 import { type LayerKey, layerKeyOrUndefined } from '../store/layer-key.ts';
 import { EVERYBODY, type StackPlan } from '../store/stacks.ts';

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { authoritiesIn, clientPair } from '../registry/pem.ts';
+import { authoritiesIn, clientPair } from '../http/pem.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
 import { readSmallFile, reasonOf } from './local-file.ts';
 

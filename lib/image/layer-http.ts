@@ -1,5 +1,5 @@
 import type { Logger } from '../base/log.ts';
-import { checkNames } from '../registry/peer-names.ts';
+import { checkNames } from '../http/peer-names.ts';
 import { loadTlsMaterial } from './client-certificates.ts';
 
 export interface RemoteLayerSettings {

@@ -1,7 +1,7 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { GiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { PartialDirectory } from '../registry/partial.ts';
+import { PartialDirectory } from '../registry/blobs/partial.ts';
 import { boundFacts } from '../store/bounds.ts';
 import { collect, finishCollection, planCollection, type Unreadable } from '../store/collect.ts';
 import { Layout } from '../store/layout.ts';

@@ -2,16 +2,16 @@ import type { Digest } from '../base/digest.ts';
 import { type Grade, strictest } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import { type OnRetry, retry, unlessAborted } from '../base/retry.ts';
-import { Auth } from './auth.ts';
-import type { BlobServer } from './blob-request.ts';
-import type { Credentials } from './credentials.ts';
-import { Failure, verdict } from './failure.ts';
-import type { Place } from './mirrors.ts';
-import { defaultHost, type RegistryPolicy } from './policy.ts';
-import type { RedirectRules, Redirects } from './redirects.ts';
-import type { Routes } from './route.ts';
-import { statusFailure } from './status.ts';
-import type { Answer, Transport } from './transport.ts';
+import { Failure, verdict } from '../http/failure.ts';
+import type { RedirectRules, Redirects } from '../http/redirects.ts';
+import type { Routes } from '../http/route.ts';
+import type { Answer, Transport } from '../http/transport.ts';
+import { statusFailure } from './answers/status.ts';
+import { Auth } from './auth/auth.ts';
+import type { Credentials } from './auth/credentials.ts';
+import type { BlobServer } from './blobs/blob-request.ts';
+import type { Place } from './policy/mirrors.ts';
+import { defaultHost, type RegistryPolicy } from './policy/policy.ts';
 
 /** What is asked of a registry, relative to its repository. */
 export interface Ask {

@@ -1,7 +1,7 @@
 import type { Logger } from '../base/log.ts';
-import type { BlobServer } from './blob-request.ts';
+import { Failure } from '../http/failure.ts';
+import type { BlobServer } from './blobs/blob-request.ts';
 import type { Endpoint } from './endpoint.ts';
-import { Failure } from './failure.ts';
 
 /** Tags say what an image is, so only trusted places may resolve them; content is checked by its digest. */
 export type Wanted = 'tag' | 'content';

@@ -3,15 +3,15 @@ import { digestOf, parseDigest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Grade } from '../base/grade.ts';
 import { MAX_MANIFEST_BYTES } from '../base/limits.ts';
+import { Failure } from '../http/failure.ts';
+import type { Answer } from '../http/transport.ts';
 import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import { isSignedSchema1 } from '../oci/signed-schema1.ts';
-import type { WantedBlob } from './blob-request.ts';
+import type { WantedBlob } from './blobs/blob-request.ts';
 import type { Ask, Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
-import { Failure } from './failure.ts';
-import type { RegistryPolicy } from './policy.ts';
+import type { RegistryPolicy } from './policy/policy.ts';
 import type { Proofs } from './proofs.ts';
-import type { Answer } from './transport.ts';
 
 /** A document, and to whom it may be given again without a request. */
 export interface FoundBlob {

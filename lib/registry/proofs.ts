@@ -1,11 +1,11 @@
 import type { Digest } from '../base/digest.ts';
 import type { Grade } from '../base/grade.ts';
-import { openBlob, type WantedBlob } from './blob-request.ts';
+import { Failure } from '../http/failure.ts';
+import type { Answer } from '../http/transport.ts';
+import { openBlob, type WantedBlob } from './blobs/blob-request.ts';
 import type { Ask, Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
-import { Failure } from './failure.ts';
-import type { RegistryPolicy } from './policy.ts';
-import type { Answer } from './transport.ts';
+import type { RegistryPolicy } from './policy/policy.ts';
 
 /**
  * Whether whoever asks may have blobs that are here already: the registry itself, or a trusted mirror, is asked for each,

@@ -28,7 +28,7 @@
  *   meta/sources/<hash>     the diffID that a local tar (device, inode, size, mtime) gave
  *   meta/blobs/<hex>        manifests and image configurations by digest
  *   meta/blobs/<hex>.*      the same, for callers whose image comes from one repository (lib/store/blobs.ts)
- *   meta/partial/<hex>      the first bytes of a blob whose download was killed (lib/registry/partial.ts)
+ *   meta/partial/<hex>      the first bytes of a blob whose download was killed (lib/registry/blobs/partial.ts)
  *   meta/totals             running sums that tell a create whether a clean is due
  *   locks/                  claims on downloads and short locks; nothing is ever wrong without them
  *   projectids/<n>          -> owner: project id n is taken (a dangling symbolic link: made in one step)

@@ -1,6 +1,6 @@
 /** A Diego cell as far as images go: a store, configuration files, and graft called as Garden and operators do. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import type { RegistriesFile } from '../../lib/registry/settings.ts';
+import type { RegistriesFile } from '../../lib/registry/policy/settings.ts';
 import { executable } from './graft.ts';
 import { cleanEnv, type Ran, run } from './shell.ts';
 import { type TempDir, tempDir } from './temp.ts';

@@ -1,6 +1,6 @@
 /** A process of its own that reads an image's first layer: `IMAGE INSECURE-HOST PARTIAL-DIRECTORY`. */
 import { silentLogger } from '../../lib/base/log.ts';
-import { PartialDirectory } from '../../lib/registry/partial.ts';
+import { PartialDirectory } from '../../lib/registry/blobs/partial.ts';
 import { NEVER, readLayer, registrySource } from './registry-client.ts';
 
 const [image = '', insecure = '', directory = ''] = process.argv.slice(2);

@@ -2,15 +2,15 @@
 import { sha256Hex } from '../../lib/base/digest.ts';
 import type { LogData, Logger } from '../../lib/base/log.ts';
 import { Secret } from '../../lib/base/secret.ts';
+import type { Lookup } from '../../lib/http/route.ts';
 import { RegistrySource, type SeenNames } from '../../lib/image/from-registry.ts';
 import type { ImageLayer, ImageSource } from '../../lib/image/source.ts';
 import { platformOf } from '../../lib/oci/platform.ts';
 import { parseImageReference, type RegistryReference } from '../../lib/oci/reference.ts';
-import type { GivenCredentials } from '../../lib/registry/credentials.ts';
+import type { GivenCredentials } from '../../lib/registry/auth/credentials.ts';
+import type { PartialBlobs } from '../../lib/registry/blobs/partial.ts';
 import type { FoundBlob, ManifestCache } from '../../lib/registry/manifests.ts';
-import type { PartialBlobs } from '../../lib/registry/partial.ts';
-import { defaultPolicy, type RegistryPolicy } from '../../lib/registry/policy.ts';
-import type { Lookup } from '../../lib/registry/route.ts';
+import { defaultPolicy, type RegistryPolicy } from '../../lib/registry/policy/policy.ts';
 
 export const NEVER = new AbortController().signal;
 

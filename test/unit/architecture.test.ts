@@ -14,11 +14,21 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'lib/oci': ['lib/base'],
   'lib/sys': ['lib/base'],
   'lib/layer': ['lib/oci', 'lib/sys', 'lib/base'],
-  'lib/registry': ['lib/oci', 'lib/sys', 'lib/base'],
+  'lib/http': ['lib/sys', 'lib/base'],
+  'lib/registry': ['lib/http', 'lib/oci', 'lib/sys', 'lib/base'],
   // Checking a store reads a tree's manifest; publishing to CVMFS packs layers.
   'lib/store': ['lib/layer', 'lib/oci', 'lib/sys', 'lib/base'],
   'lib/cvmfs': ['lib/layer', 'lib/oci', 'lib/sys', 'lib/base'],
-  'lib/image': ['lib/registry', 'lib/layer', 'lib/cvmfs', 'lib/store', 'lib/oci', 'lib/sys', 'lib/base'],
+  'lib/image': [
+    'lib/http',
+    'lib/registry',
+    'lib/layer',
+    'lib/cvmfs',
+    'lib/store',
+    'lib/oci',
+    'lib/sys',
+    'lib/base',
+  ],
 };
 const ALL_LIB = ['lib/plugin', 'lib/image', ...(ALLOWED['lib/image'] ?? [])];
 const ARROWS: typeof ALLOWED = { ...ALLOWED, 'lib/plugin': ALL_LIB.slice(1), cmd: ALL_LIB };

@@ -1,6 +1,6 @@
 /** A cell whose operator wants the registry asked each time, whatever is in the store. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
-import type { RegistriesFile } from '../../../lib/registry/settings.ts';
+import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
 import { Cell } from '../../support/cell.ts';
 import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
 import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';

@@ -1,8 +1,8 @@
 /** Logging in to a registry that wants tokens, as Docker Hub, GitLab and Harbor do. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { defaultHost } from '../../../lib/registry/policy.ts';
-import type { RegistriesFile } from '../../../lib/registry/settings.ts';
+import { defaultHost } from '../../../lib/registry/policy/policy.ts';
+import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
 import { Cell, logged } from '../../support/cell.ts';
 import { issue, makeAuthority, type Pair, pemOf } from '../../support/certificates.ts';
 import { makeNoiseImage } from '../../support/noise-image.ts';

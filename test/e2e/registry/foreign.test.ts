@@ -1,7 +1,7 @@
 /** Foreign layers: what a manifest says must not make a cell fetch from wherever it likes (CVE-2020-15157). */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import type { RegistriesFile } from '../../../lib/registry/settings.ts';
+import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
 import { Cell } from '../../support/cell.ts';
 import { issue, makeAuthority, type Pair } from '../../support/certificates.ts';
 import { LayoutBuilder, type RawDescriptor } from '../../support/layout-builder.ts';

@@ -1,7 +1,7 @@
 /** What may come from a registry has an end: deadlines in time, ceilings in bytes, words that fit a sentence. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync } from 'node:fs';
-import type { RegistriesFile } from '../../../lib/registry/settings.ts';
+import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
 import { Cell, logged } from '../../support/cell.ts';
 import {
   contentAnswer,

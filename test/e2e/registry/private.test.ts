@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import type { RegistriesFile } from '../../../lib/registry/settings.ts';
+import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
 import { Cell } from '../../support/cell.ts';
 import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
 import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';

@@ -1,6 +1,6 @@
 /** A registry is an ImageSource like every other. */
 import { readFileSync } from 'node:fs';
-import { PartialDirectory } from '../../../lib/registry/partial.ts';
+import { PartialDirectory } from '../../../lib/registry/blobs/partial.ts';
 import { imageSourceSuite } from '../../suites/image-source.suite.ts';
 import { LayoutBuilder } from '../../support/layout-builder.ts';
 import { makeNoiseImage } from '../../support/noise-image.ts';

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { RegistriesFile } from '../../../lib/registry/settings.ts';
+import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
 import { Cell } from '../../support/cell.ts';
 import { makeAuthority, type Pair } from '../../support/certificates.ts';
 import { type Netns, netns } from '../../support/netns.ts';

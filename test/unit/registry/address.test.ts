@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { innermost, mayLead, outermost, type Zone, zoneOf } from '../../../lib/registry/address.ts';
+import { innermost, mayLead, outermost, type Zone, zoneOf } from '../../../lib/http/address.ts';
 
 describe('zoneOf', () => {
   const table: readonly [address: string, zone: Zone | undefined][] = [

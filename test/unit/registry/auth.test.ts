@@ -1,7 +1,7 @@
 /** Tokens: one for all layers, renewed once, and nobody's secret where it does not belong (hostile rows 54 to 56). */
 import { afterEach, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
-import { defaultHost, defaultPolicy, type RegistryPolicy } from '../../../lib/registry/policy.ts';
+import { defaultHost, defaultPolicy, type RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
 import {
   errorAnswer,
   type FakeRegistry,

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { type Credential, Credentials } from '../../../lib/registry/credentials.ts';
-import { readDockerConfig } from '../../../lib/registry/docker-config.ts';
-import { defaultHost, defaultPolicy } from '../../../lib/registry/policy.ts';
+import { type Credential, Credentials } from '../../../lib/registry/auth/credentials.ts';
+import { readDockerConfig } from '../../../lib/registry/auth/docker-config.ts';
+import { defaultHost, defaultPolicy } from '../../../lib/registry/policy/policy.ts';
 import { login, NEVER, RecordingLog } from '../../support/registry-client.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

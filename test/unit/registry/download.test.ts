@@ -1,6 +1,6 @@
 /** A blob comes whole or not at all, whatever a server does to it on the way (hostile rows 38 to 41). */
 import { afterEach, describe, expect, test } from 'bun:test';
-import type { RegistryPolicy } from '../../../lib/registry/policy.ts';
+import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
 import {
   contentAnswer,
   errorAnswer,

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { Gate } from '../../../lib/registry/gate.ts';
+import { Gate } from '../../../lib/registry/blobs/gate.ts';
 import { NEVER } from '../../support/registry-client.ts';
 
 test('lets in as many as it has places, then the longest waiting', async () => {

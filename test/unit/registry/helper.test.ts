@@ -1,8 +1,8 @@
 /** Credential helpers are programs of somebody else: they hang, babble and fail (hostile row 59). */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { runHelper } from '../../../lib/registry/helper.ts';
-import { defaultPolicy } from '../../../lib/registry/policy.ts';
+import { runHelper } from '../../../lib/registry/auth/helper.ts';
+import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
 import { NEVER, rejection } from '../../support/registry-client.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

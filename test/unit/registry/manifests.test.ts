@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { sha256Hex } from '../../../lib/base/digest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
-import type { RegistryRule } from '../../../lib/registry/policy.ts';
+import type { RegistryRule } from '../../../lib/registry/policy/policy.ts';
 import {
   blobOf,
   descriptor,

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { placesOf } from '../../../lib/registry/mirrors.ts';
-import { readRegistriesConf } from '../../../lib/registry/registries-conf.ts';
+import { placesOf } from '../../../lib/registry/policy/mirrors.ts';
+import { readRegistriesConf } from '../../../lib/registry/policy/registries-conf.ts';
 import { registryReference, testPolicy } from '../../support/registry-client.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { hexOf, parseDigest } from '../../../lib/base/digest.ts';
-import { type PartialBlob, PartialDirectory } from '../../../lib/registry/partial.ts';
+import { type PartialBlob, PartialDirectory } from '../../../lib/registry/blobs/partial.ts';
 import {
   blobOf,
   contentAnswer,

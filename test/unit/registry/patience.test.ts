@@ -4,7 +4,7 @@ import { unpackWorkerUrl } from '../../../cmd/unpack-worker-url.ts';
 import type { RegistrySource } from '../../../lib/image/from-registry.ts';
 import type { ImageLayer } from '../../../lib/image/source.ts';
 import { unpackLayer } from '../../../lib/layer/unpack/unpack.ts';
-import type { RegistryPolicy } from '../../../lib/registry/policy.ts';
+import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
 import {
   errorAnswer,
   type FakeRegistry,

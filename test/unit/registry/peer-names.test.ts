@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { checkNames } from '../../../lib/registry/peer-names.ts';
+import { checkNames } from '../../../lib/http/peer-names.ts';
 
 const code = (host: string, subjectaltname?: string) =>
   (checkNames(host, subjectaltname === undefined ? {} : { subjectaltname }) as { code?: string } | undefined)

@@ -1,6 +1,6 @@
 /** What is sent to a port to find out why TLS failed there, and what is made of the answer. */
 import { afterEach, describe, expect, test } from 'bun:test';
-import { acceptsConnections, answersTlsInHttp } from '../../../lib/registry/probe.ts';
+import { acceptsConnections, answersTlsInHttp } from '../../../lib/http/probe.ts';
 
 const LONG = 20_000;
 const stopping: (() => void)[] = [];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { Secret } from '../../../lib/base/secret.ts';
-import { Proxies } from '../../../lib/registry/proxy.ts';
+import { Proxies } from '../../../lib/http/proxy.ts';
 
 const proxies = (no: string) =>
   new Proxies({ http: new Secret('http://plain:3128'), https: new Secret('http://tls:3129'), no });

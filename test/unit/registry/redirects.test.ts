@@ -1,10 +1,10 @@
 /** Where a registry may lead us, and what travels along (hostile rows 53 to 55). */
 import { afterEach, describe, expect, test } from 'bun:test';
 import { Secret } from '../../../lib/base/secret.ts';
-import { Failure } from '../../../lib/registry/failure.ts';
-import { defaultPolicy } from '../../../lib/registry/policy.ts';
-import { noProxies, Proxies } from '../../../lib/registry/proxy.ts';
-import { Routes } from '../../../lib/registry/route.ts';
+import { Failure } from '../../../lib/http/failure.ts';
+import { noProxies, Proxies } from '../../../lib/http/proxy.ts';
+import { Routes } from '../../../lib/http/route.ts';
+import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
 import {
   contentAnswer,
   errorAnswer,

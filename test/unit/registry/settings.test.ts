@@ -2,12 +2,12 @@ import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { isRegistrySettings } from '../../../lib/oci/generated/validators.js';
-import { defaultPolicy } from '../../../lib/registry/policy.ts';
+import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
 import {
   type PolicySurroundings,
   type RegistriesFile,
   registryPolicy,
-} from '../../../lib/registry/settings.ts';
+} from '../../../lib/registry/policy/settings.ts';
 
 const given: PolicySurroundings = {
   userAgent: 'graft/test',

@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { generateKeyPairSync } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import type { RegistryPolicy } from '../../../lib/registry/policy.ts';
-import { defaultHost } from '../../../lib/registry/policy.ts';
+import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
+import { defaultHost } from '../../../lib/registry/policy/policy.ts';
 import { issue, makeAuthority, makeIntermediate, type Pair, pemOf } from '../../support/certificates.ts';
 import { contentAnswer, fakeImage, fakeRegistry, noise } from '../../support/fake-registry.ts';
 import { rawServer } from '../../support/raw-server.ts';

@@ -3,7 +3,7 @@ import { expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { digestOf } from '../../../lib/base/digest.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { PartialDirectory } from '../../../lib/registry/partial.ts';
+import { PartialDirectory } from '../../../lib/registry/blobs/partial.ts';
 import { boundFacts, factBytes } from '../../../lib/store/bounds.ts';
 import { publishedKey } from '../../../lib/store/layer-key.ts';
 import { Lease } from '../../../lib/store/leases.ts';

@@ -1,11 +1,11 @@
 import { accessSync, constants } from 'node:fs';
-import { PluginError } from '../base/errors/error.ts';
-import { KiB } from '../base/limits.ts';
-import { Secret } from '../base/secret.ts';
-import { printable } from '../base/text.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { KiB } from '../../base/limits.ts';
+import { Secret } from '../../base/secret.ts';
+import { printable } from '../../base/text.ts';
+import type { CredentialsPolicy } from '../policy/policy.ts';
 import type { Credential } from './credentials.ts';
 import { DOCKER_HUB_KEY } from './docker-config.ts';
-import type { CredentialsPolicy } from './policy.ts';
 
 /** A user name and a password; tokens of cloud identities reach a few KiB. */
 const MAX_OUTPUT = 64 * KiB;

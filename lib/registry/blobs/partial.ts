@@ -9,14 +9,14 @@
  * what a power loss left may hold zeros; `begin` therefore drops files from before the last boot.
  */
 import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import type { Digest } from '../base/digest.ts';
-import { hexOf, sha256Hex } from '../base/digest.ts';
-import { KiB } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
-import { type Claim, tryClaim } from '../sys/exclusive/claim.ts';
-import { hasCode } from '../sys/kernel/errno.ts';
-import { close, ftruncate, mkdirAt, openAt, unlinkAt, writeAll } from '../sys/kernel/files.ts';
-import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import type { Digest } from '../../base/digest.ts';
+import { hexOf, sha256Hex } from '../../base/digest.ts';
+import { KiB } from '../../base/limits.ts';
+import type { Logger } from '../../base/log.ts';
+import { type Claim, tryClaim } from '../../sys/exclusive/claim.ts';
+import { hasCode } from '../../sys/kernel/errno.ts';
+import { close, ftruncate, mkdirAt, openAt, unlinkAt, writeAll } from '../../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 
 /** What the downloader needs of it. */
 export interface PartialBlobs {

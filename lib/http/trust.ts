@@ -5,7 +5,7 @@ import { hasCode } from '../sys/kernel/errno.ts';
 import { findCertsDir, readingFails } from './certs-dir.ts';
 import { checkNames, type PeerCertificate } from './peer-names.ts';
 import { authoritiesIn, type ClientPair, clientPair, readableBlocks } from './pem.ts';
-import { defaultHost, type RegistryPolicy } from './policy.ts';
+import type { HostTls, HttpPolicy } from './policy.ts';
 import { systemRoots } from './roots.ts';
 
 /** The `tls` option of one connection. */
@@ -33,14 +33,14 @@ interface HostMaterial {
 
 /** Whom we believe, host by host. Files are read once, when the first connection needs them. */
 export class Trust {
-  readonly #policy: RegistryPolicy;
+  readonly #policy: HttpPolicy;
   readonly #log: Logger;
   readonly #material = new Map<string, Promise<HostMaterial>>();
   /** Hosts whose certificate was looked at by `checkNames`. */
   readonly #named = new Set<string>();
   #roots: readonly string[] | undefined;
 
-  constructor(policy: RegistryPolicy, log: Logger) {
+  constructor(policy: HttpPolicy, log: Logger) {
     this.#policy = policy;
     this.#log = log;
   }
@@ -108,7 +108,7 @@ export class Trust {
       if (pairs.length > 1) this.#log.info('client-certificates', { host, used: pairs[0]?.certificate });
     }
     const settings = names.map((name) => this.#policy.hosts[name]).find((found) => found !== undefined);
-    const { ca, client } = settings ?? defaultHost;
+    const { ca, client }: HostTls = settings ?? { ca: [], client: undefined };
     const found = await Promise.all([
       ...(directory?.ca ?? []).map((path) => this.#authorities(path, 'found')),
       ...ca.map((path) => this.#authorities(path, 'named')),

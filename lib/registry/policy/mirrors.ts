@@ -1,5 +1,5 @@
-import { PluginError } from '../base/errors/error.ts';
-import type { RegistryReference } from '../oci/reference.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import type { RegistryReference } from '../../oci/reference.ts';
 import type { Mirror, RegistryPolicy, RegistryRule } from './policy.ts';
 
 /** One repository at one registry, ready to be asked. */

@@ -1,7 +1,7 @@
-import { PluginError } from '../base/errors/error.ts';
-import { oneLine } from '../base/text.ts';
-import { Failure } from './failure.ts';
-import type { Answer } from './transport.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { oneLine } from '../../base/text.ts';
+import { Failure } from '../../http/failure.ts';
+import type { Answer } from '../../http/transport.ts';
 
 /** Registries explain in some hundred bytes; a proxy's error page needs no more to be recognised. */
 const MAX_ERROR_BODY = 16 * 1024;

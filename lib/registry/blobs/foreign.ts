@@ -1,11 +1,11 @@
-import type { Digest } from '../base/digest.ts';
-import { PluginError } from '../base/errors/error.ts';
+import type { Digest } from '../../base/digest.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { Failure } from '../../http/failure.ts';
+import type { RedirectRules, Redirects } from '../../http/redirects.ts';
+import type { Routes } from '../../http/route.ts';
+import type { Answer } from '../../http/transport.ts';
+import { statusFailure } from '../answers/status.ts';
 import type { BlobServer } from './blob-request.ts';
-import { Failure } from './failure.ts';
-import type { RedirectRules, Redirects } from './redirects.ts';
-import type { Routes } from './route.ts';
-import { statusFailure } from './status.ts';
-import type { Answer } from './transport.ts';
 
 /**
  * Foreign layers: a manifest in a registry names any URL it likes for them (CVE-2020-15157 was credentials sent

@@ -1,11 +1,11 @@
-import { PluginError } from '../base/errors/error.ts';
-import type { Logger } from '../base/log.ts';
-import { backoffMs, sleep } from '../base/retry.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import type { Logger } from '../../base/log.ts';
+import { backoffMs, sleep } from '../../base/retry.ts';
+import { Failure, verdict } from '../../http/failure.ts';
+import type { RegistryPolicy } from '../policy/policy.ts';
 import { type BlobServer, type OpenedBlob, openBlob, type WantedBlob } from './blob-request.ts';
-import { Failure, verdict } from './failure.ts';
 import { PartSize } from './part-size.ts';
 import type { PartialBlob } from './partial.ts';
-import type { RegistryPolicy } from './policy.ts';
 
 /** Counts as progress: after so many bytes a broken connection is an event of its own, not the last one's repetition. */
 const PROGRESS_BYTES = 64 * 1024;

@@ -1,5 +1,5 @@
-import { PluginError } from '../base/errors/error.ts';
-import { Failure } from './failure.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { Failure } from '../../http/failure.ts';
 
 /** What a 401 asks for (RFC 9110 11.6.1; the bearer form from distribution's token specification). */
 export type Challenge =

@@ -1,8 +1,8 @@
-import type { Logger } from '../base/log.ts';
-import type { Secret } from '../base/secret.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Secret } from '../../base/secret.ts';
+import type { CredentialsPolicy, HostPolicy } from '../policy/policy.ts';
 import { type DockerConfig, readDockerConfig } from './docker-config.ts';
 import { runHelper } from './helper.ts';
-import type { CredentialsPolicy, HostPolicy } from './policy.ts';
 
 /** Who we are to a registry. `where` names the source for logs; it is never a secret. */
 export type Credential =

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { PluginError } from '../base/errors/error.ts';
-import { oneLine, printable } from '../base/text.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { oneLine, printable } from '../../base/text.ts';
 import type { Mirror, RegistryRule } from './policy.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { PluginError } from '../base/errors/error.ts';
-import { MiB } from '../base/limits.ts';
-import { Secret } from '../base/secret.ts';
-import { asGoReads, map, structure, TEXT } from '../oci/go-json.ts';
-import { JsonRefused } from '../oci/json.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { MiB } from '../../base/limits.ts';
+import { Secret } from '../../base/secret.ts';
+import { asGoReads, map, structure, TEXT } from '../../oci/go-json.ts';
+import { JsonRefused } from '../../oci/json.ts';
 import type { Credential } from './credentials.ts';
 
 /** Such a file holds a few entries; what is larger is not one. */

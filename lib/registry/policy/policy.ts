@@ -1,24 +1,19 @@
-import type { RetryPolicy } from '../base/retry.ts';
-import { noProxies, type ProxySettings } from './proxy.ts';
+import type { RetryPolicy } from '../../base/retry.ts';
+import type { HostTls, HttpPolicy } from '../../http/policy.ts';
+import { noProxies } from '../../http/proxy.ts';
 
 /**
  * Everything about registries that somebody may configure, as typed values. It is made in one place from the
  * operator's settings, GrootFS's file, flags and environment (`settings.ts`); nothing below reads any of those.
  */
-export interface RegistryPolicy {
-  readonly userAgent: string;
+export interface RegistryPolicy extends HttpPolicy {
   /** `host[:port]`, exact: TLS is not verified, and plain HTTP is spoken where TLS is not. */
   readonly insecure: readonly string[];
   /** By registry host or longer prefix; the longest that fits an image holds. */
   readonly rules: readonly RegistryRule[];
   /** By exact `host[:port]`. */
   readonly hosts: Readonly<Record<string, HostPolicy>>;
-  /** Directories with one directory of certificates per `host[:port]`; the first that has one for a host holds. */
-  readonly certsDirs: readonly string[];
-  readonly roots: RootsPolicy;
-  readonly proxies: ProxySettings;
   readonly credentials: CredentialsPolicy;
-  readonly deadlines: Deadlines;
   readonly retry: RetryPolicy;
   /** Longest `Retry-After` that is waited for; a longer one fails at once with the registry's words. */
   readonly retryAfterMaxMs: number;
@@ -30,8 +25,6 @@ export interface RegistryPolicy {
   readonly requireDigest: boolean;
   /** When the registry is asked whether whoever asks may have what is in the store. */
   readonly authenticate: Authenticate;
-  /** Nothing that proves who asks is sent: what an image names must not be fetched as the cell. */
-  readonly anonymous?: true;
   /** Blobs from this size on leave a partial file behind when the process is killed. */
   readonly resumeFromBytes: number;
 }
@@ -63,10 +56,7 @@ export interface Mirror {
   readonly pulls: 'all' | 'digest-only' | 'tag-only';
 }
 
-export interface HostPolicy {
-  /** PEM files of authorities that are trusted for this host, beside the system's. */
-  readonly ca: readonly string[];
-  readonly client: { readonly certificate: string; readonly key: string } | undefined;
+export interface HostPolicy extends HostTls {
   /** Further hosts that may be given this registry's credentials for a token. */
   readonly tokenRealms: readonly string[];
   /** Hosts that this registry may lead to although they lie in a private network and it does not. */
@@ -83,13 +73,6 @@ export const defaultHost: HostPolicy = {
   helper: undefined,
 };
 
-/** As in Go's crypto/x509, for which operators set SSL_CERT_FILE and SSL_CERT_DIR. */
-export interface RootsPolicy {
-  readonly file: string | undefined;
-  /** Colon-separated directories. */
-  readonly directories: string | undefined;
-}
-
 export interface CredentialsPolicy {
   /** A docker `config.json` or containers' `auth.json`. */
   readonly configFile: string | undefined;
@@ -98,21 +81,6 @@ export interface CredentialsPolicy {
   /** The whole environment of a helper. */
   readonly helperEnv: Readonly<Record<string, string>>;
   readonly helperTimeoutMs: number;
-}
-
-/** All in milliseconds. What waits on a system call of the local disk is not covered by any. */
-export interface Deadlines {
-  /** Without an answer for so long, one TCP connection tells a slow registry from an absent one. */
-  readonly connectMs: number;
-  /** From the request to the header of its answer. */
-  readonly answerMs: number;
-  /** Without one byte of a body. */
-  readonly idleMs: number;
-  /** A body that brings less than `slowBytesPerSecond` on average over `slowWindowMs` counts as stuck. */
-  readonly slowWindowMs: number;
-  readonly slowBytesPerSecond: number;
-  /** The whole of one image, from the first request to the last byte. */
-  readonly totalMs: number | undefined;
 }
 
 /** Values nobody has to set. Each number has its reason in `settings.schema.json`, where operators read it. */

@@ -1,8 +1,8 @@
-import type { Digest } from '../base/digest.ts';
-import { PluginError } from '../base/errors/error.ts';
-import type { Grade } from '../base/grade.ts';
-import { Failure } from './failure.ts';
-import type { Answer } from './transport.ts';
+import type { Digest } from '../../base/digest.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import type { Grade } from '../../base/grade.ts';
+import { Failure } from '../../http/failure.ts';
+import type { Answer } from '../../http/transport.ts';
 
 /** Somebody who has blobs: a registry, or a URL that a manifest gives for a foreign layer. */
 export interface BlobServer {

@@ -3,7 +3,7 @@ import type { Logger } from '../base/log.ts';
 import { zoneOf } from './address.ts';
 import { Body } from './body.ts';
 import { Failure, networkFailure } from './failure.ts';
-import type { RegistryPolicy } from './policy.ts';
+import type { HttpPolicy } from './policy.ts';
 import { acceptsConnections, answersTlsInHttp, type Peer, PROBE_MS } from './probe.ts';
 import { Proxies, type ProxyServer } from './proxy.ts';
 import { tidyHeaders } from './tidy-headers.ts';
@@ -45,12 +45,12 @@ const IMPATIENT_MS = 1000;
 /** HTTP as registries need it: raw bytes, no redirects, a proxy and certificates by host, deadlines. */
 export class Transport {
   readonly proxies: Proxies;
-  readonly #policy: RegistryPolicy;
+  readonly #policy: HttpPolicy;
   readonly #trust: Trust;
   readonly #log: Logger;
   readonly #shownTo = new Set<string>();
 
-  constructor(policy: RegistryPolicy, log: Logger) {
+  constructor(policy: HttpPolicy, log: Logger) {
     this.#policy = policy;
     this.#log = log;
     this.#trust = new Trust(policy, log);

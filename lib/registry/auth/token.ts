@@ -1,12 +1,12 @@
-import { PluginError } from '../base/errors/error.ts';
-import { KiB } from '../base/limits.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { KiB } from '../../base/limits.ts';
+import { Failure } from '../../http/failure.ts';
+import type { RedirectRules, Redirects } from '../../http/redirects.ts';
+import type { Answer } from '../../http/transport.ts';
+import { statusFailure } from '../answers/status.ts';
 import { concealer } from './conceal.ts';
 import type { Credential } from './credentials.ts';
-import { Failure } from './failure.ts';
 import type { Realm } from './realm.ts';
-import type { RedirectRules, Redirects } from './redirects.ts';
-import { statusFailure } from './status.ts';
-import type { Answer } from './transport.ts';
 
 /** JSON web tokens with many scopes reach some KiB; go-containerregistry stops at the same size. */
 const MAX_TOKEN_ANSWER = 64 * KiB;

@@ -1,13 +1,13 @@
-import { type Grade, strictest } from '../base/grade.ts';
-import type { Logger } from '../base/log.ts';
-import { unlessAborted } from '../base/retry.ts';
+import { type Grade, strictest } from '../../base/grade.ts';
+import type { Logger } from '../../base/log.ts';
+import { unlessAborted } from '../../base/retry.ts';
+import type { RedirectRules, Redirects } from '../../http/redirects.ts';
+import type { Routes } from '../../http/route.ts';
+import type { Standing } from '../answers/status.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';
 import { concealer } from './conceal.ts';
 import { type Credential, type Credentials, isOfCall } from './credentials.ts';
 import { judgeRealm, type Realm } from './realm.ts';
-import type { RedirectRules, Redirects } from './redirects.ts';
-import type { Routes } from './route.ts';
-import type { Standing } from './status.ts';
 import { basic, fetchToken } from './token.ts';
 
 /** Whom we authenticate to, and as what. */

@@ -1,17 +1,17 @@
 import { existsSync } from 'node:fs';
-import { PluginError } from '../base/errors/error.ts';
-import { Secret } from '../base/secret.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { Secret } from '../../base/secret.ts';
+import type { Deadlines } from '../../http/policy.ts';
+import type { ProxySettings } from '../../http/proxy.ts';
 import {
   type Authenticate,
   type CredentialsPolicy,
-  type Deadlines,
   defaultHost,
   defaultPolicy,
   type HostPolicy,
   type RegistryPolicy,
   type RegistryRule,
 } from './policy.ts';
-import type { ProxySettings } from './proxy.ts';
 import { readRegistriesConf } from './registries-conf.ts';
 
 /** The `registries:` part of the settings as `settings.schema.json` admits it. */

@@ -1,7 +1,7 @@
-import { PluginError } from '../base/errors/error.ts';
-import { printable } from '../base/text.ts';
-import { zoneOf } from './address.ts';
-import { Failure } from './failure.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { printable } from '../../base/text.ts';
+import { zoneOf } from '../../http/address.ts';
+import { Failure } from '../../http/failure.ts';
 
 /**
  * Whether a token server may see a registry's credentials. A registry names that server itself, in a header

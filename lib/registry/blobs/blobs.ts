@@ -1,12 +1,12 @@
-import type { Digest } from '../base/digest.ts';
-import { type Grade, strictest } from '../base/grade.ts';
-import type { Logger } from '../base/log.ts';
+import type { Digest } from '../../base/digest.ts';
+import { type Grade, strictest } from '../../base/grade.ts';
+import type { Logger } from '../../base/log.ts';
+import { asPluginError, type Failure } from '../../http/failure.ts';
+import type { RegistryPolicy } from '../policy/policy.ts';
 import type { BlobServer, WantedBlob } from './blob-request.ts';
 import { Download } from './download.ts';
-import { asPluginError, type Failure } from './failure.ts';
 import type { Gate } from './gate.ts';
 import type { PartialBlob, PartialBlobs } from './partial.ts';
-import type { RegistryPolicy } from './policy.ts';
 
 export interface BlobsParts {
   readonly policy: RegistryPolicy;
