@@ -1,8 +1,8 @@
 /** Sources that only CVMFS needs: images by their name there, and the registries that thin images name. */
 import { PluginError } from '../lib/base/errors/error.ts';
-import { CvmfsSource } from '../lib/image/from-cvmfs.ts';
-import type { RegistrySource } from '../lib/image/from-registry.ts';
-import type { ImageSource } from '../lib/image/source.ts';
+import { CvmfsSource } from '../lib/image/source/from-cvmfs.ts';
+import type { RegistrySource } from '../lib/image/source/from-registry.ts';
+import type { ImageSource } from '../lib/image/source/source.ts';
 import type { Machine } from '../lib/oci/platform.ts';
 import { type CvmfsReference, parseImageReference } from '../lib/oci/reference.ts';
 import type { Store } from '../lib/store/store.ts';

@@ -1,5 +1,5 @@
 import { PluginError } from '../lib/base/errors/error.ts';
-import { RegistrySource } from '../lib/image/from-registry.ts';
+import { RegistrySource } from '../lib/image/source/from-registry.ts';
 import { isRegistrySettings } from '../lib/oci/generated/validators.js';
 import type { Machine } from '../lib/oci/platform.ts';
 import { type RegistryReference, repositoryOf } from '../lib/oci/reference.ts';

@@ -1,8 +1,8 @@
 import { digestOf } from '../lib/base/digest.ts';
 import { MAX_MANIFEST_BYTES } from '../lib/base/limits.ts';
-import { RememberingSource } from '../lib/image/remembering-source.ts';
-import type { ImageSource } from '../lib/image/source.ts';
-import { ThinAwareSource } from '../lib/image/thin-source.ts';
+import { RememberingSource } from '../lib/image/source/remembering-source.ts';
+import type { ImageSource } from '../lib/image/source/source.ts';
+import { ThinAwareSource } from '../lib/image/source/thin-source.ts';
 import { formatPlatform, type Machine, platformOf } from '../lib/oci/platform.ts';
 import {
   formatReference,
@@ -35,7 +35,7 @@ export async function openSource(
   const platform = platformOf(process.arch, cpuVariant);
   switch (reference.kind) {
     case 'tar': {
-      const { TarSource } = await import('../lib/image/from-tar.ts');
+      const { TarSource } = await import('../lib/image/source/from-tar.ts');
       return new TarSource({ reference });
     }
     case 'oci':
@@ -102,7 +102,7 @@ async function openLayout(
   platform: Machine,
 ): Promise<ImageSource> {
   const [{ OciLayoutSource }, { proxyFor }] = await Promise.all([
-    import('../lib/image/from-oci-layout.ts'),
+    import('../lib/image/source/from-oci-layout.ts'),
     proxies(env),
   ]);
   const { skipLayerValidation, remoteLayerCertificates: certificates } = settings.create;

@@ -1,10 +1,10 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
-import { DEFAULT_BUDGET } from '../../lib/image/budget.ts';
+import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { createImage } from '../../lib/plugin/create.ts';
 import type { RuntimeSpec } from '../../lib/plugin/runtime-spec.ts';
-import { parseImageId } from '../../lib/store/image-id.ts';
+import { parseImageId } from '../../lib/store/layout/image-id.ts';
+import { cleanIsDue } from '../../lib/store/records/totals.ts';
 import { Store } from '../../lib/store/store.ts';
-import { cleanIsDue } from '../../lib/store/totals.ts';
 import { cvmfsFor } from '../cvmfs.ts';
 import { layersAtATime } from '../layers-at-a-time.ts';
 import { authenticate, openSource } from '../source.ts';

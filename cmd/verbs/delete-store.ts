@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { Layout } from '../../lib/store/layout.ts';
-import { removeStore } from '../../lib/store/remove-store.ts';
+import { removeStore } from '../../lib/store/init/remove-store.ts';
+import { Layout } from '../../lib/store/layout/layout.ts';
 import { storeExists, storeRoot } from '../../lib/store/store.ts';
 import { runProgram } from '../run-program.ts';
 import type { VerbContext } from '../verb-context.ts';

@@ -1,7 +1,7 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { parseIdRange } from '../../lib/base/id-mapping.ts';
 import { restoreMounts } from '../../lib/plugin/restore-mounts.ts';
-import { initStore } from '../../lib/store/init.ts';
+import { initStore } from '../../lib/store/init/init.ts';
 import { runProgram } from '../run-program.ts';
 import { bytesInWords } from '../sentences/words.ts';
 import type { VerbContext } from '../verb-context.ts';

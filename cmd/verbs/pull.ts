@@ -1,4 +1,4 @@
-import { DEFAULT_BUDGET } from '../../lib/image/budget.ts';
+import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { pullOnly } from '../../lib/plugin/pull.ts';
 import { Store } from '../../lib/store/store.ts';
 import { cvmfsFor } from '../cvmfs.ts';

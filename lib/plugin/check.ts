@@ -3,8 +3,8 @@ import type { Finding } from '../store/checks/finding.ts';
 import { checkImages } from '../store/checks/images.ts';
 import { checkLayers } from '../store/checks/layers.ts';
 import { checkLeftovers } from '../store/checks/leftovers.ts';
-import { finishCollection } from '../store/collect.ts';
-import { sweep } from '../store/recover.ts';
+import { finishCollection } from '../store/collect/collect.ts';
+import { sweep } from '../store/collect/recover.ts';
 import type { Store } from '../store/store.ts';
 
 export interface CheckedFinding {

@@ -1,16 +1,16 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
-import { applyAttributes } from '../image/attributes.ts';
-import { isOpen, planIfPresent } from '../image/present.ts';
-import type { PullDeps, PulledImage } from '../image/pull.ts';
-import type { ResolvedImage } from '../image/source.ts';
-import { type ImageId, parseImageId } from '../store/image-id.ts';
-import type { ImageRecord, LayerProvenance } from '../store/image-record.ts';
-import { Lease } from '../store/leases.ts';
-import type { StackPlan } from '../store/stacks.ts';
+import { isOpen, planIfPresent } from '../image/pull/present.ts';
+import type { PullDeps, PulledImage } from '../image/pull/pull.ts';
+import type { ResolvedImage } from '../image/source/source.ts';
+import { applyAttributes } from '../image/stack/attributes.ts';
+import { type ImageId, parseImageId } from '../store/layout/image-id.ts';
+import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';
+import { Lease } from '../store/records/leases.ts';
+import type { StackPlan } from '../store/records/stacks.ts';
+import { addToTotals } from '../store/records/totals.ts';
+import { sizeOfNew } from '../store/records/volume-size.ts';
 import type { Store } from '../store/store.ts';
-import { addToTotals } from '../store/totals.ts';
-import { sizeOfNew } from '../store/volume-size.ts';
 import { HeldDirectory } from '../sys/files/held-directory.ts';
 import { SysError } from '../sys/kernel/errno.ts';
 import { bytesOfText } from '../sys/kernel/utf8.ts';
@@ -92,7 +92,7 @@ async function pull(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise
   // Asked for at once: a process that looks at repositories starts while the code that will ask it is loaded.
   const cvmfs = deps.cvmfs?.();
   cvmfs?.catch(() => undefined);
-  const { pullInTurn } = await import('../image/pull-in-turn.ts');
+  const { pullInTurn } = await import('../image/pull/pull-in-turn.ts');
   return pullInTurn({ ...deps, cvmfs: cvmfs && (() => cvmfs) }, image, lease);
 }
 
@@ -164,7 +164,7 @@ async function finish(deps: CreateDeps, container: Container, own: HeldDirectory
 /** What cannot be undone now has no record, so that a sweep does it; the failure before it matters more. */
 async function undo({ store, log }: CreateDeps, id: ImageId): Promise<void> {
   try {
-    const { removeImage } = await import('../store/remove.ts');
+    const { removeImage } = await import('../store/collect/remove.ts');
     await removeImage(store, id, log);
   } catch (error) {
     log.error('image-not-undone', error, { id });

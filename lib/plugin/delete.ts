@@ -1,10 +1,10 @@
 import { isPluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
-import { parseIdOrPath } from '../store/image-id.ts';
-import { Layout } from '../store/layout.ts';
-import { removeImage } from '../store/remove.ts';
+import { removeImage } from '../store/collect/remove.ts';
+import { parseIdOrPath } from '../store/layout/image-id.ts';
+import { Layout } from '../store/layout/layout.ts';
+import { addToTotals } from '../store/records/totals.ts';
 import { Store, storeRoot } from '../store/store.ts';
-import { addToTotals } from '../store/totals.ts';
 
 export type Deleted = { readonly id: string } | { readonly notFound: string } | { readonly outside: string };
 

@@ -1,8 +1,8 @@
 import { accessSync, existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname } from 'node:path';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
-import { Layout } from '../store/layout.ts';
-import { isReachable, measure } from '../store/measure.ts';
+import { isReachable, measure } from '../store/collect/measure.ts';
+import { Layout } from '../store/layout/layout.ts';
 import { Store, storeRoot } from '../store/store.ts';
 import { SysError } from '../sys/kernel/errno.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';

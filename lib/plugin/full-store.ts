@@ -1,5 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
-import { isFull } from '../store/staging.ts';
+import { isFull } from '../store/layout/staging.ts';
 import type { Store } from '../store/store.ts';
 
 /**

@@ -1,10 +1,10 @@
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { Admission } from '../image/admission.ts';
-import type { LayerChoice } from '../image/published.ts';
-import { findPublished, type PullDeps } from '../image/pull.ts';
-import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source.ts';
-import { wantedLayers } from '../image/wanted.ts';
+import type { LayerChoice } from '../image/cvmfs/published.ts';
+import { findPublished, type PullDeps } from '../image/pull/pull.ts';
+import { wantedLayers } from '../image/pull/wanted.ts';
+import { Admission } from '../image/source/admission.ts';
+import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source/source.ts';
 import type { ImageConfig } from '../oci/config.ts';
 import type { Store } from '../store/store.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';

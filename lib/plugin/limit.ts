@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { MIN_QUOTA_BYTES } from '../base/limits.ts';
-import type { ResolvedImage } from '../image/source.ts';
-import { projectIdOf } from '../store/project-ids.ts';
+import type { ResolvedImage } from '../image/source/source.ts';
+import { projectIdOf } from '../store/records/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { type LackOfQuotas, type QuotaDevice, quotaSupport } from '../sys/mounts/quota.ts';
 

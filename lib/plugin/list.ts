@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
-import { imageIdOrUndefined } from '../store/image-id.ts';
-import type { ImageRecord } from '../store/image-record.ts';
-import { Layout } from '../store/layout.ts';
+import { imageIdOrUndefined } from '../store/layout/image-id.ts';
+import { Layout } from '../store/layout/layout.ts';
+import type { ImageRecord } from '../store/records/image-record.ts';
 import { Store, storeExists, storeRoot } from '../store/store.ts';
 import { listNames } from '../sys/kernel/look.ts';
 

@@ -1,7 +1,7 @@
-import type { ImageId } from '../store/image-id.ts';
-import type { VolumeName } from '../store/layer-key.ts';
-import { shortName } from '../store/layer-key.ts';
-import { letMappedRootMount } from '../store/passage.ts';
+import type { ImageId } from '../store/layout/image-id.ts';
+import type { VolumeName } from '../store/layout/layer-key.ts';
+import { shortName } from '../store/layout/layer-key.ts';
+import { letMappedRootMount } from '../store/layout/passage.ts';
 import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
 import { close, openAt } from '../sys/kernel/files.ts';
@@ -13,7 +13,7 @@ import { describeOverlayOptions, mountOverlay } from '../sys/mounts/overlay.ts';
 interface Lowers {
   /** Topmost first: names below volumes/, or absolute paths that are not the store's. */
   readonly lowers: readonly string[];
-  /** As in a plan (lib/store/stacks.ts). */
+  /** As in a plan (lib/store/records/stacks.ts). */
   readonly idmapRoots?: readonly string[] | undefined;
 }
 

@@ -1,6 +1,6 @@
 import { PluginError } from '../base/errors/error.ts';
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
-import type { ResolvedImage } from '../image/source.ts';
+import type { ResolvedImage } from '../image/source/source.ts';
 import { checkDeclaredSize, type DiskLimit } from './limit.ts';
 
 /** What can be known to fail before a byte of a layer is fetched. @throws IMAGE_EXCEEDS_LIMIT, IMAGE_TOO_MANY_LAYERS */

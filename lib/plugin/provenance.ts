@@ -1,8 +1,8 @@
-import type { LayerChoice } from '../image/published.ts';
-import type { PulledImage } from '../image/pull.ts';
-import type { ImageLayer, ResolvedImage } from '../image/source.ts';
-import { wantedLayers } from '../image/wanted.ts';
-import type { LayerProvenance } from '../store/image-record.ts';
+import type { LayerChoice } from '../image/cvmfs/published.ts';
+import type { PulledImage } from '../image/pull/pull.ts';
+import { wantedLayers } from '../image/pull/wanted.ts';
+import type { ImageLayer, ResolvedImage } from '../image/source/source.ts';
+import type { LayerProvenance } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 
 /** Where each layer of an image came from this time, bottom first. */

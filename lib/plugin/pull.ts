@@ -1,8 +1,8 @@
-import type { PullDeps } from '../image/pull.ts';
-import { pullImage } from '../image/pull.ts';
-import { Lease } from '../store/leases.ts';
-import { addToTotals } from '../store/totals.ts';
-import { sizeOfNew } from '../store/volume-size.ts';
+import type { PullDeps } from '../image/pull/pull.ts';
+import { pullImage } from '../image/pull/pull.ts';
+import { Lease } from '../store/records/leases.ts';
+import { addToTotals } from '../store/records/totals.ts';
+import { sizeOfNew } from '../store/records/volume-size.ts';
 import { tellingFull } from './full-store.ts';
 import { checkImage } from './preflight.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';

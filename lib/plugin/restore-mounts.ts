@@ -1,9 +1,9 @@
 import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { ImageId } from '../store/image-id.ts';
-import type { ImageRecord } from '../store/image-record.ts';
-import { withInitLock } from '../store/init.ts';
-import { projectIdOf } from '../store/project-ids.ts';
+import { withInitLock } from '../store/init/init.ts';
+import type { ImageId } from '../store/layout/image-id.ts';
+import type { ImageRecord } from '../store/records/image-record.ts';
+import { projectIdOf } from '../store/records/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { isMountRoot } from '../sys/mounts/mountinfo.ts';
 import { setProjectLimit } from '../sys/mounts/quota.ts';

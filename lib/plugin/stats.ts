@@ -1,5 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
-import { parseIdOrPath } from '../store/image-id.ts';
+import { parseIdOrPath } from '../store/layout/image-id.ts';
 import { Store } from '../store/store.ts';
 import { getProjectUsage } from '../sys/mounts/quota.ts';
 

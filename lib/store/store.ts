@@ -3,17 +3,17 @@ import { printable } from '../base/text.ts';
 import { absolute } from '../sys/files/path.ts';
 import { letGoOf } from '../sys/kernel/anchor.ts';
 import { isDirectoryAt } from '../sys/kernel/look.ts';
-import { anchorStore } from './anchored.ts';
-import { Blobs } from './blobs.ts';
-import { readAnyFormat, readFormat, rootOwner, type StoreFormat } from './format.ts';
-import { Images } from './images.ts';
-import { Layers } from './layers.ts';
-import { Layout } from './layout.ts';
-import { ProjectIds } from './project-ids.ts';
-import { PublishedLayers } from './published.ts';
-import { Sources } from './sources.ts';
-import { Stacks } from './stacks.ts';
-import { type StoreVersions, VERSIONS } from './versions.ts';
+import { anchorStore } from './layout/anchored.ts';
+import { readAnyFormat, readFormat, rootOwner, type StoreFormat } from './layout/format.ts';
+import { Layout } from './layout/layout.ts';
+import { type StoreVersions, VERSIONS } from './layout/versions.ts';
+import { Blobs } from './records/blobs.ts';
+import { Images } from './records/images.ts';
+import { Layers } from './records/layers.ts';
+import { ProjectIds } from './records/project-ids.ts';
+import { PublishedLayers } from './records/published.ts';
+import { Sources } from './records/sources.ts';
+import { Stacks } from './records/stacks.ts';
 
 /** One store, opened: its parts, each with one concern. Opening reads one small file and takes no lock. */
 export class Store implements Disposable {

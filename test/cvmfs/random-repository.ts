@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import type { Digest } from '../../lib/base/digest.ts';
 import { isPluginError } from '../../lib/base/errors/error.ts';
-import type { ImageId } from '../../lib/store/image-id.ts';
+import type { ImageId } from '../../lib/store/layout/image-id.ts';
 import { archive, type Layer, type LayerStack } from '../property/entries.ts';
 import { Random } from '../property/random.ts';
 import { packTree, serveImage, setMagic } from '../support/cvmfs.ts';

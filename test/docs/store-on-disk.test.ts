@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { STORE_DIRECTORIES, STORE_VERSION } from '../../lib/store/layout.ts';
+import { STORE_DIRECTORIES, STORE_VERSION } from '../../lib/store/layout/layout.ts';
 import { must } from '../support/shell.ts';
 import { type TestStore, testStore } from '../support/store.ts';
 import { allBlocks, readPage } from './page.ts';

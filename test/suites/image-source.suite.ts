@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { hexOf, sha256Hex } from '../../lib/base/digest.ts';
 import { PluginError } from '../../lib/base/errors/error.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from '../../lib/image/source.ts';
+import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from '../../lib/image/source/source.ts';
 
 export interface SourceUnderTest {
   /** A new source of the same image, as another create would make it. */

@@ -3,9 +3,9 @@
  * component. Slow, and what the planner is held against.
  */
 import type { ByteName } from '../../lib/base/bytes.ts';
-import type { ShimDirectory } from '../../lib/image/shims.ts';
-import { look, type Sight, type StackLayer } from '../../lib/image/stack-view.ts';
-import type { DirectoryAttributes } from '../../lib/store/stacks.ts';
+import type { ShimDirectory } from '../../lib/image/stack/shims.ts';
+import { look, type Sight, type StackLayer } from '../../lib/image/stack/stack-view.ts';
+import type { DirectoryAttributes } from '../../lib/store/records/stacks.ts';
 
 export interface PlainShims {
   readonly hidden: readonly ByteName[];

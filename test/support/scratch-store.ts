@@ -5,10 +5,10 @@ import { type DiffId, digestOf } from '../../lib/base/digest.ts';
 import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { silentLogger } from '../../lib/base/log.ts';
 import type { UnpackResult } from '../../lib/layer/tree/types.ts';
-import type { Grant } from '../../lib/store/grants.ts';
-import { initStore } from '../../lib/store/init.ts';
-import { type LayerKey, layerKey } from '../../lib/store/layer-key.ts';
-import type { LayerRecord } from '../../lib/store/layers.ts';
+import { initStore } from '../../lib/store/init/init.ts';
+import { type LayerKey, layerKey } from '../../lib/store/layout/layer-key.ts';
+import type { Grant } from '../../lib/store/records/grants.ts';
+import type { LayerRecord } from '../../lib/store/records/layers.ts';
 import type { Store } from '../../lib/store/store.ts';
 import { tempDir } from './temp.ts';
 

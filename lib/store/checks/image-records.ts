@@ -1,9 +1,9 @@
 import type { Logger } from '../../base/log.ts';
-import { mayRun } from '../collect.ts';
-import type { ImageId } from '../image-id.ts';
-import type { ImageRecord } from '../image-record.ts';
-import { mountedUses } from '../mounted-uses.ts';
-import { removeImage } from '../remove.ts';
+import { mayRun } from '../collect/collect.ts';
+import { mountedUses } from '../collect/mounted-uses.ts';
+import { removeImage } from '../collect/remove.ts';
+import type { ImageId } from '../layout/image-id.ts';
+import type { ImageRecord } from '../records/image-record.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 

@@ -8,7 +8,7 @@ import { holderOf } from '../../sys/exclusive/holder.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import { statIfThere } from '../../sys/kernel/stat.ts';
-import { dropBadLayer, finishCollection, leftAside } from '../collect.ts';
+import { dropBadLayer, finishCollection, leftAside } from '../collect/collect.ts';
 import {
   type LayerKey,
   layerKeyOrUndefined,
@@ -16,9 +16,9 @@ import {
   shortName,
   stackKeyOrUndefined,
   usedThrough,
-} from '../layer-key.ts';
-import { linkedVolume } from '../layers.ts';
-import { removeName, trash } from '../staging.ts';
+} from '../layout/layer-key.ts';
+import { removeName, trash } from '../layout/staging.ts';
+import { linkedVolume } from '../records/layers.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 

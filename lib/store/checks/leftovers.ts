@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { quotaSupport } from '../../sys/mounts/quota.ts';
-import { STORE_DIRECTORIES } from '../layout.ts';
-import { giveBackLeaked, leakedProjectIds } from '../leaked-ids.ts';
-import { readLeases } from '../leases.ts';
-import { abandoned, removeName, removeStaged } from '../staging.ts';
+import { giveBackLeaked, leakedProjectIds } from '../collect/leaked-ids.ts';
+import { STORE_DIRECTORIES } from '../layout/layout.ts';
+import { abandoned, removeName, removeStaged } from '../layout/staging.ts';
+import { readLeases } from '../records/leases.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, readFileSync, unlinkSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
-import type { ResolvedImage } from '../../../lib/image/source.ts';
+import type { ResolvedImage } from '../../../lib/image/source/source.ts';
 import { OCI_CONFIG, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
 import { contentAnswer, errorAnswer } from '../../support/fake-registry.ts';
 import { forPlatform, type Json, LayoutBuilder, type RawDescriptor } from '../../support/layout-builder.ts';

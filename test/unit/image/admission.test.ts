@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { rmSync } from 'node:fs';
 import { type DiffId, digestOf } from '../../../lib/base/digest.ts';
 import type { Grade } from '../../../lib/base/grade.ts';
-import { Admission } from '../../../lib/image/admission.ts';
-import { publishDelivered } from '../../../lib/image/deliver.ts';
-import { isOpen } from '../../../lib/image/present.ts';
-import type { BlobOfPlace, ResolvedImage } from '../../../lib/image/source.ts';
-import { type Grant, LOCAL } from '../../../lib/store/grants.ts';
-import type { LayerKey } from '../../../lib/store/layer-key.ts';
-import { EVERYBODY, type StackPlan } from '../../../lib/store/stacks.ts';
+import { publishDelivered } from '../../../lib/image/pull/deliver.ts';
+import { isOpen } from '../../../lib/image/pull/present.ts';
+import { Admission } from '../../../lib/image/source/admission.ts';
+import type { BlobOfPlace, ResolvedImage } from '../../../lib/image/source/source.ts';
+import type { LayerKey } from '../../../lib/store/layout/layer-key.ts';
+import { type Grant, LOCAL } from '../../../lib/store/records/grants.ts';
+import { EVERYBODY, type StackPlan } from '../../../lib/store/records/stacks.ts';
 import { plainRecord, publishLayer, type ScratchStore, scratchStore } from '../../support/scratch-store.ts';
 import { NEVER } from './support.ts';
 
@@ -119,7 +119,7 @@ describe('a layer', () => {
   });
 
   test('that a URL gave is for who has the URL, to its last character', async () => {
-    const { placesOfUrls } = await import('../../../lib/image/remote-layer.ts');
+    const { placesOfUrls } = await import('../../../lib/image/source/remote-layer.ts');
     const url = 'https://blobs.example/droplet?signature=abc';
     const [from = ''] = placesOfUrls(image(LOCAL, [url]).layers[0] as ResolvedImage['layers'][number]);
     const key = layer({ to: 'cell', place: from });

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { TarSource } from '../../../lib/image/from-tar.ts';
+import { TarSource } from '../../../lib/image/source/from-tar.ts';
 import { imageSourceSuite } from '../../suites/image-source.suite.ts';
 import { must } from '../../support/shell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';

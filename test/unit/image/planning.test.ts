@@ -2,12 +2,12 @@
 import { describe, expect, test } from 'bun:test';
 import type { ByteName } from '../../../lib/base/bytes.ts';
 import { atOnce, inTurns } from '../../../lib/base/turns.ts';
-import { MergedNames } from '../../../lib/image/merged-names.ts';
-import { HollowDirectories } from '../../../lib/image/phantoms.ts';
-import { PlanningWork } from '../../../lib/image/planning-work.ts';
-import { needsLower, planShims, planStack, STACK_RULES } from '../../../lib/image/stack.ts';
-import type { Sight, StackLayer } from '../../../lib/image/stack-view.ts';
-import { stackKey } from '../../../lib/store/layer-key.ts';
+import { MergedNames } from '../../../lib/image/stack/merged-names.ts';
+import { HollowDirectories } from '../../../lib/image/stack/phantoms.ts';
+import { PlanningWork } from '../../../lib/image/stack/planning-work.ts';
+import { needsLower, planShims, planStack, STACK_RULES } from '../../../lib/image/stack/stack.ts';
+import type { Sight, StackLayer } from '../../../lib/image/stack/stack-view.ts';
+import { stackKey } from '../../../lib/store/layout/layer-key.ts';
 import { listNames } from '../../../lib/sys/kernel/look.ts';
 import { plainNeedsLower, plainShims, seen } from '../../support/plain-stack.ts';
 import { scratchStore } from '../../support/scratch-store.ts';

@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'bun:test';
 import { type DiffId, digestOf } from '../../../lib/base/digest.ts';
-import { RememberingSource } from '../../../lib/image/remembering-source.ts';
-import type { ImageSource, ResolvedImage } from '../../../lib/image/source.ts';
+import { RememberingSource } from '../../../lib/image/source/remembering-source.ts';
+import type { ImageSource, ResolvedImage } from '../../../lib/image/source/source.ts';
 import { cpuVariant } from '../../../lib/sys/kernel/cpu.ts';
 import { listNames } from '../../../lib/sys/kernel/look.ts';
 import { scratchStore } from '../../support/scratch-store.ts';

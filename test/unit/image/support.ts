@@ -1,7 +1,7 @@
 import type { Logger } from '../../../lib/base/log.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { OciLayoutSource } from '../../../lib/image/from-oci-layout.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from '../../../lib/image/source.ts';
+import { OciLayoutSource } from '../../../lib/image/source/from-oci-layout.ts';
+import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from '../../../lib/image/source/source.ts';
 import { parseImageReference } from '../../../lib/oci/reference.ts';
 
 export const NEVER = new AbortController().signal;

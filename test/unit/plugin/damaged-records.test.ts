@@ -20,12 +20,12 @@ import { deleteImage } from '../../../lib/plugin/delete.ts';
 import { listImages } from '../../../lib/plugin/list.ts';
 import { imageStats } from '../../../lib/plugin/stats.ts';
 import { storeUsage } from '../../../lib/plugin/usage.ts';
-import { isFirstOfBoot, markBoot } from '../../../lib/store/boot.ts';
-import { parseImageId } from '../../../lib/store/image-id.ts';
-import { type LayerKey, publishedKey, stackKey } from '../../../lib/store/layer-key.ts';
-import { Lease } from '../../../lib/store/leases.ts';
+import { isFirstOfBoot, markBoot } from '../../../lib/store/collect/boot.ts';
+import { parseImageId } from '../../../lib/store/layout/image-id.ts';
+import { type LayerKey, publishedKey, stackKey } from '../../../lib/store/layout/layer-key.ts';
+import { Lease } from '../../../lib/store/records/leases.ts';
+import { addToTotals, cleanIsDue, readTotals } from '../../../lib/store/records/totals.ts';
 import { Store } from '../../../lib/store/store.ts';
-import { addToTotals, cleanIsDue, readTotals } from '../../../lib/store/totals.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
 
 const MiB = 1024 * 1024;

@@ -4,7 +4,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { cleanStore } from '../../../lib/plugin/clean.ts';
 import { deleteImage } from '../../../lib/plugin/delete.ts';
-import { initStore } from '../../../lib/store/init.ts';
+import { initStore } from '../../../lib/store/init/init.ts';
 import type { Store } from '../../../lib/store/store.ts';
 import { publishLayer } from '../../support/scratch-store.ts';
 import { must } from '../../support/shell.ts';

@@ -1,8 +1,8 @@
 /** What unpacks a layer waits as long as the registry client does: the deadlines are the client's. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { unpackWorkerUrl } from '../../../cmd/unpack-worker-url.ts';
-import type { RegistrySource } from '../../../lib/image/from-registry.ts';
-import type { ImageLayer } from '../../../lib/image/source.ts';
+import type { RegistrySource } from '../../../lib/image/source/from-registry.ts';
+import type { ImageLayer } from '../../../lib/image/source/source.ts';
 import { unpackLayer } from '../../../lib/layer/unpack/unpack.ts';
 import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
 import {

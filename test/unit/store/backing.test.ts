@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { MiB } from '../../../lib/base/limits.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { initStore } from '../../../lib/store/init.ts';
+import { initStore } from '../../../lib/store/init/init.ts';
 import { tempDir } from '../../support/temp.ts';
 
 const deps = {

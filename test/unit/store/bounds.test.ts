@@ -4,9 +4,9 @@ import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { digestOf } from '../../../lib/base/digest.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { PartialDirectory } from '../../../lib/registry/blobs/partial.ts';
-import { boundFacts, factBytes } from '../../../lib/store/bounds.ts';
-import { publishedKey } from '../../../lib/store/layer-key.ts';
-import { Lease } from '../../../lib/store/leases.ts';
+import { boundFacts, factBytes } from '../../../lib/store/collect/bounds.ts';
+import { publishedKey } from '../../../lib/store/layout/layer-key.ts';
+import { Lease } from '../../../lib/store/records/leases.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 
 const DAY = 24 * 3600;

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync
 import { type Digest, digestOf } from '../../../lib/base/digest.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
-import { collect, finishCollection, leftAside, planCollection } from '../../../lib/store/collect.ts';
-import { parseImageId } from '../../../lib/store/image-id.ts';
-import { shimOf, shortName, stackKey, type VolumeName } from '../../../lib/store/layer-key.ts';
-import { Lease } from '../../../lib/store/leases.ts';
+import { collect, finishCollection, leftAside, planCollection } from '../../../lib/store/collect/collect.ts';
+import { parseImageId } from '../../../lib/store/layout/image-id.ts';
+import { shimOf, shortName, stackKey, type VolumeName } from '../../../lib/store/layout/layer-key.ts';
+import { Lease } from '../../../lib/store/records/leases.ts';
 import type { Store } from '../../../lib/store/store.ts';
 import { throughGate } from '../../../lib/sys/exclusive/gate.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { PluginError } from '../../../lib/base/errors/error.ts';
-import { parseIdOrPath, parseImageId } from '../../../lib/store/image-id.ts';
+import { parseIdOrPath, parseImageId } from '../../../lib/store/layout/image-id.ts';
 
 function codeOf(act: () => unknown): string {
   try {

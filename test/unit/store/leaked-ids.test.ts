@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import { symlinkSync, writeFileSync } from 'node:fs';
-import { parseImageId } from '../../../lib/store/image-id.ts';
-import { leakedProjectIds } from '../../../lib/store/leaked-ids.ts';
-import { Lease } from '../../../lib/store/leases.ts';
-import { newOwnerName } from '../../../lib/store/owner-name.ts';
+import { leakedProjectIds } from '../../../lib/store/collect/leaked-ids.ts';
+import { parseImageId } from '../../../lib/store/layout/image-id.ts';
+import { newOwnerName } from '../../../lib/store/layout/owner-name.ts';
+import { Lease } from '../../../lib/store/records/leases.ts';
 import type { Store } from '../../../lib/store/store.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 

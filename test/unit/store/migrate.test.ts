@@ -3,12 +3,17 @@ import { expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { encodeFormat } from '../../../lib/store/format.ts';
-import { initStore } from '../../../lib/store/init.ts';
-import { type Layout, STORE_VERSION } from '../../../lib/store/layout.ts';
-import { removeStore } from '../../../lib/store/remove-store.ts';
+import { initStore } from '../../../lib/store/init/init.ts';
+import { removeStore } from '../../../lib/store/init/remove-store.ts';
+import { encodeFormat } from '../../../lib/store/layout/format.ts';
+import { type Layout, STORE_VERSION } from '../../../lib/store/layout/layout.ts';
+import {
+  type MigrationStep,
+  oldestOf,
+  type StoreVersions,
+  VERSIONS,
+} from '../../../lib/store/layout/versions.ts';
 import { Store } from '../../../lib/store/store.ts';
-import { type MigrationStep, oldestOf, type StoreVersions, VERSIONS } from '../../../lib/store/versions.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
 
 const deps = { run: () => ({ ok: false, complaint: '' }), log: silentLogger, directIo: false };

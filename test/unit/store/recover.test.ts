@@ -1,10 +1,10 @@
 import { expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { type ImageId, parseImageId } from '../../../lib/store/image-id.ts';
-import { Lease } from '../../../lib/store/leases.ts';
-import { sweep } from '../../../lib/store/recover.ts';
-import { moveAway } from '../../../lib/store/staging.ts';
+import { sweep } from '../../../lib/store/collect/recover.ts';
+import { type ImageId, parseImageId } from '../../../lib/store/layout/image-id.ts';
+import { moveAway } from '../../../lib/store/layout/staging.ts';
+import { Lease } from '../../../lib/store/records/leases.ts';
 import type { Store } from '../../../lib/store/store.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { parseImageId } from '../../../lib/store/image-id.ts';
-import { sweep } from '../../../lib/store/recover.ts';
-import { removeDirectory } from '../../../lib/store/remove-directory.ts';
-import { moveAway } from '../../../lib/store/staging.ts';
+import { sweep } from '../../../lib/store/collect/recover.ts';
+import { removeDirectory } from '../../../lib/store/collect/remove-directory.ts';
+import { parseImageId } from '../../../lib/store/layout/image-id.ts';
+import { moveAway } from '../../../lib/store/layout/staging.ts';
 import type { Store } from '../../../lib/store/store.ts';
 import { mount } from '../../../lib/sys/mounts/mount.ts';
 import { scratchStore } from '../../support/scratch-store.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { removeStore } from '../../../lib/store/remove-store.ts';
+import { removeStore } from '../../../lib/store/init/remove-store.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
 
 const deps = { run: () => ({ ok: false, complaint: '' }), log: silentLogger, directIo: false };

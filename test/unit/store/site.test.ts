@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { initStore } from '../../../lib/store/init.ts';
+import { initStore } from '../../../lib/store/init/init.ts';
 import { Store } from '../../../lib/store/store.ts';
 import { temporaryPath } from '../../../lib/sys/files/temporary.ts';
 import { scratchStore } from '../../support/scratch-store.ts';
@@ -245,7 +245,7 @@ test.each(['tmp', 'meta/leases', 'images'])(
 function readdirVia({ layout, images, layers }: Store, name: string): unknown {
   if (name === 'images') return images.list();
   if (name === 'tmp') return layers.stage();
-  return new (require('../../../lib/store/leases.ts').Lease)(layout, undefined, []);
+  return new (require('../../../lib/store/records/leases.ts').Lease)(layout, undefined, []);
 }
 
 test.each([

@@ -1,0 +1,37 @@
+/** Doubts about published layers, in words and as errors. */
+import { PluginError } from '../../base/errors/error.ts';
+import { printable } from '../../base/text.ts';
+import type { RepositoryDoubt } from '../../cvmfs/locate.ts';
+import type { ImageLayer } from '../source/source.ts';
+import { Unrepairable } from './unrepairable.ts';
+
+export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): string {
+  return `${repository.name}: ${reason} (${doubt})`;
+}
+
+/** For a doubt that must not, or cannot, be answered by another source. */
+export function unhealthy(layer: ImageLayer, { repository, doubt, reason }: RepositoryDoubt): PluginError {
+  const what = layer.published?.shown ?? `layer ${layer.digest}`;
+  return new PluginError('CVMFS_UNHEALTHY', { repository: repository.name, what, doubt, reason });
+}
+
+/** For a layer that an image names, and that is not published there. */
+export function missing(layer: ImageLayer, reason: string): PluginError {
+  const { published } = layer;
+  if (published?.thinImage !== undefined) {
+    return new PluginError('CVMFS_THIN_LAYER_MISSING', {
+      image: published.thinImage,
+      url: published.shown,
+      reason: `it is ${reason}`,
+    });
+  }
+  const repository = published?.address.repository.name ?? '';
+  return new PluginError('CVMFS_NOT_PUBLISHED', { repository, path: published?.shown ?? '' });
+}
+
+/** Why what publishing lost could not be made good. */
+export function repairFailure(error: unknown): string {
+  if (error instanceof Unrepairable) return `what publishing lost of it cannot be repaired: ${error.message}`;
+  const what = error instanceof PluginError ? error.code : printable(String(error));
+  return `what publishing lost could not be read from the image's source: ${what}`;
+}

@@ -1,0 +1,105 @@
+import type { ByteName } from '../../base/bytes.ts';
+import { toHostId } from '../../base/id-mapping.ts';
+import type { PublishedLayer } from '../../cvmfs/locate.ts';
+import { maskOf, type PublishedKey, shimOf } from '../../store/layout/layer-key.ts';
+import type { PublishedRecord } from '../../store/records/published.ts';
+import type { DirectoryAttributes } from '../../store/records/stacks.ts';
+import type { Store } from '../../store/store.ts';
+import { attributesOf } from '../stack/shims.ts';
+import {
+  childOf,
+  direntsOf,
+  lookAtTree,
+  type Sight,
+  type StackLayer,
+  treePath,
+} from '../stack/stack-view.ts';
+
+/** A published layer with its shim and mask, as the stack sees it. */
+export function publishedStackLayer(
+  store: Store,
+  name: PublishedKey,
+  found: PublishedLayer,
+  record: PublishedRecord,
+): StackLayer {
+  const shim = record.hasShim ? shimOf(name) : undefined;
+  const mask = record.hasMask ? maskOf(name) : undefined;
+  const [shimTree, maskTree] = [shim && store.layout.tree(shim), mask && store.layout.tree(mask)];
+  return {
+    lower: found.path,
+    tree: found.path,
+    name,
+    bytes: record.bytes,
+    explicitRoot: record.explicitRoot,
+    impliedDirs: new Set(record.impliedDirs),
+    // Its shim keeps them from being listed.
+    whiteoutDirs: [],
+    opaqueDirs: new Set(record.opaqueDirs),
+    shimBelow: shim,
+    maskAbove: mask,
+    rootHidden: record.rootHidden,
+    idmapRoot: found.needsIdmap ? found.repository.path : undefined,
+    look: (at) => lookThrough(found.path, shimTree, maskTree, at),
+    list: (directory, max, onEntry) => listThrough(found.path, shimTree, maskTree, directory, max, onEntry),
+    hollowDirs: new Set(record.hollowDirs),
+    attributes: (at) => shownAttributes(store, found, maskTree, record.isRepaired === true, at),
+  };
+}
+
+/** What the three directories show together: the mask hides names of the tree, the shim deletes lower ones. */
+function lookThrough(
+  tree: string,
+  shim: string | undefined,
+  mask: string | undefined,
+  name: ByteName,
+): Sight {
+  const masked = mask !== undefined && lookAtTree(mask, name) === 'whiteout';
+  const own = masked ? 'absent' : lookAtTree(tree, name);
+  if (own !== 'absent' || shim === undefined) return own;
+  return lookAtTree(shim, name) === 'whiteout' ? 'whiteout' : 'absent';
+}
+
+/** The same for all names of a directory; undefined where there are more than `max`. */
+function listThrough(
+  tree: string,
+  shim: string | undefined,
+  mask: string | undefined,
+  directory: ByteName,
+  max: number,
+  onEntry: () => void,
+): [string, Sight][] | undefined {
+  const names = new Set<string>();
+  for (const one of [tree, ...(shim === undefined ? [] : [shim])]) {
+    // The shim has only what its markers need.
+    if (lookAtTree(one, directory) !== 'directory') continue;
+    for (const { name } of direntsOf(one, directory)) {
+      onEntry();
+      names.add(name);
+      if (names.size > max) return undefined;
+    }
+  }
+  return [...names].map((name) => [name, lookThrough(tree, shim, mask, childOf(directory, name))]);
+}
+
+function shownAttributes(
+  store: Store,
+  found: PublishedLayer,
+  mask: string | undefined,
+  isRepaired: boolean,
+  name: ByteName,
+): DirectoryAttributes {
+  // What the mask has of directories is what a container is to see, in the store's own ids.
+  const masked = mask !== undefined && lookAtTree(mask, name) === 'directory';
+  if (masked && (name !== '' || isRepaired)) return attributesOf(treePath(mask, name));
+  const attributes = attributesOf(treePath(found.path, name));
+  // The attributes that a CernVM-FS client lists are about the client, not about the directory.
+  const xattrs = found.repository.type === 'cvmfs' ? [] : attributes.xattrs;
+  if (!found.needsIdmap) return { ...attributes, xattrs };
+  const { uids, gids } = store.format.mappings;
+  return {
+    ...attributes,
+    xattrs,
+    uid: toHostId(uids, attributes.uid) ?? store.owner.uid,
+    gid: toHostId(gids, attributes.gid) ?? store.owner.gid,
+  };
+}

@@ -1,0 +1,246 @@
+/**
+ * Layers that are used where they are published, on CVMFS, instead of being fetched: found by a probe, given the shim
+ * and the mask that overlayfs needs beside them, and put into the stack as lower directories. What a walk of a layer
+ * found is remembered, so that the next create probes and stacks.
+ */
+import { type Digest, digestOf } from '../../base/digest.ts';
+import type { Logger } from '../../base/log.ts';
+import {
+  type CvmfsDeps,
+  type Finding,
+  locateLayers,
+  type PublishedLayer,
+  type RepositoryDoubt,
+} from '../../cvmfs/locate.ts';
+import type { PreparedPlan } from '../../cvmfs/plan-layers.ts';
+import type { RepositoryState } from '../../cvmfs/repository.ts';
+import type { Repository } from '../../cvmfs/settings.ts';
+import { type PublishedKey, publishedKey } from '../../store/layout/layer-key.ts';
+import type { Lease } from '../../store/records/leases.ts';
+import type { Store } from '../../store/store.ts';
+import type { ImageLayer, ResolvedImage } from '../source/source.ts';
+import type { StackLayer } from '../stack/stack-view.ts';
+import { overlayTrial } from './overlay-trial.ts';
+import { missing, repairFailure, shownDoubt, unhealthy } from './published-doubts.ts';
+import type { PublishedUse, RepairSource } from './published-volumes.ts';
+import { Unrepairable } from './unrepairable.ts';
+
+export interface PublishedDeps {
+  readonly store: Store;
+  readonly cvmfs: CvmfsDeps;
+  readonly log: Logger;
+  /** False: no lower directory can be used that must be shown with other owners. */
+  readonly mapsIds: boolean;
+  /** The layers count against a limit, so their sizes are found out even where nobody recorded them. */
+  readonly countsBytes: boolean;
+  /** The image's own source of a layer, for repairs. */
+  readonly repairs: RepairSource | undefined;
+}
+
+/** Where a layer comes from and why, for the log, `inspect` and the container's record. */
+export interface LayerChoice {
+  readonly reason: string;
+  readonly cvmfs: { readonly state: RepositoryState; readonly path: string } | undefined;
+}
+
+export class PublishedSearch {
+  /** By layer; those that are not here come from the image's own source. */
+  readonly uses = new Map<ImageLayer, PublishedUse>();
+  readonly choices = new Map<ImageLayer, LayerChoice>();
+  readonly #deps: PublishedDeps;
+  #idmapped: Repository | undefined;
+
+  constructor(deps: PublishedDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Looks for these layers of an image.
+   * @throws CVMFS_UNHEALTHY for a doubt on which the configuration does not fall back, or where nothing else has the
+   *   layer; CVMFS_THIN_LAYER_MISSING, CVMFS_NOT_PUBLISHED
+   */
+  async find(image: ResolvedImage, layers: readonly ImageLayer[]): Promise<void> {
+    const possible = layers.filter((layer) => isEligible(image, layer));
+    const sought = possible.filter((layer) => !isBase(image, layer));
+    for (const layer of possible) if (isBase(image, layer)) this.#doubt(layer, [BASE_IS_COPIED], []);
+    if (sought.length === 0) return;
+    const findings = await locateLayers(
+      this.#deps.cvmfs,
+      sought.map((layer) => ({
+        digest: layer.digest,
+        diffId: layer.diffId,
+        at: layer.published ? { address: layer.published.address } : { origin: image.origin ?? 'oci' },
+      })),
+    );
+    for (const [index, layer] of sought.entries()) this.#take(layer, findings[index]);
+    this.#tryOverlays();
+  }
+
+  /**
+   * Makes what the stack needs beside the layers that were found. One that turns out unusable leaves `uses`. The code
+   * that does it is loaded here: a create whose plan is remembered needs none of it.
+   * @throws as `find`
+   */
+  async prepare(lease: Lease): Promise<Map<ImageLayer, StackLayer>> {
+    const { store } = this.#deps;
+    const [{ planLayers }, { publishedStackLayer }] = await Promise.all([
+      import('../../cvmfs/plan-layers.ts'),
+      import('./published-layer.ts'),
+    ]);
+    lease.add([...this.uses.values()].map(({ name }) => name));
+    const unknown = [...this.uses].filter(
+      ([, { name }]) => store.published.get(name, store.layers) === undefined,
+    );
+    const plans = await planLayers(
+      this.#deps.cvmfs,
+      unknown.map(([, use]) => use.found),
+      this.#deps.countsBytes,
+    );
+    for (const [index, [layer, use]] of unknown.entries()) await this.#keep(layer, use, plans[index]);
+    const stacked = new Map<ImageLayer, StackLayer>();
+    for (const [layer, { name, found }] of this.uses) {
+      const record = store.published.get(name, store.layers);
+      if (record !== undefined) stacked.set(layer, publishedStackLayer(store, name, found, record));
+    }
+    return stacked;
+  }
+
+  /** A layer that was found cannot be used after all: it comes from the image's own source. */
+  reject(layer: ImageLayer, doubt: RepositoryDoubt): void {
+    this.uses.delete(layer);
+    this.#doubt(layer, [shownDoubt(doubt)], [doubt]);
+  }
+
+  #take(layer: ImageLayer, finding: Finding | undefined): void {
+    if (finding === undefined) return;
+    if (finding.result === 'absent') {
+      this.#doubt(layer, finding.reasons, finding.doubts);
+      return;
+    }
+    const { layer: found } = finding;
+    const cannotMap = found.needsIdmap ? this.#cannotMap(found) : undefined;
+    if (cannotMap !== undefined) {
+      this.#doubt(layer, [shownDoubt(cannotMap)], [cannotMap]);
+      return;
+    }
+    const name = nameOf(layer, found, this.#counted(found));
+    const known = this.#deps.store.published.get(name, this.#deps.store.layers)?.unusable;
+    if (known !== undefined) {
+      const doubt = { repository: found.repository, doubt: 'unusable_layer', reason: known } as const;
+      this.#doubt(layer, [shownDoubt(doubt)], [doubt]);
+      return;
+    }
+    this.uses.set(layer, { name, found });
+    const reason = `published in ${found.repository.name}`;
+    this.choices.set(layer, { reason, cvmfs: { state: found.state, path: found.path } });
+    this.#deps.log.info('layer-on-cvmfs', {
+      digest: layer.digest,
+      path: found.path,
+      repository: found.state.name,
+      revision: found.state.revision,
+      rootHash: found.state.rootHash,
+    });
+  }
+
+  /** The first overlay of a boot over each repository's filesystem. */
+  #tryOverlays(): void {
+    const uses = [...this.uses];
+    for (const repository of new Set(uses.map(([, { found }]) => found.repository))) {
+      const own = uses.filter(([, { found }]) => found.repository === repository);
+      const [first] = own;
+      const reason = first && overlayTrial(this.#deps.store, repository.path, first[1].found.path);
+      if (reason === undefined) continue;
+      for (const [layer] of own) this.reject(layer, { repository, doubt: 'unusable_layer', reason });
+    }
+  }
+
+  /** One clone of one repository's mount serves a container; a second one has no place. */
+  #cannotMap({ repository }: PublishedLayer): RepositoryDoubt | undefined {
+    this.#idmapped ??= repository;
+    if (this.#deps.mapsIds && this.#idmapped === repository) return undefined;
+    const reason = this.#deps.mapsIds
+      ? `its owners must be mapped, and those of ${this.#idmapped.name} are already`
+      : 'its owners must be mapped, and whoever mounts the container cannot do that';
+    return { repository, doubt: 'wrong_owner', reason };
+  }
+
+  /** Whether the size of the layer's files is, or will be, known. */
+  #counted(found: PublishedLayer): boolean {
+    return this.#deps.countsBytes || found.tarBytes !== undefined || found.companion;
+  }
+
+  #doubt(layer: ImageLayer, reasons: readonly string[], doubts: readonly RepositoryDoubt[]): void {
+    if (reasons.length === 0 && layer.published === undefined) return;
+    const reason = reasons.join('; ');
+    const fatal = doubts.find(({ repository, doubt }) => !repository.fallBackOn.has(doubt));
+    if (fatal !== undefined) throw unhealthy(layer, fatal);
+    if (layer.published !== undefined && !layer.published.elsewhere) {
+      const [first] = doubts;
+      throw first === undefined ? missing(layer, reason) : unhealthy(layer, first);
+    }
+    this.choices.set(layer, { reason, cvmfs: undefined });
+    this.#deps.log.info('layer-not-on-cvmfs', { digest: layer.digest, reason });
+  }
+
+  async #keep(layer: ImageLayer, use: PublishedUse, plan: PreparedPlan | undefined): Promise<void> {
+    const { store, log } = this.#deps;
+    const { keepPlan, keepUnusable } = await import('./published-volumes.ts');
+    const { found } = use;
+    if (plan === undefined || !plan.ok) {
+      if (plan?.doubt === 'unusable_layer') keepUnusable(store, use, plan.reason);
+      this.reject(layer, plan ?? { repository: found.repository, doubt: 'hang', reason: 'no answer' });
+      return;
+    }
+    try {
+      const repaired = await keepPlan(store, layer, use, plan.plan, this.#repairSource(layer, found));
+      const { entries } = plan.plan.facts;
+      log.info('layer-walked', { path: found.path, entries, milliseconds: Math.round(plan.milliseconds) });
+      if (repaired) {
+        const { repaired: entriesRepaired, copiedBytes } = repaired;
+        log.info('layer-repaired', { path: found.path, entries: entriesRepaired, copiedBytes });
+      }
+    } catch (error) {
+      const reason = repairFailure(error);
+      if (error instanceof Unrepairable) keepUnusable(store, use, reason);
+      this.reject(layer, { repository: found.repository, doubt: 'lost_metadata', reason });
+    }
+  }
+
+  /** A layer that nothing else has is used as it is, unless its owners are gone. */
+  #repairSource(layer: ImageLayer, found: PublishedLayer): RepairSource | undefined {
+    if (!needsRepair(found)) return undefined;
+    return layer.digest !== undefined && layer.published?.elsewhere !== false
+      ? this.#deps.repairs
+      : undefined;
+  }
+}
+
+function needsRepair({ repository }: PublishedLayer): boolean {
+  const { owners, capabilities } = repository.lostMetadata;
+  return owners === 'repair' || capabilities === 'repair';
+}
+
+const BASE_IS_COPIED = 'the layer above it goes below one of its directories';
+
+/**
+ * A layer with a base directory copies what that directory is from the layer right below, and is kept under a name that
+ * holds for whoever has those two: a published copy may have lost its owners or the fractions of its times.
+ */
+function isBase({ layers }: ResolvedImage, layer: ImageLayer): boolean {
+  return layers.some((one, index) => one === layer && layers[index + 1]?.baseDirectory !== undefined);
+}
+
+/** Digests that somebody invented, and layers that go below a directory, are nobody's publication. */
+function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {
+  if (layer.published !== undefined) return true;
+  if (image.origin === undefined || layer.digest === undefined) return false;
+  return layer.validated && layer.baseDirectory === undefined && layer.urls.length === 0;
+}
+
+/** Everything that shapes what is kept about it: the layer, where it lies, what it looked like there. */
+function nameOf(layer: ImageLayer, found: PublishedLayer, counted: boolean): PublishedKey {
+  const content: Digest = layer.digest ?? digestOf(found.path);
+  const { path, fingerprint, companion, needsIdmap } = found;
+  const place = [path, fingerprint, companion, needsIdmap, counted, needsRepair(found)];
+  return publishedKey({ content, place });
+}

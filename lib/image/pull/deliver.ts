@@ -1,0 +1,24 @@
+import { PluginError } from '../../base/errors/error.ts';
+import type { Store } from '../../store/store.ts';
+import type { Admission } from '../source/admission.ts';
+import type { FetchedLayer } from './fetch-layer.ts';
+
+/**
+ * Publishes what a source delivered. Of a layer that is there already only how it was delivered is kept.
+ * @throws LAYER_DIFFID_MISMATCH when it has another content than the layer of that name, which an invented digest can
+ *   lead to; then, as after every other failure, no stage is left
+ */
+export function publishDelivered(store: Store, admission: Admission, layers: readonly FetchedLayer[]): void {
+  try {
+    for (const { record } of layers) {
+      const known = store.layers.has(record.key) ? store.layers.record(record.key) : undefined;
+      if (known === undefined || known.diffId === record.diffId) continue;
+      throw new PluginError('LAYER_DIFFID_MISMATCH', { expected: known.diffId, actual: record.diffId });
+    }
+  } catch (error) {
+    for (const { staged } of layers) store.layers.discard(staged);
+    throw error;
+  }
+  if (layers.length > 0) store.layers.publish(layers);
+  for (const { record } of layers) admission.received(record.key);
+}

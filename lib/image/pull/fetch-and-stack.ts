@@ -1,0 +1,56 @@
+/** The half of a pull that a create of remembered layers needs nothing of, and does not load. */
+import { inTurns } from '../../base/turns.ts';
+import { stackKey } from '../../store/layout/layer-key.ts';
+import type { Lease } from '../../store/records/leases.ts';
+import type { PublishedSearch } from '../cvmfs/published.ts';
+import { layersOf } from '../source/admission.ts';
+import { LayerTurns, patienceOf } from '../source/layer-turns.ts';
+import type { ResolvedImage } from '../source/source.ts';
+import { refuseTooManyNames } from '../stack/name-budget.ts';
+import { planStack, STACK_RULES } from '../stack/stack.ts';
+import { MissingLayers } from './missing-layers.ts';
+import { placeLayers } from './place.ts';
+import type { AdmittedDeps, PulledImage } from './pull.ts';
+import type { WantedLayer } from './wanted.ts';
+
+/**
+ * Fetches what neither the store nor a repository has, and works out how all of it stacks.
+ * @throws as `pullImage`
+ */
+export async function fetchAndStack(
+  deps: AdmittedDeps,
+  image: ResolvedImage,
+  wanted: readonly WantedLayer[],
+  search: PublishedSearch | undefined,
+  lease: Lease,
+): Promise<PulledImage> {
+  const { store } = deps;
+  const turns = new LayerTurns(deps, image, patienceOf(deps));
+  const published = await search?.prepare(lease);
+  const fetch = new MissingLayers(
+    deps,
+    wanted.filter(({ layer }) => !published?.has(layer)),
+    lease,
+    turns,
+  );
+  await fetch.run();
+  const placeable = wanted.map((one) => ({
+    ...one,
+    key: fetch.keyOf(one),
+    published: published?.get(one.layer),
+  }));
+  refuseTooManyNames(
+    store,
+    new Set(placeable.flatMap(({ key, published }) => (published ? [] : (key ?? [])))),
+  );
+  const rules = deps.stackRules ?? STACK_RULES;
+  const placed = await placeLayers(deps, placeable, { lease, turns, rules });
+  // Named after the layers as the image lists them: the next create knows only those.
+  const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
+  lease.add([key]);
+  const planned = await inTurns(planStack(store, { key, layers: placed.layers }, rules), deps.signal);
+  const plan = { ...planned, open: deps.admission.openTo(layersOf(store, planned)) };
+  store.stacks.put(key, plan);
+  const choices = search?.choices ?? new Map();
+  return { plan, fetched: [...fetch.fetched, ...placed.fetched], choices };
+}

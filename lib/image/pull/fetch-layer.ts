@@ -1,0 +1,160 @@
+import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Progress } from '../../base/progress.ts';
+import type { LayerBudget, UnpackRequest, UnpackResult } from '../../layer/tree/types.ts';
+import { unpackLayer } from '../../layer/unpack/unpack.ts';
+import { type LayerKey, layerKey } from '../../store/layout/layer-key.ts';
+import type { Grant } from '../../store/records/grants.ts';
+import type { LayerRecord, StagedLayer } from '../../store/records/layers.ts';
+import type { Store } from '../../store/store.ts';
+import { savedImageIn } from '../source/saved-image.ts';
+import type { ImageLayer, ImageSource } from '../source/source.ts';
+import type { WantedLayer } from './wanted.ts';
+
+export interface FetchDeps {
+  readonly store: Store;
+  readonly source: ImageSource;
+  readonly log: Logger;
+  readonly progress: Progress;
+  /** Told how long each layer took, in milliseconds. */
+  readonly metrics?: { duration(name: string, milliseconds: number): void } | undefined;
+  readonly signal: AbortSignal;
+  /** The compiled second entry (or its source, in tests) that unpacks in a thread of its own. */
+  readonly workerUrl: string | URL;
+  /** In a thread for each layer, unless said otherwise. */
+  readonly unpack?: typeof unpackLayer | undefined;
+  readonly budget: LayerBudget;
+  /** What an inclusive limit leaves for uncompressed bytes; undefined without one. */
+  readonly quotaBytes: number | undefined;
+}
+
+export interface FetchedLayer {
+  readonly wanted: WantedLayer;
+  readonly staged: StagedLayer;
+  readonly record: LayerRecord;
+  readonly grant: Grant;
+  /** The store has it already; the caller had to show that its source has it too. */
+  readonly again: boolean;
+}
+
+/** A second attempt for a layer that cannot stand alone: the trees below it, and the name it then has. */
+export interface OnTopOf {
+  readonly key: LayerKey;
+  /** Topmost first. */
+  readonly trees: readonly string[];
+  /** How many bytes of their files it may copy, for hard links to them. */
+  readonly copyBytes: number;
+}
+
+/** What bytes that are not the layer's look like, to whoever reads them. */
+const WRONG_BYTES: ReadonlySet<string> = new Set([
+  'LAYER_DIGEST_MISMATCH',
+  'LAYER_DIFFID_MISMATCH',
+  'LAYER_SIZE_MISMATCH',
+  'LAYER_BAD_COMPRESSION',
+  'LAYER_BAD_HEADER',
+  'LAYER_NOT_A_TAR',
+  'LAYER_TRUNCATED',
+]);
+
+/** Fetches, verifies and unpacks one layer into a stage. Whatever goes wrong, nothing of it is left. */
+export async function fetchLayer(
+  deps: FetchDeps,
+  wanted: WantedLayer,
+  onTop: OnTopOf | undefined,
+): Promise<FetchedLayer> {
+  for (;;) {
+    try {
+      return await fetchOnce(deps, wanted, onTop);
+    } catch (error) {
+      // It ends: each rejection takes places away, mirrors and kept bytes, and the registry itself never counts.
+      const wrong = isPluginError(error) && WRONG_BYTES.has(error.code);
+      if (!wrong || deps.source.reject?.(wanted.layer) !== true) throw error;
+    }
+  }
+}
+
+async function fetchOnce(
+  deps: FetchDeps,
+  wanted: WantedLayer,
+  onTop: OnTopOf | undefined,
+): Promise<FetchedLayer> {
+  const { layer } = wanted;
+  const started = performance.now();
+  const staged = deps.store.layers.stage();
+  const bar = deps.progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
+  try {
+    const bytes = await deps.source.open(layer, deps.signal);
+    let before = 0;
+    const unpack = deps.unpack ?? unpackLayer;
+    const result = await unpack(request(deps, wanted, staged, onTop), bytes, {
+      workerUrl: deps.workerUrl,
+      signal: deps.signal,
+      onProgress: (read) => {
+        bar.advance(read - before);
+        before = read;
+      },
+    });
+    await deps.source.verifyUnchanged?.(layer);
+    if (layer.identity !== undefined) refuseSavedImage(layer, staged.tree);
+    const record = deps.store.layers.describe(staged, named(wanted, result, onTop), result);
+    const milliseconds = performance.now() - started;
+    // Bytes are unpacked while they come, so one time is both; GrootFS's first one holds its second one too.
+    deps.metrics?.duration('DownloadTime', milliseconds);
+    deps.metrics?.duration('UnpackTime', milliseconds);
+    deps.log.info('layer-unpacked', {
+      layer: record.key,
+      digest: layer.digest,
+      bytes: result.compressedBytes,
+      unpackedBytes: result.tarBytes,
+      entries: result.entries,
+      skippedDevices: result.skippedDevices,
+      milliseconds: Math.round(milliseconds),
+    });
+    const grant = deps.source.delivered(layer);
+    return { wanted, staged, record, grant, again: deps.store.layers.has(record.key) };
+  } catch (error) {
+    deps.store.layers.discard(staged);
+    throw error;
+  } finally {
+    bar.done();
+  }
+}
+
+/** Only a file that was given by its path can be an image in a file: a layer's content is what its builder meant. */
+function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
+  const format = savedImageIn(tree);
+  if (format === undefined) return;
+  throw new PluginError('IMAGE_SAVED', { path: label ?? identity ?? '', format });
+}
+
+function request(
+  deps: FetchDeps,
+  wanted: WantedLayer,
+  staged: StagedLayer,
+  onTop: OnTopOf | undefined,
+): UnpackRequest {
+  const { layer, parent } = wanted;
+  return {
+    target: staged.tree,
+    manifestPath: staged.manifest,
+    compression: layer.compression,
+    expected: layer.validated
+      ? { digest: layer.digest, diffId: layer.diffId, size: layer.size }
+      : { digest: undefined, diffId: undefined, size: undefined },
+    mappings: deps.store.format.mappings,
+    budget: deps.budget,
+    quotaBytes: deps.quotaBytes,
+    base:
+      layer.baseDirectory === undefined
+        ? undefined
+        : { directory: layer.baseDirectory, parentTree: parent && deps.store.layout.tree(parent) },
+    lowers: onTop?.trees,
+    copyBytes: onTop?.copyBytes,
+  };
+}
+
+function named({ key, layer }: WantedLayer, { diffId }: UnpackResult, onTop: OnTopOf | undefined) {
+  const name = onTop?.key ?? key ?? layerKey({ content: diffId, validated: true });
+  return { key: name, validated: layer.validated };
+}

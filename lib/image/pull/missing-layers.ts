@@ -1,0 +1,180 @@
+import { sha256Hex } from '../../base/digest.ts';
+import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import { settleLimited } from '../../base/pool.ts';
+import type { LayerKey } from '../../store/layout/layer-key.ts';
+import type { Lease } from '../../store/records/leases.ts';
+import type { Claim } from '../../sys/exclusive/claim.ts';
+import { SysError } from '../../sys/kernel/errno.ts';
+import { filesystemOf } from '../../sys/kernel/statfs.ts';
+import { type Held, isHeld, type LayerTurns } from '../source/layer-turns.ts';
+import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
+import type { AdmittedDeps } from './pull.ts';
+import { ReadyLayers } from './ready-layers.ts';
+import { keyOf, type WantedLayer } from './wanted.ts';
+
+interface Claimed {
+  readonly wanted: WantedLayer;
+  readonly claim: Claim;
+}
+
+/** One pull's work on the layers that the store lacks. */
+export class MissingLayers {
+  readonly fetched: FetchedLayer[] = [];
+  readonly #deps: AdmittedDeps;
+  readonly #wanted: readonly WantedLayer[];
+  readonly #lease: Lease;
+  readonly #turns: LayerTurns;
+  /** Names that were found out by reading: local tars. */
+  readonly #named = new Map<WantedLayer, LayerKey>();
+
+  constructor(deps: AdmittedDeps, wanted: readonly WantedLayer[], lease: Lease, turns: LayerTurns) {
+    this.#deps = deps;
+    this.#wanted = wanted;
+    this.#lease = lease;
+    this.#turns = turns;
+  }
+
+  /**
+   * Fetches in rounds: what can be claimed now; then whatever others had claimed, once they let go or have had their
+   * time, and layers with a base directory, which copy attributes from the layer below them, once that one is there.
+   */
+  async run(): Promise<void> {
+    await this.#ask();
+    this.#checkSpace();
+    for (let left = this.#missing(); left.length > 0; left = this.#missing()) {
+      const missing = new Set(left.map(({ key }) => key));
+      const ready = left.filter(
+        ({ layer, parent }) =>
+          layer.baseDirectory === undefined || parent === undefined || !missing.has(parent),
+      );
+      const { mine, others } = this.#claim(ready);
+      try {
+        this.#hear();
+        await this.#ask();
+        await this.#fetchAndPublish(mine);
+      } finally {
+        for (const { claim } of mine) claim.release();
+      }
+      const [first] = others.sort((one, other) => one.held.until - other.held.until);
+      if (first !== undefined) {
+        this.#deps.log.info('waiting-for-layer', { layer: first.wanted.key, others: others.length });
+        await this.#turns.wait(first.held, this.#hasCome(first.wanted));
+        this.#hear();
+        await this.#ask();
+      }
+    }
+  }
+
+  /** What somebody else has found out meanwhile by reading a local tar: without it everybody would read it, in turn. */
+  #hear(): void {
+    for (const wanted of this.#wanted) {
+      if (this.keyOf(wanted) !== undefined) continue;
+      const key = keyOf(this.#deps.store, wanted.layer, wanted.parent);
+      if (key === undefined) continue;
+      this.#lease.add([key]);
+      this.#named.set(wanted, key);
+    }
+  }
+
+  /** A layer's name in the store, which reading it may have told. */
+  keyOf(wanted: WantedLayer): LayerKey | undefined {
+    return wanted.key ?? this.#named.get(wanted);
+  }
+
+  /** What is there now, by somebody else's work, may be one that the place has to be asked for. */
+  async #ask(): Promise<void> {
+    await this.#deps.admission.ask(this.#wanted.flatMap((wanted) => this.keyOf(wanted) ?? []));
+  }
+
+  /** Asks whether the layer has come since: one that was here and is not for whoever asks is no reason to stop waiting. */
+  #hasCome(wanted: WantedLayer): () => boolean {
+    const isHere = () => {
+      const key = this.keyOf(wanted);
+      return key !== undefined && this.#deps.store.layers.has(key);
+    };
+    const before = isHere();
+    return () => this.#isThere(wanted) || (!before && isHere());
+  }
+
+  #isThere(wanted: WantedLayer): boolean {
+    const key = this.keyOf(wanted);
+    return key !== undefined && (this.#deps.admission.has(key) || this.#deps.store.sources.needsLower(key));
+  }
+
+  #missing(): WantedLayer[] {
+    const seen = new Set<string>();
+    return this.#wanted.filter((wanted) => {
+      const name = nameOf(wanted);
+      if (seen.has(name) || this.#isThere(wanted)) return false;
+      seen.add(name);
+      return true;
+    });
+  }
+
+  /** Compressed sizes are a lower bound of what the layers will take. */
+  #checkSpace(): void {
+    const { layout } = this.#deps.store;
+    const need = this.#missing().reduce((sum, { layer }) => sum + (layer.size ?? 0), 0);
+    const free = filesystemOf(layout.root).availableBytes;
+    if (need > free) throw new PluginError('STORE_FULL', { store: layout.root, need, free });
+  }
+
+  #claim(layers: readonly WantedLayer[]) {
+    const mine: Claimed[] = [];
+    const others: { wanted: WantedLayer; held: Held }[] = [];
+    try {
+      for (const wanted of layers) {
+        const turn = this.#turns.take(nameOf(wanted), wanted.layer);
+        if (isHeld(turn)) others.push({ wanted, held: turn });
+        else mine.push({ wanted, claim: turn });
+      }
+    } catch (error) {
+      for (const { claim } of mine) claim.release();
+      throw error;
+    }
+    return { mine, others };
+  }
+
+  /** What came through is published; the first failure is thrown after it. */
+  async #fetchAndPublish(claimed: readonly Claimed[]): Promise<void> {
+    const { concurrency } = this.#deps;
+    const ready = new ReadyLayers(this.#deps, this.#lease, (layers) => this.#published(layers));
+    const results = await settleLimited(claimed, concurrency, async (one) => {
+      try {
+        if (!this.#isThere(one.wanted))
+          ready.add(await fetchLayer(this.#deps, one.wanted, undefined), one.claim);
+        else one.claim.release();
+      } catch (error) {
+        this.#failed(one, error, ready);
+      }
+    });
+    ready.finish();
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** @throws the error, unless it says only that the layer cannot stand alone */
+  #failed({ wanted: { key }, claim }: Claimed, error: unknown, ready: ReadyLayers): void {
+    try {
+      // What could not be written may be any layer's, and the kernel tells of it once.
+      if (error instanceof SysError && error.syscall === 'syncfs') ready.fail(error);
+      if (key === undefined || !isPluginError(error, 'LAYER_NEEDS_LOWER')) throw error;
+      this.#deps.store.sources.rememberNeedsLower(key);
+    } finally {
+      claim.release();
+    }
+  }
+
+  #published(layers: readonly FetchedLayer[]): void {
+    for (const { wanted, record } of layers) this.#learn(wanted, record.key, record.diffId);
+    this.fetched.push(...layers);
+  }
+
+  #learn(wanted: WantedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
+    this.#named.set(wanted, key);
+    if (wanted.layer.identity !== undefined) this.#deps.store.sources.remember(wanted.layer.identity, diffId);
+  }
+}
+
+function nameOf(wanted: WantedLayer): string {
+  return wanted.key ?? `source-${sha256Hex(wanted.layer.identity ?? '')}`;
+}

@@ -1,0 +1,183 @@
+import { PluginError } from '../../base/errors/error.ts';
+import { MiB } from '../../base/limits.ts';
+import { inTurns } from '../../base/turns.ts';
+import type { LayerKey, VolumeName } from '../../store/layout/layer-key.ts';
+import type { LayerRecord } from '../../store/records/layers.ts';
+import type { Lease } from '../../store/records/leases.ts';
+import type { Store } from '../../store/store.ts';
+import { isHeld, type LayerTurns } from '../source/layer-turns.ts';
+import { MergedNames } from '../stack/merged-names.ts';
+import { HollowDirectories } from '../stack/phantoms.ts';
+import { PlanningWork } from '../stack/planning-work.ts';
+import { needsLower, type StackRules, showingLayers } from '../stack/stack.ts';
+import type { StackLayer } from '../stack/stack-view.ts';
+import { publishDelivered } from './deliver.ts';
+import { type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
+import type { AdmittedDeps } from './pull.ts';
+import { chainedKey, type WantedLayer } from './wanted.ts';
+
+/**
+ * A hard link into a lower layer takes a few bytes of an archive and a whole file on the disk, in each layer that has
+ * one. An image may copy as much again as its layers have, and small images this much: a link to each file of a tool.
+ */
+const MIN_COPIES = 64 * MiB;
+
+/** A layer of an image and what it can stand as: in the store under its name, or published on CVMFS. */
+export interface PlaceableLayer extends WantedLayer {
+  readonly published: StackLayer | undefined;
+}
+
+/**
+ * Puts the layers on top of each other, bottom first. Nearly every layer stands alone; one that links into a
+ * lower layer, or whose files would go through a link of a lower one, is fetched again on top of what is
+ * below it and kept under a name of its own.
+ */
+export async function placeLayers(
+  deps: AdmittedDeps,
+  layers: readonly PlaceableLayer[],
+  { lease, turns, rules }: { lease: Lease; turns: LayerTurns; rules: StackRules },
+): Promise<{ layers: StackLayer[]; fetched: FetchedLayer[] }> {
+  const placed: StackLayer[] = [];
+  const fetched: FetchedLayer[] = [];
+  const work = new PlanningWork();
+  const [names, hollow, known] = [
+    new MergedNames(work, true),
+    new HollowDirectories(work),
+    new KnownLayers(deps.store),
+  ];
+  const put = (layer: StackLayer) => {
+    placed.push(layer);
+    names.add(layer);
+  };
+  for (const layer of layers) {
+    const alone = standingAlone(known, layer);
+    // A directory that was published under a name of its own has nothing that it could be made again from.
+    const stands = layer.key === undefined || !rules.needsLower;
+    if (alone && (stands || !(await inTurns(needsLower(alone, names, hollow), deps.signal)))) {
+      put(alone);
+      continue;
+    }
+    const below = showingLayers(placed);
+    // The name of the layer is made of all their names.
+    for (const _ of placed) work.step();
+    const key = chainedKey(
+      layer,
+      named(layer),
+      placed.map(({ name, lower }) => (name ?? lower) as LayerKey),
+    );
+    lease.add([key]);
+    const again = await fetchOnTop(deps, turns, layer, {
+      key,
+      trees: below.flatMap((one) => treesOf(deps.store, one)),
+      copyBytes: known.copiesLeft,
+    });
+    if (again !== undefined) fetched.push(again);
+    put(known.copying(key));
+  }
+  return { layers: placed, fetched };
+}
+
+/** Of several creates that want the same layer on top of the same others, one fetches it. */
+async function fetchOnTop(
+  deps: AdmittedDeps,
+  turns: LayerTurns,
+  layer: PlaceableLayer,
+  onTop: OnTopOf,
+): Promise<FetchedLayer | undefined> {
+  const { admission, store } = deps;
+  const isThere = () => admission.has(onTop.key);
+  await admission.ask([onTop.key]);
+  while (!isThere()) {
+    const turn = turns.take(onTop.key, layer.layer);
+    if (isHeld(turn)) {
+      const before = store.layers.has(onTop.key);
+      await turns.wait(turn, () => isThere() || (!before && store.layers.has(onTop.key)));
+      await admission.ask([onTop.key]);
+      continue;
+    }
+    using _claim = turn;
+    if (isThere()) break;
+    const fetched = await fetchLayer(deps, layer, onTop);
+    publishDelivered(store, admission, [fetched]);
+    return fetched;
+  }
+  return undefined;
+}
+
+/** As the kernel stacks them: markers of a published layer are files, and mean something in its shim and mask only. */
+function treesOf(store: Store, { maskAbove, tree, shimBelow }: StackLayer): string[] {
+  const volume = (name: string | undefined) =>
+    name === undefined ? [] : [store.layout.tree(name as VolumeName)];
+  return [...volume(maskAbove), tree, ...volume(shimBelow)];
+}
+
+/** Layers as the stack sees them, each read once: an image may list one many times. */
+class KnownLayers {
+  readonly store: Store;
+  readonly #layers = new Map<LayerKey, StackLayer>();
+  #own = 0;
+  #copied = 0;
+
+  constructor(store: Store) {
+    this.store = store;
+  }
+
+  /** What the layers that come may still copy from those below. */
+  get copiesLeft(): number {
+    return Math.max(0, Math.max(MIN_COPIES, this.#own) - this.#copied);
+  }
+
+  /** A layer that may have copied files from those below. What is more than its own tar certainly has been. */
+  copying(key: LayerKey): StackLayer {
+    const layer = toStackLayer(this.store, key);
+    const copied = Math.max(0, layer.bytes - (this.store.layers.record(key)?.tarBytes ?? 0));
+    this.#copied += copied;
+    this.#own += layer.bytes - copied;
+    return layer;
+  }
+
+  published(layer: StackLayer): StackLayer {
+    this.#own += layer.bytes;
+    return layer;
+  }
+
+  layer(key: LayerKey): StackLayer {
+    const before = this.#layers.get(key);
+    if (before !== undefined) return before;
+    const layer = toStackLayer(this.store, key);
+    this.#own += layer.bytes;
+    this.#layers.set(key, layer);
+    return layer;
+  }
+}
+
+function standingAlone(known: KnownLayers, layer: PlaceableLayer): StackLayer | undefined {
+  if (layer.published !== undefined) return known.published(layer.published);
+  const key = named(layer);
+  return known.store.sources.needsLower(key) ? undefined : known.layer(key);
+}
+
+function named(layer: WantedLayer): LayerKey {
+  if (layer.key === undefined) throw new Error('a layer was fetched without a name');
+  return layer.key;
+}
+
+/** @throws STORE_LAYER_GONE when the layer went away although a lease names it; STORE_DAMAGED */
+export function toStackLayer(store: Store, key: LayerKey): StackLayer {
+  const record = store.layers.record(key);
+  if (!record) throw new PluginError('STORE_LAYER_GONE', { layer: key });
+  return fromRecord(store, record);
+}
+
+function fromRecord(store: Store, record: LayerRecord): StackLayer {
+  const { impliedDirs, whiteoutDirs, opaqueDirs } = store.layers.names(record.key);
+  return {
+    lower: record.key,
+    tree: store.layout.tree(record.key),
+    bytes: record.fileBytes,
+    explicitRoot: record.explicitRoot,
+    impliedDirs: new Set(impliedDirs),
+    whiteoutDirs,
+    opaqueDirs: new Set(opaqueDirs),
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * What a create asks first, and mostly last: is everything here? Apart from the code that fetches, which a warm
+ * create must not pay for.
+ */
+import { type LayerKey, type StackKey, stackKey, type VolumeName } from '../../store/layout/layer-key.ts';
+import type { Lease } from '../../store/records/leases.ts';
+import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
+import type { Store } from '../../store/store.ts';
+import type { ResolvedImage } from '../source/source.ts';
+import { wantedLayers } from './wanted.ts';
+
+/**
+ * The plan for an image whose layers are all there, or undefined. Whether whoever asks may have them is another question
+ * (`isOpen`, `admittedPlan`). Extends the lease before it looks.
+ */
+export function planIfPresent(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
+  const keys = keysOf(store, image);
+  return keys && knownPlan(store, keys, lease);
+}
+
+/** The name of the image's layers together; undefined while one of them is a tar that nobody has read. */
+export function stackOf(store: Store, image: ResolvedImage): StackKey | undefined {
+  const keys = keysOf(store, image);
+  return keys && stackKey(keys);
+}
+
+function keysOf(store: Store, image: ResolvedImage): LayerKey[] | undefined {
+  const keys = wantedLayers(store, image).map(({ key }) => key);
+  return keys.every((key) => key !== undefined) ? keys : undefined;
+}
+
+/** The remembered plan for layers and directories of these names, where all of it is there. */
+export function knownPlan(store: Store, names: readonly string[], lease: Lease): StackPlan | undefined {
+  const stack = stackKey(names);
+  lease.add([...names, stack]);
+  const plan = store.stacks.get(stack);
+  if (plan === undefined) return undefined;
+  lease.add(plan.uses);
+  return isPresent(store, plan) ? plan : undefined;
+}
+
+/** True when the plan's layers may be given to whoever has an image of this place. */
+export function isOpen({ open }: StackPlan, { place }: ResolvedImage): boolean {
+  return open !== undefined && (open === EVERYBODY || open === place);
+}
+
+/** True when every lower directory of the store that the plan names is there. */
+export function isPresent(store: Store, plan: StackPlan): boolean {
+  return plan.lowers.every((lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName));
+}

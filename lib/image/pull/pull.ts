@@ -1,0 +1,132 @@
+/**
+ * Fills the store with an image's layers and works out how they stack.
+ *
+ * The order is what makes it safe without a lock: the caller's lease names the layers before anybody looks
+ * whether they are there. Claims keep several creates from fetching the same layer; a process never waits for
+ * another's claim while it has finished layers of its own to publish, so two of them cannot wait for each other.
+ */
+import type { CvmfsDeps } from '../../cvmfs/locate.ts';
+import type { Lease } from '../../store/records/leases.ts';
+import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
+import type { LayerChoice, PublishedSearch } from '../cvmfs/published.ts';
+import type { RepairSource } from '../cvmfs/published-volumes.ts';
+import { Admission, type AdmissionDeps, layersOf } from '../source/admission.ts';
+import type { Patience } from '../source/layer-turns.ts';
+import type { ImageLayer, ResolvedImage } from '../source/source.ts';
+import type { StackRules } from '../stack/stack.ts';
+import type { FetchDeps, FetchedLayer } from './fetch-layer.ts';
+import { isOpen, knownPlan, planIfPresent, stackOf } from './present.ts';
+import { type WantedLayer, wantedLayers } from './wanted.ts';
+
+export interface PullDeps extends FetchDeps, Pick<AdmissionDeps, 'authenticate'> {
+  /** Layers fetched and unpacked at a time. */
+  readonly concurrency: number;
+  /** Repositories that layers may be used from where they are. Asked for when the store lacks a layer, not before. */
+  readonly cvmfs?: (() => Promise<CvmfsDeps | undefined>) | undefined;
+  /** False when somebody else will mount the plan, who cannot be asked for an idmapped mount. */
+  readonly mapsIds?: boolean | undefined;
+  /** When the verb began, in milliseconds of `performance.now()`: from then on it waits for others; now, if not said. */
+  readonly since?: number | undefined;
+  /** How long others are waited for, in tests. */
+  readonly patience?: Patience | undefined;
+  /** All of them unless said otherwise. */
+  readonly stackRules?: StackRules | undefined;
+}
+
+/** With what decides whether the caller may have what is there. */
+export interface AdmittedDeps extends PullDeps {
+  readonly admission: Admission;
+}
+
+export interface PulledImage {
+  readonly plan: StackPlan;
+  /** The layers that were fetched now; all others were there. */
+  readonly fetched: readonly FetchedLayer[];
+  /** Where layers come from that CVMFS was asked for, and why. */
+  readonly choices: ReadonlyMap<ImageLayer, LayerChoice>;
+}
+
+/**
+ * Fetches what is missing and returns the plan.
+ * @throws the errors of the source, of the layers (LAYER_*), STORE_FULL, IMAGE_TOO_MANY_LAYERS
+ */
+export async function pullImage(given: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
+  const { store } = given;
+  const deps: AdmittedDeps = { ...given, admission: new Admission(given, image) };
+  const present = await admittedPlan(deps, image, lease);
+  if (present) return { plan: present, fetched: [], choices: new Map() };
+  const wanted = wantedLayers(store, image);
+  const keys = wanted.flatMap(({ key }) => key ?? []);
+  lease.add(keys);
+  await deps.admission.ask(keys);
+  const search = await findPublished(deps, image, wanted, {
+    budget: deps.budget,
+    open: (layer) => deps.source.open(layer, deps.signal),
+  });
+  const choices = search?.choices ?? new Map();
+  const known = search && (await planWith(deps, wanted, search, lease));
+  if (known) return { plan: known, fetched: [], choices };
+  const { fetchAndStack } = await import('./fetch-and-stack.ts');
+  return fetchAndStack(deps, image, wanted, search, lease);
+}
+
+/**
+ * The remembered plan, where whoever asks may have all of its layers.
+ * @throws REGISTRY_* where the image's place refuses, or cannot be asked
+ */
+export async function admittedPlan(
+  { store, admission }: Pick<AdmittedDeps, 'store' | 'admission'>,
+  image: ResolvedImage,
+  lease: Lease,
+): Promise<StackPlan | undefined> {
+  const plan = planIfPresent(store, image, lease);
+  if (plan === undefined || isOpen(plan, image)) return plan;
+  const layers = layersOf(store, plan);
+  if (!(await admission.ask(layers))) return undefined;
+  const open = admission.openTo(layers);
+  const stack = stackOf(store, image);
+  // Somebody has got since what had to be asked for: the next create need not look at each layer.
+  if (stack !== undefined && (open === EVERYBODY || (open !== undefined && plan.open === undefined)))
+    store.stacks.put(stack, { ...plan, open });
+  return plan;
+}
+
+/** Asks the repositories for what the store lacks. The code that does it is loaded where there are any. */
+export async function findPublished(
+  deps: Pick<AdmittedDeps, 'store' | 'cvmfs' | 'log' | 'mapsIds' | 'quotaBytes' | 'admission'>,
+  image: ResolvedImage,
+  wanted: readonly WantedLayer[],
+  repairs?: RepairSource,
+): Promise<PublishedSearch | undefined> {
+  const { store, log, admission } = deps;
+  const cvmfs = await deps.cvmfs?.();
+  if (cvmfs === undefined) return undefined;
+  const lacking = wanted.filter(({ key }) => key === undefined || !admission.has(key));
+  const { PublishedSearch } = await import('../cvmfs/published.ts');
+  const search = new PublishedSearch({
+    store,
+    cvmfs,
+    log,
+    mapsIds: deps.mapsIds !== false,
+    countsBytes: deps.quotaBytes !== undefined,
+    repairs,
+  });
+  await search.find(
+    image,
+    lacking.map(({ layer }) => layer),
+  );
+  return search;
+}
+
+/** The remembered plan for this very mixture of published layers and layers of the store. */
+async function planWith(
+  { store, admission }: AdmittedDeps,
+  wanted: readonly WantedLayer[],
+  search: PublishedSearch,
+  lease: Lease,
+): Promise<StackPlan | undefined> {
+  const names = wanted.map(({ layer, key }) => search.uses.get(layer)?.name ?? key);
+  if (search.uses.size === 0 || !names.every((name) => name !== undefined)) return undefined;
+  const plan = knownPlan(store, names, lease);
+  return plan && (await admission.ask(layersOf(store, plan))) ? plan : undefined;
+}

@@ -1,0 +1,80 @@
+/**
+ * Layers that are fetched and not yet published. A batch costs one syncfs(2), so those of an image that comes quickly
+ * are published together; but who waits for one layer must not wait for the slowest of somebody else's image.
+ */
+import type { Lease } from '../../store/records/leases.ts';
+import type { Store } from '../../store/store.ts';
+import type { Claim } from '../../sys/exclusive/claim.ts';
+import type { Admission } from '../source/admission.ts';
+import { publishDelivered } from './deliver.ts';
+import type { FetchedLayer } from './fetch-layer.ts';
+import type { AdmittedDeps } from './pull.ts';
+
+/** How long a layer may wait for others to be published with. */
+const PUBLISH_WITHIN_MS = 1000;
+
+interface Ready {
+  readonly layer: FetchedLayer;
+  readonly claim: Claim;
+}
+
+export class ReadyLayers {
+  readonly #store: Store;
+  readonly #admission: Admission;
+  readonly #lease: Lease;
+  readonly #onPublished: (layers: readonly FetchedLayer[]) => void;
+  #ready: Ready[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #failed: { readonly error: unknown } | undefined;
+
+  /** @param onPublished called before the claims are given up, so that others then find all that there is to know */
+  constructor(
+    { store, admission }: AdmittedDeps,
+    lease: Lease,
+    onPublished: (layers: readonly FetchedLayer[]) => void,
+  ) {
+    this.#store = store;
+    this.#admission = admission;
+    this.#lease = lease;
+    this.#onPublished = onPublished;
+  }
+
+  /** The claim is given up once the layer is published, or cannot be. */
+  add(layer: FetchedLayer, claim: Claim): void {
+    this.#ready.push({ layer, claim });
+    this.#timer ??= setTimeout(() => this.#publish(), PUBLISH_WITHIN_MS);
+  }
+
+  /** Nothing that is not published yet will be: a disk that could not write one layer may have lost any. */
+  fail(error: unknown): void {
+    this.#failed ??= { error };
+  }
+
+  /** Publishes what is left. @throws what went wrong with this or an earlier batch */
+  finish(): void {
+    this.#publish();
+    if (this.#failed !== undefined) throw this.#failed.error;
+  }
+
+  #publish(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const batch = this.#ready;
+    this.#ready = [];
+    const layers = batch.map(({ layer }) => layer);
+    let left = layers;
+    try {
+      if (this.#failed !== undefined || layers.length === 0) return;
+      this.#lease.add(layers.map(({ record }) => record.key));
+      // From here on the store removes what it cannot publish.
+      left = [];
+      publishDelivered(this.#store, this.#admission, layers);
+      this.#onPublished(layers);
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      for (const { staged } of left) this.#store.layers.discard(staged);
+      for (const { claim } of batch) claim.release();
+    }
+  }
+}

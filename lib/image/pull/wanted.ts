@@ -1,0 +1,47 @@
+import { type LayerKey, layerKey } from '../../store/layout/layer-key.ts';
+import type { Store } from '../../store/store.ts';
+import type { ImageLayer, ResolvedImage } from '../source/source.ts';
+
+/** A layer of an image under the name it would have in the store, as far as that is known. */
+export interface WantedLayer {
+  readonly layer: ImageLayer;
+  /** Undefined only for a local tar that was never read before. */
+  readonly key: LayerKey | undefined;
+  /** The layer right below, whose directories a base directory copies its attributes from. */
+  readonly parent: LayerKey | undefined;
+}
+
+/** Names every layer, bottom first. */
+export function wantedLayers(store: Store, image: ResolvedImage): WantedLayer[] {
+  const wanted: WantedLayer[] = [];
+  for (const layer of image.layers) {
+    const parent = wanted.at(-1)?.key;
+    wanted.push({ layer, key: keyOf(store, layer, parent), parent });
+  }
+  return wanted;
+}
+
+/** The name of one layer, as far as it is known by now. */
+export function keyOf(store: Store, layer: ImageLayer, parent: LayerKey | undefined): LayerKey | undefined {
+  const base = layer.baseDirectory === undefined ? undefined : { directory: layer.baseDirectory, parent };
+  if (!layer.validated && layer.digest !== undefined) {
+    return layerKey({ content: layer.digest, validated: false, base });
+  }
+  const known =
+    layer.diffId ?? (layer.identity === undefined ? undefined : store.sources.diffId(layer.identity));
+  return known && layerKey({ content: known, validated: true, base });
+}
+
+/** The name of a layer's tree when it is right only on top of exactly these layers. */
+export function chainedKey(wanted: WantedLayer, content: LayerKey, chain: readonly LayerKey[]): LayerKey {
+  const hex = content.slice(0, 64);
+  return layerKey({
+    content: `sha256:${hex}` as Parameters<typeof layerKey>[0]['content'],
+    validated: wanted.layer.validated,
+    base:
+      wanted.layer.baseDirectory === undefined
+        ? undefined
+        : { directory: wanted.layer.baseDirectory, parent: wanted.parent },
+    chain,
+  });
+}

@@ -1,0 +1,168 @@
+import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES } from '../../base/limits.ts';
+import type { Logger } from '../../base/log.ts';
+import { type ImageConfig, parseConfig } from '../../oci/config.ts';
+import { type Descriptor, verifyDigest } from '../../oci/descriptor.ts';
+import { findInLayout } from '../../oci/layout-index.ts';
+import { type Manifest, parseManifest } from '../../oci/manifest.ts';
+import { manifestKind } from '../../oci/media-types.ts';
+import type { Machine } from '../../oci/platform.ts';
+import { formatReference, type LayoutReference } from '../../oci/reference.ts';
+import { resolveToImage } from '../../oci/resolve-index.ts';
+import { type Grant, LOCAL } from '../../store/records/grants.ts';
+import { hasCode } from '../../sys/kernel/errno.ts';
+import type { RemoteLayerSettings } from './layer-http.ts';
+import { type FinalLink, readSmallFile, reasonOf, regularFile, unreadable } from './local-file.ts';
+import { toImageLayers } from './manifest-layers.ts';
+import { RemoteLayers } from './remote-layer.ts';
+import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+
+export interface OciLayoutOptions {
+  readonly reference: LayoutReference;
+  readonly platform: Machine;
+  /** `create.skip_layer_validation`: Garden's own layouts have invented digests and sizes of 0. */
+  readonly skipLayerValidation: boolean;
+  /** For layers with `urls`. */
+  readonly remote: RemoteLayerSettings;
+  readonly log: Logger;
+}
+
+/** An image in a local OCI layout (image-spec, image-layout.md). The `oci-layout` file is not asked for: Garden writes none. */
+export class OciLayoutSource implements ImageSource {
+  readonly #options: OciLayoutOptions;
+  readonly #name: string;
+  readonly #remote: RemoteLayers;
+  /** Garden links blobs to a stack's tar; where digests are facts, a blob is a file of the layout. */
+  readonly #link: FinalLink;
+  /** A manifest or a configuration was something else than its digest says. */
+  #unverified = false;
+
+  constructor(options: OciLayoutOptions) {
+    this.#options = options;
+    this.#name = formatReference(options.reference);
+    this.#remote = new RemoteLayers(options.remote, options.log);
+    this.#link = options.skipLayerValidation ? 'follow' : 'refuse';
+  }
+
+  /**
+   * @throws IMAGE_SOURCE_MISSING (no such layout, manifest or configuration), IMAGE_SOURCE_UNREADABLE,
+   *   IMAGE_AMBIGUOUS, IMAGE_REF_MISSING, IMAGE_DIGEST_MISMATCH, IMAGE_SIZES_INVENTED, and what the parsers throw
+   */
+  async resolve(signal: AbortSignal): Promise<ResolvedImage> {
+    signal.throwIfAborted();
+    const { reference, platform, log } = this.#options;
+    const index = parseManifest(
+      this.#read('index.json', MAX_MANIFEST_BYTES, 'follow'),
+      undefined,
+      this.#name,
+    );
+    const start = findInLayout(index, reference, this.#name);
+    const validated = !this.#options.skipLayerValidation;
+    const found = await resolveToImage(
+      'kind' in start
+        ? { manifest: start, digest: undefined }
+        : { manifest: this.#manifest(start), digest: start.digest },
+      platform,
+      this.#name,
+      {
+        manifest: async (descriptor) => {
+          signal.throwIfAborted();
+          return this.#manifest(descriptor);
+        },
+        image: async (manifest) => {
+          const config = this.#config(manifest.config);
+          return { config, layers: toImageLayers(manifest, config, { validated, source: this.#name }) };
+        },
+      },
+      log,
+    );
+    return {
+      name: this.#name,
+      manifestDigest: found.digest,
+      config: found.config,
+      layers: found.layers,
+      ...(found.byLevel ? { forLevel: platform.level?.() ?? '' } : {}),
+      origin: 'oci',
+      place: LOCAL,
+      grade: 'cell',
+      ...(this.#unverified ? { unverified: true } : {}),
+    };
+  }
+
+  /** @throws IMAGE_URLS_FAILED, IMAGE_SOURCE_UNREADABLE, LAYER_SIZE_MISMATCH */
+  async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+    signal.throwIfAborted();
+    // GrootFS ignores a local blob where there are remote places; Diego's droplets have no local one.
+    if (this.#remote.serves(layer)) return this.#remote.open(layer, signal);
+    if (layer.digest === undefined)
+      throw unreadable(this.#options.reference.directory, 'a layer has no digest');
+    const path = this.#path(blobName(layer.digest));
+    const size = this.#sizeOf(path);
+    if (layer.validated && layer.size !== undefined && layer.size !== size)
+      throw new PluginError('LAYER_SIZE_MISMATCH', { expected: layer.size, actual: size, when: 'reported' });
+    return { kind: 'file', path, size };
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    const url = this.#remote.gave(layer);
+    return { to: 'cell', place: url ?? LOCAL };
+  }
+
+  async close(): Promise<void> {
+    await this.#remote.close();
+  }
+
+  #manifest(descriptor: Descriptor): Manifest {
+    const type = manifestKind(descriptor.mediaType) === undefined ? undefined : descriptor.mediaType;
+    return parseManifest(this.#blob(descriptor, MAX_MANIFEST_BYTES), type, this.#name);
+  }
+
+  #config(descriptor: Descriptor): ImageConfig {
+    return parseConfig(this.#blob(descriptor, MAX_CONFIG_BYTES), this.#name, this.#options.log);
+  }
+
+  #blob(descriptor: Descriptor, maxBytes: number): Uint8Array {
+    const bytes = this.#read(blobName(descriptor.digest), maxBytes, this.#link);
+    if (this.#options.skipLayerValidation) {
+      if (digestOf(bytes) !== descriptor.digest) this.#unverified = true;
+      return bytes;
+    }
+    verifyDigest(bytes, descriptor.digest);
+    if (descriptor.size === 0) throw new PluginError('IMAGE_SIZES_INVENTED', { source: this.#name });
+    if (bytes.length !== descriptor.size)
+      throw new PluginError('IMAGE_BAD_MANIFEST', {
+        source: this.#name,
+        reason: `it declares ${descriptor.size} bytes for ${descriptor.digest}, which has ${bytes.length}`,
+      });
+    return bytes;
+  }
+
+  #path(name: string): string {
+    return `${this.#options.reference.directory}/${name}`;
+  }
+
+  #read(name: string, maxBytes: number, link: FinalLink): Uint8Array {
+    const path = this.#path(name);
+    try {
+      return readSmallFile(path, maxBytes, link);
+    } catch (error) {
+      if (error instanceof PluginError) throw error;
+      if (hasCode(error, 'ENOENT', 'ENOTDIR'))
+        throw new PluginError('IMAGE_SOURCE_MISSING', { path }, { cause: error });
+      throw unreadable(path, reasonOf(error), error);
+    }
+  }
+
+  #sizeOf(path: string): number {
+    try {
+      return regularFile(path, this.#link).size;
+    } catch (error) {
+      throw error instanceof PluginError ? error : unreadable(path, reasonOf(error), error);
+    }
+  }
+}
+
+function blobName(digest: Digest): string {
+  return `blobs/sha256/${hexOf(digest)}`;
+}

@@ -1,0 +1,87 @@
+import { PluginError } from '../../base/errors/error.ts';
+import { OCI_LAYER } from '../../oci/media-types.ts';
+import type { TarReference } from '../../oci/reference.ts';
+import { type Grant, LOCAL } from '../../store/records/grants.ts';
+import { hasCode } from '../../sys/kernel/errno.ts';
+import { type FileFacts, reasonOf, regularFile, unreadable } from './local-file.ts';
+import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+
+/**
+ * A local tar as an image of one layer without a configuration: the root filesystems of BOSH stacks
+ * (`/var/vcap/packages/cflinuxfs4/rootfs.tar`, where `packages/…` are symbolic links, so links are followed).
+ * Nothing promises what its bytes are. Their name is the file itself: device, inode, size, modification time.
+ */
+export class TarSource implements ImageSource {
+  readonly #path: string;
+  #resolved: FileFacts | undefined;
+
+  constructor(options: { readonly reference: TarReference }) {
+    this.#path = options.reference.path;
+  }
+
+  /** @throws IMAGE_TAR_MISSING, IMAGE_SOURCE_DIRECTORY, IMAGE_SOURCE_UNREADABLE */
+  async resolve(signal: AbortSignal): Promise<ResolvedImage> {
+    signal.throwIfAborted();
+    const facts = this.#look();
+    this.#resolved = facts;
+    const layer: ImageLayer = {
+      digest: undefined,
+      diffId: undefined,
+      size: facts.size,
+      mediaType: OCI_LAYER,
+      compression: 'auto',
+      baseDirectory: undefined,
+      urls: [],
+      validated: true,
+      identity: identityOf(facts),
+      label: this.#path,
+    };
+    const name = this.#path;
+    return {
+      name,
+      manifestDigest: undefined,
+      config: undefined,
+      layers: [layer],
+      place: LOCAL,
+      grade: 'cell',
+    };
+  }
+
+  /** @throws IMAGE_SOURCE_CHANGED when the file is no longer the one that was resolved */
+  async open(_layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+    signal.throwIfAborted();
+    await this.verifyUnchanged();
+    return { kind: 'file', path: this.#path, size: this.#resolved?.size ?? 0 };
+  }
+
+  /** Bytes of a file that was written to while it was read are neither the old nor the new content. */
+  async verifyUnchanged(): Promise<void> {
+    const before = this.#resolved;
+    if (before === undefined || identityOf(this.#look()) !== identityOf(before))
+      throw new PluginError('IMAGE_SOURCE_CHANGED', { path: this.#path });
+  }
+
+  delivered(): Grant {
+    return { to: 'cell', place: LOCAL };
+  }
+
+  async close(): Promise<void> {
+    this.#resolved = undefined;
+  }
+
+  #look(): FileFacts {
+    try {
+      return regularFile(this.#path, 'follow');
+    } catch (error) {
+      if (error instanceof PluginError) throw error;
+      if (hasCode(error, 'EISDIR')) throw new PluginError('IMAGE_SOURCE_DIRECTORY', { path: this.#path });
+      if (hasCode(error, 'ENOENT', 'ENOTDIR'))
+        throw new PluginError('IMAGE_TAR_MISSING', { path: this.#path }, { cause: error });
+      throw unreadable(this.#path, reasonOf(error), error);
+    }
+  }
+}
+
+function identityOf({ devMajor, devMinor, ino, size, mtime }: FileFacts): string {
+  return `${devMajor}:${devMinor}-${ino}-${size}-${mtime.sec}.${mtime.nsec}`;
+}

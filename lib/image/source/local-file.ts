@@ -1,0 +1,73 @@
+import { PluginError } from '../../base/errors/error.ts';
+import { errnoMeaning, SysError } from '../../sys/kernel/errno.ts';
+import { close, openAt } from '../../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
+import { readUpTo } from '../../sys/kernel/read.ts';
+import { S, type Stat, statAt, statFd, statFollowing } from '../../sys/kernel/stat.ts';
+
+const EISDIR = 21;
+
+/** Whether the last name of a path may be a symbolic link. */
+export type FinalLink = 'follow' | 'refuse';
+
+/** What a regular file is, at one moment. */
+export type FileFacts = Pick<Stat, 'size' | 'ino' | 'devMajor' | 'devMinor' | 'mtime'>;
+
+/**
+ * Opens a file of an image source: regular files only. Looked at before it is opened, since opening alone
+ * does something to some devices (a watchdog starts), and again through the descriptor, with O_NONBLOCK, since
+ * open(2) of a FIFO waits for a writer and that wait cannot be interrupted.
+ * @throws IMAGE_SOURCE_UNREADABLE; SysError of statx(2) and openat(2), EISDIR
+ */
+function openRegular(path: string, link: FinalLink): { fd: number; facts: FileFacts } {
+  requireRegular(path, link === 'follow' ? statFollowing(path) : statAt(AT_FDCWD, path));
+  const nofollow = link === 'refuse' ? O.NOFOLLOW : 0;
+  const fd = openAt(AT_FDCWD, path, O.RDONLY | O.NONBLOCK | O.NOCTTY | nofollow);
+  try {
+    return { fd, facts: requireRegular(path, statFd(fd)) };
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+function requireRegular(path: string, stat: Stat): FileFacts {
+  const type = stat.mode & S.IFMT;
+  // As open(2) would say of a directory opened for writing: the caller knows what it wanted.
+  if (type === S.IFDIR) throw new SysError(EISDIR, 'open', path);
+  if (type === S.IFLNK) throw unreadable(path, 'it is a symbolic link');
+  if (type !== S.IFREG) throw unreadable(path, 'it is a device or a pipe, not a regular file');
+  return stat;
+}
+
+/** Facts of a regular file that can be read. @throws as `openRegular` */
+export function regularFile(path: string, link: FinalLink): FileFacts {
+  const { fd, facts } = openRegular(path, link);
+  close(fd);
+  return facts;
+}
+
+/** All of a small file. @throws as `openRegular`; IMAGE_SOURCE_UNREADABLE over `maxBytes` */
+export function readSmallFile(path: string, maxBytes: number, link: FinalLink): Uint8Array {
+  const { fd, facts } = openRegular(path, link);
+  try {
+    if (facts.size > maxBytes)
+      throw unreadable(path, `it has ${facts.size} bytes, more than the ${maxBytes} allowed`);
+    // One byte more than the file had: one that grows meanwhile is seen, not cut.
+    const bytes = readUpTo(fd, facts.size + 1, path);
+    if (bytes.length !== facts.size) throw new PluginError('IMAGE_SOURCE_CHANGED', { path });
+    return bytes;
+  } finally {
+    close(fd);
+  }
+}
+
+export function unreadable(path: string, reason: string, cause?: unknown): PluginError {
+  return new PluginError('IMAGE_SOURCE_UNREADABLE', { path, reason }, { cause });
+}
+
+/** Words for an error of statx(2), openat(2) or read(2). */
+export function reasonOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? errnoMeaning(code) : String(error);
+}

@@ -1,0 +1,208 @@
+/** From the descriptor in a thin image to the layers that it names. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { digestOf } from '../../base/digest.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import type { Grade } from '../../base/grade.ts';
+import { MiB } from '../../base/limits.ts';
+import { thinAddress } from '../../cvmfs/address.ts';
+import { parseThinImage, type ThinImage } from '../../cvmfs/records.ts';
+import { thinDescriptor } from '../../cvmfs/thin.ts';
+import { layerKey } from '../../store/layout/layer-key.ts';
+import type { Grant } from '../../store/records/grants.ts';
+import type { Store } from '../../store/store.ts';
+import { Admission } from './admission.ts';
+import { registryReference } from './cvmfs-names.ts';
+import type {
+  BlobOfPlace,
+  ImageLayer,
+  ImageSource,
+  LayerBytes,
+  PublishedAt,
+  ResolvedImage,
+} from './source.ts';
+import { MAX_THIN_BLOB, type ThinOptions } from './thin-source.ts';
+
+export interface ResolvedThin {
+  readonly image: ResolvedImage;
+  readonly origin: ThinOrigin | undefined;
+}
+
+/** The image that a thin one was made of, for layers that its repository does not have. Nothing is asked before. */
+export class ThinOrigin {
+  readonly #source: ImageSource;
+  #image: Promise<ResolvedImage> | undefined;
+  /** The layers as the origin's manifest has them. */
+  readonly #found = new Map<ImageLayer, ImageLayer>();
+
+  constructor(source: ImageSource) {
+    this.#source = source;
+  }
+
+  get place(): string | undefined {
+    return this.#source.place;
+  }
+
+  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+    return this.#source.mayRead?.(blob, signal);
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    const found = this.#found.get(layer);
+    if (found === undefined) throw new Error('nothing has been opened');
+    return this.#source.delivered(found);
+  }
+
+  /** @throws CVMFS_THIN_LAYER_MISSING when the image has other layers by now */
+  async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+    this.#image ??= this.#source.resolve(signal);
+    const image = await this.#image;
+    // With its size, which the descriptor of a thin image does not have.
+    const found = image.layers.find(({ digest }) => digest !== undefined && digest === layer.digest);
+    if (found !== undefined) {
+      this.#found.set(layer, found);
+      return this.#source.open(found, signal);
+    }
+    throw new PluginError('CVMFS_THIN_LAYER_MISSING', {
+      image: layer.published?.thinImage ?? image.name,
+      url: layer.published?.shown ?? '',
+      reason: `neither its repository nor ${image.name} has it`,
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+}
+
+/** Undefined for an ordinary image. @throws CVMFS_NOT_ALLOWED, CVMFS_BAD_RECORD */
+export async function resolveThin(
+  image: ResolvedImage,
+  layer: ImageLayer,
+  source: ImageSource,
+  options: ThinOptions,
+  signal: AbortSignal,
+): Promise<ResolvedThin | undefined> {
+  const descriptor = await descriptorOf(image, layer, source, options.store, signal);
+  if (descriptor === undefined) return undefined;
+  const thin = parseThinImage(descriptor, `thin.json of ${image.name}`);
+  const settings = await options.settings();
+  const addresses = thin.layers.map(({ url }) => thinAddress(settings, url));
+  const reference = originOf(thin);
+  const origin = reference === undefined ? undefined : await options.anonymous(reference);
+  const layers = thin.layers.flatMap(({ url, digest }, index): ImageLayer[] => {
+    const address = addresses[index];
+    if (address === undefined) return [];
+    const elsewhere = origin !== undefined && digest !== undefined;
+    const published: PublishedAt = { address, shown: url, elsewhere, thinImage: image.name };
+    // What was fetched from the origin once is found again under this identity.
+    const identity = digest === undefined ? undefined : `thin ${digest}`;
+    return [{ ...NOTHING_DECLARED, digest, identity, published }];
+  });
+  options.log.info('thin-image', { image: image.name, origin: thin.origin, layers: layers.length });
+  // Its layers are not those of the place that the thin image is from.
+  const place = origin?.place;
+  return {
+    image: { ...image, layers, origin: undefined, place },
+    origin: origin && new ThinOrigin(origin),
+  };
+}
+
+/** For a layer whose repository answered and then could not be used. */
+export function nowhereElse(published: PublishedAt): PluginError {
+  return new PluginError('CVMFS_UNHEALTHY', {
+    repository: published.address.repository.name,
+    what: published.shown,
+    doubt: 'io_error',
+    reason: 'it answered and could not be mounted, and no other source has it',
+  });
+}
+
+const NOTHING_DECLARED: Omit<ImageLayer, 'digest' | 'identity'> = {
+  diffId: undefined,
+  size: undefined,
+  mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+  compression: 'auto',
+  baseDirectory: undefined,
+  urls: [],
+  validated: true,
+};
+
+/** Fetched once: it is kept beside manifests, under the digest of its blob. */
+async function descriptorOf(
+  image: ResolvedImage,
+  layer: ImageLayer,
+  source: ImageSource,
+  store: Store,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  const unpacked = await unpackedDescriptor(image, layer, source, store, signal);
+  if (unpacked !== 'not unpacked') return unpacked;
+  const { digest } = layer;
+  const kept = digest && image.place && store.blobs.get(digest, image.place);
+  let blob = kept && kept.grade !== 'asked' ? kept.bytes : undefined;
+  if (blob === undefined) {
+    blob = await collect(await source.open(layer, signal));
+    if (blob === undefined || (digest !== undefined && digestOf(blob) !== digest)) return undefined;
+    const { to } = source.delivered(layer);
+    // For whoever has to be asked it is fetched again: that costs no more.
+    if (digest !== undefined && image.place !== undefined && to !== 'asked')
+      store.blobs.put(digest, { bytes: blob, grade: to }, image.place);
+  }
+  const tar = await inflate(blob, layer);
+  return tar && thinDescriptor(tar);
+}
+
+/**
+ * An ordinary small layer that is in the store already need not be fetched to be looked into, by whoever may have it.
+ * Nobody else learns whether it is there.
+ */
+async function unpackedDescriptor(
+  image: ResolvedImage,
+  layer: ImageLayer,
+  source: ImageSource,
+  store: Store,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined | 'not unpacked'> {
+  if (layer.diffId === undefined) return 'not unpacked';
+  const key = layerKey({ content: layer.diffId, validated: layer.validated });
+  const tree = store.layout.tree(key);
+  if (!existsSync(tree)) return 'not unpacked';
+  const admission = new Admission({ store, source, signal }, image);
+  if (!(await admission.ask([key]))) return 'not unpacked';
+  const names = readdirSync(tree);
+  const [name] = names;
+  if (names.length !== 1 || (name !== 'thin.json' && name !== '.thin')) return undefined;
+  return readFileSync(`${tree}/${name}`);
+}
+
+async function collect(bytes: LayerBytes): Promise<Uint8Array | undefined> {
+  if (bytes.kind === 'file') return bytes.size <= MAX_THIN_BLOB ? readFileSync(bytes.path) : undefined;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of bytes.chunks) {
+    length += chunk.length;
+    if (length > MAX_THIN_BLOB) return undefined;
+    chunks.push(chunk.slice());
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The descriptor's ceiling, and the blocks around it. */
+const MAX_TAR = 2 * MiB;
+
+async function inflate(blob: Uint8Array, layer: ImageLayer): Promise<Uint8Array | undefined> {
+  if (layer.compression === 'none') return blob;
+  const { gunzipSync, zstdDecompressSync } = await import('node:zlib');
+  try {
+    const options = { maxOutputLength: MAX_TAR };
+    return layer.compression === 'zstd' ? zstdDecompressSync(blob, options) : gunzipSync(blob, options);
+  } catch {
+    return undefined;
+  }
+}
+
+/** DUCC writes the URL of the image; what the tools of 2017 wrote is no URL and names no registry to ask. */
+function originOf(thin: ThinImage): string | undefined {
+  const match = /^https:\/\/(.+)$/.exec(thin.origin ?? '');
+  return match === null ? undefined : registryReference(`docker://${match[1]}`);
+}

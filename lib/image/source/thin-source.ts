@@ -1,0 +1,78 @@
+import type { Grade } from '../../base/grade.ts';
+import type { Logger } from '../../base/log.ts';
+import type { CvmfsSettings } from '../../cvmfs/settings.ts';
+import type { Grant } from '../../store/records/grants.ts';
+import type { Store } from '../../store/store.ts';
+import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { ThinOrigin } from './thin-image.ts';
+
+export interface ThinOptions {
+  readonly store: Store;
+  readonly settings: () => Promise<CvmfsSettings>;
+  /** An image in a registry, without any credentials: a thin image must not name whose password is used. */
+  readonly anonymous: (reference: string) => Promise<ImageSource | undefined>;
+  readonly log: Logger;
+}
+
+/** Packed. One line of a layer takes about 200 bytes, 30 of them once compressed; no image has a thousand layers. */
+export const MAX_THIN_BLOB = 64 * 1024;
+
+/**
+ * Any source, with thin images resolved to the layers that they name. What does that is loaded for images of one
+ * small layer, and not for all others.
+ */
+export class ThinAwareSource implements ImageSource {
+  readonly #inner: ImageSource;
+  readonly #options: ThinOptions;
+  #origin: ThinOrigin | undefined;
+
+  constructor(inner: ImageSource, options: ThinOptions) {
+    this.#inner = inner;
+    this.#options = options;
+  }
+
+  /** @throws as the source, CVMFS_NOT_ALLOWED, CVMFS_BAD_RECORD for a thin image that is none */
+  async resolve(signal: AbortSignal): Promise<ResolvedImage> {
+    const image = await this.#inner.resolve(signal);
+    const [layer, ...more] = image.layers;
+    if (layer === undefined || more.length > 0 || !mayBeThin(layer)) return image;
+    const { resolveThin } = await import('./thin-image.ts');
+    const thin = await resolveThin(image, layer, this.#inner, this.#options, signal);
+    this.#origin = thin?.origin;
+    return thin?.image ?? image;
+  }
+
+  async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+    if (layer.published === undefined) return this.#inner.open(layer, signal);
+    if (this.#origin !== undefined) return this.#origin.open(layer, signal);
+    const { nowhereElse } = await import('./thin-image.ts');
+    throw nowhereElse(layer.published);
+  }
+
+  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+    return (this.#origin ?? this.#inner).mayRead?.(blob, signal);
+  }
+
+  delivered(layer: ImageLayer): Grant {
+    const source = layer.published === undefined ? this.#inner : this.#origin;
+    if (source === undefined) throw new Error('nothing has been opened');
+    return source.delivered(layer);
+  }
+
+  async verifyUnchanged(layer: ImageLayer): Promise<void> {
+    await this.#inner.verifyUnchanged?.(layer);
+  }
+
+  reject(layer: ImageLayer): boolean {
+    return layer.published === undefined && this.#inner.reject?.(layer) === true;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#inner.close(), this.#origin?.close()]);
+  }
+}
+
+function mayBeThin(layer: ImageLayer): boolean {
+  const { size, baseDirectory, urls } = layer;
+  return size !== undefined && size <= MAX_THIN_BLOB && baseDirectory === undefined && urls.length === 0;
+}

@@ -1,0 +1,223 @@
+/**
+ * Garbage collection. A volume is in use when an image's record or a live lease names it (a shim: what it is
+ * for). It is taken in three steps (invariant 2 of layout.ts):
+ *   1. look at leases and images, choose what nobody names;
+ *   2. while no create can name anything, look again and rename to volumes/gc.<name> what still nobody names;
+ *   3. delete that, however long it takes: nobody waits for it, and nobody finds it.
+ * Putting back what was named meanwhile would do without the moment in which creates wait; but a create that reads
+ * a layer just then finds names missing, and would remember a wrong stack.
+ */
+
+import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import type { Logger } from '../../base/log.ts';
+import { hasCode } from '../../sys/kernel/errno.ts';
+import { RENAME_NOREPLACE, renameAt } from '../../sys/kernel/files.ts';
+import { AT_FDCWD } from '../../sys/kernel/libc.ts';
+import { exists, listNames } from '../../sys/kernel/look.ts';
+import { bootTimeMs } from '../../sys/kernel/process.ts';
+import { statIfThere } from '../../sys/kernel/stat.ts';
+import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
+import type { ImageId } from '../layout/image-id.ts';
+import {
+  type LayerKey,
+  layerKeyOrUndefined,
+  shortName,
+  usedThrough,
+  type VolumeName,
+} from '../layout/layer-key.ts';
+import { newOwnerName } from '../layout/owner-name.ts';
+import { removeName, trash } from '../layout/staging.ts';
+import { readLeases, unreadableLease, whileNobodyNames } from '../records/leases.ts';
+import { listVolumes, sizeOf, volumeSize } from '../records/volume-size.ts';
+import type { Store } from '../store.ts';
+import { forEachLogged } from './each.ts';
+import { forget, forgetPublished } from './forget.ts';
+import { mountedUses } from './mounted-uses.ts';
+
+export interface CollectPlan {
+  /** Layers and shims that nobody names. */
+  readonly unused: readonly VolumeName[];
+  /** Bytes of the files of the unused layers, as GrootFS counts them. */
+  readonly bytes: number;
+  /** What the unused layers and shims take on the disk. */
+  readonly diskBytes: number;
+  /** What cannot be read and may name any layer: then all of them are kept. */
+  readonly kept: Unreadable | undefined;
+}
+
+/** A record or a lease, by its path, and what is wrong with it. */
+export interface Unreadable {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/**
+ * What is in use now. Leases before images: a create records its image before it drops its lease.
+ * @throws STORE_DAMAGED when nobody can tell what a running container uses: then nothing may go
+ */
+export function namesInUse(store: Store): Set<string> {
+  const names = new Set<string>();
+  const leases = readLeases(store.layout);
+  const damaged = unreadableLease(leases);
+  if (damaged !== undefined) {
+    const path = `${store.layout.leases}/${damaged.name}`;
+    throw new PluginError('STORE_DAMAGED', { path, reason: damaged.damage ?? '' });
+  }
+  for (const lease of leases) if (lease.alive) for (const use of lease.uses) names.add(use);
+  for (const id of store.images.list()) for (const use of usesOf(store, id)) names.add(use);
+  return names;
+}
+
+function usesOf(store: Store, id: ImageId): readonly string[] {
+  try {
+    return store.images.record(id)?.uses ?? [];
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    const mounted = mountedUses(store, id);
+    if (mounted !== undefined) return mounted.uses;
+    if (mayRun(store, id)) throw error;
+    return [];
+  }
+}
+
+/** Records are not synced: what a power cut leaves of one belongs to a container that went with it. */
+export function mayRun(store: Store, id: ImageId): boolean {
+  const rootfs = store.layout.rootfs(id);
+  if (exists(rootfs) && isMountRoot(rootfs)) return true;
+  const mtime = statIfThere(AT_FDCWD, store.layout.imageRecord(id))?.mtime;
+  return mtime === undefined || mtime.sec * 1000 >= bootTimeMs();
+}
+
+/** A record or lease that cannot be read keeps everything, and is named; it is not the end of whoever asks. */
+export function planCollection(store: Store): CollectPlan {
+  let used: Set<string>;
+  try {
+    used = namesInUse(store);
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    return { unused: [], bytes: 0, diskBytes: 0, kept: error.subject };
+  }
+  const unused = listVolumes(store.layout).filter((volume) => !used.has(usedThrough(volume)));
+  const sizes = unused.map((volume) => volumeSize(store, volume));
+  return {
+    unused,
+    bytes: sizes.reduce((sum, { fileBytes }) => sum + fileBytes, 0),
+    diskBytes: sizes.reduce((sum, size) => sum + sizeOf(size), 0),
+    kept: undefined,
+  };
+}
+
+/**
+ * Takes what the plan chose and nobody has named since. Returns the volumes that are gone.
+ * @throws the first failure, after everything else was done
+ */
+export async function collect(store: Store, plan: CollectPlan, log: Logger): Promise<VolumeName[]> {
+  const failures: unknown[] = [];
+  const gone: VolumeName[] = [];
+  for (let from = 0; from < plan.unused.length; from += BATCH) {
+    const batch = plan.unused.slice(from, from + BATCH);
+    const away = whileNobodyNames(store.layout, () => setAside(store, batch, log, failures));
+    const dropped = await forEachLogged(away, log, NOT_COLLECTED, (volume) => {
+      trash(store.layout, aside(store, volume));
+      gone.push(volume);
+    });
+    failures.push(...dropped);
+  }
+  if (plan.kept === undefined) {
+    failures.push(...(await dropBadOnes(store, log)));
+    // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
+    whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
+  }
+  forget(store);
+  log.info('collected', { volumes: gone.length, failed: failures.length });
+  if (failures.length > 0) throw failures[0];
+  return gone;
+}
+
+const NOT_COLLECTED = 'volume-not-collected';
+/** Volumes that are renamed while creates wait: a rename takes some ten microseconds. */
+const BATCH = 64;
+
+function aside(store: Store, volume: string): string {
+  return `${store.layout.volumes}/gc.${volume}`;
+}
+
+/** Renames what nobody names. Returns what is aside now; a failure is logged, and added to `failures`. */
+function setAside(
+  store: Store,
+  batch: readonly VolumeName[],
+  log: Logger,
+  failures: unknown[],
+): VolumeName[] {
+  const used = namesInUse(store);
+  return batch.filter((volume) => {
+    if (used.has(usedThrough(volume))) return false;
+    try {
+      return setOneAside(store, volume);
+    } catch (error) {
+      log.error(NOT_COLLECTED, error, { item: volume });
+      failures.push(error);
+      return false;
+    }
+  });
+}
+
+/** The short link goes with it: whoever publishes the layer again makes a new one. */
+function setOneAside(store: Store, volume: VolumeName): boolean {
+  try {
+    renameAt(AT_FDCWD, store.layout.volume(volume), AT_FDCWD, aside(store, volume), RENAME_NOREPLACE);
+  } catch (error) {
+    // EEXIST: left aside before, and it would not go. This one has to wait for it.
+    if (hasCode(error, 'ENOENT', 'EEXIST')) return false;
+    throw error;
+  }
+  removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
+  return true;
+}
+
+/** What a killed clean left aside: nobody can find it under that name. */
+export function leftAside(store: Store): string[] {
+  return listNames(store.layout.volumes)
+    .filter((name) => name.startsWith('gc.'))
+    .map((name) => name.slice('gc.'.length));
+}
+
+/**
+ * Takes a bad layer out of the way of new creates, which fetch it again. Containers that run on it keep what
+ * they have mounted: it is renamed, and deleted once no image uses a layer of that name.
+ * @throws STORE_BUSY while a running create uses it
+ */
+export function dropBadLayer(store: Store, key: LayerKey): void {
+  const away = `${store.layout.volumes}/bad.${key}.${newOwnerName()}`;
+  whileNobodyNames(store.layout, () => {
+    const leases = readLeases(store.layout);
+    const isNamed = leases.some((lease) => lease.alive && lease.uses.includes(key));
+    if (isNamed || unreadableLease(leases) !== undefined)
+      throw new PluginError('STORE_BUSY', { what: 'a create that uses the layer', seconds: 0 });
+    renameAt(AT_FDCWD, store.layout.volume(key), AT_FDCWD, away);
+    removeName(store.layout, `${store.layout.links}/${shortName(key)}`);
+  });
+  if (!namesInUse(store).has(key)) trash(store.layout, away);
+}
+
+async function dropBadOnes(store: Store, log: Logger): Promise<unknown[]> {
+  const bad = listNames(store.layout.volumes).filter((name) => name.startsWith('bad.'));
+  const used = bad.length > 0 ? namesInUse(store) : new Set<string>();
+  return forEachLogged(bad, log, NOT_COLLECTED, (name) => {
+    const key = layerKeyOrUndefined(name.split('.').slice(1, 3).join('.'));
+    if (key === undefined || !used.has(key)) trash(store.layout, `${store.layout.volumes}/${name}`);
+  });
+}
+
+/** Finishes what a killed clean began: nobody used what it had set aside, nor has since. What resists stays aside. */
+export async function finishCollection(store: Store, log: Logger): Promise<number> {
+  const left = leftAside(store) as VolumeName[];
+  const failures = await forEachLogged(left, log, NOT_COLLECTED, (volume) => {
+    whileNobodyNames(store.layout, () => {
+      // A clean that was killed between its rename and this.
+      if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
+    });
+    trash(store.layout, aside(store, volume));
+  });
+  return left.length - failures.length;
+}

@@ -1,0 +1,147 @@
+/** Remembered facts about layers that are gone: plans, sources, manifests. All of them can be found out again. */
+import { hexOf } from '../../base/digest.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { KiB } from '../../base/limits.ts';
+import { silentLogger } from '../../base/log.ts';
+import { parseConfig } from '../../oci/config.ts';
+import { parseManifest } from '../../oci/manifest.ts';
+import { listNames } from '../../sys/kernel/look.ts';
+import { MAX_BLOB_BYTES } from '../layout/ceilings.ts';
+import { stackKeyOrUndefined, type VolumeName } from '../layout/layer-key.ts';
+import { readFactBytes } from '../layout/read-file.ts';
+import { removeName } from '../layout/staging.ts';
+import { blobHex } from '../records/blobs.ts';
+import { recall } from '../records/records.ts';
+import { neededFor } from '../records/sources.ts';
+import type { Store } from '../store.ts';
+
+export function forget(store: Store): void {
+  forgetStacks(store);
+  forgetSources(store);
+  forgetBlobs(store);
+}
+
+/** What was found out about layers on CVMFS that no container uses. @param used what images and live leases name */
+export function forgetPublished({ published }: Store, used: ReadonlySet<string>): void {
+  for (const key of published.list()) if (!used.has(key)) published.forget(key);
+}
+
+function forgetStacks(store: Store): void {
+  const { layout } = store;
+  for (const name of listNames(layout.stacks)) {
+    const key = stackKeyOrUndefined(name);
+    const plan = key && store.stacks.get(key);
+    const whole = plan?.lowers.every(
+      (lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName),
+    );
+    if (!whole) removeName(layout, `${layout.stacks}/${name}`);
+  }
+}
+
+function forgetSources(store: Store): void {
+  const { layout } = store;
+  const layers = new Set(store.layers.list().map((key) => key.slice(0, 64)));
+  for (const name of listNames(layout.sources)) {
+    const needed = neededFor(recall(`${layout.sources}/${name}`, isAnything));
+    if (needed?.every((hex) => layers.has(hex)) !== true) removeName(layout, `${layout.sources}/${name}`);
+  }
+}
+
+function isAnything(value: unknown): value is unknown {
+  return value !== undefined;
+}
+
+/** What keeps a blob: each of these names, or one of them. By hex: layers, and other blobs. */
+interface Needs {
+  readonly names: ReadonlySet<string>;
+  readonly all: boolean;
+}
+
+/**
+ * Manifests and configurations of which layers are gone: a configuration goes with the first of its layers, as others
+ * of them may stay for years below newer images; a manifest goes with its configuration, an index with its manifests.
+ * Blobs are a stranger's and may be large: one at a time is in memory, and what it names of what the store has.
+ */
+function forgetBlobs(store: Store): void {
+  const { blobs } = store.layout;
+  const left = new Set(listNames(blobs));
+  const kept = new Set([
+    ...store.layers.list().map((key) => key.slice(0, 64)),
+    ...store.published.list().flatMap((key) => store.published.get(key, store.layers)?.diffId ?? []),
+  ]);
+  const known = new Set([...[...left].map(blobHex), ...kept]);
+  const needs = new Map([...left].map((name) => [name, needsOf(`${blobs}/${name}`, known)]));
+  for (let before = -1; before !== left.size; ) {
+    before = left.size;
+    for (const name of left) {
+      if (!isKept(needs.get(name), kept)) continue;
+      kept.add(blobHex(name));
+      left.delete(name);
+    }
+  }
+  for (const name of left) removeName(store.layout, `${blobs}/${name}`);
+}
+
+function isKept(needs: Needs | undefined, kept: ReadonlySet<string>): boolean {
+  if (needs === undefined || needs.names.size === 0) return false;
+  const names = [...needs.names];
+  return needs.all ? names.every((name) => kept.has(name)) : names.some((name) => kept.has(name));
+}
+
+/**
+ * What came from a registry is read by the readers of registries here too: a document that they refuse needs nothing and
+ * goes. One of more than a stranger should make this process take apart is searched for digests alone; it stays while any
+ * is there, and no longer than the bounds of what is remembered let it.
+ */
+function needsOf(path: string, known: ReadonlySet<string>): Needs {
+  const bytes = readFactBytes(path, MAX_BLOB_BYTES);
+  if (bytes === undefined) return NOTHING;
+  if (bytes.length > MAX_TAKEN_APART) return anyOf(digestsIn(bytes), known);
+  return needsOfManifest(bytes, known) ?? needsOfConfig(bytes, known) ?? NOTHING;
+}
+
+const NOTHING: Needs = { names: new Set(), all: true };
+/** As an object of JavaScript a document takes up to 25 times its size. Real ones have 10 KB. */
+const MAX_TAKEN_APART = 256 * KiB;
+
+function needsOfManifest(bytes: Uint8Array, known: ReadonlySet<string>): Needs | undefined {
+  const manifest = unlessRefused(() => parseManifest(bytes, undefined, ''));
+  if (manifest === undefined) return undefined;
+  if (manifest.kind === 'image') return allOf([hexOf(manifest.config.digest)], known);
+  return anyOf(
+    manifest.entries.map(({ digest }) => hexOf(digest)),
+    known,
+  );
+}
+
+function needsOfConfig(bytes: Uint8Array, known: ReadonlySet<string>): Needs | undefined {
+  const config = unlessRefused(() => parseConfig(bytes, '', silentLogger));
+  return config && allOf(config.diffIds.map(hexOf), known);
+}
+
+function unlessRefused<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof PluginError) return undefined;
+    throw error;
+  }
+}
+
+/** A list with a name that is not there keeps nothing, and need not lie in memory. */
+function allOf(names: readonly string[], known: ReadonlySet<string>): Needs {
+  return { names: new Set(names.every((name) => known.has(name)) ? names : []), all: true };
+}
+
+function anyOf(names: Iterable<string>, known: ReadonlySet<string>): Needs {
+  const there = new Set<string>();
+  for (const name of names) if (known.has(name)) there.add(name);
+  return { names: there, all: false };
+}
+
+const DIGEST = /sha256:([0-9a-f]{64})/g;
+
+function* digestsIn(bytes: Uint8Array): Generator<string> {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  for (const [, hex = ''] of text.matchAll(DIGEST)) yield hex;
+}

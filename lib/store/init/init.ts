@@ -1,0 +1,230 @@
+import { PluginError } from '../../base/errors/error.ts';
+import type { IdMappings } from '../../base/id-mapping.ts';
+import { Undo } from '../../base/undo.ts';
+import { sweepHolds } from '../../sys/exclusive/holder.ts';
+import { withLock } from '../../sys/exclusive/lock.ts';
+import { parentOf } from '../../sys/files/path.ts';
+import { isTemporaryName } from '../../sys/files/temporary.ts';
+import { letGoOf } from '../../sys/kernel/anchor.ts';
+import { hasCode, SysError } from '../../sys/kernel/errno.ts';
+import { mkdirAt, rmdirAt, unlinkAt } from '../../sys/kernel/files.ts';
+import { AT_FDCWD } from '../../sys/kernel/libc.ts';
+import { exists, isDirectoryAt, listNames, lookIfThere } from '../../sys/kernel/look.ts';
+import { isDirectory } from '../../sys/kernel/stat.ts';
+import { filesystemOf } from '../../sys/kernel/statfs.ts';
+import { loopOf, setDirectIo } from '../../sys/mounts/loop.ts';
+import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
+import { quotaSupport } from '../../sys/mounts/quota.ts';
+import { sweep } from '../collect/recover.ts';
+import { anchorStore } from '../layout/anchored.ts';
+import { Layout } from '../layout/layout.ts';
+import { whyNotRoots } from '../layout/roots-own.ts';
+import { type StoreVersions, VERSIONS } from '../layout/versions.ts';
+import { writeFormat } from '../layout/write-format.ts';
+import { startTotals } from '../records/totals.ts';
+import { Store, storeRoot } from '../store.ts';
+import { agree } from './agree.ts';
+import { type BackingDeps, mountBacking, refuseBacking } from './backing.ts';
+import { lookAtDirectories, makeDirectories, mendDirectories } from './directories.ts';
+import { migrate } from './migrate.ts';
+import { refused, type Site, siteOf } from './site.ts';
+
+export interface InitRequest {
+  readonly path: string;
+  /** 0: no loop file, the store lies on the filesystem that is there. */
+  readonly sizeBytes: number;
+  readonly mappings: IdMappings;
+}
+
+export interface InitDone {
+  readonly store: Store;
+  /** Why limits cannot be set here; undefined when they can. */
+  readonly noLimits: string | undefined;
+  /** Size of the loop file where it is not the one that was asked for. */
+  readonly keptBytes: number | undefined;
+}
+
+/** Filesystems that overlayfs takes no upper directory from. */
+const UNFIT = new Set(['overlay', 'fuse', 'nfs', 'vfat', 'squashfs', 'erofs', 'iso9660', '9p']);
+/** An operator's other init-store may be formatting a large disk. */
+const LOCK_MILLISECONDS = 120_000;
+
+/**
+ * Makes a store, or puts right what is there: mounts its loop file again, migrates an older format, adds directories,
+ * sweeps up. Taken is a directory that is not there, an empty one, or a store of graft: what speaks against any other is
+ * found out before the first call that changes something. What fails later is undone.
+ * @throws STORE_* ; running it again with the same mappings changes nothing
+ */
+export async function initStore(
+  request: InitRequest,
+  deps: BackingDeps,
+  versions: StoreVersions = VERSIONS,
+): Promise<InitDone> {
+  const layout = new Layout(storeRoot(request.path));
+  survey(layout, request, versions);
+  const undo = new Undo(deps.log);
+  try {
+    placeable(layout, () => makeDirectory(parentOf(layout.root), undo));
+    return await withInitLock(layout, () => initDirectory(layout, request, deps, versions, undo));
+  } catch (error) {
+    letGoOf(layout.root);
+    undo.run();
+    throw error;
+  }
+}
+
+/** One init-store at a time works on a store. @throws STORE_BUSY */
+export function withInitLock<T>(layout: Layout, section: () => Promise<T>): Promise<T> {
+  return withLock(lockOf(layout), { timeoutMs: LOCK_MILLISECONDS, what: 'another init-store' }, section);
+}
+
+function lockOf({ root }: Layout): string {
+  return `${root}.init`;
+}
+
+/** Whatever can be refused, without a change. @throws STORE_* */
+function survey(layout: Layout, request: InitRequest, versions: StoreVersions): Site {
+  const site = siteOf(layout);
+  refuseLock(layout);
+  if (usesLoop(layout, site, request)) refuseBacking(layout, request.sizeBytes);
+  else {
+    refuseUnfit(layout);
+    if (site === 'store') refuseStore(layout, request, versions);
+  }
+  return site;
+}
+
+/** @throws what `agree` throws, STORE_UNSAFE */
+function refuseStore(layout: Layout, request: InitRequest, versions: StoreVersions): void {
+  const unsafe = anchorStore(layout);
+  try {
+    agree(layout, request.mappings, false, versions);
+    if (unsafe) throw unsafe;
+    lookAtDirectories(layout);
+  } finally {
+    letGoOf(layout.root);
+  }
+}
+
+/** Others may have made something of that name where everybody can make names. */
+function refuseLock(layout: Layout): void {
+  const stat = lookIfThere(lockOf(layout));
+  if (stat === undefined || (isDirectory(stat) && whyNotRoots(stat) === undefined)) return;
+  throw refused(
+    layout,
+    `${lockOf(layout)}, which init-store would lock, is not a directory of root's; move it away`,
+  );
+}
+
+async function initDirectory(
+  layout: Layout,
+  request: InitRequest,
+  deps: BackingDeps,
+  versions: StoreVersions,
+  undo: Undo,
+): Promise<InitDone> {
+  const outer = survey(layout, request, versions);
+  const loop = usesLoop(layout, outer, request);
+  if (outer === 'absent') makeDirectory(layout.root, undo);
+  const mounted = loop && mountBacking(layout, request.sizeBytes, deps, undo);
+  const site = mounted ? siteOf(layout) : outer;
+  if (mounted && site === 'store') refuseStore(layout, request, versions);
+  refuseUnfit(layout);
+  const unsafe = anchorStore(layout);
+  if (unsafe) throw unsafe;
+  const { format: found, isWritten } = agree(layout, request.mappings, site !== 'store', versions);
+  if (site === 'store') {
+    const format = migrate(layout, found, versions);
+    mendDirectories(layout, format);
+    if (!isWritten || !exists(layout.markerCopy)) writeFormat(layout, format);
+  } else {
+    makeDirectories(layout, found, undo);
+  }
+  if (!isWritten && listNames(layout.volumes).length === 0) startTotals(layout, deps.log);
+  return tidy(layout, request, deps, versions);
+}
+
+async function tidy(
+  layout: Layout,
+  request: InitRequest,
+  deps: BackingDeps,
+  versions: StoreVersions,
+): Promise<InitDone> {
+  syncDirectIo(layout, deps.directIo);
+  sweepHolds(parentOf(layout.root), false);
+  sweepTemporaries(layout.meta);
+  const store = Store.open(layout.root, versions);
+  await sweep(store, deps.log);
+  const quota = quotaSupport(layout.root);
+  const noLimits = quota.supported ? undefined : quota.reason;
+  return { store, noLimits, keptBytes: keptSize(layout, request.sizeBytes) };
+}
+
+function keptSize({ backing }: Layout, wanted: number): number | undefined {
+  const present = wanted === 0 ? undefined : lookIfThere(backing)?.size;
+  return present === wanted ? undefined : present;
+}
+
+/**
+ * Whether the store lies, or will lie, on a loop file. BOSH passes the size at every start, also to a store that
+ * was made without one; and a mount over somebody's files would only hide them.
+ */
+function usesLoop(layout: Layout, site: Site, { sizeBytes }: InitRequest): boolean {
+  if (site === 'store' || site === 'half made') return false;
+  if (site === 'empty' && isMountRoot(layout.root)) return false;
+  return sizeBytes > 0 || exists(layout.backing);
+}
+
+/** Where not even a directory can be made (/proc, a read-only disk) there is nothing to initialise. */
+function placeable(layout: Layout, make: () => void): void {
+  try {
+    make();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw refused(layout, error.message);
+  }
+}
+
+/** The kernel's own trees take no directory of ours, whoever asks. */
+const KERNEL_TREES = new Set(['proc', 'sysfs', 'cgroup', 'cgroup2', 'securityfs', 'debugfs', 'tracefs']);
+const EROFS = 30;
+
+/** What an init-store left that was stopped while it wrote the marker; nothing else writes there like that. */
+function sweepTemporaries(directory: string): void {
+  for (const name of listNames(directory))
+    if (isTemporaryName(name)) unlinkAt(AT_FDCWD, `${directory}/${name}`);
+}
+
+/** Makes it, and what is missing above. */
+function makeDirectory(path: string, undo: Undo): void {
+  if (isDirectoryAt(path)) return;
+  makeDirectory(parentOf(path), undo);
+  mkdirAt(AT_FDCWD, path, 0o755);
+  undo.add(() => removeIfEmpty(path));
+}
+
+function removeIfEmpty(path: string): void {
+  try {
+    rmdirAt(AT_FDCWD, path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOTEMPTY', 'EBUSY', 'ENOENT')) throw error;
+  }
+}
+
+/** The filesystem under the store, or where it would be. */
+function refuseUnfit({ root }: Layout): void {
+  let path = root;
+  while (!isDirectoryAt(path)) path = parentOf(path);
+  const { type } = filesystemOf(path);
+  if (KERNEL_TREES.has(type)) {
+    const reason = new SysError(EROFS, 'mkdirat', parentOf(root)).message;
+    throw new PluginError('STORE_BAD_PATH', { store: root, reason });
+  }
+  if (UNFIT.has(type)) throw new PluginError('STORE_WRONG_FILESYSTEM', { store: root, actual: type });
+}
+
+function syncDirectIo(layout: Layout, on: boolean): void {
+  if (!exists(layout.backing)) return;
+  using loop = loopOf(layout.backing);
+  if (loop) setDirectIo(loop.fd, on);
+}

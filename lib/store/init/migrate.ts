@@ -1,0 +1,31 @@
+import { close, openDir, syncfs } from '../../sys/kernel/files.ts';
+import type { StoreFormat } from '../layout/format.ts';
+import type { Layout } from '../layout/layout.ts';
+import { oldestOf, type StoreVersions } from '../layout/versions.ts';
+import { writeFormat } from '../layout/write-format.ts';
+
+/**
+ * Brings a store to the current version, step by step; run by `init-store`, behind its lock. The marker says a version
+ * only when everything of that version is on the disk, so that one that was stopped goes on where it was.
+ * @param format of a version that can be migrated
+ * @returns what the marker says afterwards
+ */
+export function migrate(layout: Layout, format: StoreFormat, versions: StoreVersions): StoreFormat {
+  let at = format;
+  for (const step of versions.steps.slice(format.version - oldestOf(versions))) {
+    step(layout, at);
+    sync(layout);
+    at = { ...at, version: at.version + 1 };
+    writeFormat(layout, at);
+  }
+  return at;
+}
+
+function sync({ root }: Layout): void {
+  const fd = openDir(root);
+  try {
+    syncfs(fd, root);
+  } finally {
+    close(fd);
+  }
+}

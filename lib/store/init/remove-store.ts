@@ -1,0 +1,122 @@
+import { isPluginError } from '../../base/errors/error.ts';
+import { Undo } from '../../base/undo.ts';
+import { removeTree } from '../../sys/files/remove-tree.ts';
+import { letGoOf } from '../../sys/kernel/anchor.ts';
+import { hasCode } from '../../sys/kernel/errno.ts';
+import {
+  close,
+  fchmod,
+  fchown,
+  mkdirAt,
+  openAt,
+  openDir,
+  rmdirAt,
+  unlinkAt,
+} from '../../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
+import { exists } from '../../sys/kernel/look.ts';
+import { unmountRetrying } from '../../sys/mounts/mount.ts';
+import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
+import { BUSY_MILLISECONDS, removeImage } from '../collect/remove.ts';
+import { anchorStore } from '../layout/anchored.ts';
+import { readAnyFormat } from '../layout/format.ts';
+import { type Layout, STORE_DIRECTORIES } from '../layout/layout.ts';
+import { Store, storeExists } from '../store.ts';
+import { type BackingDeps, mountBacking } from './backing.ts';
+
+const TOPS = STORE_DIRECTORIES.filter((name) => !name.includes('/'));
+
+/**
+ * Deletes everything that is the store's: images, layers, and the loop file with its mount. The marker goes last. Stores of
+ * older versions go too, and ones that others could write. Files of an operator among it stay, and keep the directory.
+ * @throws STORE_NOT_INITIALIZED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED for what is no store that graft knows:
+ * then nothing is changed
+ */
+export async function removeStore(layout: Layout, deps: BackingDeps): Promise<void> {
+  const undo = new Undo(deps.log);
+  try {
+    mountIfNot(layout, deps, undo);
+    readAnyFormat(layout);
+  } catch (error) {
+    undo.run();
+    throw error;
+  }
+  shutOut(layout);
+  anchorStore(layout);
+  const store = Store.openToRemove(layout.root);
+  for (const id of store.images.list()) await removeImage(store, id, deps.log);
+  await removeRest(layout);
+}
+
+/** The loop file may be GrootFS's as well: nobody knows before it is mounted. */
+function mountIfNot(layout: Layout, deps: BackingDeps, undo: Undo): void {
+  try {
+    readAnyFormat(layout);
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_NOT_MOUNTED')) throw error;
+    if (!storeExists(layout)) {
+      mkdirAt(AT_FDCWD, layout.root, 0o755);
+      undo.add(() => rmdirAt(AT_FDCWD, layout.root));
+    }
+    mountBacking(layout, 0, deps, undo);
+  }
+}
+
+/**
+ * Takes the store's directories from whoever else could change them: a store of version 1 belongs to the mapped root, and
+ * what is removed by a path must be where the path says. What stands in the place of one of them goes, and never what a
+ * link leads to.
+ */
+function shutOut({ root }: Layout): void {
+  const fd = openDir(root);
+  try {
+    takeFromOthers(fd, root);
+    for (const name of TOPS) shutOutOf(fd, name, `${root}/${name}`);
+  } finally {
+    close(fd);
+  }
+}
+
+function shutOutOf(root: number, name: string, path: string): void {
+  let fd = -1;
+  try {
+    fd = openAt(root, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+    takeFromOthers(fd, path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error;
+    if (!hasCode(error, 'ENOENT')) unlinkAt(root, name);
+    mkdirAt(root, name, 0o700);
+  } finally {
+    if (fd >= 0) close(fd);
+  }
+}
+
+function takeFromOthers(fd: number, path: string): void {
+  fchown(fd, 0, 0, path);
+  fchmod(fd, 0o700, path);
+}
+
+async function removeRest(layout: Layout): Promise<void> {
+  letGoOf(layout.root);
+  if (exists(layout.backing) && isMountRoot(layout.root)) {
+    await unmountRetrying(layout.root, { timeoutMs: BUSY_MILLISECONDS });
+    unlinkAt(AT_FDCWD, layout.backing);
+  } else {
+    empty(layout.root);
+  }
+  try {
+    rmdirAt(AT_FDCWD, layout.root);
+  } catch (error) {
+    // The operator's own mount point, or files: the store in it is gone, the rest is not ours to undo.
+    if (!hasCode(error, 'EBUSY', 'ENOTEMPTY')) throw error;
+  }
+}
+
+function empty(root: string): void {
+  const fd = openDir(root);
+  try {
+    for (const name of [...TOPS.filter((top) => top !== 'meta'), 'meta']) removeTree(fd, name);
+  } finally {
+    close(fd);
+  }
+}

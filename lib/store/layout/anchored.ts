@@ -1,0 +1,63 @@
+import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import { anchorTree } from '../../sys/kernel/anchor.ts';
+import { hasCode, SysError } from '../../sys/kernel/errno.ts';
+import { close, openAt, openat2, RESOLVE } from '../../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
+import { statFd } from '../../sys/kernel/stat.ts';
+import { type Layout, STORE_DIRECTORIES } from './layout.ts';
+import { whyNotRoots } from './roots-own.ts';
+
+const FIXED: ReadonlySet<string> = new Set(STORE_DIRECTORIES);
+const OPEN = O.PATH | O.DIRECTORY;
+const INSIDE = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
+
+/**
+ * Opens a store's directory: from here on every path below it is reached from a directory that was found to be root's
+ * alone (lib/sys/kernel/anchor.ts). Its other directories are opened when something in them is wanted; what is wrong with one
+ * of them is STORE_UNSAFE then.
+ * @returns what is wrong with the store's own directory, which is not anchored then; undefined also where there is none
+ */
+export function anchorStore(layout: Layout): PluginError | undefined {
+  let root = -1;
+  try {
+    anchorTree({
+      root: layout.root,
+      fixed: FIXED,
+      open: (directory) => {
+        const fd = openChecked(layout, root, directory);
+        if (directory === '') root = fd;
+        return fd;
+      },
+    });
+    return undefined;
+  } catch (error) {
+    if (isPluginError(error, 'STORE_UNSAFE')) return error;
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+function openChecked(layout: Layout, root: number, directory: string): number {
+  const path = directory === '' ? layout.root : `${layout.root}/${directory}`;
+  const fd = directory === '' ? openAt(AT_FDCWD, path, OPEN) : openInside(layout, root, directory);
+  const reason = whyNotRoots(statFd(fd));
+  if (reason === undefined) return fd;
+  close(fd);
+  throw unsafe(layout, path, reason);
+}
+
+function openInside(layout: Layout, root: number, directory: string): number {
+  const path = `${layout.root}/${directory}`;
+  try {
+    return openat2(root, directory, OPEN | O.NOFOLLOW, 0, INSIDE);
+  } catch (error) {
+    if (hasCode(error, 'ELOOP', 'ENOTDIR', 'EXDEV'))
+      throw unsafe(layout, path, 'is not a directory of its own');
+    // Of the name alone nobody would know where it is.
+    throw error instanceof SysError ? new SysError(error.errno, 'openat', path) : error;
+  }
+}
+
+function unsafe(layout: Layout, path: string, reason: string): PluginError<'STORE_UNSAFE'> {
+  return new PluginError('STORE_UNSAFE', { store: layout.root, path, reason });
+}

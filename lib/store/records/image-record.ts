@@ -1,0 +1,72 @@
+import { PluginError } from '../../base/errors/error.ts';
+import { bytesOfText } from '../../sys/kernel/utf8.ts';
+import { isLower } from '../layout/layer-key.ts';
+import { isOptional, isRecord, isStrings, isText, parseOwn } from '../layout/own-json.ts';
+
+/** Where a layer of an image came from, for `list --json` and for operators. */
+export interface LayerProvenance {
+  /** Key of the layer in the store, or the path of a lower directory that is not ours (CVMFS). */
+  readonly layer: string;
+  readonly diffId: string | undefined;
+  readonly digest: string | undefined;
+  readonly source: 'store' | 'registry' | 'oci' | 'tar' | 'cvmfs';
+  /** Why it came from there, where that was a choice. */
+  readonly reason?: string;
+  /** CVMFS: repository, revision and root hash at the time. */
+  readonly cvmfs?: { readonly repository: string; readonly revision: string; readonly rootHash: string };
+}
+
+/** `meta/images/<id>`: written when the image is complete; what `clean` reads to know which layers are in use. */
+export interface ImageRecord {
+  /** The reference it was made from, without credentials. */
+  readonly image: string;
+  readonly manifestDigest: string | undefined;
+  readonly created: string;
+  /** Layer and stack keys in use, as a lease names them. */
+  readonly uses: readonly string[];
+  /** Lower directories, topmost first: names below volumes/, or absolute paths that are not ours. */
+  readonly lowers: readonly string[];
+  /** As in the plan (stacks.ts). */
+  readonly idmapRoots?: readonly string[] | undefined;
+  readonly mounted: boolean;
+  readonly layers: readonly LayerProvenance[];
+}
+
+export function encodeImageRecord(record: ImageRecord): Uint8Array {
+  return bytesOfText(`${JSON.stringify({ version: 1, ...record })}\n`);
+}
+
+/** @throws STORE_DAMAGED */
+export function decodeImageRecord(text: string, path: string): ImageRecord {
+  const damaged = (reason: string) => new PluginError('STORE_DAMAGED', { path, reason });
+  const raw = parseOwn(text);
+  if (raw === undefined) throw damaged('it is not JSON');
+  if (!isRecord(raw)) throw damaged('it is not an object');
+  if (raw['version'] !== 1) throw damaged('its version is not 1');
+  const whole =
+    isText(raw['image']) &&
+    isOptional(raw['manifestDigest'], isText) &&
+    isText(raw['created']) &&
+    isStrings(raw['uses']) &&
+    isLowers(raw['lowers']) &&
+    isOptional(raw['idmapRoots'], isStrings) &&
+    typeof raw['mounted'] === 'boolean' &&
+    Array.isArray(raw['layers']) &&
+    raw['layers'].every(isProvenance);
+  if (!whole) throw damaged('fields are missing');
+  return raw as unknown as ImageRecord;
+}
+
+function isLowers(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isLower);
+}
+
+function isProvenance(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    isText(value['layer']) &&
+    isText(value['source']) &&
+    [value['diffId'], value['digest'], value['reason']].every((text) => isOptional(text, isText)) &&
+    isOptional(value['cvmfs'], isRecord)
+  );
+}

@@ -1,0 +1,170 @@
+import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import { hasCode, SysError } from '../../sys/kernel/errno.ts';
+import {
+  chmodAt,
+  chownAt,
+  close,
+  mkdirAt,
+  openAt,
+  RENAME_NOREPLACE,
+  renameAt,
+} from '../../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
+import { exists, listNames } from '../../sys/kernel/look.ts';
+import { bytesOfText } from '../../sys/kernel/utf8.ts';
+import type { QuotaDevice } from '../../sys/mounts/quota.ts';
+import { setProjectId, setProjectLimit } from '../../sys/mounts/quota.ts';
+import { MAX_IMAGE_RECORD_BYTES, MAX_NUMBER_BYTES } from '../layout/ceilings.ts';
+import { type ImageId, imageIdOrUndefined } from '../layout/image-id.ts';
+import type { Layout } from '../layout/layout.ts';
+import type { OwnerName } from '../layout/owner-name.ts';
+import { type Ids, letPass } from '../layout/passage.ts';
+import { readFact, readRecord } from '../layout/read-file.ts';
+import { discardStaged, removeName, replaceSmall, stageDirectory, writeSmall } from '../layout/staging.ts';
+import { decodeImageRecord, encodeImageRecord, type ImageRecord } from './image-record.ts';
+import type { ProjectIds } from './project-ids.ts';
+
+/** A container's directory while it is made. */
+export interface StagedImage {
+  readonly directory: string;
+  readonly projectId: number | undefined;
+}
+
+export interface NewImage {
+  /** Host ids of the container's root. */
+  readonly owner: Ids;
+  /** False where somebody else mounts the overlay, as that root. */
+  readonly mounted: boolean;
+  /** Bytes of the layers below, for `image_info`. */
+  readonly layerBytes: number;
+  /** The limit to set on the directory, in bytes; undefined for none. */
+  readonly quota: { readonly bytes: number; readonly device: QuotaDevice } | undefined;
+  readonly lease: OwnerName;
+}
+
+/** The containers' directories of one store. */
+export class Images {
+  readonly #layout: Layout;
+  readonly #projectIds: ProjectIds;
+
+  constructor(layout: Layout, projectIds: ProjectIds) {
+    this.#layout = layout;
+    this.#projectIds = projectIds;
+  }
+
+  exists(id: ImageId): boolean {
+    return exists(this.#layout.image(id));
+  }
+
+  list(): ImageId[] {
+    return listNames(this.#layout.images).flatMap((name) => imageIdOrUndefined(name) ?? []);
+  }
+
+  /**
+   * Makes the directory of a container in tmp/. The project id goes onto the empty directory, before
+   * anything is in it: files inherit it when they are made, not later (ioctl_xfs_fsgetxattr(2)).
+   */
+  stage(image: NewImage): StagedImage {
+    const directory = stageDirectory(this.#layout, 'image');
+    let projectId: number | undefined;
+    try {
+      if (image.quota) {
+        projectId = this.#projectIds.take(image.lease, image.quota.device);
+        limit(directory, projectId, image.quota);
+      }
+      fill(directory, image);
+      return { directory, projectId };
+    } catch (error) {
+      this.discard({ directory, projectId }, image.quota?.device);
+      throw error;
+    }
+  }
+
+  /** After something else has failed, which matters more. */
+  discard(staged: StagedImage, device: QuotaDevice | undefined): void {
+    discardStaged(staged.directory);
+    if (staged.projectId === undefined || device === undefined) return;
+    try {
+      this.#projectIds.giveBack(staged.projectId, device);
+    } catch (error) {
+      // The next sweep gives it back: no directory carries it, and its owner is dead by then.
+      if (!(error instanceof SysError)) throw error;
+    }
+  }
+
+  /** @throws IMAGE_EXISTS when the id is taken; the other image is untouched. */
+  publish(staged: StagedImage, id: ImageId): void {
+    try {
+      renameAt(AT_FDCWD, staged.directory, AT_FDCWD, this.#layout.image(id), RENAME_NOREPLACE);
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) throw new PluginError('IMAGE_EXISTS', { id });
+      throw error;
+    }
+  }
+
+  /** @throws IMAGE_DELETED when somebody deleted the image that was being made: there is no record then. */
+  writeRecord(id: ImageId, record: ImageRecord): void {
+    replaceSmall(this.#layout, this.#layout.imageRecord(id), 'record', encodeImageRecord(record));
+    if (this.exists(id)) return;
+    this.removeRecord(id);
+    throw new PluginError('IMAGE_DELETED', { id });
+  }
+
+  /** Undefined when there is none. @throws STORE_DAMAGED */
+  record(id: ImageId): ImageRecord | undefined {
+    const path = this.#layout.imageRecord(id);
+    const text = readRecord(path, MAX_IMAGE_RECORD_BYTES);
+    return text === undefined ? undefined : decodeImageRecord(text, path);
+  }
+
+  /** For telling about images: undefined also where the record is damaged. */
+  recordIfReadable(id: ImageId): ImageRecord | undefined {
+    try {
+      return this.record(id);
+    } catch (error) {
+      if (isPluginError(error, 'STORE_DAMAGED')) return undefined;
+      throw error;
+    }
+  }
+
+  hasRecord(id: ImageId): boolean {
+    return exists(this.#layout.imageRecord(id));
+  }
+
+  removeRecord(id: ImageId): void {
+    removeName(this.#layout, this.#layout.imageRecord(id));
+  }
+
+  /** `image_info` or `image_quota` as a number; 0 when the file is missing or empty. */
+  number(id: ImageId, file: 'image_info' | 'image_quota'): number {
+    const value = Number(readFact(`${this.#layout.image(id)}/${file}`, MAX_NUMBER_BYTES));
+    return Number.isSafeInteger(value) && value > 0 ? value : 0;
+  }
+}
+
+function limit(directory: string, projectId: number, quota: { bytes: number; device: QuotaDevice }): void {
+  const fd = openAt(AT_FDCWD, directory, O.RDONLY | O.DIRECTORY);
+  try {
+    setProjectId(fd, projectId);
+    setProjectLimit(quota.device, projectId, quota.bytes);
+  } finally {
+    close(fd);
+  }
+}
+
+/**
+ * What lies in a container's directory: nothing else may, a fresh limited one reports 8192 bytes. `diff` gets the attributes
+ * of the image's `/`. The others are the kernel's and a mount's, and whoever mounts has to write in them.
+ */
+function fill(directory: string, image: NewImage): void {
+  for (const name of ['diff', 'workdir', 'rootfs']) {
+    const path = `${directory}/${name}`;
+    mkdirAt(AT_FDCWD, path, 0o700);
+    if (image.mounted && name !== 'diff') continue;
+    chownAt(AT_FDCWD, path, image.owner.uid, image.owner.gid);
+    chmodAt(AT_FDCWD, path, 0o755);
+  }
+  writeSmall(`${directory}/image_info`, bytesOfText(String(image.layerBytes)));
+  if (image.quota) writeSmall(`${directory}/image_quota`, bytesOfText(String(image.quota.bytes)));
+  letPass(directory, image.owner);
+}

@@ -1,0 +1,213 @@
+import { byteName } from '../../base/bytes.ts';
+import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import { DISK_BLOCK, inBlocks } from '../../layer/tree/disk-size.ts';
+import type { UnpackResult } from '../../layer/tree/types.ts';
+import { publishQuickly } from '../../sys/files/durable.ts';
+import { hasCode } from '../../sys/kernel/errno.ts';
+import { close, fsync, mkdirAt, openAt, readlinkAt, symlinkAt, syncfs } from '../../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
+import { exists, listNames } from '../../sys/kernel/look.ts';
+import { utf8 } from '../../sys/kernel/utf8.ts';
+import { MAX_LAYER_RECORD_BYTES, MAX_NAMES_BYTES } from '../layout/ceilings.ts';
+import { type LayerKey, layerKeyOrUndefined, shortName, type VolumeName } from '../layout/layer-key.ts';
+import type { Layout } from '../layout/layout.ts';
+import { readRecord, readRecordBytes } from '../layout/read-file.ts';
+import { discardStaged, removeName, stageDirectory, writeSmall } from '../layout/staging.ts';
+import { appendGrant, encodeGrant, type Grant, readGrants } from './grants.ts';
+import { decodeNames, encodeNames, type LayerNames } from './layer-names.ts';
+import { decodeLayerRecord, encodeLayerRecord, type LayerRecord } from './layer-record.ts';
+import { writeShimSize } from './volume-size.ts';
+
+export type { LayerRecord } from './layer-record.ts';
+
+/** A layer being written: fill `tree`, then `publish`; or `discard`. */
+export interface StagedLayer {
+  readonly directory: string;
+  readonly tree: string;
+  readonly manifest: string;
+}
+
+/** A layer that is whole and not yet published. */
+export interface NewLayer {
+  readonly staged: StagedLayer;
+  readonly record: LayerRecord;
+  /** How it was delivered. */
+  readonly grant: Grant;
+}
+
+/** Who may have a layer (lib/store/records/grants.ts). */
+const ACCESS = 'access';
+
+/** The layers of one store. Readers take no lock: what is there under its name is complete. */
+export class Layers {
+  readonly #layout: Layout;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  has(volume: VolumeName): boolean {
+    return exists(this.#layout.tree(volume));
+  }
+
+  /** @throws STORE_DAMAGED when a published layer has no readable record. Undefined when there is no layer. */
+  record(key: LayerKey): LayerRecord | undefined {
+    const path = `${this.#layout.volume(key)}/layer.json`;
+    const text = readRecord(path, MAX_LAYER_RECORD_BYTES);
+    if (text !== undefined) return decodeLayerRecord(text, path, key);
+    if (this.has(key)) throw new PluginError('STORE_DAMAGED', { path, reason: 'it is missing' });
+    return undefined;
+  }
+
+  /** The names of a published layer that planning a stack needs. @throws STORE_DAMAGED */
+  names(key: LayerKey): LayerNames {
+    const path = `${this.#layout.volume(key)}/names`;
+    const bytes = readRecordBytes(path, MAX_NAMES_BYTES);
+    const names = bytes && decodeNames(bytes);
+    if (names !== undefined) return names;
+    throw new PluginError('STORE_DAMAGED', {
+      path,
+      reason: bytes ? 'it is cut or no list' : 'it is missing',
+    });
+  }
+
+  /** Undefined also where the record is damaged: `check` tells about it, sums do not. */
+  recordIfReadable(key: LayerKey): LayerRecord | undefined {
+    try {
+      return this.record(key);
+    } catch (error) {
+      if (isPluginError(error, 'STORE_DAMAGED')) return undefined;
+      throw error;
+    }
+  }
+
+  /** How a layer was delivered, as far as known. */
+  grants(key: LayerKey): Grant[] {
+    return readGrants(`${this.#layout.volume(key)}/${ACCESS}`);
+  }
+
+  /** The layer was delivered once more. It must be in use: a lease names it. */
+  addGrant(key: LayerKey, grant: Grant): void {
+    appendGrant(`${this.#layout.volume(key)}/${ACCESS}`, grant);
+  }
+
+  stage(): StagedLayer {
+    const directory = stageDirectory(this.#layout, 'layer');
+    const staged = { directory, tree: `${directory}/fs`, manifest: `${directory}/tree` };
+    try {
+      mkdirAt(AT_FDCWD, staged.tree, 0o755);
+    } catch (error) {
+      this.discard(staged);
+      throw error;
+    }
+    return staged;
+  }
+
+  /**
+   * Writes the names of a layer that is being made, and gives its record, which has none: the names of all layers of an
+   * image together need not lie in memory until the last of them is there.
+   */
+  describe(
+    staged: StagedLayer,
+    { key, validated }: Pick<LayerRecord, 'key' | 'validated'>,
+    result: UnpackResult,
+  ) {
+    const { impliedDirs, whiteoutDirs, opaqueDirs, ...facts } = result;
+    const bytes = encodeNames({ impliedDirs, whiteoutDirs, opaqueDirs });
+    writeSmall(`${staged.directory}/names`, bytes, 0o600);
+    // The last two: its record, and who may have it.
+    const diskBytes = result.diskBytes + inBlocks(bytes.length) + 2 * DISK_BLOCK;
+    return { ...facts, key, validated, diskBytes, nameBytes: bytes.length } satisfies LayerRecord;
+  }
+
+  discard(staged: StagedLayer): void {
+    discardStaged(staged.directory);
+  }
+
+  /**
+   * Publishes layers whose trees are complete: records, one syncfs(2) for all of them, then a rename each.
+   * Without the sync a power cut can leave files of a published layer empty (their data is written back
+   * later than the rename). A layer that somebody else published meanwhile is kept, ours is dropped. After a
+   * failure some are published and no stage is left.
+   */
+  publish(batch: readonly NewLayer[]): void {
+    const staged = [...batch];
+    try {
+      for (const { staged, record, grant } of batch) {
+        writeSmall(`${staged.directory}/layer.json`, encodeLayerRecord(record), 0o644);
+        writeSmall(`${staged.directory}/${ACCESS}`, encodeGrant(grant));
+      }
+      this.#publishSynced(staged);
+    } catch (error) {
+      for (const left of staged) this.discard(left.staged);
+      throw error;
+    }
+    for (const { record } of batch) this.ensureLink(record.key);
+  }
+
+  /** Takes out of `left` what is published. */
+  #publishSynced(left: NewLayer[]): void {
+    const volumes = openAt(AT_FDCWD, this.#layout.volumes, O.RDONLY | O.DIRECTORY);
+    try {
+      syncfs(volumes, this.#layout.root);
+      for (let next = left[0]; next !== undefined; next = left[0]) {
+        const { staged, record, grant } = next;
+        if (!publishQuickly(staged.directory, this.#layout.volume(record.key))) {
+          this.discard(staged);
+          left.shift();
+          this.addGrant(record.key, grant);
+        } else left.shift();
+      }
+      fsync(volumes, this.#layout.volumes);
+    } finally {
+      close(volumes);
+    }
+  }
+
+  /**
+   * Publishes a shim: a small tree of directories that anybody would make alike. It holds no file data, and
+   * XFS and ext4 journal what it does hold before the rename, so it needs no sync.
+   */
+  publishShim(directory: string, volume: VolumeName): void {
+    writeShimSize(directory);
+    if (!publishQuickly(directory, this.#layout.volume(volume))) discardStaged(directory);
+    this.ensureLink(volume);
+  }
+
+  /** Makes `l/<short>` and returns its name. @throws STORE_DAMAGED when another volume has that name. */
+  ensureLink(volume: VolumeName): string {
+    const short = shortName(volume);
+    const path = `${this.#layout.links}/${short}`;
+    try {
+      symlinkAt(`../volumes/${volume}/fs`, AT_FDCWD, path);
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) throw error;
+      const found = linkedVolume(path);
+      if (found === volume) return short;
+      if (found !== undefined && shortName(found) === short) {
+        throw new PluginError('STORE_DAMAGED', { path, reason: `it leads to ${found}, not to ${volume}` });
+      }
+      // Anything else than a link of ours with this name is damage.
+      removeName(this.#layout, path);
+      return this.ensureLink(volume);
+    }
+    return short;
+  }
+
+  /** Every layer that is published; shims and layers being deleted are not among them. */
+  list(): LayerKey[] {
+    return listNames(this.#layout.volumes).flatMap((name) => layerKeyOrUndefined(name) ?? []);
+  }
+}
+
+/** Where a short link leads, as far as it is one. */
+export function linkedVolume(path: string): VolumeName | undefined {
+  try {
+    const target = utf8(byteName(readlinkAt(AT_FDCWD, path)));
+    return /^\.\.\/volumes\/([^/]+)\/fs$/.exec(target)?.[1] as VolumeName | undefined;
+  } catch (error) {
+    // EINVAL: it is no link.
+    if (hasCode(error, 'EINVAL', 'ENOENT')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,130 @@
+import { type DiffId, parseDiffId, sha256Hex } from '../../base/digest.ts';
+import { exists } from '../../sys/kernel/look.ts';
+import type { LayerKey } from '../layout/layer-key.ts';
+import type { Layout } from '../layout/layout.ts';
+import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-json.ts';
+import { recall, remember } from './records.ts';
+
+/** What a resolved image must have to be remembered: layers that the store can name. */
+export interface Resolved {
+  readonly layers: readonly { readonly diffId: DiffId | undefined }[];
+}
+
+/** What images gave the last time: a local tar's diffID, what a pinned reference resolved to. */
+export class Sources {
+  readonly #layout: Layout;
+  /** What this process found out itself: a clean may forget the fact before its layer is there. */
+  readonly #needLower = new Set<LayerKey>();
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  diffId(identity: string): DiffId | undefined {
+    const found = recall(this.#path(identity), isSource);
+    return found && parseDiffId(found.diffId);
+  }
+
+  remember(identity: string, diffId: DiffId): void {
+    remember(this.#layout, this.#path(identity), { identity, diffId });
+  }
+
+  /** Whether a layer is known to be right only on top of others, so that nobody fetches it alone again. */
+  needsLower(key: LayerKey): boolean {
+    return this.#needLower.has(key) || exists(this.#path(`needs-lower ${key}`));
+  }
+
+  rememberNeedsLower(key: LayerKey): void {
+    this.#needLower.add(key);
+    remember(this.#layout, this.#path(`needs-lower ${key}`), { needsLower: key });
+  }
+
+  /** What a name that fixes its answer resolved to; kept as long as all its layers are. */
+  resolved(name: string): Resolved | undefined {
+    return recall(this.#path(`resolved ${name}`), isResolved)?.resolved;
+  }
+
+  rememberResolved(name: string, resolved: Resolved): void {
+    remember(this.#layout, this.#path(`resolved ${name}`), { resolved });
+  }
+
+  /** Whether a name with a tag was resolved before. */
+  hasSeen(name: string): boolean {
+    return exists(this.#path(`seen ${name}`));
+  }
+
+  /** Kept as long as the topmost layer is: with an earlier one gone too, much of the image is still worth a question. */
+  rememberSeen(name: string, layers: Resolved['layers']): void {
+    if (this.hasSeen(name)) return;
+    const [diffId] = layers.flatMap((layer) => layer.diffId ?? []).slice(-1);
+    if (diffId !== undefined)
+      remember(this.#layout, this.#path(`seen ${name}`), { identity: `seen ${name}`, diffId });
+  }
+
+  #path(identity: string): string {
+    return `${this.#layout.sources}/${sha256Hex(identity)}`;
+  }
+}
+
+function isSource(value: unknown): value is { diffId: string } {
+  return isRecord(value) && isDigest(value['diffId']);
+}
+
+/** As `ImageSource.resolve` gives it, of which JSON leaves out what is undefined. */
+function isResolved(value: unknown): value is { resolved: Resolved } {
+  const image = isRecord(value) ? value['resolved'] : undefined;
+  return (
+    isRecord(image) &&
+    isText(image['name']) &&
+    isOptional(image['manifestDigest'], isDigest) &&
+    isOptional(image['config'], isConfig) &&
+    isOptional(image['origin'], isOrigin) &&
+    isOptional(image['place'], isText) &&
+    // Whose own credentials got it is asked each time: such an image is not remembered.
+    (image['grade'] === 'everybody' || image['grade'] === 'cell') &&
+    Array.isArray(image['layers']) &&
+    image['layers'].every(isLayer)
+  );
+}
+
+function isLayer(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    isOptional(value['digest'], isDigest) &&
+    isOptional(value['diffId'], isDigest) &&
+    isOptional(value['size'], isCount) &&
+    [value['mediaType'], value['compression']].every(isText) &&
+    [value['baseDirectory'], value['identity'], value['label']].every((text) => isOptional(text, isText)) &&
+    isStrings(value['urls']) &&
+    typeof value['validated'] === 'boolean' &&
+    value['published'] === undefined
+  );
+}
+
+function isConfig(value: unknown): value is object {
+  return (
+    isRecord(value) &&
+    [value['architecture'], value['os'], value['user'], value['workingDir']].every(isText) &&
+    [value['env'], value['entrypoint'], value['cmd'], value['diffIds']].every(isStrings)
+  );
+}
+
+function isOrigin(value: unknown): value is object {
+  return value === 'oci' || (isRecord(value) && [value['registry'], value['repository']].every(isText));
+}
+
+function isDigest(value: unknown): value is string {
+  return typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value);
+}
+
+/** The layers, by the hex of their diffIDs, without which a remembered fact is of no use; undefined: none is known. */
+export function neededFor(fact: unknown): string[] | undefined {
+  if (isResolved(fact)) return fact.resolved.layers.map(({ diffId }) => hexIn(diffId));
+  if (isSource(fact)) return [hexIn(fact.diffId)];
+  const key = isRecord(fact) ? fact['needsLower'] : undefined;
+  return isText(key) ? [key.slice(0, 64)] : undefined;
+}
+
+function hexIn(diffId: string | undefined): string {
+  return (diffId ?? '').replace('sha256:', '');
+}
