@@ -1,10 +1,10 @@
 /** Writes the pages of docs/ that are made of definitions and schemas. `ci/docs DIRECTORY` writes them elsewhere. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { manual } from '../cmd/cli/manual.ts';
-import { configurationMarkdown } from '../cmd/cli/manual-configuration.ts';
-import { manualMarkdown } from '../cmd/cli/manual-markdown.ts';
-import { extraSettings, grootSettings } from '../cmd/cli/manual-settings.ts';
+import { manual } from './manual/manual.ts';
+import { configurationMarkdown } from './manual/manual-configuration.ts';
+import { manualMarkdown } from './manual/manual-markdown.ts';
+import { extraSettings, grootSettings } from './manual/manual-settings.ts';
 
 const DOCS = join(import.meta.dir, '../docs');
 

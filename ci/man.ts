@@ -1,9 +1,9 @@
 /** Writes graft.1 and graft-VERB.1 into a directory: ci/man DIRECTORY. $SOURCE_DATE_EPOCH is the date on them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { manual } from '../cmd/cli/manual.ts';
-import { manPages } from '../cmd/cli/manual-roff.ts';
-import { VERSION } from '../cmd/version.ts';
+import { VERSION } from '../cmd/program/version.ts';
+import { manual } from './manual/manual.ts';
+import { manPages } from './manual/manual-roff.ts';
 
 const [directory] = process.argv.slice(2);
 if (directory === undefined) throw new Error('name the directory for the man pages: ci/man DIRECTORY');

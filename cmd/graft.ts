@@ -5,22 +5,22 @@
  */
 import type { Logger } from '../lib/base/log.ts';
 import { Secret } from '../lib/base/secret.ts';
-import { Metrics } from '../lib/plugin/metrics.ts';
+import { Metrics } from '../lib/plugin/metrics/metrics.ts';
 import { hearOfChildren } from '../lib/sys/kernel/child-signal.ts';
 import { keepMemoryPrivate } from '../lib/sys/kernel/own-process.ts';
-import { type TakenSecrets, takeSecrets } from './arguments.ts';
+import { readCommandLine } from './cli/cli.ts';
 import type { Invocation } from './cli/parse.ts';
-import { readCommandLine } from './cli.ts';
-import { type Output, stdout } from './output.ts';
-import { PROBE_VERB } from './probe-command.ts';
-import { Reported } from './reported.ts';
-import { openReporting, type Reporting, reportSettings } from './reporting.ts';
+import { type TakenSecrets, takeSecrets } from './program/arguments.ts';
+import { PROBE_VERB } from './program/probe-command.ts';
+import { Reported } from './program/reported.ts';
+import { openReporting, type Reporting, reportSettings } from './program/reporting.ts';
+import { listenForStop, type Stop } from './program/signals.ts';
+import type { RunVerb, VerbContext } from './program/verb-context.ts';
 import { takeEnvironment } from './settings/environment.ts';
 import { type ExtraSettings, loadExtraSettings } from './settings/extra.ts';
+import { loadSettings } from './settings/settings.ts';
 import type { Credentials, Environment, Settings } from './settings/types.ts';
-import { loadSettings } from './settings.ts';
-import { listenForStop, type Stop } from './signals.ts';
-import type { RunVerb, VerbContext } from './verb-context.ts';
+import { type Output, stdout } from './terminal/output.ts';
 import { verbModules } from './verbs/index.ts';
 
 /** The call as far as it got; a report of its failure uses what is there. */
@@ -113,7 +113,7 @@ async function sendCollected(
   log: Logger,
 ): Promise<void> {
   if (metrics.collected.length === 0) return;
-  const { sendMetrics } = await import('./send-metrics.ts');
+  const { sendMetrics } = await import('./program/send-metrics.ts');
   await sendMetrics(metrics, { store, metronEndpoint, metricsFile, extra }, log);
 }
 
@@ -136,7 +136,7 @@ async function report(error: unknown): Promise<number> {
     await call.sendMetrics?.();
     return error.exitCode;
   }
-  const { explain, logFailure } = await import('./report.ts');
+  const { explain, logFailure } = await import('./sentences/report.ts');
   const { sentence, exitCode } = explain(
     stopped === undefined ? error : stop?.signal.reason,
     call.taken.secrets,

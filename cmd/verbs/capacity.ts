@@ -1,4 +1,4 @@
-import type { VerbContext } from '../verb-context.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 
 /**
  * How large the store may grow: what the configuration promises, which BOSH computes from the disk. Garden

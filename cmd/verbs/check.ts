@@ -1,9 +1,9 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { type CheckedFinding, checkStore } from '../../lib/plugin/check.ts';
 import { Store } from '../../lib/store/store.ts';
-import { Reported } from '../reported.ts';
-import { columns } from '../table.ts';
-import type { VerbContext } from '../verb-context.ts';
+import { Reported } from '../program/reported.ts';
+import type { VerbContext } from '../program/verb-context.ts';
+import { columns } from '../terminal/table.ts';
 
 export async function run({ settings, args, log, out }: VerbContext<'check'>): Promise<void> {
   const store = Store.open(settings.store);

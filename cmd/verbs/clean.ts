@@ -1,7 +1,7 @@
 import { isPluginError } from '../../lib/base/errors/error.ts';
 import { type Cleaned, cleanStore } from '../../lib/plugin/clean.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 import { keptSentence, shortBytes } from '../sentences/words.ts';
-import type { VerbContext } from '../verb-context.ts';
 
 export async function run(context: VerbContext<'clean'>): Promise<void> {
   const { settings, args, log, metrics, out } = context;

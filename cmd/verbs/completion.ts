@@ -1,8 +1,8 @@
 import { listImages } from '../../lib/plugin/list.ts';
 import { completionScript, completions } from '../cli/completion.ts';
 import { readOptions, readStart } from '../cli/parse.ts';
-import { loadSettings } from '../settings.ts';
-import type { VerbContext } from '../verb-context.ts';
+import type { VerbContext } from '../program/verb-context.ts';
+import { loadSettings } from '../settings/settings.ts';
 
 /** The script that a shell reads once, or for that script the words that fit where the cursor is. */
 export async function run({ args, out }: VerbContext<'completion'>): Promise<void> {

@@ -5,11 +5,11 @@ import type { RuntimeSpec } from '../../lib/plugin/runtime-spec.ts';
 import { parseImageId } from '../../lib/store/layout/image-id.ts';
 import { cleanIsDue } from '../../lib/store/records/totals.ts';
 import { Store } from '../../lib/store/store.ts';
-import { cvmfsFor } from '../cvmfs.ts';
-import { layersAtATime } from '../layers-at-a-time.ts';
-import { authenticate, openSource } from '../source.ts';
-import { unpackWorkerUrl } from '../unpack-worker-url.ts';
-import type { VerbContext } from '../verb-context.ts';
+import { layersAtATime } from '../program/layers-at-a-time.ts';
+import { unpackWorkerUrl } from '../program/unpack-worker-url.ts';
+import type { VerbContext } from '../program/verb-context.ts';
+import { cvmfsFor } from '../sources/cvmfs.ts';
+import { authenticate, openSource } from '../sources/source.ts';
 
 export async function run(context: VerbContext<'create'>): Promise<void> {
   const { settings, args, log, progress, metrics, signal } = context;
@@ -48,7 +48,7 @@ export async function run(context: VerbContext<'create'>): Promise<void> {
     await source.close();
     metrics.duration('ImageCreationTime', performance.now() - started);
     if (settings.create.withClean && cleanIsDue(store, settings.cleanThresholdBytes, log)) {
-      const { startClean } = await import('../start-clean.ts');
+      const { startClean } = await import('../program/start-clean.ts');
       startClean(context);
     }
   }

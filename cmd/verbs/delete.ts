@@ -1,6 +1,6 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { deleteImage } from '../../lib/plugin/delete.ts';
-import type { VerbContext } from '../verb-context.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 
 export async function run({ settings, args, log, metrics, out }: VerbContext<'delete'>): Promise<void> {
   const started = performance.now();

@@ -4,12 +4,12 @@ import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { type Diagnosis, diagnose } from '../../lib/plugin/doctor.ts';
 import { Store } from '../../lib/store/store.ts';
 import { SysError } from '../../lib/sys/kernel/errno.ts';
-import { probeCommand } from '../probe-command.ts';
-import { explain } from '../report.ts';
-import { Reported } from '../reported.ts';
+import { probeCommand } from '../program/probe-command.ts';
+import { Reported } from '../program/reported.ts';
+import type { VerbContext } from '../program/verb-context.ts';
+import { explain } from '../sentences/report.ts';
 import type { ExtraSettings } from '../settings/extra.ts';
-import { columns } from '../table.ts';
-import type { VerbContext } from '../verb-context.ts';
+import { columns } from '../terminal/table.ts';
 
 export async function run(context: VerbContext<'doctor'>): Promise<void> {
   const { settings, args, env, out } = context;

@@ -1,5 +1,5 @@
 import { Store } from '../../lib/store/store.ts';
-import type { VerbContext } from '../verb-context.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 
 /**
  * BOSH runs this before Garden starts: GrootFS's older stores lacked the sizes of their layers. graft records a

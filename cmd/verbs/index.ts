@@ -1,5 +1,5 @@
 import type { Verb } from '../cli/definitions.ts';
-import type { RunVerb } from '../verb-context.ts';
+import type { RunVerb } from '../program/verb-context.ts';
 
 /** The module of each verb, loaded when it is called: a verb pays for its own imports alone. */
 export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: RunVerb<V> }> } = {

@@ -2,9 +2,9 @@ import { PluginError } from '../../lib/base/errors/error.ts';
 import { parseIdRange } from '../../lib/base/id-mapping.ts';
 import { restoreMounts } from '../../lib/plugin/restore-mounts.ts';
 import { initStore } from '../../lib/store/init/init.ts';
-import { runProgram } from '../run-program.ts';
+import { runProgram } from '../program/run-program.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 import { bytesInWords } from '../sentences/words.ts';
-import type { VerbContext } from '../verb-context.ts';
 
 export async function run({ settings, args, env, log, out }: VerbContext<'init-store'>): Promise<void> {
   if (process.getuid?.() !== 0) throw new PluginError('STORE_NOT_ROOT', { store: settings.store });

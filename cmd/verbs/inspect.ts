@@ -1,10 +1,10 @@
 import { type Inspected, inspectImage } from '../../lib/plugin/inspect.ts';
 import { Store } from '../../lib/store/store.ts';
-import { cvmfsFor } from '../cvmfs.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 import { shortBytes } from '../sentences/words.ts';
-import { authenticate, openSource } from '../source.ts';
-import { columns } from '../table.ts';
-import type { VerbContext } from '../verb-context.ts';
+import { cvmfsFor } from '../sources/cvmfs.ts';
+import { authenticate, openSource } from '../sources/source.ts';
+import { columns } from '../terminal/table.ts';
 
 export async function run(context: VerbContext<'inspect'>): Promise<void> {
   const { settings, args, log, signal, out } = context;

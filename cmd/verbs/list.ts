@@ -1,5 +1,5 @@
 import { listImages } from '../../lib/plugin/list.ts';
-import type { VerbContext } from '../verb-context.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 
 export async function run({ settings, args, out }: VerbContext<'list'>): Promise<void> {
   const images = listImages(settings.store);

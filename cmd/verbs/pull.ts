@@ -1,12 +1,12 @@
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { pullOnly } from '../../lib/plugin/pull.ts';
 import { Store } from '../../lib/store/store.ts';
-import { cvmfsFor } from '../cvmfs.ts';
-import { layersAtATime } from '../layers-at-a-time.ts';
+import { layersAtATime } from '../program/layers-at-a-time.ts';
+import { unpackWorkerUrl } from '../program/unpack-worker-url.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 import { shortBytes } from '../sentences/words.ts';
-import { authenticate, openSource } from '../source.ts';
-import { unpackWorkerUrl } from '../unpack-worker-url.ts';
-import type { VerbContext } from '../verb-context.ts';
+import { cvmfsFor } from '../sources/cvmfs.ts';
+import { authenticate, openSource } from '../sources/source.ts';
 
 export async function run(context: VerbContext<'pull'>): Promise<void> {
   const { settings, args, log, progress, metrics, signal, out } = context;

@@ -1,8 +1,8 @@
 import { storeUsage, type Usage } from '../../lib/plugin/usage.ts';
 import { Store } from '../../lib/store/store.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 import { keptSentence, shortBytes } from '../sentences/words.ts';
-import { bar, columns } from '../table.ts';
-import type { VerbContext } from '../verb-context.ts';
+import { bar, columns } from '../terminal/table.ts';
 
 export async function run({ settings, args, metrics, out }: VerbContext<'usage'>): Promise<void> {
   const usage = storeUsage(Store.open(settings.store), settings.cleanThresholdBytes);

@@ -1,5 +1,5 @@
-import type { VerbContext } from '../verb-context.ts';
-import { VERSION } from '../version.ts';
+import type { VerbContext } from '../program/verb-context.ts';
+import { VERSION } from '../program/version.ts';
 
 /** `graft version 0.1.0`, as GrootFS words its own. */
 export async function run({ out }: VerbContext<'version'>): Promise<void> {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { extraSettings, grootSettings } from '../../cmd/cli/manual-settings.ts';
+import { extraSettings, grootSettings } from '../../ci/manual/manual-settings.ts';
 import { GROOT_KEYS } from '../../cmd/settings/groot-keys.ts';
 import { graft } from '../support/graft.ts';
 import { must, PROJECT, type Ran } from '../support/shell.ts';

@@ -1,9 +1,9 @@
 /** The man pages: valid for both programs that show them, and complete. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
+import { manual } from '../../ci/manual/manual.ts';
+import { manPages } from '../../ci/manual/manual-roff.ts';
 import { GLOBAL_OPTIONS, VERBS } from '../../cmd/cli/definitions.ts';
-import { manual } from '../../cmd/cli/manual.ts';
-import { manPages } from '../../cmd/cli/manual-roff.ts';
 import type { OptionTable, VerbDefinition } from '../../cmd/cli/options.ts';
 import { cleanEnv, must, run } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';

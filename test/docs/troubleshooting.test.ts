@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { explain } from '../../cmd/report.ts';
 import { sentences } from '../../cmd/sentences/index.ts';
+import { explain } from '../../cmd/sentences/report.ts';
 import { type ErrorCode, PluginError } from '../../lib/base/errors/error.ts';
 import { PROJECT } from '../support/shell.ts';
 import { looksLike } from './machine.ts';

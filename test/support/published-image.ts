@@ -2,9 +2,9 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { type Digest, digestOf, parseDiffId } from '../../lib/base/digest.ts';
-import { type PublishOptions, RepositoryWriter } from '../../lib/cvmfs/publish.ts';
 import { parseManifest } from '../../lib/oci/manifest.ts';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../lib/oci/media-types.ts';
+import { type PublishOptions, RepositoryWriter } from './cvmfs/publish.ts';
 import { type Json, LayoutBuilder } from './layout-builder.ts';
 import { sh } from './shell.ts';
 import type { TempDir } from './temp.ts';

@@ -187,7 +187,11 @@ describe('the rules bite', () => {
     ],
     ['lib/store/x.ts', "import '../cvmfs/thin.ts';", 'lib/store must not import lib/cvmfs'],
     ['lib/image/x.ts', "import { a } from '../plugin/create.ts';", 'lib/image must not import lib/plugin'],
-    ['lib/plugin/x.ts', "import { a } from '../../cmd/output.ts';", 'lib/plugin must not import cmd'],
+    [
+      'lib/plugin/x.ts',
+      "import { a } from '../../cmd/terminal/output.ts';",
+      'lib/plugin must not import cmd',
+    ],
     ['lib/store/x.ts', "import { a } from '../../test/support/shell.ts';", 'lib/store must not import test'],
     ['lib/layer/x.ts', "import { dlopen } from 'bun:ffi';", 'kernel calls belong into lib/sys'],
     ['cmd/x.ts', "import { dlopen } from 'bun:ffi';", 'kernel calls belong into lib/sys'],

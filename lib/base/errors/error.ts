@@ -11,7 +11,7 @@ export type PluginErrors = CliErrors & ImageErrors & LayerErrors & RegistryError
 export type ErrorCode = keyof PluginErrors;
 
 /**
- * An error somebody outside graft can act on. The library throws codes and facts; `cmd/report.ts`
+ * An error somebody outside graft can act on. The library throws codes and facts; `cmd/sentences/report.ts`
  * alone turns them into a sentence, so nothing is ever matched by message.
  */
 export class PluginError<C extends ErrorCode = ErrorCode> extends Error {

@@ -25,7 +25,7 @@ export type UnpackBytes =
     };
 
 export interface UnpackDeps {
-  /** Of `cmd/unpack-worker.ts`: see `unpackWorkerUrl` in `cmd/unpack-worker-url.ts`. */
+  /** Of `cmd/unpack-worker.ts`: see `unpackWorkerUrl` in `cmd/program/unpack-worker-url.ts`. */
   readonly workerUrl: string | URL;
   readonly signal: AbortSignal;
   /** Told a few times a second, and at the end, how many bytes of the blob are through. */

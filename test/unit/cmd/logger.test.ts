@@ -1,8 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync, statSync } from 'node:fs';
-import { MAX_DATA_BYTES } from '../../../cmd/logger/fit.ts';
-import { lagerLogger, lineWriter, openLogFile, terminalLogger, timestamp } from '../../../cmd/logger.ts';
 import type { LogLevel } from '../../../cmd/settings/types.ts';
+import { MAX_DATA_BYTES } from '../../../cmd/terminal/fit.ts';
+import {
+  lagerLogger,
+  lineWriter,
+  openLogFile,
+  terminalLogger,
+  timestamp,
+} from '../../../cmd/terminal/logger.ts';
 import { isPluginError, PluginError } from '../../../lib/base/errors/error.ts';
 import type { Logger } from '../../../lib/base/log.ts';
 import { Secret } from '../../../lib/base/secret.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { goJson, writeFully } from '../../../cmd/output.ts';
+import { goJson, writeFully } from '../../../cmd/terminal/output.ts';
 import { hasCode } from '../../../lib/sys/kernel/errno.ts';
 import { NONBLOCKING, pipe } from '../../contract/garden/pipe.ts';
 import { tempDir } from '../../support/temp.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { openSync } from 'node:fs';
-import { explain, logFailure } from '../../../cmd/report.ts';
+import { explain, logFailure } from '../../../cmd/sentences/report.ts';
 import { PluginError } from '../../../lib/base/errors/error.ts';
 import { SysError } from '../../../lib/sys/kernel/errno.ts';
 import { openAt } from '../../../lib/sys/kernel/files.ts';

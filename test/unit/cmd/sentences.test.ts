@@ -1,7 +1,7 @@
 /** GrootFS's words, which operators search for and its own integration tests assert (its contract, section 18). */
 import { describe, expect, test } from 'bun:test';
-import { explain } from '../../../cmd/report.ts';
 import { sentences } from '../../../cmd/sentences/index.ts';
+import { explain } from '../../../cmd/sentences/report.ts';
 import { bytesInWords, graft, shortBytes } from '../../../cmd/sentences/words.ts';
 import { type ErrorCode, PluginError, type PluginErrors } from '../../../lib/base/errors/error.ts';
 

@@ -3,10 +3,10 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'n
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { type Digest, digestFromHex, digestOf, hexOf, parseDiffId } from '../../../lib/base/digest.ts';
-import { type PublishOptions, RepositoryWriter } from '../../../lib/cvmfs/publish.ts';
 import { podmanName } from '../../../lib/cvmfs/publish-names.ts';
 import { parseDuccManifest, parseLayerRecord, parseOverlayRecord } from '../../../lib/cvmfs/records.ts';
 import { parseManifest } from '../../../lib/oci/manifest.ts';
+import { type PublishOptions, RepositoryWriter } from '../../support/cvmfs/publish.ts';
 import { sh } from '../../support/shell.ts';
 import { type EntrySpec, tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createSocket } from 'node:dgram';
-import { encodeValueMetric } from '../../../lib/plugin/dropsonde.ts';
-import { Metrics } from '../../../lib/plugin/metrics.ts';
-import { numericAddress, parseEndpoint, sendToMetron } from '../../../lib/plugin/metron.ts';
+import { encodeValueMetric } from '../../../lib/plugin/metrics/dropsonde.ts';
+import { Metrics } from '../../../lib/plugin/metrics/metrics.ts';
+import { numericAddress, parseEndpoint, sendToMetron } from '../../../lib/plugin/metrics/metron.ts';
 
 /** protobuf, read without knowing the messages: field number and value, in order. */
 function fieldsOf(bytes: Uint8Array): [number, bigint | Uint8Array][] {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { prometheusName, writePrometheusFile } from '../../../lib/plugin/prometheus.ts';
+import { prometheusName, writePrometheusFile } from '../../../lib/plugin/metrics/prometheus.ts';
 import { tempDir } from '../../support/temp.ts';
 
 const creation = { name: 'ImageCreationTime', value: 1_500_000_000, unit: 'nanos' } as const;

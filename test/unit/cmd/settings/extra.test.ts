@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { explain } from '../../../../cmd/report.ts';
+import { explain } from '../../../../cmd/sentences/report.ts';
 import { loadExtraSettings } from '../../../../cmd/settings/extra.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
 import { parseCommandLine, readOptions } from '../../../../cmd/cli/parse.ts';
-import { explain } from '../../../../cmd/report.ts';
+import { explain } from '../../../../cmd/sentences/report.ts';
+import { loadSettings } from '../../../../cmd/settings/settings.ts';
 import type { Settings } from '../../../../cmd/settings/types.ts';
-import { loadSettings } from '../../../../cmd/settings.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;

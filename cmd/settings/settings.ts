@@ -2,13 +2,13 @@
  * What holds for one call. The order is GrootFS's, key by key (flag, then file, then default), except where it
  * tested whether a flag was there and not what it said: `--with-clean=false` does not clean here.
  */
-import { PluginError } from '../lib/base/errors/error.ts';
-import { fromWorkingDirectory } from '../lib/sys/files/path.ts';
-import { GLOBAL_OPTIONS, type VerbValues } from './cli/definitions.ts';
-import type { Invocation } from './cli/parse.ts';
-import { EMPTY_FILE, readGrootFile } from './settings/groot-file.ts';
-import type { GrootValues } from './settings/groot-keys.ts';
-import { type CreateSettings, LOG_LEVELS, type LogLevel, type Settings } from './settings/types.ts';
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { fromWorkingDirectory } from '../../lib/sys/files/path.ts';
+import { GLOBAL_OPTIONS, type VerbValues } from '../cli/definitions.ts';
+import type { Invocation } from '../cli/parse.ts';
+import { EMPTY_FILE, readGrootFile } from './groot-file.ts';
+import type { GrootValues } from './groot-keys.ts';
+import { type CreateSettings, LOG_LEVELS, type LogLevel, type Settings } from './types.ts';
 
 /** What any verb's options may say about settings; the verbs that lack an option lack the key. */
 type Flags = Partial<VerbValues<'create'> & VerbValues<'clean'> & VerbValues<'init-store'>>;

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
-import type { Logger } from '../lib/base/log.ts';
-import { absolute } from '../lib/sys/files/path.ts';
-import { close } from '../lib/sys/kernel/files.ts';
-import { openLogFile } from './logger.ts';
-import type { Settings } from './settings/types.ts';
+import type { Logger } from '../../lib/base/log.ts';
+import { absolute } from '../../lib/sys/files/path.ts';
+import { close } from '../../lib/sys/kernel/files.ts';
+import type { Settings } from '../settings/types.ts';
+import { openLogFile } from '../terminal/logger.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { PluginError } from '../lib/base/errors/error.ts';
+import { PluginError } from '../../lib/base/errors/error.ts';
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 type StopSignal = keyof typeof SIGNALS;

@@ -1,7 +1,7 @@
-import { isPluginError, PluginError } from '../lib/base/errors/error.ts';
-import { VERBS } from './cli/definitions.ts';
-import type { VerbDefinition } from './cli/options.ts';
-import { type Invocation, readOptions, readStart, readVerb } from './cli/parse.ts';
+import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
+import { VERBS } from './definitions.ts';
+import type { VerbDefinition } from './options.ts';
+import { type Invocation, readOptions, readStart, readVerb } from './parse.ts';
 
 /**
  * Reads the command line. The verbs that nobody calls in a hurry are read by yargs; what is misspelt gets a suggestion, and only then is yargs loaded.
@@ -11,7 +11,7 @@ export async function readCommandLine(argv: readonly string[]): Promise<Invocati
   try {
     const start = readStart(argv, readOptions);
     const { rare }: VerbDefinition = VERBS[start.verb];
-    return readVerb(start, rare ? (await import('./cli/yargs.ts')).readWithYargs : readOptions);
+    return readVerb(start, rare ? (await import('./yargs.ts')).readWithYargs : readOptions);
   } catch (error) {
     throw await withSuggestion(error);
   }
@@ -19,12 +19,12 @@ export async function readCommandLine(argv: readonly string[]): Promise<Invocati
 
 async function withSuggestion(error: unknown): Promise<unknown> {
   if (isPluginError(error, 'CLI_UNKNOWN_VERB')) {
-    const { suggestVerb } = await import('./cli/suggest.ts');
+    const { suggestVerb } = await import('./suggest.ts');
     const suggestion = await suggestVerb(error.subject.verb);
     return new PluginError('CLI_UNKNOWN_VERB', { ...error.subject, suggestion });
   }
   if (isPluginError(error, 'CLI_UNKNOWN_FLAG')) {
-    const { placeOf, suggestFlag } = await import('./cli/suggest.ts');
+    const { placeOf, suggestFlag } = await import('./suggest.ts');
     const { flag, verb } = error.subject;
     const suggestion = await suggestFlag(flag, verb);
     return new PluginError('CLI_UNKNOWN_FLAG', { flag, verb, suggestion, place: placeOf(flag, verb) });

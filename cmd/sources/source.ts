@@ -1,22 +1,22 @@
-import { digestOf } from '../lib/base/digest.ts';
-import { MAX_MANIFEST_BYTES } from '../lib/base/limits.ts';
-import { RememberingSource } from '../lib/image/source/remembering-source.ts';
-import type { ImageSource } from '../lib/image/source/source.ts';
-import { ThinAwareSource } from '../lib/image/source/thin-source.ts';
-import { formatPlatform, type Machine, platformOf } from '../lib/oci/platform.ts';
+import { digestOf } from '../../lib/base/digest.ts';
+import { MAX_MANIFEST_BYTES } from '../../lib/base/limits.ts';
+import { RememberingSource } from '../../lib/image/source/remembering-source.ts';
+import type { ImageSource } from '../../lib/image/source/source.ts';
+import { ThinAwareSource } from '../../lib/image/source/thin-source.ts';
+import { formatPlatform, type Machine, platformOf } from '../../lib/oci/platform.ts';
 import {
   formatReference,
   type LayoutReference,
   parseImageReference,
   type RegistryReference,
-} from '../lib/oci/reference.ts';
-import type { Authenticate } from '../lib/registry/policy/policy.ts';
-import type { Store } from '../lib/store/store.ts';
-import { cpuVariant } from '../lib/sys/kernel/cpu.ts';
-import { lookIfThere } from '../lib/sys/kernel/look.ts';
-import { readFile } from '../lib/sys/kernel/read.ts';
-import { S } from '../lib/sys/kernel/stat.ts';
-import type { VerbContext } from './verb-context.ts';
+} from '../../lib/oci/reference.ts';
+import type { Authenticate } from '../../lib/registry/policy/policy.ts';
+import type { Store } from '../../lib/store/store.ts';
+import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
+import { lookIfThere } from '../../lib/sys/kernel/look.ts';
+import { readFile } from '../../lib/sys/kernel/read.ts';
+import { S } from '../../lib/sys/kernel/stat.ts';
+import type { VerbContext } from '../program/verb-context.ts';
 
 /** Seconds without a byte after which a remote layer counts as broken off. */
 const REMOTE_IDLE_SECONDS = 30;
@@ -35,7 +35,7 @@ export async function openSource(
   const platform = platformOf(process.arch, cpuVariant);
   switch (reference.kind) {
     case 'tar': {
-      const { TarSource } = await import('../lib/image/source/from-tar.ts');
+      const { TarSource } = await import('../../lib/image/source/from-tar.ts');
       return new TarSource({ reference });
     }
     case 'oci':
@@ -81,7 +81,7 @@ function isPlainFile(path: string): boolean {
 export async function authenticate(context: Pick<SourceContext, 'extra'>): Promise<Authenticate> {
   const { registries } = await context.extra();
   if (registries === undefined) return 'private';
-  const { authenticateOf } = await import('../lib/registry/policy/settings.ts');
+  const { authenticateOf } = await import('../../lib/registry/policy/settings.ts');
   return authenticateOf(registries);
 }
 
@@ -102,7 +102,7 @@ async function openLayout(
   platform: Machine,
 ): Promise<ImageSource> {
   const [{ OciLayoutSource }, { proxyFor }] = await Promise.all([
-    import('../lib/image/source/from-oci-layout.ts'),
+    import('../../lib/image/source/from-oci-layout.ts'),
     proxies(env),
   ]);
   const { skipLayerValidation, remoteLayerCertificates: certificates } = settings.create;
@@ -135,8 +135,8 @@ function withThinImages(
 async function proxies(env: SourceContext['env']): Promise<{ proxyFor: (url: URL) => string | undefined }> {
   if (env.proxy.http === undefined && env.proxy.https === undefined) return { proxyFor: () => undefined };
   const [{ Proxies }, { Secret }] = await Promise.all([
-    import('../lib/http/proxy.ts'),
-    import('../lib/base/secret.ts'),
+    import('../../lib/http/proxy.ts'),
+    import('../../lib/base/secret.ts'),
   ]);
   const secret = (value: string | undefined) => (value === undefined ? undefined : new Secret(value));
   const all = new Proxies({ http: secret(env.proxy.http), https: secret(env.proxy.https), no: env.proxy.no });

@@ -16,11 +16,25 @@
  */
 import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
-import { type DiffId, type Digest, hexOf, parseDiffId } from '../base/digest.ts';
-import { PluginError } from '../base/errors/error.ts';
-import type { ImageManifest } from '../oci/manifest.ts';
-import { removeTree } from '../sys/files/remove-tree.ts';
-import { hasCode } from '../sys/kernel/errno.ts';
+import { type DiffId, type Digest, hexOf, parseDiffId } from '../../../lib/base/digest.ts';
+import { PluginError } from '../../../lib/base/errors/error.ts';
+import { CATALOG } from '../../../lib/cvmfs/markers.ts';
+import type { WalkedDirectory } from '../../../lib/cvmfs/probe-protocol.ts';
+import { podmanName } from '../../../lib/cvmfs/publish-names.ts';
+import {
+  formatDuccManifest,
+  formatLayerRecord,
+  formatOrigin,
+  formatOverlayRecord,
+  type ImpliedRecord,
+  type OverlayRecord,
+} from '../../../lib/cvmfs/records.ts';
+import { planShims } from '../../../lib/cvmfs/shim-plan.ts';
+import { walkTree } from '../../../lib/cvmfs/walk.ts';
+import { SAME_OWNERS, writeShim } from '../../../lib/cvmfs/write-shim.ts';
+import type { ImageManifest } from '../../../lib/oci/manifest.ts';
+import { removeTree } from '../../../lib/sys/files/remove-tree.ts';
+import { hasCode } from '../../../lib/sys/kernel/errno.ts';
 import {
   close,
   futimes,
@@ -32,24 +46,10 @@ import {
   type Timespec,
   unlinkAt,
   writeAll,
-} from '../sys/kernel/files.ts';
-import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
-import { statFd } from '../sys/kernel/stat.ts';
+} from '../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
+import { statFd } from '../../../lib/sys/kernel/stat.ts';
 import { type Ingested, ingestTar, type Publisher } from './ingest.ts';
-import { CATALOG } from './markers.ts';
-import type { WalkedDirectory } from './probe-protocol.ts';
-import { podmanName } from './publish-names.ts';
-import {
-  formatDuccManifest,
-  formatLayerRecord,
-  formatOrigin,
-  formatOverlayRecord,
-  type ImpliedRecord,
-  type OverlayRecord,
-} from './records.ts';
-import { planShims } from './shim-plan.ts';
-import { walkTree } from './walk.ts';
-import { SAME_OWNERS, writeShim } from './write-shim.ts';
 
 export interface PublishOptions {
   /** The directory that becomes the repository's root. */

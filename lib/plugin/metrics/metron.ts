@@ -1,4 +1,4 @@
-import { type Address, sendDatagrams } from '../sys/kernel/udp.ts';
+import { type Address, sendDatagrams } from '../../sys/kernel/udp.ts';
 import { encodeValueMetric } from './dropsonde.ts';
 import type { Metric } from './metrics.ts';
 

@@ -3,11 +3,16 @@
  * that sentence to the owner of the application, so it never holds a stack trace or a password.
  * Loaded only when something failed.
  */
-import { type ErrorCode, isPluginError, PluginError, type PluginErrors } from '../lib/base/errors/error.ts';
-import type { Logger } from '../lib/base/log.ts';
-import { maskFacts } from '../lib/base/mask.ts';
-import { oneLine } from '../lib/base/text.ts';
-import { sentences } from './sentences/index.ts';
+import {
+  type ErrorCode,
+  isPluginError,
+  PluginError,
+  type PluginErrors,
+} from '../../lib/base/errors/error.ts';
+import type { Logger } from '../../lib/base/log.ts';
+import { maskFacts } from '../../lib/base/mask.ts';
+import { oneLine } from '../../lib/base/text.ts';
+import { sentences } from './index.ts';
 
 export interface Report {
   readonly sentence: string;

@@ -1,6 +1,6 @@
-import type { Logger } from '../lib/base/log.ts';
-import type { Metrics } from '../lib/plugin/metrics.ts';
-import { numericAddress, sendToMetron } from '../lib/plugin/metron.ts';
+import type { Logger } from '../../lib/base/log.ts';
+import type { Metrics } from '../../lib/plugin/metrics/metrics.ts';
+import { numericAddress, sendToMetron } from '../../lib/plugin/metrics/metron.ts';
 
 export interface MetricTargets {
   readonly store: string;
@@ -26,7 +26,7 @@ export async function sendMetrics(
   try {
     const file = targets.metricsFile ?? (await targets.extra()).metricsFile;
     if (file === undefined) return;
-    const { writePrometheusFile } = await import('../lib/plugin/prometheus.ts');
+    const { writePrometheusFile } = await import('../../lib/plugin/metrics/prometheus.ts');
     writePrometheusFile(file, collected, store);
   } catch (error) {
     log.error('metrics-not-written', error);

@@ -4,15 +4,15 @@
  * `level` is one of four words, `data.session` is a string, and a line is one write(2) of less than 4096
  * bytes (PIPE_BUF: larger writes may be torn, and a torn line is read as two broken ones).
  */
-import { isPluginError, PluginError } from '../lib/base/errors/error.ts';
-import type { LogData, Logger } from '../lib/base/log.ts';
-import { maskFacts } from '../lib/base/mask.ts';
-import { errnoMeaning, hasCode, type SysError } from '../lib/sys/kernel/errno.ts';
-import { openAt } from '../lib/sys/kernel/files.ts';
-import { AT_FDCWD, O } from '../lib/sys/kernel/libc.ts';
-import { fitData } from './logger/fit.ts';
+import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
+import type { LogData, Logger } from '../../lib/base/log.ts';
+import { maskFacts } from '../../lib/base/mask.ts';
+import { errnoMeaning, hasCode, type SysError } from '../../lib/sys/kernel/errno.ts';
+import { openAt } from '../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../lib/sys/kernel/libc.ts';
+import type { LogLevel } from '../settings/types.ts';
+import { fitData } from './fit.ts';
 import { escapeJson, writeOnce } from './output.ts';
-import type { LogLevel } from './settings/types.ts';
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, error: 2, fatal: 3 };
 const SESSION = '1';
@@ -85,7 +85,7 @@ export function terminalLogger(write: (line: string) => void, secrets: readonly 
     debug() {},
     info() {},
     error: (event, error) => {
-      const { explain } = require('./report.ts') as typeof import('./report.ts');
+      const { explain } = require('./report.ts') as typeof import('../sentences/report.ts');
       write(`${event.replaceAll('-', ' ')}: ${explain(error, secrets).sentence}\n`);
     },
   };

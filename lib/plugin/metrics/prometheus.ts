@@ -4,12 +4,12 @@
  * the value of the latest call that measured it: a create leaves what a clean wrote about the store.
  */
 
-import { PluginError } from '../base/errors/error.ts';
-import { replaceFile } from '../sys/files/durable.ts';
-import { errnoMeaning, hasCode, SysError } from '../sys/kernel/errno.ts';
-import { lookIfThere } from '../sys/kernel/look.ts';
-import { readText } from '../sys/kernel/read.ts';
-import { S } from '../sys/kernel/stat.ts';
+import { PluginError } from '../../base/errors/error.ts';
+import { replaceFile } from '../../sys/files/durable.ts';
+import { errnoMeaning, hasCode, SysError } from '../../sys/kernel/errno.ts';
+import { lookIfThere } from '../../sys/kernel/look.ts';
+import { readText } from '../../sys/kernel/read.ts';
+import { S } from '../../sys/kernel/stat.ts';
 import type { Metric } from './metrics.ts';
 
 /** The file is ours and holds a few dozen lines a store; what is larger is not it. */

@@ -1,4 +1,4 @@
-import { libc } from '../lib/sys/kernel/libc.ts';
+import { libc } from '../../lib/sys/kernel/libc.ts';
 import type { Terminal } from './progress.ts';
 
 /** ioctl(2) that every terminal answers and nothing else does (tcgetattr(3), so isatty(3), is made of it). */

@@ -11,9 +11,9 @@ import {
   symlinkAt,
   utimesAt,
   writeAll,
-} from '../sys/kernel/files.ts';
-import { check, libc, O } from '../sys/kernel/libc.ts';
-import { isSymlink, S, type Stat } from '../sys/kernel/stat.ts';
+} from '../../../lib/sys/kernel/files.ts';
+import { check, libc, O } from '../../../lib/sys/kernel/libc.ts';
+import { isSymlink, S, type Stat } from '../../../lib/sys/kernel/stat.ts';
 
 const COPY_BYTES = 1 << 20;
 

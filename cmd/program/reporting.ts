@@ -1,13 +1,13 @@
-import type { Logger } from '../lib/base/log.ts';
-import { type Progress, silentProgress } from '../lib/base/progress.ts';
-import { printable } from '../lib/base/text.ts';
+import type { Logger } from '../../lib/base/log.ts';
+import { type Progress, silentProgress } from '../../lib/base/progress.ts';
+import { printable } from '../../lib/base/text.ts';
+import type { Verb } from '../cli/definitions.ts';
+import type { Invocation } from '../cli/parse.ts';
+import type { Settings } from '../settings/types.ts';
+import { lagerLogger, lineWriter, openLogFile, terminalLogger } from '../terminal/logger.ts';
+import { TerminalProgress } from '../terminal/progress.ts';
+import { isTerminal, terminalOn } from '../terminal/terminal.ts';
 import type { TakenSecrets } from './arguments.ts';
-import type { Verb } from './cli/definitions.ts';
-import type { Invocation } from './cli/parse.ts';
-import { lagerLogger, lineWriter, openLogFile, terminalLogger } from './logger.ts';
-import { TerminalProgress } from './progress.ts';
-import type { Settings } from './settings/types.ts';
-import { isTerminal, terminalOn } from './terminal.ts';
 
 /** Where a call says what it does: a log for programs, a line for a person, or both. */
 export interface Reporting {

@@ -2,7 +2,7 @@
  * What the manual says of a verb beside its definition: what it prints, and examples. The examples are commands of
  * one session, in the order of the verbs, and a test runs them so.
  */
-import type { Verb } from './definitions.ts';
+import type { Verb } from '../../cmd/cli/definitions.ts';
 
 export interface VerbNotes {
   /** What stdout gets when all goes well. */

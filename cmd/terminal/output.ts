@@ -1,6 +1,6 @@
-import { escapeActing, visible } from '../lib/base/text.ts';
-import { hasCode } from '../lib/sys/kernel/errno.ts';
-import { check, libc, libcWorks } from '../lib/sys/kernel/libc.ts';
+import { escapeActing, visible } from '../../lib/base/text.ts';
+import { hasCode } from '../../lib/sys/kernel/errno.ts';
+import { check, libc, libcWorks } from '../../lib/sys/kernel/libc.ts';
 
 /**
  * The one way to stdout. All throw when the reader is gone (EPIPE): the answer then has reached nobody. Each makes what

@@ -4,15 +4,16 @@
  * that the tar lacks are made up with the publisher's ids and the present time, and a catalog file marks the
  * layer as a catalog. Unlike the command it refuses nothing that unpackers take (names twice: the last one counts).
  */
-import { type ByteName, bytesOf } from '../base/bytes.ts';
-import { PluginError } from '../base/errors/error.ts';
-import { GiB } from '../base/limits.ts';
-import { printable } from '../base/text.ts';
-import type { LayerEntry } from '../layer/tar/entry.ts';
-import { cleanName, splitName } from '../layer/tar/entry-name.ts';
-import { TarReader, type TarSink } from '../layer/tar/reader.ts';
-import type { Directory } from '../sys/files/directory.ts';
-import { RootedTree } from '../sys/files/rooted.ts';
+import { type ByteName, bytesOf } from '../../../lib/base/bytes.ts';
+import { PluginError } from '../../../lib/base/errors/error.ts';
+import { GiB } from '../../../lib/base/limits.ts';
+import { printable } from '../../../lib/base/text.ts';
+import { CATALOG, markerOf } from '../../../lib/cvmfs/markers.ts';
+import type { LayerEntry } from '../../../lib/layer/tar/entry.ts';
+import { cleanName, splitName } from '../../../lib/layer/tar/entry-name.ts';
+import { TarReader, type TarSink } from '../../../lib/layer/tar/reader.ts';
+import type { Directory } from '../../../lib/sys/files/directory.ts';
+import { RootedTree } from '../../../lib/sys/files/rooted.ts';
 import {
   chownAt,
   close,
@@ -23,10 +24,9 @@ import {
   type Timespec,
   utimesAt,
   writeAll,
-} from '../sys/kernel/files.ts';
-import { isDirectory, statIfThere } from '../sys/kernel/stat.ts';
+} from '../../../lib/sys/kernel/files.ts';
+import { isDirectory, statIfThere } from '../../../lib/sys/kernel/stat.ts';
 import { type CloneSource, cloneFile, create, makeFifo } from './clone-file.ts';
-import { CATALOG, markerOf } from './markers.ts';
 
 export interface Publisher {
   readonly uid: number;

@@ -1,5 +1,5 @@
 import type { LogData } from '../../lib/base/log.ts';
-import { goJson } from '../output.ts';
+import { goJson } from './output.ts';
 
 /**
  * Bytes of a line's `data` as JSON. The line must stay under 4096 (PIPE_BUF, up to which a write to a pipe is

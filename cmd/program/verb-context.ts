@@ -1,10 +1,10 @@
-import type { Logger } from '../lib/base/log.ts';
-import type { Progress } from '../lib/base/progress.ts';
-import type { Metrics } from '../lib/plugin/metrics.ts';
-import type { Verb, VerbValues } from './cli/definitions.ts';
-import type { Output } from './output.ts';
-import type { ExtraSettings } from './settings/extra.ts';
-import type { Credentials, Environment, Settings } from './settings/types.ts';
+import type { Logger } from '../../lib/base/log.ts';
+import type { Progress } from '../../lib/base/progress.ts';
+import type { Metrics } from '../../lib/plugin/metrics/metrics.ts';
+import type { Verb, VerbValues } from '../cli/definitions.ts';
+import type { ExtraSettings } from '../settings/extra.ts';
+import type { Credentials, Environment, Settings } from '../settings/types.ts';
+import type { Output } from '../terminal/output.ts';
 
 /** Everything a verb works with; it touches neither argv nor stdout nor the environment itself. */
 export interface VerbContext<V extends Verb = Verb> {

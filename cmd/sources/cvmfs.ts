@@ -1,8 +1,8 @@
 /** The CVMFS repositories of the configuration, for the verbs that use layers. */
-import type { CvmfsDeps } from '../lib/cvmfs/locate.ts';
-import type { CvmfsSettings } from '../lib/cvmfs/settings.ts';
-import type { Store } from '../lib/store/store.ts';
-import { probeCommand } from './probe-command.ts';
+import type { CvmfsDeps } from '../../lib/cvmfs/locate.ts';
+import type { CvmfsSettings } from '../../lib/cvmfs/settings.ts';
+import type { Store } from '../../lib/store/store.ts';
+import { probeCommand } from '../program/probe-command.ts';
 import type { SourceContext } from './source.ts';
 
 /** What `create`, `pull` and `inspect` ask repositories with; undefined where none is configured. */
@@ -10,11 +10,11 @@ export function cvmfsFor(context: SourceContext, store: Store): () => Promise<Cv
   return async () => {
     const extra = await context.extra();
     if ((extra.cvmfs?.repositories ?? []).length === 0) return undefined;
-    const { startProbe } = await import('../lib/cvmfs/probe.ts');
+    const { startProbe } = await import('../../lib/cvmfs/probe.ts');
     const ready = [startProbe(probeCommand())];
     const [{ cvmfsSettings }, { HangFiles }] = await Promise.all([
-      import('../lib/cvmfs/settings.ts'),
-      import('../lib/cvmfs/hangs.ts'),
+      import('../../lib/cvmfs/settings.ts'),
+      import('../../lib/cvmfs/hangs.ts'),
     ]);
     const now = () => Date.now();
     return {

@@ -1,11 +1,11 @@
 /** Sources that only CVMFS needs: images by their name there, and the registries that thin images name. */
-import { PluginError } from '../lib/base/errors/error.ts';
-import { CvmfsSource } from '../lib/image/source/from-cvmfs.ts';
-import type { RegistrySource } from '../lib/image/source/from-registry.ts';
-import type { ImageSource } from '../lib/image/source/source.ts';
-import type { Machine } from '../lib/oci/platform.ts';
-import { type CvmfsReference, parseImageReference } from '../lib/oci/reference.ts';
-import type { Store } from '../lib/store/store.ts';
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { CvmfsSource } from '../../lib/image/source/from-cvmfs.ts';
+import type { RegistrySource } from '../../lib/image/source/from-registry.ts';
+import type { ImageSource } from '../../lib/image/source/source.ts';
+import type { Machine } from '../../lib/oci/platform.ts';
+import { type CvmfsReference, parseImageReference } from '../../lib/oci/reference.ts';
+import type { Store } from '../../lib/store/store.ts';
 import { cvmfsFor } from './cvmfs.ts';
 import { openAnonymousSource, openRegistrySource } from './registry-source.ts';
 import type { SourceContext } from './source.ts';

@@ -2,12 +2,13 @@
  * The settings, as the manual shows them: GrootFS's keys from the options that say the same, graft's own from the
  * descriptions in their JSON schemas. Nothing is said twice.
  */
+
+import { GLOBAL_OPTIONS, VERBS } from '../../cmd/cli/definitions.ts';
+import type { OptionDefinition } from '../../cmd/cli/options.ts';
+import extraSchema from '../../cmd/settings/extra.schema.json';
+import { GROOT_KEYS, type GrootKey, type KeyType } from '../../cmd/settings/groot-keys.ts';
 import cvmfsSchema from '../../lib/cvmfs/settings.schema.json';
 import registrySchema from '../../lib/registry/settings.schema.json';
-import extraSchema from '../settings/extra.schema.json';
-import { GROOT_KEYS, type GrootKey, type KeyType } from '../settings/groot-keys.ts';
-import { GLOBAL_OPTIONS, VERBS } from './definitions.ts';
-import type { OptionDefinition } from './options.ts';
 
 export interface SettingRow {
   readonly key: string;

@@ -1,15 +1,15 @@
-import { PluginError } from '../lib/base/errors/error.ts';
-import { RegistrySource } from '../lib/image/source/from-registry.ts';
-import { isRegistrySettings } from '../lib/oci/generated/validators.js';
-import type { Machine } from '../lib/oci/platform.ts';
-import { type RegistryReference, repositoryOf } from '../lib/oci/reference.ts';
-import { describeSchemaError } from '../lib/oci/schema-error.ts';
-import { PartialDirectory } from '../lib/registry/blobs/partial.ts';
-import type { RegistryPolicy } from '../lib/registry/policy/policy.ts';
-import { type RegistriesFile, registryPolicy } from '../lib/registry/policy/settings.ts';
-import type { Store } from '../lib/store/store.ts';
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { RegistrySource } from '../../lib/image/source/from-registry.ts';
+import { isRegistrySettings } from '../../lib/oci/generated/validators.js';
+import type { Machine } from '../../lib/oci/platform.ts';
+import { type RegistryReference, repositoryOf } from '../../lib/oci/reference.ts';
+import { describeSchemaError } from '../../lib/oci/schema-error.ts';
+import { PartialDirectory } from '../../lib/registry/blobs/partial.ts';
+import type { RegistryPolicy } from '../../lib/registry/policy/policy.ts';
+import { type RegistriesFile, registryPolicy } from '../../lib/registry/policy/settings.ts';
+import type { Store } from '../../lib/store/store.ts';
+import { VERSION } from '../program/version.ts';
 import type { SourceContext } from './source.ts';
-import { VERSION } from './version.ts';
 
 /** What a settings file is called in errors, until they say themselves which one it was. */
 const SETTINGS = 'registries: in the extra settings';

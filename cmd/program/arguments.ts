@@ -1,6 +1,6 @@
 /** Secrets among the arguments, which everybody on the machine can read in a list of processes. */
-import { userinfoIn } from '../lib/oci/userinfo.ts';
-import { eraseArguments, takeStderr } from '../lib/sys/kernel/own-process.ts';
+import { userinfoIn } from '../../lib/oci/userinfo.ts';
+import { eraseArguments, takeStderr } from '../../lib/sys/kernel/own-process.ts';
 import { COMPILED } from './compiled.ts';
 
 const PASSWORD = 'password';

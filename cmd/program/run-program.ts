@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import type { RunProgram } from '../lib/store/init/backing.ts';
-import type { Environment } from './settings/types.ts';
+import type { RunProgram } from '../../lib/store/init/backing.ts';
+import type { Environment } from '../settings/types.ts';
 
 /** Formatting a large disk takes seconds; a program that hangs must not hang an operator's terminal for ever. */
 const DEADLINE_MILLISECONDS = 600_000;

@@ -3,9 +3,9 @@
  * One line and not one bar a layer: it needs no cursor movement beyond its own row, so that it survives narrow
  * windows, resizing and lines that other programs write.
  */
-import type { LayerProgress, Progress } from '../lib/base/progress.ts';
-import { printable, visible } from '../lib/base/text.ts';
-import { shortBytes } from './sentences/words.ts';
+import type { LayerProgress, Progress } from '../../lib/base/progress.ts';
+import { printable, visible } from '../../lib/base/text.ts';
+import { shortBytes } from '../sentences/words.ts';
 
 const REDRAW_MS = 100;
 const ERASE_LINE = '\r\x1b[K';

@@ -2,9 +2,9 @@
  * The manual, made of the same definitions as parsers, help and completion. This is its content; how it looks as
  * Markdown or as a man page is in the files beside.
  */
-import { GLOBAL_OPTIONS, VERBS, type Verb } from './definitions.ts';
+import { GLOBAL_OPTIONS, VERBS, type Verb } from '../../cmd/cli/definitions.ts';
+import type { OptionDefinition, OptionTable, VerbDefinition } from '../../cmd/cli/options.ts';
 import { ENVIRONMENT, EXIT_STATUS, FILES, NOTES, type VerbNotes } from './manual-notes.ts';
-import type { OptionDefinition, OptionTable, VerbDefinition } from './options.ts';
 
 /** `code` in texts is between backticks. */
 export interface ManualOption {
@@ -54,7 +54,7 @@ export function manual(): Manual {
 function verbPage(verb: Verb): VerbPage {
   const { summary, details, options, positionals }: VerbDefinition = VERBS[verb];
   const notes = NOTES[verb];
-  if (notes === undefined) throw new Error(`cmd/cli/manual-notes.ts says nothing about the verb ${verb}`);
+  if (notes === undefined) throw new Error(`ci/manual/manual-notes.ts says nothing about the verb ${verb}`);
   const shown = optionsOf(options);
   const optional = typeof positionals.count === 'object';
   const names = positionals.names.map((name) => (optional ? ` [<${name}>]` : ` <${name}>`)).join('');
