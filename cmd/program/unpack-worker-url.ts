@@ -5,5 +5,5 @@ import { COMPILED, EMBEDDED } from './compiled.ts';
  * absolute name of its own; a relative one would be looked up in the working directory first.
  */
 export function unpackWorkerUrl(): string {
-  return COMPILED ? `${EMBEDDED}unpack-worker.js` : new URL('./unpack-worker.ts', import.meta.url).href;
+  return COMPILED ? `${EMBEDDED}unpack-worker.js` : new URL('../unpack-worker.ts', import.meta.url).href;
 }

@@ -85,7 +85,7 @@ export function terminalLogger(write: (line: string) => void, secrets: readonly 
     debug() {},
     info() {},
     error: (event, error) => {
-      const { explain } = require('./report.ts') as typeof import('../sentences/report.ts');
+      const { explain } = require('../sentences/report.ts') as typeof import('../sentences/report.ts');
       write(`${event.replaceAll('-', ' ')}: ${explain(error, secrets).sentence}\n`);
     },
   };
