@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
+import type { PullDeps, PulledImage } from '../image/pull/context.ts';
 import { isOpen, planIfPresent } from '../image/pull/present.ts';
-import type { PullDeps, PulledImage } from '../image/pull/pull.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import { applyAttributes } from '../image/stack/attributes.ts';
 import { type ImageId, parseImageId } from '../store/layout/image-id.ts';

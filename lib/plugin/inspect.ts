@@ -1,7 +1,8 @@
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { LayerChoice } from '../image/cvmfs/published.ts';
-import { findPublished, type PullDeps } from '../image/pull/pull.ts';
+import type { PullDeps } from '../image/pull/context.ts';
+import { findPublished } from '../image/pull/pull.ts';
 import { wantedLayers } from '../image/pull/wanted.ts';
 import { Admission } from '../image/source/admission.ts';
 import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source/source.ts';

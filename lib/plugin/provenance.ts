@@ -1,5 +1,5 @@
 import type { LayerChoice } from '../image/cvmfs/published.ts';
-import type { PulledImage } from '../image/pull/pull.ts';
+import type { PulledImage } from '../image/pull/context.ts';
 import { wantedLayers } from '../image/pull/wanted.ts';
 import type { ImageLayer, ResolvedImage } from '../image/source/source.ts';
 import type { LayerProvenance } from '../store/records/image-record.ts';

@@ -1,4 +1,4 @@
-import type { PullDeps } from '../image/pull/pull.ts';
+import type { PullDeps } from '../image/pull/context.ts';
 import { pullImage } from '../image/pull/pull.ts';
 import { Lease } from '../store/records/leases.ts';
 import { addToTotals } from '../store/records/totals.ts';

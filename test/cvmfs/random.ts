@@ -8,7 +8,7 @@ import { silentLogger } from '../../lib/base/log.ts';
 import { silentProgress } from '../../lib/base/progress.ts';
 import { NO_MEMORY } from '../../lib/cvmfs/hangs.ts';
 import { cvmfsSettings } from '../../lib/cvmfs/settings.ts';
-import type { PullDeps } from '../../lib/image/pull/pull.ts';
+import type { PullDeps } from '../../lib/image/pull/context.ts';
 import { OciLayoutSource } from '../../lib/image/source/from-oci-layout.ts';
 import { platformOf } from '../../lib/oci/platform.ts';
 import { createImage } from '../../lib/plugin/create.ts';

@@ -8,9 +8,9 @@ import { LayerTurns, patienceOf } from '../source/layer-turns.ts';
 import type { ResolvedImage } from '../source/source.ts';
 import { refuseTooManyNames } from '../stack/name-budget.ts';
 import { planStack, STACK_RULES } from '../stack/stack.ts';
+import type { AdmittedDeps, PulledImage } from './context.ts';
 import { MissingLayers } from './missing-layers.ts';
 import { placeLayers } from './place.ts';
-import type { AdmittedDeps, PulledImage } from './pull.ts';
 import type { WantedLayer } from './wanted.ts';
 
 /**

@@ -7,8 +7,8 @@ import type { Claim } from '../../sys/exclusive/claim.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { filesystemOf } from '../../sys/kernel/statfs.ts';
 import { type Held, isHeld, type LayerTurns } from '../source/layer-turns.ts';
+import type { AdmittedDeps } from './context.ts';
 import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
-import type { AdmittedDeps } from './pull.ts';
 import { ReadyLayers } from './ready-layers.ts';
 import { keyOf, type WantedLayer } from './wanted.ts';
 

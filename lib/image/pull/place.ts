@@ -11,9 +11,9 @@ import { HollowDirectories } from '../stack/phantoms.ts';
 import { PlanningWork } from '../stack/planning-work.ts';
 import { needsLower, type StackRules, showingLayers } from '../stack/stack.ts';
 import type { StackLayer } from '../stack/stack-view.ts';
+import type { AdmittedDeps } from './context.ts';
 import { publishDelivered } from './deliver.ts';
 import { type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
-import type { AdmittedDeps } from './pull.ts';
 import { chainedKey, type WantedLayer } from './wanted.ts';
 
 /**

@@ -8,8 +8,8 @@ import type { Store } from '../../store/store.ts';
 import { claimOrWait } from '../../sys/exclusive/claim.ts';
 import { patienceOf, waitEnd } from '../source/layer-turns.ts';
 import type { ResolvedImage } from '../source/source.ts';
+import type { PullDeps, PulledImage } from './context.ts';
 import { isOpen, planIfPresent, stackOf } from './present.ts';
-import type { PullDeps, PulledImage } from './pull.ts';
 
 /**
  * `pullImage` for an image that `planIfPresent` knows no plan for. The claim is taken before any claim on a layer and

@@ -5,46 +5,15 @@
  * whether they are there. Claims keep several creates from fetching the same layer; a process never waits for
  * another's claim while it has finished layers of its own to publish, so two of them cannot wait for each other.
  */
-import type { CvmfsDeps } from '../../cvmfs/locate.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
-import type { LayerChoice, PublishedSearch } from '../cvmfs/published.ts';
+import type { PublishedSearch } from '../cvmfs/published.ts';
 import type { RepairSource } from '../cvmfs/published-volumes.ts';
-import { Admission, type AdmissionDeps, layersOf } from '../source/admission.ts';
-import type { Patience } from '../source/layer-turns.ts';
-import type { ImageLayer, ResolvedImage } from '../source/source.ts';
-import type { StackRules } from '../stack/stack.ts';
-import type { FetchDeps, FetchedLayer } from './fetch-layer.ts';
+import { Admission, layersOf } from '../source/admission.ts';
+import type { ResolvedImage } from '../source/source.ts';
+import type { AdmittedDeps, PullDeps, PulledImage } from './context.ts';
 import { isOpen, knownPlan, planIfPresent, stackOf } from './present.ts';
 import { type WantedLayer, wantedLayers } from './wanted.ts';
-
-export interface PullDeps extends FetchDeps, Pick<AdmissionDeps, 'authenticate'> {
-  /** Layers fetched and unpacked at a time. */
-  readonly concurrency: number;
-  /** Repositories that layers may be used from where they are. Asked for when the store lacks a layer, not before. */
-  readonly cvmfs?: (() => Promise<CvmfsDeps | undefined>) | undefined;
-  /** False when somebody else will mount the plan, who cannot be asked for an idmapped mount. */
-  readonly mapsIds?: boolean | undefined;
-  /** When the verb began, in milliseconds of `performance.now()`: from then on it waits for others; now, if not said. */
-  readonly since?: number | undefined;
-  /** How long others are waited for, in tests. */
-  readonly patience?: Patience | undefined;
-  /** All of them unless said otherwise. */
-  readonly stackRules?: StackRules | undefined;
-}
-
-/** With what decides whether the caller may have what is there. */
-export interface AdmittedDeps extends PullDeps {
-  readonly admission: Admission;
-}
-
-export interface PulledImage {
-  readonly plan: StackPlan;
-  /** The layers that were fetched now; all others were there. */
-  readonly fetched: readonly FetchedLayer[];
-  /** Where layers come from that CVMFS was asked for, and why. */
-  readonly choices: ReadonlyMap<ImageLayer, LayerChoice>;
-}
 
 /**
  * Fetches what is missing and returns the plan.

@@ -6,9 +6,9 @@ import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import type { Claim } from '../../sys/exclusive/claim.ts';
 import type { Admission } from '../source/admission.ts';
+import type { AdmittedDeps } from './context.ts';
 import { publishDelivered } from './deliver.ts';
 import type { FetchedLayer } from './fetch-layer.ts';
-import type { AdmittedDeps } from './pull.ts';
 
 /** How long a layer may wait for others to be published with. */
 const PUBLISH_WITHIN_MS = 1000;

@@ -20,7 +20,7 @@ import type {
   PublishedAt,
   ResolvedImage,
 } from './source.ts';
-import { MAX_THIN_BLOB, type ThinOptions } from './thin-source.ts';
+import { MAX_THIN_BLOB, type ThinOptions } from './thin-options.ts';
 
 export interface ResolvedThin {
   readonly image: ResolvedImage;

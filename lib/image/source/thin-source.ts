@@ -1,21 +1,8 @@
 import type { Grade } from '../../base/grade.ts';
-import type { Logger } from '../../base/log.ts';
-import type { CvmfsSettings } from '../../cvmfs/settings.ts';
 import type { Grant } from '../../store/records/grants.ts';
-import type { Store } from '../../store/store.ts';
 import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 import type { ThinOrigin } from './thin-image.ts';
-
-export interface ThinOptions {
-  readonly store: Store;
-  readonly settings: () => Promise<CvmfsSettings>;
-  /** An image in a registry, without any credentials: a thin image must not name whose password is used. */
-  readonly anonymous: (reference: string) => Promise<ImageSource | undefined>;
-  readonly log: Logger;
-}
-
-/** Packed. One line of a layer takes about 200 bytes, 30 of them once compressed; no image has a thousand layers. */
-export const MAX_THIN_BLOB = 64 * 1024;
+import { MAX_THIN_BLOB, type ThinOptions } from './thin-options.ts';
 
 /**
  * Any source, with thin images resolved to the layers that they name. What does that is loaded for images of one

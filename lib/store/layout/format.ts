@@ -13,15 +13,10 @@ import { MAX_MARKER_BYTES } from './ceilings.ts';
 import type { Layout } from './layout.ts';
 import { isStrings } from './own-json.ts';
 import { readRecord } from './read-file.ts';
+import type { StoreFormat } from './store-format.ts';
 import { oldestOf, type StoreVersions, VERSIONS } from './versions.ts';
 
-/** What meta/graft.json says: which program's store this is, which version, and whose ids it holds. */
-export interface StoreFormat {
-  readonly version: number;
-  readonly mappings: IdMappings;
-  /** First project id this store hands out; stores that share a filesystem start at different places. */
-  readonly firstProjectId: number;
-}
+export type { StoreFormat } from './store-format.ts';
 
 /** Host ids of the containers' root. */
 export function rootOwner(mappings: IdMappings): { uid: number; gid: number } {

@@ -1,6 +1,7 @@
 /** The versions of the store's format, and the steps from each to the next. */
-import type { StoreFormat } from './format.ts';
+
 import { type Layout, STORE_VERSION } from './layout.ts';
+import type { StoreFormat } from './store-format.ts';
 
 /**
  * Changes a store of one version into one of the next. It may be stopped anywhere, and is done again from its start then:

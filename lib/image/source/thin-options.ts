@@ -1,0 +1,16 @@
+import type { Logger } from '../../base/log.ts';
+import type { CvmfsSettings } from '../../cvmfs/settings.ts';
+import type { Store } from '../../store/store.ts';
+import type { ImageSource } from './source.ts';
+
+/** Services that a thin image needs to find its layers. */
+export interface ThinOptions {
+  readonly store: Store;
+  readonly settings: () => Promise<CvmfsSettings>;
+  /** An image in a registry, without any credentials: a thin image must not name whose password is used. */
+  readonly anonymous: (reference: string) => Promise<ImageSource | undefined>;
+  readonly log: Logger;
+}
+
+/** Packed. One line of a layer takes about 200 bytes, 30 of them once compressed; no image has a thousand layers. */
+export const MAX_THIN_BLOB = 64 * 1024;
