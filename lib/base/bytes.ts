@@ -8,7 +8,7 @@ export function byteName(bytes: Uint8Array): ByteName {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1') as ByteName;
 }
 
-/** Not through `Buffer`, whose first use costs a short verb 0.14 ms (measured). */
+/** The bytes of a name. The loop avoids `Buffer`, whose first use costs a short verb 0.14 ms (measured). */
 export function bytesOf(name: ByteName): Uint8Array {
   const bytes = new Uint8Array(name.length);
   for (let i = 0; i < name.length; i += 1) bytes[i] = name.charCodeAt(i);

@@ -1,6 +1,6 @@
 import { PluginError } from './errors/error.ts';
 
-/** One line of a user-namespace map: `size` ids from `container` on are `host` and up on the host. */
+/** A line of a user-namespace map: `size` ids from `container` on are the ids from `host` on. */
 export interface IdRange {
   readonly container: number;
   readonly host: number;
@@ -13,7 +13,7 @@ export interface IdMappings {
   readonly gids: readonly IdRange[];
 }
 
-/** Largest id the kernel has; 4294967295 is "no change" in chown(2). */
+/** The largest id that the kernel has; 4294967295 means "no change" in chown(2). */
 export const MAX_ID = 4294967294;
 
 /** The host's id for a container's, or undefined where the mapping has none. */

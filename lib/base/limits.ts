@@ -2,12 +2,12 @@ export const KiB = 1024;
 export const MiB = 1024 * KiB;
 export const GiB = 1024 * MiB;
 
-/** overlayfs refuses more (OVL_MAX_STACK in fs/overlayfs/params.h). */
+/** overlayfs refuses more lower directories (OVL_MAX_STACK in fs/overlayfs/params.h). */
 export const MAX_LOWER_DIRS = 500;
 
 /**
- * Layers in a manifest. Each is a line in the record of every container, which each clean reads. The kernel stacks fewer
- * (MAX_LOWER_DIRS), but a layer that is there twice counts once; Docker itself stops at 127.
+ * The most layers in a manifest. Each layer is a line in the record of every container, which each clean reads. The kernel
+ * stacks fewer (MAX_LOWER_DIRS), but a layer that is listed twice is stacked once. Docker itself stops at 127.
  */
 export const MAX_LAYERS = 1000;
 

@@ -1,8 +1,8 @@
 export type LogData = Readonly<Record<string, unknown>>;
 
 /**
- * Events, not sentences: a fixed name and an object of facts. The shape on the wire (lager, for Garden)
- * is decided in `cmd/`. There is no `warn`: Garden's reader knows debug, info, error and fatal only.
+ * The log takes events: a fixed name and an object of facts, no sentences. `cmd/` decides the written form (lager's, for
+ * Garden). There is no `warn`, since Garden's reader knows debug, info, error and fatal only.
  */
 export interface Logger {
   debug(event: string, data?: LogData): void;

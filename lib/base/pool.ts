@@ -1,6 +1,6 @@
 /**
- * Runs `work` for every item, at most `limit` at a time, and waits for all of them, failures included: nothing
- * is still running when this returns. Results are in the order of `items`.
+ * Runs `work` for every item, at most `limit` at a time. Nothing still runs when this returns, since it waits also after
+ * a failure. Results are in the order of `items`.
  */
 export async function settleLimited<T, R>(
   items: readonly T[],

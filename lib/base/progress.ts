@@ -1,4 +1,4 @@
-/** One layer on its way: bytes read from its source so far. */
+/** The progress of a layer: bytes read from its source so far. */
 export interface LayerProgress {
   advance(bytes: number): void;
   /** The layer is in the store, or failed; safe to call twice. */
@@ -6,13 +6,13 @@ export interface LayerProgress {
 }
 
 /**
- * What a person in front of a terminal sees while graft works. Silent everywhere else: programs read the log.
- * Like the logger, it must never fail and never slow the work it reports.
+ * The progress display of a terminal. Without a terminal it is silent, since programs read the log.
+ * Like the logger, it must never fail and never slow the work that it reports.
  */
 export interface Progress {
-  /** @param name what is shown, a short digest say. @param total bytes, undefined where nothing is declared. */
+  /** @param name is shown: a short digest, say. @param total bytes; undefined where no size is declared. */
   layer(name: string, total: number | undefined): LayerProgress;
-  /** One sentence for the person, without a final full stop or newline. */
+  /** Shows a sentence, which has no final full stop or newline. */
   note(text: string): void;
 }
 

@@ -1,18 +1,18 @@
-/** How often and how patiently something is tried again. Times in milliseconds. */
+/** The number of attempts and the pauses between them. Times are in milliseconds. */
 export interface RetryPolicy {
   /** Attempts in all, the first one included. */
   readonly attempts: number;
   /** The first pause; each further one doubles, up to `maxMs`. */
   readonly baseMs: number;
   readonly maxMs: number;
-  /** 0 ≤ x < 1. Comes in, so that a test decides it. */
+  /** 0 ≤ x < 1. The caller passes it, so that a test decides it. */
   readonly random: () => number;
 }
 
-/** What an error means for the operation that threw it: `stop`, or again after at least `afterMs`. */
+/** The consequence of an error: `stop`, or another attempt after at least `afterMs`. */
 export type Verdict = 'stop' | { readonly afterMs: number };
 
-/** Told before each pause, for the log. */
+/** Is called before each pause, for the log. */
 export type OnRetry = (error: unknown, attempt: number, pauseMs: number) => void;
 
 /**
@@ -64,7 +64,10 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** The result of work that others wait for too, and that therefore goes on. @throws the signal's reason, at once when it aborts. */
+/**
+ * Waits for `work` until `signal` aborts. The work itself goes on, since others may wait for it too.
+ * @throws the signal's reason, at once when it aborts
+ */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const stop = () => reject(signal.reason);

@@ -1,4 +1,4 @@
-/** Longest stretch of a hostile name that errors and logs show (hostile names reach 4096 bytes and more). */
+/** The most characters of a name that errors and logs show (hostile names reach 4096 bytes and more). */
 const MAX_SHOWN = 256;
 
 /**
@@ -13,14 +13,14 @@ export function printable(name: string | Uint8Array): string {
   return escaped.length > MAX_SHOWN ? `${escaped.slice(0, MAX_SHOWN)}…` : escaped;
 }
 
-/** Text with what a terminal obeys or hides made visible as `\u{N}`; one line stays one line. */
+/** Text in which characters that a terminal obeys or hides are written as `\u{N}`. The result is a single line. */
 export function visible(text: string): string {
   return escapeActing(text, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 /**
- * Replaces what a terminal obeys or hides: control characters, bidirectional and invisible ones, halves of surrogate
- * pairs. The expression is made where it is needed: most of what is written is plain.
+ * Replaces characters that a terminal obeys or hides: control characters, bidirectional and invisible ones, halves of
+ * surrogate pairs. The regular expression is made inside, since most texts are plain ASCII and need none.
  */
 export function escapeActing(text: string, shown: (char: string) => string): string {
   if (isPlain(text)) return text;
@@ -51,8 +51,8 @@ function decodeLossless(bytes: Uint8Array): string {
 }
 
 /**
- * One line of somebody else's text (a registry's error, a program's complaint), bounded and cleaned: what controls a
- * terminal or breaks a line becomes a space, what turns or hides letters goes.
+ * A single line from a foreign text (a registry's error, a program's complaint), at most `max` characters long. Characters
+ * that control a terminal or break a line become a space; characters that turn or hide letters are removed.
  */
 export function oneLine(text: string, max = 400): string {
   const flat = text

@@ -1,15 +1,15 @@
 /**
- * Long synchronous work in pieces. Signals, deadlines and refreshes of claims are served by the event loop, so work
- * that takes more than a moment is a generator that yields wherever it could stop, and is run in turns.
+ * Long synchronous work is a generator that yields wherever it can pause, and runs in turns of the event loop. Between two
+ * turns the event loop serves signals, deadlines and the refresh of claims.
  */
 export type Steps<T> = Generator<void, T, void>;
 
-/** As long as nobody notices the work. */
+/** A turn of this length delays a signal or a deadline by less than a person notices. */
 const TURN_MS = 20;
 
 /**
- * Runs the work to its end, with a turn of the event loop now and then.
- * @throws what the work throws; the signal's reason, which the work sees as thrown where it stopped
+ * Runs the work to its end, and lets the event loop run every `TURN_MS`.
+ * @throws what the work throws; the signal's reason, which is also thrown inside the work where it paused
  */
 export async function inTurns<T>(work: Steps<T>, signal: AbortSignal): Promise<T> {
   for (;;) {

@@ -1,6 +1,9 @@
 import type { Logger } from './log.ts';
 
-/** Steps back, for what fails half way: the last one first. One that fails is logged, and the others are taken. */
+/**
+ * The steps that undo a half-finished operation. `run` takes the last step first. A step that fails is logged, and the
+ * remaining steps still run.
+ */
 export class Undo {
   readonly #steps: (() => void)[] = [];
   readonly #log: Logger;

@@ -9,13 +9,13 @@ import { asGoReads } from './go-json.ts';
 import { JsonRefused, parseJson } from './json.ts';
 import { describeSchemaError } from './schema-error.ts';
 
-/** What graft uses of an image configuration (image-spec, config.md); the rest is checked and dropped. */
+/** The part of an image configuration (image-spec, config.md) that graft uses; the rest is checked and dropped. */
 export interface ImageConfig {
   readonly architecture: string;
   readonly os: string;
-  /** Absent: the usual one of the architecture. */
+  /** Absent: the baseline of the architecture. */
   readonly variant?: string;
-  /** What the image wants of the operating system beyond its name; absent: nothing. */
+  /** Features that the image requires of the operating system; absent: none. */
   readonly osFeatures?: readonly string[];
   readonly diffIds: readonly DiffId[];
   /** `NAME=value`, in order; malformed entries (no `=`, NUL) are dropped with a log line. */
@@ -27,7 +27,7 @@ export interface ImageConfig {
   readonly workingDir: string;
 }
 
-/** What the schema lets through. */
+/** The document as its schema admits it. */
 interface RawConfig {
   readonly architecture?: string | null;
   readonly os?: string | null;
@@ -43,7 +43,7 @@ interface RawConfig {
   } | null;
 }
 
-/** Bytes to an image configuration. @throws IMAGE_BAD_CONFIG */
+/** Parses an image configuration. @throws IMAGE_BAD_CONFIG */
 export function parseConfig(bytes: Uint8Array, source: string, log: Logger): ImageConfig {
   const raw = readConfig(bytes, source);
   const config = raw.config ?? {};
@@ -86,21 +86,21 @@ function toDiffId(text: string, source: string): DiffId {
   }
 }
 
-/** execve(2) takes NUL-terminated strings; a variable without a name or `=` is none. */
+/** True for `NAME=value` without NUL: execve(2) takes NUL-terminated strings. */
 function isEnv(entry: string, log: Logger): boolean {
   if (entry.indexOf('=') > 0 && !entry.includes('\0')) return true;
-  // The name alone: values are often secrets.
+  // The log gets the name alone, since values are often secrets.
   log.info('image-env-dropped', { name: printable(entry.split('=', 1)[0] ?? '') });
   return false;
 }
 
-/** Left out, it would be root's: a name that no file can hold is refused. */
+/** Refuses a user with a NUL in it. If it were dropped, the process would run as root. */
 function userOf(user: string, source: string): string {
   if (user.includes('\0')) throw bad(source, 'its User holds a NUL');
   return user;
 }
 
-/** A list that cannot be passed to execve(2) is no list: an argument left out would change the others' meaning. */
+/** Drops a whole list that execve(2) cannot take. A list without one of its arguments would have another meaning. */
 function withoutNul(field: string, values: readonly string[], log: Logger): readonly string[] {
   if (!values.some((value) => value.includes('\0'))) return values;
   log.info('image-config-field-dropped', { field, reason: 'it holds a NUL' });

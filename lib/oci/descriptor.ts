@@ -1,7 +1,7 @@
 import { type Digest, digestOf, parseDigest } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
 
-/** Points to a blob (image-spec, descriptor.md). */
+/** A descriptor names a blob (image-spec, descriptor.md). */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
@@ -31,7 +31,7 @@ export function toDescriptor(raw: RawDescriptor): Descriptor {
   };
 }
 
-/** Holds bytes against the digest that asked for them. @throws IMAGE_DIGEST_MISMATCH */
+/** Compares the digest of bytes with the expected one. @throws IMAGE_DIGEST_MISMATCH */
 export function verifyDigest(bytes: Uint8Array, expected: Digest): void {
   const actual = digestOf(bytes);
   if (actual !== expected) throw new PluginError('IMAGE_DIGEST_MISMATCH', { expected, actual });

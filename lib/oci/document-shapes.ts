@@ -1,4 +1,4 @@
-/** The documents of images, as far as graft and the Go programs know their keys. */
+/** The shapes of image documents: the keys that graft and the Go programs read. */
 import { ANY, list, map, structure, TEXT } from './go-json.ts';
 
 const DESCRIPTOR = {
@@ -20,7 +20,7 @@ const PLATFORM = structure({
   features: list(TEXT),
 });
 
-/** Manifests of images and indexes in one: which of the two a document is, its keys say. */
+/** Image manifests and indexes share a shape, since only the keys of a document say which of the two it is. */
 export const MANIFEST = structure({
   schemaVersion: ANY,
   mediaType: TEXT,

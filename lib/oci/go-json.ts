@@ -1,12 +1,12 @@
 /**
- * Documents as the programs read them that write and run images: by Go's encoding/json, into structures. A key fits a
- * field whatever its case, and `null` is a field that is missing. A digest must not mean one image here and another
- * there, so graft reads the same, and refuses where Go's answer depends on the order: two keys of an object that differ
- * in case only. The keys of maps (annotations, labels) are data and are left alone.
+ * Documents of images, read as Go's encoding/json reads them into structures: a key fits a field whatever its case, and
+ * `null` means that the field is missing. Programs in Go write and run images, and a digest must not mean another image
+ * here than there. graft refuses two keys of an object that differ in case only, since Go's answer then depends on their
+ * order. The keys of maps (annotations, labels) are data and stay unchanged.
  */
 import { JsonRefused } from './json.ts';
 
-/** What a value is read into. */
+/** The type that a value is read into. */
 export type Shape =
   | { readonly kind: 'structure'; readonly fields: ReadonlyMap<string, Shape> }
   | { readonly kind: 'list'; readonly of: Shape }
@@ -14,9 +14,9 @@ export type Shape =
   | typeof TEXT
   | typeof ANY;
 
-/** Text, of which `null` in a list or a map is the empty one. */
+/** A string. `null` in a list or a map of strings is read as the empty string. */
 export const TEXT = { kind: 'text' } as const;
-/** Whatever else: numbers, and what graft does not read. */
+/** Any other value: numbers, and values that graft does not read. */
 export const ANY = { kind: 'any' } as const;
 
 export function structure(fields: Readonly<Record<string, Shape>>): Shape {
@@ -32,7 +32,7 @@ export function map(of: Shape): Shape {
 }
 
 /**
- * The document with the keys that `shape` has for them. What has another form is left for the schema to refuse.
+ * The document with the spelling of keys that `shape` has. A value of another form stays, and the schema refuses it.
  * @param value as `parseJson` gives it
  * @throws JsonRefused
  */
@@ -61,11 +61,11 @@ function readStructure(value: Record<string, unknown>, fields: ReadonlyMap<strin
         `it has the key ${JSON.stringify(key.slice(0, 60))} twice, in capital and small letters`,
       );
     folded.add(fold);
-    // An assignment would set what the object inherits from; no field has this name.
+    // An assignment to this key would replace the object's prototype. No field has this name.
     if (key === '__proto__') continue;
     const name = (fields.has(key) ? key : fieldFor(fold, fields)) ?? key;
     const shape = fields.get(name) ?? ANY;
-    // Lists and objects that are `null` the schemas know, and refuse where they must not be.
+    // The schemas decide where a list or an object may be `null`.
     if (content === null && (shape.kind === 'text' || shape.kind === 'any')) continue;
     read[name] = asGoReads(content, shape);
   }
@@ -85,7 +85,7 @@ function readMap(value: Record<string, unknown>, of: Shape): unknown {
   return Object.fromEntries(entries);
 }
 
-/** What `null` is in a list or a map. */
+/** Go's zero value, which `null` stands for in a list or a map. */
 function zero(shape: Shape): unknown {
   switch (shape.kind) {
     case 'text':
@@ -97,7 +97,7 @@ function zero(shape: Shape): unknown {
   }
 }
 
-/** Go folds by Unicode's simple rules, by which two letters outside ASCII are ones inside: the Kelvin sign, long s. */
+/** Go uses Unicode's simple case folding, which maps two letters to ASCII letters: the Kelvin sign and the long s. */
 function foldCase(key: string): string {
   return key.toLowerCase().replaceAll('ſ', 's');
 }

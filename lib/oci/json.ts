@@ -1,7 +1,7 @@
-/** A JSON document from outside that graft does not read; `message` says why, for the area's own error. */
+/** A JSON document from outside is refused. `message` gives the reason for the error that the caller throws. */
 export class JsonRefused extends Error {}
 
-/** Manifests nest 4 deep, image configurations 5; a deep document is an attack on a recursive reader. */
+/** Manifests nest 4 levels deep, image configurations 5. A much deeper document attacks recursive readers. */
 const MAX_DEPTH = 64;
 
 const QUOTE = 0x22;
@@ -13,8 +13,8 @@ const CLOSE_ARRAY = 0x5d;
 const COLON = 0x3a;
 
 /**
- * Parses a JSON document as strictly as its digest deserves: valid UTF-8, at most `maxBytes`, no depth over 64,
- * no object that has a key twice (readers differ in which one counts: one digest, two meanings), no key `__proto__`.
+ * Parses a JSON document, and refuses invalid UTF-8, more than `maxBytes`, a depth over 64, a key `__proto__`, and an
+ * object that has a key twice: readers differ in which of the two counts, so that a digest would have two meanings.
  * @throws JsonRefused
  */
 export function parseJson(bytes: Uint8Array, maxBytes: number): unknown {
@@ -24,12 +24,12 @@ export function parseJson(bytes: Uint8Array, maxBytes: number): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
-    // The parser's own words quote the document, which may be a login page or worse.
+    // The parser's message quotes the document, which may be a login page or hold secrets.
     throw new JsonRefused('it is not JSON');
   }
 }
 
-/** One pass over the bytes before the real parser: depth and keys. Broken syntax is left for the parser. */
+/** Checks depth and keys before the real parser runs, which then finds broken syntax. */
 function scan(bytes: Uint8Array): void {
   /** Keys seen in each open object; undefined for an open array. */
   const open: (Set<string> | undefined)[] = [];
@@ -67,7 +67,7 @@ function nextIsColon(bytes: Uint8Array, from: number): boolean {
 function addKey(keys: Set<string>, quoted: Uint8Array, at: number): void {
   const key = unquote(quoted);
   if (key === '__proto__') throw new JsonRefused('it has a key "__proto__"');
-  // The place and not the key: the document may be any file of the machine.
+  // The message names the offset and not the key, since the document may be any file of the machine.
   if (keys.has(key)) throw new JsonRefused(`it has a key twice, at byte ${at} again`);
   keys.add(key);
 }

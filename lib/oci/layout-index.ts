@@ -4,13 +4,13 @@ import type { ImageIndex, Manifest } from './manifest.ts';
 import { type IndexEntry, mayBeImage } from './platform.ts';
 import type { LayoutReference } from './reference.ts';
 
-/** image-spec, annotations.md: what a layout calls one of its manifests. */
+/** The annotation with a manifest's name in a layout (image-spec, annotations.md). */
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
- * The entry of a layout's `index.json` that a reference means: `@N` by position, a name by its annotation, no
- * name only where there is one image. Of several entries with the name (one for each platform) the one for
- * this machine.
+ * The entry of a layout's `index.json` that a reference means: `@N` by position, a name by its annotation. A reference
+ * without a name is valid only where the layout has a single image. Several entries of the same name, a platform each,
+ * come back as an index.
  * @throws IMAGE_AMBIGUOUS, IMAGE_REF_MISSING, IMAGE_NO_PLATFORM, IMAGE_BAD_MANIFEST
  */
 export function findInLayout(
@@ -36,7 +36,7 @@ export function findInLayout(
 }
 
 function theOnly(entries: readonly IndexEntry[], path: string, source: string): IndexEntry {
-  // What is named alone is what is meant, also where its type says that it can be no image.
+  // A single entry is the image, also where its media type says that it can be none: the error then names the type.
   const images = entries.length === 1 ? entries : entries.filter(mayBeImage);
   const [first] = images;
   if (first === undefined)
@@ -45,10 +45,10 @@ function theOnly(entries: readonly IndexEntry[], path: string, source: string): 
   return first;
 }
 
-/** Longest list of names that a sentence shows. */
+/** The most names that a sentence lists. */
 const MAX_NAMES = 20;
 
-/** What can be asked for: names where there are any, positions for the rest. */
+/** The references that a caller can use: names, and positions of entries without a name. */
 function namesOf(entries: readonly IndexEntry[]): string {
   const names = entries.map((entry, at) => entry.annotations.get(REF_NAME) ?? `@${at}`);
   const shown = names.slice(0, MAX_NAMES).map(printable).join(', ');

@@ -28,7 +28,7 @@ export interface ImageIndex {
 
 export type Manifest = ImageManifest | ImageIndex;
 
-/** What the schemas let through. */
+/** The documents as their schemas admit them. */
 interface RawManifest {
   readonly config: RawDescriptor;
   readonly layers: readonly RawDescriptor[] | null;
@@ -47,9 +47,9 @@ interface RawEntry extends RawDescriptor {
 }
 
 /**
- * Bytes to a manifest. Whether they are the right bytes is the caller's business (`verifyDigest`).
+ * Parses a manifest. The caller checks the digest of the bytes (`verifyDigest`).
  * @param contentType the header or the descriptor's type; where it names a kind of manifest, the body must be one.
- * @param source what to call the image in an error.
+ * @param source names the image in errors.
  * @throws IMAGE_BAD_MANIFEST, IMAGE_SCHEMA1, IMAGE_UNSUPPORTED (an artifact), BAD_DIGEST
  */
 export function parseManifest(bytes: Uint8Array, contentType: string | undefined, source: string): Manifest {
@@ -82,7 +82,7 @@ function bad(source: string, reason: string): PluginError {
   return new PluginError('IMAGE_BAD_MANIFEST', { source, reason });
 }
 
-/** One digest must not mean two images to two readers (CVE-2021-41190). */
+/** Two readers must not see two images under the same digest (CVE-2021-41190). */
 function requireSameType(contentType: string, bodyType: string, source: string): void {
   if (normalType(contentType) === normalType(bodyType)) return;
   throw bad(source, `it was served as ${printable(contentType)} and calls itself ${printable(bodyType)}`);
@@ -112,7 +112,7 @@ function toImage(document: unknown, mediaType: string | undefined, source: strin
   };
 }
 
-/** An image manifest around something that is no image: a chart, a signature, an attestation, a module. */
+/** The error for an image manifest that holds no image but a chart, a signature, an attestation or a module. */
 function artifact(raw: RawManifest, source: string): PluginError {
   return new PluginError('IMAGE_UNSUPPORTED', {
     source,
@@ -137,7 +137,7 @@ function toEntry(raw: RawEntry): IndexEntry {
   return {
     ...toDescriptor(raw),
     artifactType: raw.artifactType === '' ? undefined : raw.artifactType,
-    // Go writes an empty platform for none.
+    // Go writes an empty platform where there is none.
     platform:
       platform === undefined || platform === null || (!platform.os && !platform.architecture)
         ? undefined

@@ -15,7 +15,7 @@ const DOCKER_LAYER_FOREIGN = 'application/vnd.docker.image.rootfs.foreign.diff.t
 const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
 const DOCKER_SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
-/** What a request for a manifest accepts; without schema 1, so that a registry converts nothing to it. */
+/** The Accept header of a request for a manifest. Schema 1 is absent, so that a registry converts nothing to it. */
 export const MANIFEST_ACCEPT: readonly string[] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST];
 
 /**
@@ -40,7 +40,7 @@ export function normalType(mediaType: string): string {
   return (end < 0 ? mediaType : mediaType.slice(0, end)).trim().toLowerCase();
 }
 
-/** What a manifest's media type promises; undefined for types that say nothing about it. */
+/** The kind of manifest that a media type names; undefined for other types. */
 export function manifestKind(mediaType: string): 'image' | 'index' | 'schema1' | undefined {
   switch (normalType(mediaType)) {
     case OCI_MANIFEST:
@@ -57,7 +57,7 @@ export function manifestKind(mediaType: string): 'image' | 'index' | 'schema1' |
   }
 }
 
-/** How a layer of this type is to be read. */
+/** The format of a layer, by its media type. */
 export type LayerFormat =
   | { readonly kind: 'tar'; readonly compression: 'gzip' | 'zstd' | 'none'; readonly foreign: boolean }
   | { readonly kind: 'encrypted' }
@@ -85,7 +85,7 @@ const LAYER_BASES: readonly (readonly [string, boolean])[] = [
   [DOCKER_LAYER_FOREIGN, true],
 ];
 
-/** OCI joins the compression with `+`, Docker with `.`; builders mix the two, and neither can mean anything else. */
+/** OCI appends the compression after `+`, Docker after `.`. Builders mix the two, so both are read for all types. */
 const SUFFIXES = new Map<string, 'gzip' | 'zstd' | 'none'>([
   ['', 'none'],
   ['+gzip', 'gzip'],

@@ -4,19 +4,19 @@ import { printable } from '../base/text.ts';
 import type { Descriptor } from './descriptor.ts';
 import { manifestKind, normalType } from './media-types.ts';
 
-/** In Go's words, as images have them: `linux`, `amd64` … */
+/** A platform in Go's names, as images have them: `linux`, `amd64` … */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
-  /** `v7` of arm, say; undefined: the usual one of the architecture. */
+  /** `v7` of arm, say; undefined: the baseline of the architecture. */
   readonly variant: string | undefined;
-  /** What the image wants of the operating system beyond its name; no Linux of ours says that it has any. */
+  /** Features that the image requires of the operating system. graft offers none, so an image with some does not fit. */
   readonly features?: readonly string[];
 }
 
 /** The platform that images are chosen for. */
 export interface Machine extends Platform {
-  /** The processor's level where `variant` does not say it; asked for when an image names one above the baseline. */
+  /** Finds the processor's level where `variant` is undefined. Called only for an image above the baseline. */
   readonly level?: () => string | undefined;
 }
 
@@ -34,7 +34,7 @@ export function platformOf(arch: string, level?: () => string | undefined): Mach
   return level === undefined ? machine : { ...machine, level };
 }
 
-/** Other names that builders write, as containerd reads them. */
+/** Other names of architectures that builders write, as containerd reads them. */
 const SYNONYMS: Readonly<Record<string, string>> = {
   x86_64: 'amd64',
   'x86-64': 'amd64',
@@ -42,13 +42,13 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   i386: '386',
 };
 
-/** The usual variants, which an image may also leave out. */
+/** The baseline variants, which an image may also omit. */
 const BASELINES: Readonly<Record<string, readonly string[]>> = {
   amd64: ['v1'],
   arm64: ['v8', '8', 'v8.0'],
 };
 
-/** One name for each platform. The variant of the baseline is the empty one. */
+/** The normal form of a platform, for comparisons. The baseline variant becomes the empty string. */
 function normal(platform: Platform): { os: string; architecture: string; variant: string } {
   const architecture = platform.architecture.toLowerCase();
   const known = SYNONYMS[architecture] ?? architecture;
@@ -57,7 +57,7 @@ function normal(platform: Platform): { os: string; architecture: string; variant
   return { os: platform.os.toLowerCase(), architecture: known, variant: baseline ? '' : variant };
 }
 
-/** Variants that a machine of this one runs, best first. Armv9.n has all of Armv8.(n+5). */
+/** Variants that a machine of variant `variant` runs, best first. Armv9.n includes Armv8.(n+5). */
 function variantsDownFrom(architecture: string, variant: string): readonly string[] {
   const [, major = '', minor = '0'] = /^v(\d)(?:\.(\d))?$/.exec(variant) ?? [];
   if (architecture === 'amd64') return [...down('v', Number(major), 2), ''];
@@ -73,8 +73,8 @@ function down(prefix: string, from: number, to: number): string[] {
 }
 
 /**
- * How well an image's platform fits: from 1, more is better; undefined: not at all. As containerd orders them, the best
- * variant that the processor has comes first.
+ * The rank of an image's platform on this machine: 1 or more, more is better; undefined: it does not run here. As in
+ * containerd, the best variant that the processor supports comes first.
  */
 export function rankOf(platform: Platform, machine: Machine): number | undefined {
   const [offered, wanted] = [normal(platform), normal(machine)];
@@ -83,24 +83,24 @@ export function rankOf(platform: Platform, machine: Machine): number | undefined
   const level = wanted.variant || (isAboveBaseline(platform) ? machine.level?.() : undefined) || '';
   const variants = variantsDownFrom(wanted.architecture, level);
   const rank = variants.indexOf(offered.variant);
-  // From the end: a list that is longer, because somebody asked for the level, must not move the others.
+  // Counted from the end, so that a longer list, which a known level gives, does not change the rank of the others.
   return rank < 0 ? undefined : variants.length - rank;
 }
 
-/** Whether the processor decides if this machine runs it. */
+/** True when it depends on the processor's level whether this machine runs the platform. */
 export function isAboveBaseline(platform: Platform | undefined): boolean {
   if (platform === undefined) return false;
   const { architecture, variant } = normal(platform);
   return variant !== '' && (architecture === 'amd64' || architecture === 'arm64');
 }
 
-/** buildx adds an attestation for each image, on the platform `unknown/unknown` so that clients pass it by. */
+/** True for an attestation. buildx adds one for each image, with the platform `unknown/unknown`, so that clients skip it. */
 export function isAttestation(entry: IndexEntry): boolean {
   if (entry.annotations.get('vnd.docker.reference.type') === 'attestation-manifest') return true;
   return entry.platform?.os === 'unknown' && entry.platform.architecture === 'unknown';
 }
 
-/** False for what an index holds beside images: attestations, artifacts, blobs of other kinds. */
+/** False for entries of an index that are no images: attestations, artifacts, other blobs. */
 export function mayBeImage(entry: IndexEntry): boolean {
   if (isAttestation(entry) || entry.artifactType !== undefined) return false;
   return normalType(entry.mediaType) === '' || manifestKind(entry.mediaType) !== undefined;
@@ -117,14 +117,14 @@ export function candidates(entries: readonly IndexEntry[], machine: Machine): re
     const rank = entry.platform === undefined ? 0 : rankOf(entry.platform, machine);
     if (rank !== undefined) ranked.push({ entry, rank });
   }
-  // Stable: of equals, the first in the index counts, as everywhere.
+  // The sort is stable: of equal ranks the first entry of the index comes first, as in other programs.
   return ranked.sort((a, b) => b.rank - a.rank).map(({ entry }) => entry);
 }
 
 /**
- * Holds an image's configuration against the machine, where nothing else says what the image is for. Layers of another
- * system cannot become a root filesystem; another architecture is only logged: images of plain data carry the
- * architecture of whoever built them.
+ * Compares an image's configuration with the machine, where no index names a platform. Layers of another operating system
+ * cannot become a root filesystem. Another architecture is only logged, since images of plain data carry the architecture
+ * of the machine that built them.
  * @throws IMAGE_NO_PLATFORM
  */
 export function requirePlatform(
@@ -144,7 +144,7 @@ export function requirePlatform(
     });
 }
 
-/** What a configuration says of the machine that its image is for; all of it may be missing. */
+/** The platform in an image configuration. Each field may be empty or missing. */
 export interface PlatformOfConfig {
   readonly os: string;
   readonly architecture: string;
@@ -161,7 +161,7 @@ export function isOtherSystem(config: PlatformOfConfig, machine: Platform): bool
   return config.os !== '' && config.os.toLowerCase() !== machine.os;
 }
 
-/** Longest list of platforms that a sentence shows. */
+/** The most platforms that a sentence lists. */
 const MAX_OFFERED = 20;
 
 /** @param offered platforms in words, repeated or not */

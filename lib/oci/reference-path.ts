@@ -1,6 +1,7 @@
 import type { PluginError } from '../base/errors/error.ts';
 
-type Refuse = (reason: string) => PluginError;
+/** Makes the error for a part of a reference that is refused; `reason` names the part. */
+export type Refuse = (reason: string) => PluginError;
 
 /**
  * A reference inside an OCI layout, as containers/image takes it: components of letters and digits, joined
@@ -11,8 +12,8 @@ const LAYOUT_REF =
 const LAYOUT_INDEX = /^@\d{1,4}$/;
 
 /**
- * `//[host]/dir[:ref]`, percent-encoded as Garden's `url.String()` leaves it. What is written where a host
- * belongs is the first directory: GrootFS reads `oci://abs/dir` as `/abs/dir`, and Garden relies on it.
+ * Parses `//[host]/dir[:ref]`, percent-encoded as Garden's `url.String()` writes it. The host part is the first directory:
+ * GrootFS reads `oci://abs/dir` as `/abs/dir`, and Garden relies on it.
  */
 export function parseLayoutParts(
   rest: string,
@@ -30,7 +31,7 @@ export function parseLayoutParts(
   return { directory, ref: text };
 }
 
-/** `//…/path`: an absolute path, percent-decoded, no host. No `.` and `..`: names are looked up, not walked. */
+/** Parses `///path`: an absolute path, percent-decoded, without a host. `.` and `..` are refused. */
 export function parseLocalPath(rest: string, refuse: Refuse): string {
   if (!rest.startsWith('///') && !/^\/[^/]/.test(rest)) throw refuse('three slashes start the absolute path');
   const path = tidy(decode(absolutePart(rest, 'cvmfs', refuse), refuse));
@@ -39,7 +40,7 @@ export function parseLocalPath(rest: string, refuse: Refuse): string {
   return path;
 }
 
-/** From what follows the scheme's colon to an absolute path, still percent-encoded. */
+/** The absolute path after the scheme's colon, still percent-encoded. */
 function absolutePart(rest: string, scheme: string, refuse: Refuse): string {
   if (!rest.startsWith('/')) throw refuse(`write ${scheme}:/// and an absolute path`);
   if (rest.includes('?'))
@@ -62,7 +63,7 @@ function decode(text: string, refuse: Refuse): string {
   return decoded;
 }
 
-/** One slash between names, none at the end. */
+/** The path with a single slash between names and none at the end. */
 function tidy(path: string): string {
   const tidied = path.replace(/\/+/g, '/');
   return tidied.length > 1 && tidied.endsWith('/') ? tidied.slice(0, -1) : tidied;

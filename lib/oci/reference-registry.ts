@@ -1,22 +1,21 @@
 import { type Digest, parseDigest } from '../base/digest.ts';
-import { isPluginError, type PluginError } from '../base/errors/error.ts';
+import { isPluginError } from '../base/errors/error.ts';
 import { Secret } from '../base/secret.ts';
+import type { Refuse } from './reference-path.ts';
 import { userinfoIn } from './userinfo.ts';
 
-type Refuse = (reason: string) => PluginError;
-
-/** The grammar of github.com/distribution/reference, one part at a time so that a refusal names the part. */
+/** The grammar of github.com/distribution/reference, with an expression for each part, so that a refusal names the part. */
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const HOST = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 const IPV6 = /^\[[0-9a-f:.]{2,45}\]$/;
 /** distribution/reference: RepositoryNameTotalLengthMax. */
 const MAX_REPOSITORY_LENGTH = 255;
-/** Of a name in the DNS. */
+/** The limit of a name in the DNS. */
 const MAX_HOST_LENGTH = 253;
 
 const DOCKER_HUB = 'docker.io';
-/** Other names of Docker Hub: the one of old configurations, and the one that is dialled. */
+/** Other names of Docker Hub: the name in old configurations, and the host that answers requests. */
 const DOCKER_HUB_NAMES: ReadonlySet<string> = new Set([
   DOCKER_HUB,
   'index.docker.io',
@@ -32,9 +31,9 @@ export interface RegistryParts {
 }
 
 /**
- * `//[user[:password]@][host[:port]]/name[:tag][@digest]`. Unlike in a `docker pull` argument, what stands in the
- * host's place is the host, dot or not: no name of an inner network is ever asked of Docker Hub.
- * Refusals name the part that is wrong and do not quote it: a password with a slash in it lands anywhere.
+ * Parses `//[user[:password]@][host[:port]]/name[:tag][@digest]`. Unlike in a `docker pull` argument, the host part is
+ * a host also without a dot, so that Docker Hub never sees a name of an inner network.
+ * A refusal names the wrong part and does not quote it: a password with a slash in it can end up in any part.
  */
 export function parseRegistryParts(rest: string, refuse: Refuse): RegistryParts {
   const { authority, path } = split(rest, refuse);
@@ -139,7 +138,7 @@ function parseRepository(name: string, refuse: Refuse): string {
   return name;
 }
 
-/** The argument with its userinfo replaced, also where it stands in a wrong place. */
+/** The argument with `***` for its userinfo, also where the userinfo is in a wrong part. */
 export function redactReference(argument: string): string {
   const found = userinfoIn(argument);
   return found === undefined ? argument : `${argument.slice(0, found.start)}***${argument.slice(found.end)}`;

@@ -2,20 +2,20 @@ import type { Digest } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
 import type { Secret } from '../base/secret.ts';
 import { printable } from '../base/text.ts';
-import { parseLayoutParts, parseLocalPath } from './reference-path.ts';
+import { parseLayoutParts, parseLocalPath, type Refuse } from './reference-path.ts';
 import { parseRegistryParts, redactReference } from './reference-registry.ts';
 
-/** An image in a registry. With tag and digest together the digest decides. */
+/** An image in a registry. Where there are both a tag and a digest, the digest decides. */
 export interface RegistryReference {
   readonly kind: 'registry';
-  /** `host[:port]`, lower case; Docker Hub is `registry-1.docker.io` when dialled, `docker.io` here. */
+  /** `host[:port]` in lower case. Docker Hub is `docker.io` here; its requests go to `registry-1.docker.io`. */
   readonly registry: string;
-  /** `library/` already added for Docker Hub's official images. */
+  /** With `library/` in front for Docker Hub's official images. */
   readonly repository: string;
-  /** `latest` where the argument names neither tag nor digest: one of the two is always there. */
+  /** `latest` where the argument has neither tag nor digest; so at least one of the two is defined. */
   readonly tag: string | undefined;
   readonly digest: Digest | undefined;
-  /** From the URI: accepted, never shown. */
+  /** From the URI. Logs, records and sentences never contain it. */
   readonly userinfo: { readonly username: string; readonly password: Secret } | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface LayoutReference {
   readonly ref: string | undefined;
 }
 
-/** A local tar: the argument itself is the path. */
+/** A local tar file. The argument itself is the path. */
 export interface TarReference {
   readonly kind: 'tar';
   readonly path: string;
@@ -43,13 +43,12 @@ export type ImageReference = RegistryReference | LayoutReference | TarReference 
 /** Linux takes paths of 4095 bytes; percent-encoding triples them at most. */
 const MAX_REFERENCE_LENGTH = 16384;
 
-/** As Go's net/url finds it (RFC 3986, 3.1): what has no scheme is a path. */
+/** The scheme, as Go's net/url finds it (RFC 3986, 3.1). An argument without a scheme is a path. */
 const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]*):/;
 
 /**
- * The image argument of `create`, as GrootFS reads it and as Garden writes it: Garden replaces the first `#`
- * of a rootfs URI by `:`. An argument that still has one (typed by hand, or copied from an app's settings)
- * means the same here.
+ * Parses the image argument of `create` as GrootFS does. Garden replaces the first `#` of a rootfs URI by `:`, and an
+ * argument that still has the `#` (typed by hand, or copied from an app's settings) means the same.
  * @throws IMAGE_SCHEME, BAD_REFERENCE (never with credentials in it)
  */
 export function parseImageReference(argument: string): ImageReference {
@@ -74,9 +73,7 @@ export function parseImageReference(argument: string): ImageReference {
   }
 }
 
-export type Refuse = (reason: string) => PluginError;
-
-/** `///cvmfs/<repository>/…`: names below it are the publisher's and may hold colons (`debian:stable`). */
+/** Parses `///cvmfs/<repository>/…`. The publisher chooses the names below, which may hold colons (`debian:stable`). */
 function parseCvmfsPath(rest: string, refuse: Refuse): string {
   const path = parseLocalPath(rest, refuse);
   const [root, mount, ...names] = path.split('/');
@@ -85,12 +82,12 @@ function parseCvmfsPath(rest: string, refuse: Refuse): string {
   return path;
 }
 
-/** The repository alone: two images of one repository are from one place. */
+/** `registry/repository`, without tag and digest: images that share it come from the same repository. */
 export function repositoryOf({ registry, repository }: RegistryReference): string {
   return `${registry}/${repository}`;
 }
 
-/** The reference as people write it, for logs, records and sentences; userinfo is left out. */
+/** The reference as people write it, without userinfo: for logs, records and sentences. */
 export function formatReference(reference: ImageReference): string {
   switch (reference.kind) {
     case 'registry': {
@@ -108,7 +105,7 @@ export function formatReference(reference: ImageReference): string {
   }
 }
 
-/** Encodes what would not come back from `parseImageReference`, and what no log should hold raw. */
+/** Encodes characters that `parseImageReference` would read otherwise, and control characters. */
 function encodePath(path: string): string {
   return path.replace(/[%#?:\x00-\x20\x7f]/g, (c) => encodeURIComponent(c));
 }

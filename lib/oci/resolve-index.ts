@@ -19,23 +19,23 @@ import {
   requirePlatform,
 } from './platform.ts';
 
-/** An index in an index in an index: real ones nest once; a cycle must end. */
+/** The most levels of indexes. Real indexes nest once; a cycle must end. */
 const MAX_INDEX_DEPTH = 3;
-/** Manifests read on the way to one image; real images need two. An index of indexes could ask for a million. */
+/** The most manifests read for an image. Real images need two; an index of indexes could name a million. */
 const MAX_FETCHES = 16;
 
-/** How a place reads what an index leads to. Both verify what they read. */
+/** Reads the documents that an index names, from a registry or a layout. Both methods verify the digest. */
 export interface ImageReader<R extends { readonly config: ImageConfig }> {
   manifest(descriptor: Descriptor): Promise<Manifest>;
-  /** The configuration, and whatever else of the image can be wrong before its layers are read. */
+  /** Reads the configuration, and refuses an image that is wrong, before its layers are read. */
   image(manifest: ImageManifest): Promise<R>;
 }
 
 export type FoundImage<R> = R & {
   readonly manifest: ImageManifest;
-  /** Of the image manifest itself, not of an index above it. */
+  /** The digest of the image manifest itself, not of an index above it. */
   readonly digest: Digest | undefined;
-  /** The processor's level had a say: another processor may get another image. */
+  /** True when the choice depends on the processor's level: another processor may get another image. */
   readonly byLevel: boolean;
 };
 
@@ -45,9 +45,8 @@ export interface Start {
 }
 
 /**
- * From a manifest of either kind to the one image for `machine`. An entry of an index that turns out to be for another
- * machine, not to be an image, or not to be there, leaves the next one; when none is left, the first such failure is
- * what is said.
+ * Finds the image for `machine`, from an image manifest or an index. An entry of an index that is for another machine, is
+ * no image or does not exist is skipped. If no entry is left, the first such failure is thrown.
  * @throws IMAGE_NO_PLATFORM, IMAGE_BAD_MANIFEST (cycle, depth, size), what `reader` throws
  */
 export function resolveToImage<R extends { readonly config: ImageConfig }>(
@@ -60,8 +59,8 @@ export function resolveToImage<R extends { readonly config: ImageConfig }>(
   return new Search(machine, source, reader, log).from(start);
 }
 
-/** What leaves the next entry. Not among them: a wrong digest, a refusal, a network that is down. */
-const LEAVES_THE_NEXT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+/** Errors after which the next entry is tried. A wrong digest, a refusal or a network that is down ends the search. */
+const SKIPS_ENTRY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'BAD_DIGEST',
   'IMAGE_BAD_CONFIG',
   'IMAGE_BAD_MANIFEST',
@@ -79,11 +78,11 @@ class Search<R extends { readonly config: ImageConfig }> {
   readonly #reader: ImageReader<R>;
   readonly #log: Logger;
   readonly #seen = new Set<Digest>();
-  /** Platforms of everything that was looked at. */
+  /** Platforms of all entries seen so far. */
   readonly #offered: string[] = [];
   #byLevel = false;
   #failure: unknown;
-  /** Nothing more is looked at. */
+  /** The error that ends the whole search, once MAX_FETCHES is reached. */
   #spent: PluginError | undefined;
 
   constructor(machine: Machine, source: string, reader: ImageReader<R>, log: Logger) {
@@ -128,7 +127,7 @@ class Search<R extends { readonly config: ImageConfig }> {
     try {
       return await this.#entry(entry, depth);
     } catch (error) {
-      if (error === this.#spent || !isPluginError(error) || !LEAVES_THE_NEXT.has(error.code)) throw error;
+      if (error === this.#spent || !isPluginError(error) || !SKIPS_ENTRY.has(error.code)) throw error;
       this.#log.info('index-entry-passed-over', {
         image: this.#source,
         digest: entry.digest,
@@ -149,7 +148,7 @@ class Search<R extends { readonly config: ImageConfig }> {
     return { ...image, manifest, digest: entry.digest, byLevel: false };
   }
 
-  /** Where the index says nothing, the configuration decides, as far as it says anything. */
+  /** Where the index names no platform, the configuration decides, if it names one. */
   #fits(entry: IndexEntry, config: ImageConfig): boolean {
     const platform = platformIn(config);
     this.#byLevel ||= entry.platform === undefined && isAboveBaseline(platform);

@@ -1,7 +1,7 @@
 import { printable } from '../base/text.ts';
 import type { Validator } from './generated/validators.js';
 
-/** One line about the first thing that a generated validator found wrong. */
+/** A line about the first error that a generated validator found. */
 export function describeSchemaError(validator: Validator): string {
   const error = validator.errors?.[0];
   if (error === undefined) return 'it does not have the right form';

@@ -1,6 +1,6 @@
 import { type Digest, digestOf } from '../base/digest.ts';
 
-/** The members that are used here, of anything that parses. */
+/** The keys of a signed manifest that are read here. Each may be missing or of another type. */
 interface Signed {
   readonly schemaVersion?: unknown;
   readonly signatures?: readonly { readonly protected?: unknown }[] | null;
@@ -12,9 +12,9 @@ interface Protected {
 }
 
 /**
- * Whether the bytes are a signed manifest of schema 1 with this digest. Such a manifest is named by what was signed:
- * itself without its signatures, whose place the protected header of each gives (distribution, manifest-v2-1). Schema 1
- * is refused in any case; the question is only whether somebody has changed what he sends.
+ * True when the bytes are a signed manifest of schema 1 with this digest. The digest is of the signed payload: the manifest
+ * without its signatures, whose position the protected header of each signature gives (distribution, manifest-v2-1). graft
+ * refuses schema 1 in any case; this tells an old image from bytes that a server has changed.
  */
 export function isSignedSchema1(bytes: Uint8Array, digest: Digest): boolean {
   const document = parse(bytes) as Signed | undefined;
@@ -29,7 +29,7 @@ export function isSignedSchema1(bytes: Uint8Array, digest: Digest): boolean {
   return digestOf(payload) === digest;
 }
 
-/** An object, or undefined for everything else. */
+/** The parsed object; undefined for other values and for broken JSON. */
 function parse(bytes: Uint8Array): object | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));

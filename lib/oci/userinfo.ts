@@ -1,7 +1,7 @@
 /**
- * Where userinfo stands in an image reference: from behind the scheme and its slashes to the `@` that ends it. Found also
- * where it stands in a wrong place (a slash too many or too few). Where the first part has a colon, a password may follow
- * and have slashes in it: then everything up to the last `@` that starts no digest belongs to it.
+ * The range of userinfo in an image reference: from behind the scheme and its slashes to the `@` after it. Also found where
+ * it is in a wrong part (a slash too many or too few). Where the first part has a colon, a password with slashes may
+ * follow: then everything up to the last `@` that starts no digest is userinfo.
  * @returns offsets of its first character and of the `@`; undefined where there is none
  */
 export function userinfoIn(argument: string): { readonly start: number; readonly end: number } | undefined {

@@ -1,4 +1,4 @@
-/** What can be wrong with a command line or a configuration file. */
+/** Errors of a command line or a configuration file. */
 export interface CliErrors {
   /** `suggestion`: the known name that comes closest, where one does. */
   CLI_UNKNOWN_VERB: { verb: string; suggestion: string | undefined };
@@ -17,11 +17,11 @@ export interface CliErrors {
   CLI_ID_MISSING: { misplaced: string | undefined };
   CLI_CLEAN_CONFLICT: Record<string, never>;
   CLI_LOG_FILE: { path: string; reason: string };
-  /** Where metrics were to be written; they decide nothing, so this is said in the log alone. */
+  /** The file for metrics cannot be written. Metrics decide nothing, so only the log says this. */
   CLI_METRICS_FILE: { path: string; reason: string };
-  /** The machine lets this process make no machine code at run time. */
+  /** The machine forbids this process to make machine code at run time. */
   CLI_NO_MACHINE_CODE: Record<string, never>;
-  /** A path that is relative, where the working directory has no name. */
+  /** A relative path cannot be resolved, because the working directory was deleted. */
   CLI_WORKING_DIRECTORY: { path: string };
   CLI_INTERRUPTED: { signal: string };
   CONFIG_MISSING: { path: string; reason: string };

@@ -1,10 +1,10 @@
-/** What can be wrong with layers on CernVM-FS. */
+/** Errors of layers on CernVM-FS. */
 export interface CvmfsErrors {
   /** A path or an address that lies in no repository of the configuration, or leads out of one. */
   CVMFS_NOT_ALLOWED: { path: string; repositories: string; reason: string };
-  /** A repository or a layer in it is doubtful, and the configuration or the image leaves no other source. */
+  /** A repository or a layer in it fails a check, and the configuration or the image names no other source. */
   CVMFS_UNHEALTHY: { repository: string; what: string; doubt: string; reason: string };
-  /** A name on CernVM-FS under which nothing is published. */
+  /** The repository has no file under this path. */
   CVMFS_NOT_PUBLISHED: { repository: string; path: string };
   /** A record in a repository that cannot be read: a manifest, a layer's record, a thin image's. */
   CVMFS_BAD_RECORD: { path: string; reason: string };

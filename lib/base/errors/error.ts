@@ -5,14 +5,14 @@ import type { LayerErrors } from './layer.ts';
 import type { RegistryErrors } from './registry.ts';
 import type { StoreErrors } from './store.ts';
 
-/** Every error of graft: its code, and the facts its sentence is made of. One interface per area. */
+/** Every error of graft: a code, and the facts from which its sentence is made. Each area has an interface. */
 export type PluginErrors = CliErrors & ImageErrors & LayerErrors & RegistryErrors & StoreErrors & CvmfsErrors;
 
 export type ErrorCode = keyof PluginErrors;
 
 /**
- * An error somebody outside graft can act on. The library throws codes and facts; `cmd/sentences/report.ts`
- * alone turns them into a sentence, so nothing is ever matched by message.
+ * An error that a user or an operator can act on. The library throws codes and facts, and only
+ * `cmd/sentences/report.ts` turns them into a sentence. Code compares codes and never messages.
  */
 export class PluginError<C extends ErrorCode = ErrorCode> extends Error {
   readonly code: C;

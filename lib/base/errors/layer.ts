@@ -1,16 +1,16 @@
-/** What can be wrong with a layer's bytes. Names are cut and escaped by the thrower (`printable`). */
+/** Errors of a layer's bytes. The thrower has cut and escaped all names (`printable`). */
 export interface LayerErrors {
-  /** A name that leaves the layer by `..`. */
+  /** A name leaves the layer by `..`. */
   LAYER_PATH_ESCAPE: { entry: string };
-  /** The root of the layer replaced by something that is not a directory. */
+  /** An entry replaces the root of the layer by something that is not a directory. */
   LAYER_ROOT_REPLACED: { entry: string };
   LAYER_LINK_LOOP: { entry: string };
   LAYER_NAME_TOO_LONG: { entry: string; limit: number };
   LAYER_BAD_HEADER: { entry: string; reason: string };
-  /** No tar at all, by its first block; `found` is what it is, as far as that can be told. */
+  /** The first block is no tar header. `found`: the format that the first bytes show, if they show one. */
   LAYER_NOT_A_TAR: { found: ForeignFormat | undefined };
   LAYER_TRUNCATED: { reason: string };
-  /** A hard link whose target exists neither in this layer nor in one below. */
+  /** The target of a hard link exists neither in this layer nor in a lower one. */
   LAYER_BAD_HARDLINK: { entry: string; target: string };
   LAYER_BAD_WHITEOUT: { entry: string };
   LAYER_UNSUPPORTED_ENTRY: { entry: string; kind: string };
@@ -22,14 +22,14 @@ export interface LayerErrors {
   LAYER_SIZE_MISMATCH: { expected: number; actual: number; when: 'reported' | 'actual' };
   LAYER_DIGEST_MISMATCH: { expected: string; actual: string };
   LAYER_DIFFID_MISMATCH: { expected: string; actual: string };
-  /** The bytes unpacked so far exceed what an inclusive disk limit leaves. */
+  /** The bytes unpacked so far exceed the rest of an inclusive disk limit. */
   LAYER_EXCEEDS_QUOTA: { limit: number; actual: number };
   LAYER_BASE_DIRECTORY: { directory: string; reason: string };
-  /** The layer cannot be written alone: it links to, or goes through a link of, a lower layer. */
+  /** The layer cannot be unpacked alone: an entry links into a lower layer, or lies below a symlink of a lower layer. */
   LAYER_NEEDS_LOWER: { entry: string; target: string };
 }
 
-/** Formats that are told from a tar by their first bytes (lib/layer/tar/foreign-format.ts). */
+/** Formats that are recognised by their first bytes (lib/layer/tar/foreign-format.ts). */
 export type ForeignFormat =
   | 'gzip'
   | 'zstd'

@@ -1,11 +1,11 @@
-/** What can be wrong between graft and a registry. `registry` is host[:port]; never a URL with userinfo. */
+/** Errors between graft and a registry. `registry` is host[:port], never a URL with userinfo. */
 export interface RegistryErrors {
   REGISTRY_UNREACHABLE: { registry: string; reason: string };
-  /** Its certificate was signed by an authority that is not known here. */
+  /** No known authority has signed the registry's certificate. */
   REGISTRY_UNTRUSTED: { registry: string; reason: string };
-  /** Signed by a known authority, yet not good: another name, expired … */
+  /** A known authority has signed the certificate, but it is not valid: another name, expired … */
   REGISTRY_CERTIFICATE: { registry: string; reason: string };
-  /** The TLS handshake failed: often a client certificate that the registry wants. */
+  /** The TLS handshake failed, often because the registry requires a client certificate. */
   REGISTRY_HANDSHAKE: { registry: string; reason: string };
   REGISTRY_PLAIN_HTTP: { registry: string };
   REGISTRY_UNAUTHORIZED: { registry: string; repository: string; reason: string };
@@ -32,12 +32,12 @@ export interface RegistryErrors {
   REGISTRY_BAD_CHALLENGE: { registry: string; reason: string };
   REGISTRY_REDIRECT: { registry: string; reason: string };
   REGISTRY_DEADLINE: { registry: string; step: string; seconds: number };
-  /** The operator blocks it. `by` is the setting that says so. */
+  /** The operator blocks the registry. `by`: the file with that setting. */
   REGISTRY_BLOCKED: { registry: string; by: string };
   REGISTRY_NOT_PINNED: { reference: string };
   REGISTRY_HELPER: { helper: string; registry: string; reason: string };
   /** `proxy` is host[:port] without userinfo. */
   REGISTRY_PROXY: { registry: string; proxy: string; reason: string };
-  /** An address that a registry must not send us to. */
+  /** A registry must not send us to this address. */
   REGISTRY_ADDRESS: { registry: string; host: string; address: string; what: string };
 }

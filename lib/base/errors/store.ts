@@ -1,4 +1,4 @@
-/** What can be wrong with the store, its filesystem, its images and its limits. */
+/** Errors of the store, its filesystem, its images and its limits. */
 export interface StoreErrors {
   STORE_NOT_INITIALIZED: { store: string };
   STORE_MISSING: { store: string };
@@ -6,17 +6,17 @@ export interface StoreErrors {
   STORE_BAD_PATH: { store: string; reason: string };
   STORE_FOREIGN: { store: string; made: string; advice: string };
   STORE_NOT_MOUNTED: { store: string; backing: string };
-  /** Of a graft that is newer than this one. */
+  /** A newer graft has written the store. */
   STORE_VERSION: { store: string; found: number; known: number };
-  /** From before formats were migrated. */
+  /** The store's format is older than those that `init-store` converts. */
   STORE_TOO_OLD: { store: string; found: number };
-  /** `init-store` converts it. */
+  /** The store has an older format, which `init-store` converts. */
   STORE_NOT_MIGRATED: { store: string; found: number; known: number };
-  /** Somebody else than root could have changed what is there. */
+  /** A user other than root may have changed the path. */
   STORE_UNSAFE: { store: string; path: string; reason: string };
-  /** meta/graft.json, without which no verb knows the store. */
+  /** meta/graft.json, without which no verb uses the store, is damaged. */
   STORE_MARKER_DAMAGED: { store: string; path: string; reason: string };
-  /** A layer that was there and that a lease names is not there any more. */
+  /** The store has lost a layer that a lease names. */
   STORE_LAYER_GONE: { layer: string };
   STORE_DAMAGED: { path: string; reason: string };
   STORE_WRONG_FILESYSTEM: { store: string; actual: string };
@@ -26,14 +26,14 @@ export interface StoreErrors {
   STORE_MAPPING_MISMATCH: { kind: 'UID' | 'GID'; wanted: string; stored: string };
   STORE_BAD_MAPPING: { mapping: string; kind: 'uid' | 'gid'; reason: string };
   STORE_FULL: { store: string; need: number; free: number };
-  /** The filesystem under the store took no more bytes or files. */
+  /** The filesystem of the store has no room for more bytes or files. */
   STORE_NO_SPACE: { store: string };
-  /** `check` found something wrong that is still wrong. */
+  /** `check` found faults and has not repaired all of them. */
   STORE_FINDINGS: { store: string; found: number; repairable: number };
   STORE_BUSY: { what: string; seconds: number };
-  /** A system call failed for which no code stands; `step` is its name. The sentence of every SysError. */
+  /** A system call failed, and no other code describes it: every SysError. `step`: the name of the call. */
   STORE_IO: { step: string; path: string; errno: string };
-  /** `lacking`: what would have to be another one. */
+  /** Project quotas do not work here. `lacking`: the part that has to be replaced. */
   QUOTA_UNSUPPORTED: { store: string; reason: string; lacking: 'filesystem' | 'kernel' };
   QUOTA_LIMIT_TOO_SMALL: { limit: number; size: number };
   IMAGE_ID_INVALID: { id: string; reason: string };
