@@ -1,5 +1,5 @@
 import { lastName, parentOf } from '../../sys/files/path.ts';
-import { removeTree } from '../../sys/files/remove-tree.ts';
+import { removeUsedTree } from '../../sys/files/remove-used-tree.ts';
 import { hasCode, SysError } from '../../sys/kernel/errno.ts';
 import { close, mkdirAt, openAt, openDir, renameAt, unlinkAt, writeAll } from '../../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
@@ -110,7 +110,7 @@ export function removeName(layout: Layout, path: string): boolean {
 export function removeStaged(path: string): void {
   const parent = openDir(parentOf(path));
   try {
-    removeTree(parent, lastName(path));
+    removeUsedTree(parent, lastName(path));
   } finally {
     close(parent);
   }
