@@ -14,7 +14,7 @@ export const QUOTA = 'quota';
  * The quota kernel starts first, since nothing ends before it. Quick groups follow, so that a plain mistake shows early;
  * then groups with long files. Groups that are not named here are short and fill the gap at the end.
  */
-const ORDER = [QUOTA, 'unit', 'faults', 'e2e', 'bosh', 'contract', 'hostile', 'cvmfs'];
+const ORDER = [QUOTA, 'unit', 'faults', 'e2e', 'bosh', 'contract', 'hostile', 'tenants', 'cvmfs'];
 /** Starting a runner takes a second, so short files share one. Files of other groups are long. */
 const FILES_IN_A_PART: Readonly<Record<string, number>> = {
   [QUOTA]: 1000,
