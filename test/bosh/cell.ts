@@ -124,7 +124,9 @@ export class Boot implements AsyncDisposable {
       '--kill-child',
       '--mount-proc',
     ];
-    this.#process = Bun.spawn(['unshare', ...namespaces, '--', 'bash', '-c', INIT, 'init', dir.path], {
+    // bash takes a socket at its stdin, which Bun makes, for a remote login and would read ~/.bashrc: seconds on some machines.
+    const init = ['bash', '--norc', '-c', INIT, 'init', dir.path];
+    this.#process = Bun.spawn(['unshare', ...namespaces, '--', ...init], {
       env: cleanEnv(),
       stdin: 'pipe',
       stdout: 'pipe',

@@ -103,7 +103,7 @@ describe('completion', () => {
 
   test('the script for bash is a script that bash takes', () => {
     const script = completionScript('bash');
-    const { exitCode, stderr } = Bun.spawnSync(['bash', '-n'], { stdin: Buffer.from(script) });
+    const { exitCode, stderr } = Bun.spawnSync(['bash', '--norc', '-n'], { stdin: Buffer.from(script) });
     expect([exitCode, stderr.toString()]).toEqual([0, '']);
   });
 
