@@ -4,6 +4,8 @@
  * their absolute paths; when it ends, every process is gone and every mount with it, as after pulling the plug.
  */
 import {
+  chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -19,6 +21,15 @@ import { type TempDir, tempDir } from '../support/temp.ts';
 import { type RenderRequest, renderWell } from './release.ts';
 
 const STEP_TIMEOUT_MS = 120_000;
+/** The group vcap of a stemcell, and the directories that the agent gives to it. */
+const VCAP = 1000;
+const AGENTS: readonly (readonly [name: string, mode: number])[] = [
+  ['data/jobs', 0o750],
+  ['data/tmp', 0o770],
+  ['sys', 0o750],
+  ['sys/run', 0o750],
+  ['sys/log', 0o750],
+];
 
 export class Cell implements AsyncDisposable {
   readonly dir: TempDir;
@@ -27,8 +38,12 @@ export class Cell implements AsyncDisposable {
 
   constructor(dir: TempDir = tempDir()) {
     this.dir = dir;
-    for (const name of ['jobs', 'packages', 'data', 'sys/run', 'sys/log', 'data/tmp']) {
+    for (const name of ['jobs', 'packages', 'data/jobs', 'data/packages', 'sys/run', 'sys/log', 'data/tmp']) {
       mkdirSync(this.at(name), { recursive: true });
+    }
+    for (const [name, mode] of AGENTS) {
+      chownSync(this.at(name), 0, VCAP);
+      chmodSync(this.at(name), mode);
     }
     for (const name of ['tmp', 'lib', 'cache', 'log']) mkdirSync(dir.at('var', name));
     symlinkSync('/run', dir.at('var/run'));
@@ -82,7 +97,8 @@ export class Cell implements AsyncDisposable {
   /** Starts the machine. Run files are on a tmpfs on real ones, so they do not survive. */
   boot(): Boot {
     rmSync(this.at('sys/run'), { recursive: true, force: true });
-    mkdirSync(this.at('sys/run'));
+    mkdirSync(this.at('sys/run'), { mode: 0o750 });
+    chownSync(this.at('sys/run'), 0, VCAP);
     return new Boot(this.dir);
   }
 

@@ -35,17 +35,18 @@ describe('pre-start', () => {
     expect(await boot.must(plugin('unprivileged', 'capacity'))).toBe(`{"capacity":${1024 * MIB}}\n`);
   });
 
-  test('maps root of the unprivileged store to maximus and leaves the privileged one alone', async () => {
+  test('lets root of the unprivileged store, maximus, pass, and nobody into the privileged one', async () => {
     await boot.must(`${BIN}/pre-start`);
-    expect(
-      await boot.must(`stat -c '%u:%g %a' ${storePath('unprivileged')} ${storePath('privileged')}`),
-    ).toBe('4294967294:4294967294 700\n0:0 700\n');
+    const stores = STORES.flatMap((store) => [storePath(store), `${storePath(store)}/images`]).join(' ');
+    expect(await boot.must(`stat -c '%u:%g %a' ${stores}`)).toBe(
+      '0:4294967294 710\n0:4294967294 710\n0:0 700\n0:0 700\n',
+    );
   });
 
   test('takes the answer of Garden’s own maximus', async () => {
     cell.installPackage('garden-idmapper', { 'bin/maximus': '#!/bin/bash\necho 70000\n' });
     await boot.must(`${BIN}/pre-start`);
-    expect(await boot.must(`stat -c %u ${storePath('unprivileged')}`)).toBe('70000\n');
+    expect(await boot.must(`stat -c %u:%g ${storePath('unprivileged')}`)).toBe('0:70000\n');
   });
 
   test('leaves nothing behind but the stores, and again changes nothing', async () => {
