@@ -25,6 +25,14 @@ test('the index has every page', () => {
   expect([...linked].sort()).toEqual(there.sort());
 });
 
+test('the architecture page names files and folders that are there', () => {
+  const named = [...readPage('docs/architecture.md').matchAll(/`((?:cmd|lib|test)\/[\w./-]*)`/g)].map(
+    ([, path]) => path,
+  );
+  expect(named.length).toBeGreaterThan(50);
+  expect(named.filter((path) => !existsSync(join(PROJECT, path ?? '')))).toEqual([]);
+});
+
 /** The tests that run the commands of a page. */
 const RUN_BY: Readonly<Record<string, string>> = {
   'bosh/src/cvmfs-client/README.md': 'test/e2e/operators-walk.test.ts',
