@@ -128,6 +128,13 @@ export function checkRegions(regions: SparseRegions, size: number, content: numb
   if (data !== content) throw new BadHeader('a sparse map of more or less data than there is');
 }
 
+/** Bytes of all pieces of data. */
+export function dataBytes(regions: SparseRegions): number {
+  let bytes = 0;
+  for (let i = 1; i < regions.length; i += 2) bytes += regions[i] ?? 0;
+  return bytes;
+}
+
 /** Bytes of disk that the data takes, whole blocks where they are not the last. */
 export function storedBytes(regions: SparseRegions, size: number): number {
   let blocks = 0;
@@ -155,6 +162,7 @@ function number(text: string): number {
 
 function field(block: Buffer, at: Field): number {
   const value = numberField(block, at);
-  if (value === undefined || value < 0) throw new BadHeader('a sparse map that is no list of numbers');
+  if (value === undefined || value < 0 || !Number.isSafeInteger(value))
+    throw new BadHeader('a sparse map that is no list of numbers');
   return value;
 }

@@ -28,6 +28,12 @@ const MANIFEST_FLOOR = 64 * MiB;
 /** Names and values of all extended attributes. Real layers have some capabilities and labels, kilobytes together. */
 const MAX_XATTR_BYTES = 16 * MiB;
 
+/** Of a file: `data` bytes that are no holes, and `stored` bytes of disk that they take. */
+interface DiskUse {
+  readonly data: number;
+  readonly stored: number;
+}
+
 export class Budget {
   readonly #limits: LayerBudget;
   readonly #quotaBytes: number | undefined;
@@ -85,12 +91,14 @@ export class Budget {
   }
 
   /**
-   * A file of a lower layer is about to be copied: a link of a few bytes in the archive, a whole file on the disk.
+   * A file of a lower layer is about to be copied: a link of a few bytes in the archive, a whole file on the disk. Its
+   * holes stay holes.
    * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
    */
-  copy(bytes: number): void {
-    this.#copied += bytes;
+  copy(size: number, { data, stored }: DiskUse): void {
+    this.#copied += stored;
     this.#checkQuota();
+    this.#hole(size - data);
     if (this.#copied > this.#copyBytes) {
       const limit = this.#copyBytes;
       throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of lower layers that it links to', limit });
@@ -107,13 +115,17 @@ export class Budget {
    * A sparse file of `size` bytes with its holes: `data` bytes of content that take `stored` bytes of disk.
    * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
    */
-  sparse(size: number, { data, stored }: { readonly data: number; readonly stored: number }): void {
-    this.#holes += size - data;
+  sparse(size: number, { data, stored }: DiskUse): void {
+    this.#hole(size - data);
+    this.#scattered += Math.max(0, stored - data);
+    this.uncompressed(0);
+  }
+
+  #hole(bytes: number): void {
+    this.#holes += bytes;
     if (this.#holes > MAX_HOLES) {
       throw new PluginError('LAYER_TOO_LARGE', { what: 'bytes of holes in sparse files', limit: MAX_HOLES });
     }
-    this.#scattered += Math.max(0, stored - data);
-    this.uncompressed(0);
   }
 
   /** Directories that are only implied count as well: one long name makes thousands. */

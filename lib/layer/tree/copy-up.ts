@@ -1,6 +1,7 @@
 /** A file of a lower tree copied into this layer's, with all it has, as overlayfs does before it links to it. */
 import { byteName, bytesOf } from '../../base/bytes.ts';
 import type { Directory } from '../../sys/files/directory.ts';
+import { SysError } from '../../sys/kernel/errno.ts';
 import {
   chmodAt,
   chownAt,
@@ -8,6 +9,7 @@ import {
   fchmod,
   fchown,
   fsetxattr,
+  ftruncate,
   futimes,
   mknodAt,
   openAt,
@@ -16,26 +18,33 @@ import {
   utimesAt,
   writeAll,
 } from '../../sys/kernel/files.ts';
+import { dataRegions, moveTo } from '../../sys/kernel/holes.ts';
 import { check, libc, O } from '../../sys/kernel/libc.ts';
 import { S, type Stat } from '../../sys/kernel/stat.ts';
 import { ContentHash, HASH_BLOCK, hashXattrs } from '../manifest/content-hash.ts';
 import type { TreeManifestWriter } from '../manifest/writer.ts';
+import { dataBytes, type SparseRegions, storedBytes } from '../tar/sparse-map.ts';
+import type { Budget } from './budget.ts';
 import { type LayerTree, pathOf } from './layer-tree.ts';
 import type { LowerName } from './lower-trees.ts';
 import { observed, readXattrs } from './metadata.ts';
 
-/** Makes `name` in `parent` from `found`. */
+/**
+ * Makes `name` in `parent` from `found`. What a file takes of the disk is charged before its copy is made.
+ * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
+ */
 export function copyUp(
   found: LowerName,
   tree: LayerTree,
   parent: Directory,
   name: string,
   manifest: TreeManifestWriter,
+  budget: Budget,
 ): void {
   const path = pathOf(parent, name);
   switch (found.stat.mode & S.IFMT) {
     case S.IFREG:
-      tree.put(parent, name, (fd, bytes) => copyFile(found, fd, bytes, path, manifest));
+      tree.put(parent, name, (fd, bytes) => copyFile(found, fd, bytes, path, { manifest, budget }));
       return;
     case S.IFLNK:
       tree.put(parent, name, (fd, bytes) => {
@@ -65,13 +74,15 @@ function copyFile(
   dirfd: number,
   name: Uint8Array,
   path: string,
-  manifest: TreeManifestWriter,
+  { manifest, budget }: { readonly manifest: TreeManifestWriter; readonly budget: Budget },
 ): void {
   const source = openAt(rootFd, bytesOf(from), O.RDONLY | O.NOFOLLOW | O.NONBLOCK);
   try {
+    const regions = dataRegions(source, stat.size, path);
+    budget.copy(stat.size, { data: dataBytes(regions), stored: storedBytes(regions, stat.size) });
     const fd = openAt(dirfd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
     try {
-      const content = copyContent(source, fd, path);
+      const content = copyContent(source, fd, stat.size, regions, path);
       fchown(fd, stat.uid, stat.gid, path);
       fchmod(fd, stat.mode & 0o7777, path);
       const xattrs = readXattrs(source);
@@ -86,14 +97,32 @@ function copyFile(
   }
 }
 
-function copyContent(source: number, fd: number, path: string): string {
+/** errno of a disk that does not give what it has. */
+const EIO = 5;
+
+/** Copies what is data; what are holes stay holes, and are hashed as the zeros that a reader gets. */
+function copyContent(source: number, fd: number, size: number, regions: SparseRegions, path: string): string {
   const hash = new ContentHash();
   const block = Buffer.allocUnsafe(HASH_BLOCK);
-  for (;;) {
-    const length = check(Number(libc.read(source, block, block.length)), 'read', path);
-    if (length === 0) return hash.finish();
-    const part = block.subarray(0, length);
-    hash.update(part);
-    writeAll(fd, part, path);
+  let end = 0;
+  for (let i = 0; i < regions.length; i += 2) {
+    const [offset = 0, length = 0] = [regions[i], regions[i + 1]];
+    hash.zeros(offset - end);
+    end = offset + length;
+    moveTo(source, offset, path);
+    moveTo(fd, offset, path);
+    for (let left = length; left > 0; ) {
+      const wanted = Math.min(left, block.length);
+      const read = check(Number(libc.read(source, block, wanted)), 'read', path);
+      // Shorter than a moment ago: nobody knows what belongs there.
+      if (read === 0) throw new SysError(EIO, 'read', path);
+      const part = block.subarray(0, read);
+      hash.update(part);
+      writeAll(fd, part, path);
+      left -= read;
+    }
   }
+  hash.zeros(size - end);
+  if (end < size) ftruncate(fd, size, path);
+  return hash.finish();
 }

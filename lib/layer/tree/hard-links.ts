@@ -2,7 +2,7 @@
 import { PluginError } from '../../base/errors/error.ts';
 import type { Directory } from '../../sys/files/directory.ts';
 import { linkAt } from '../../sys/kernel/files.ts';
-import { isDirectory, isWhiteout, S, type Stat, statIfThere } from '../../sys/kernel/stat.ts';
+import { isDirectory, isWhiteout, statIfThere } from '../../sys/kernel/stat.ts';
 import type { TreeManifestWriter } from '../manifest/writer.ts';
 import { splitName } from '../tar/entry-name.ts';
 import { shown } from '../tar/header.ts';
@@ -124,14 +124,9 @@ export class HardLinks {
     const first = this.#copies.get(file);
     // One below this very name goes with the directory whose place the link takes.
     if (first !== undefined && !first.startsWith(`${own}/`) && this.#link(path, first)) return;
-    if (isFile(found.stat)) this.#budget.copy(found.stat.size);
-    copyUp(found, this.#tree, this.#tree.directory(parent), name, this.#manifest);
+    copyUp(found, this.#tree, this.#tree.directory(parent), name, this.#manifest, this.#budget);
     this.#copies.set(file, own);
   }
-}
-
-function isFile(stat: Stat): boolean {
-  return (stat.mode & S.IFMT) === S.IFREG;
 }
 
 function badLink(path: string, target: string): PluginError {

@@ -1,5 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { lstatSync, utimesSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import type { UnpackRequest } from '../../../lib/layer/tree/types.ts';
 import { verifyTree } from '../../../lib/layer/tree/verify-tree.ts';
 import { lgetxattr } from '../../../lib/sys/kernel/files.ts';
@@ -70,6 +81,47 @@ describe('a hard link into a lower layer', () => {
       subject: { limit: archive.length + 4999, actual: archive.length + 5000 },
     });
     expect(Object.keys(listTree(quota.request.target))).toEqual(['/']);
+  });
+
+  test('of a sparse file keeps its holes, and is charged for what it takes of the disk', async () => {
+    const base = requestIn(dir.at('base'));
+    await unpack(base, tar([F('plain', 'x'.repeat(10))]));
+    // Data in the first, the middle and no last block; and a file that is a hole.
+    const file = `${base.target}/sparse`;
+    const size = 2 ** 24 + 100;
+    writeFileSync(file, 'begin');
+    const fd = openSync(file, 'r+');
+    writeSync(fd, 'middle', 2 ** 23);
+    ftruncateSync(fd, size);
+    closeSync(fd);
+    writeFileSync(`${base.target}/hole`, '');
+    truncateSync(`${base.target}/hole`, 2 ** 24);
+    const archive = tar([H('one', 'sparse'), H('two', 'hole'), H('three', 'plain')]);
+    const attempt = (name: string, changes: Partial<UnpackRequest>) => {
+      const request = requestIn(dir.at(name), { lowers: [base.target], ...changes });
+      return { request, work: unpack(request, archive) };
+    };
+    const stored = 2 * 4096 + 10;
+    const { request, work } = attempt('holes', { copyBytes: stored });
+    expect((await work).fileBytes).toBe(stored);
+    const copy = `${request.target}/one`;
+    expect(readFileSync(copy).equals(readFileSync(file))).toBe(true);
+    expect(statSync(copy).blocks).toBe(statSync(file).blocks);
+    expect(statSync(`${request.target}/two`)).toMatchObject({ size: 2 ** 24, blocks: 0 });
+    expect([...verifyTree(request.target, request.manifestPath)]).toEqual([]);
+    expect(await codeOf(attempt('less', { copyBytes: stored - 1 }).work)).toBe('LAYER_TOO_LARGE');
+  });
+
+  test('of holes that are more than a layer may have is refused before anything is copied', async () => {
+    const base = requestIn(dir.at('base'));
+    await unpack(base, tar([F('a')]));
+    truncateSync(`${base.target}/a`, 2 ** 32 + 1);
+    const request = requestIn(dir.at('top'), { lowers: [base.target] });
+    expect(await failureOf(unpack(request, tar([H('x', 'a')])))).toMatchObject({
+      code: 'LAYER_TOO_LARGE',
+      subject: { what: 'bytes of holes in sparse files', limit: 2 ** 32 },
+    });
+    expect(Object.keys(listTree(request.target))).toEqual(['/']);
   });
 
   test('copies the file up with all it has, and links both names', async () => {

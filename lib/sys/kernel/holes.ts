@@ -1,0 +1,39 @@
+/** Where a sparse file has data: lseek(2) with SEEK_DATA and SEEK_HOLE. */
+import { hasCode } from './errno.ts';
+import { check, nr, type PathBytes, syscall } from './libc.ts';
+
+const SEEK_SET = 0;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+/**
+ * Offset and length of each piece of data of a file, in turn; the rest are holes. On a filesystem that cannot tell
+ * (lseek(2)) the whole file is data. The position of `fd` is 0 afterwards.
+ * @param size in bytes
+ */
+export function dataRegions(fd: number, size: number, path: PathBytes = ''): number[] {
+  const regions: number[] = [];
+  for (let end = 0; end < size; ) {
+    const data = seekData(fd, end, path);
+    if (data === undefined || data >= size) break;
+    end = Math.min(size, check(syscall(nr.lseek, fd, data, SEEK_HOLE), 'lseek', path));
+    regions.push(data, end - data);
+  }
+  moveTo(fd, 0, path);
+  return regions;
+}
+
+/** Undefined where only a hole follows. */
+function seekData(fd: number, from: number, path: PathBytes): number | undefined {
+  try {
+    return check(syscall(nr.lseek, fd, from, SEEK_DATA), 'lseek', path);
+  } catch (error) {
+    if (hasCode(error, 'ENXIO')) return undefined;
+    throw error;
+  }
+}
+
+/** The next byte that is read or written is that at `offset`. */
+export function moveTo(fd: number, offset: number, path: PathBytes = ''): void {
+  check(syscall(nr.lseek, fd, offset, SEEK_SET), 'lseek', path);
+}
