@@ -14,9 +14,13 @@ export const FIELD = {
   type: [156, 1],
   link: [157, 100],
   magic: [257, 8],
+  devmajor: [329, 8],
+  devminor: [337, 8],
   prefix: [345, 155],
   /** star's format has two times in the last bytes of ustar's prefix. */
   starPrefix: [345, 131],
+  starAtime: [476, 12],
+  starCtime: [488, 12],
   gnuAtime: [345, 12],
   gnuCtime: [357, 12],
   trailer: [508, 4],
@@ -32,8 +36,9 @@ export function textField(block: Buffer, [at, length]: Field): string {
 }
 
 /**
- * A number, octal or base-256; an empty field is 0. Undefined where it is neither: a reader that guesses
- * disagrees with other readers about where the next header is. Negative only in base-256.
+ * A number, octal or base-256, as Go's archive/tar reads it; an empty field is 0. Undefined where it is neither, or beyond
+ * 64 bits: a reader that guesses disagrees with other readers about where the next header is. Negative only in base-256.
+ * Beyond 2^53 the result is near the number, and no safe integer.
  */
 export function numberField(block: Buffer, field: Field): number | undefined {
   const [at, length] = field;
@@ -41,20 +46,29 @@ export function numberField(block: Buffer, field: Field): number | undefined {
   return (first & 0x80) !== 0 ? base256(block, at, length) : octal(block, at, length);
 }
 
+/** True for a field that is a number to `numberField`. */
+export function isNumber(block: Buffer, field: Field): boolean {
+  return numberField(block, field) !== undefined;
+}
+
+/** Blanks and NULs go from both ends first, and then what stands behind a NUL: a blank before that NUL is no digit. */
 function octal(block: Buffer, at: number, length: number): number | undefined {
   let i = at;
   let end = at + length;
-  while (i < end && (block[i] === 0x20 || block[i] === 0)) i += 1;
-  for (let nul = i; nul < end; nul += 1) if (block[nul] === 0) end = nul;
-  while (end > i && block[end - 1] === 0x20) end -= 1;
+  while (i < end && isBlank(block[i])) i += 1;
+  while (end > i && isBlank(block[end - 1])) end -= 1;
   let value = 0;
-  for (; i < end; i += 1) {
+  for (; i < end && block[i] !== 0; i += 1) {
     const digit = (block[i] ?? 0) - 0x30;
     if (digit < 0 || digit > 7) return undefined;
     value = value * 8 + digit;
   }
   // Twelve octal digits fit well below 2^53.
   return value;
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0;
 }
 
 /** Two's complement, big-endian, the first bit being the mark. */
@@ -64,14 +78,14 @@ function base256(block: Buffer, at: number, length: number): number | undefined 
   let value = BigInt(first & 0x3f);
   for (let i = at + 1; i < at + length; i += 1) value = (value << 8n) | BigInt(block[i] ?? 0);
   if (negative) value -= 1n << BigInt(length * 8 - 2);
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : undefined;
+  return BigInt.asIntN(64, value) === value ? Number(value) : undefined;
 }
 
 /** True when the block's checksum is right, its bytes read as unsigned or, as some old programs did, signed. */
 export function checksumHolds(block: Buffer): boolean {
-  const stored = numberField(block, FIELD.checksum);
   const [at, length] = FIELD.checksum;
+  // Never in base-256.
+  const stored = octal(block, at, length);
   // The field itself counts as blanks.
   let sum = length * 0x20;
   for (let i = 0; i < at; i += 1) sum += block[i] as number;

@@ -3,9 +3,10 @@ import type { ByteName } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
 import { MAX_ID } from '../../base/id-mapping.ts';
 import { printable } from '../../base/text.ts';
+import type { Timespec } from '../../sys/kernel/files.ts';
 import type { LayerEntry } from './entry.ts';
-import { FIELD, numberField, textField } from './fields.ts';
-import type { PaxHeader } from './pax.ts';
+import { FIELD, type Field, isNumber, numberField, textField } from './fields.ts';
+import { BadHeader, type PaxHeader } from './pax.ts';
 import { SparseFile } from './sparse-file.ts';
 import { paxForm } from './sparse-map.ts';
 
@@ -21,13 +22,10 @@ export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
   const { pax } = extensions;
   const name = entryName(block, extensions);
   const kind = kindOf(String.fromCharCode(block[FIELD.type[0]] ?? 0), name);
-  const number = (
-    field: 'mode' | 'uid' | 'gid' | 'size' | 'mtime',
-    max = Number.MAX_SAFE_INTEGER,
-  ): number => {
-    const value = numberField(block, FIELD[field]);
-    if (value === undefined) bad(name, `${field} is no number`);
-    if (value > max || (value < 0 && field !== 'mtime')) bad(name, `${field} is ${value}`);
+  checkNumbers(block, name);
+  const number = (field: 'mode' | 'uid' | 'gid' | 'size', max = Number.MAX_SAFE_INTEGER): number => {
+    const value = numberField(block, FIELD[field]) ?? Number.NaN;
+    if (!(value >= 0 && value <= max)) bad(name, `${field} is ${value}`);
     return value;
   };
   const common = {
@@ -35,7 +33,7 @@ export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
     mode: number('mode') & 0o7777,
     uid: pax?.uid ?? number('uid', MAX_ID),
     gid: pax?.gid ?? number('gid', MAX_ID),
-    mtime: pax?.mtime ?? { sec: number('mtime'), nsec: 0 },
+    mtime: pax?.mtime ?? headerTime(block),
     xattrs: pax?.xattrs ?? [],
     foreignXattrs: pax?.foreignXattrs ?? 0,
   };
@@ -45,11 +43,36 @@ export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
     case 'symlink':
     case 'hardlink':
       return { ...common, kind, target: linkTarget(block, extensions) };
-    // What has no content has no size either, whatever the field says: some programs leave one there, and Go's
+    // What has no content has no size either, whatever number the field is: some programs leave one there, and Go's
     // reader, GNU tar's for hard links and Python's all take the next block for a header.
     default:
       return { ...common, kind };
   }
+}
+
+const NUMBERS = ['mode', 'uid', 'gid', 'size', 'mtime'] as const;
+const DEVICE_NUMBERS = ['devmajor', 'devminor'] as const;
+const STAR_TIMES = ['starAtime', 'starCtime'] as const;
+
+/**
+ * Every field that is to be a number must be one, also where nothing is made of it: Go's reader refuses the header.
+ * @throws PluginError LAYER_BAD_HEADER
+ */
+export function checkNumbers(block: Buffer, name: string): void {
+  const check = (fields: readonly (keyof typeof FIELD)[]): void => {
+    for (const field of fields) if (!isNumber(block, FIELD[field])) bad(name, `${field} is no number`);
+  };
+  check(NUMBERS);
+  const ustar = holds(block, FIELD.magic[0], USTAR);
+  if (ustar || holds(block, FIELD.magic[0], GNU)) check(DEVICE_NUMBERS);
+  if (ustar && holds(block, FIELD.trailer[0], STAR)) check(STAR_TIMES);
+}
+
+/** A time in base-256 may lie beyond every filesystem; the kernel cuts it to what can be kept. */
+function headerTime(block: Buffer): Timespec {
+  const seconds = numberField(block, FIELD.mtime) ?? 0;
+  const most = Number.MAX_SAFE_INTEGER - 1;
+  return { sec: Math.max(-most, Math.min(seconds, most)), nsec: 0 };
 }
 
 /** True for a header of a sparse file, in any form. */
@@ -133,7 +156,8 @@ function prefixOf(block: Buffer): string {
   // GNU's format has times in this place. Go wrote long names there before version 1.8 (golang/go#12594), Docker's
   // layers of that time among them; it reads them so still, where the place holds text and no times.
   if (!holds(block, FIELD.magic[0], GNU)) return '';
-  const isTimes = [FIELD.gnuAtime, FIELD.gnuCtime].every((time) => numberField(block, time) !== undefined);
+  const isTime = (field: Field) => block[field[0]] === 0 || isNumber(block, field);
+  const isTimes = [FIELD.gnuAtime, FIELD.gnuCtime].every(isTime);
   const text = isTimes ? '' : textField(block, FIELD.prefix);
   return /^[\x01-\x7f]*$/.test(text) ? text : '';
 }
@@ -148,6 +172,16 @@ function holds(block: Buffer, at: number, bytes: Uint8Array): boolean {
 
 export function bad(entry: string, reason: string): never {
   throw new PluginError('LAYER_BAD_HEADER', { entry: shown(entry), reason });
+}
+
+/** @throws PluginError LAYER_BAD_HEADER about the entry, and with `where` behind the reason, where `read` throws BadHeader */
+export function about<T>(entry: string, read: () => T, where = ''): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof BadHeader) bad(entry, `${error.reason}${where}`);
+    throw error;
+  }
 }
 
 function unsupported(entry: string, kind: string): never {

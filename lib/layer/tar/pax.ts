@@ -13,7 +13,10 @@ const MAX_RECORDS = 256;
 /** Times beyond this are no times; the filesystem cuts them far earlier. */
 const MAX_SECONDS = 1e40;
 
-/** Why a header cannot be read; the tar reader adds which entry it is. */
+/**
+ * Why a header cannot be read; the tar reader adds which entry it is. A reason repeats nothing of what it is about: no
+ * checksum covers the body of an extended header, so it may be any file of the machine.
+ */
 export class BadHeader extends Error {
   readonly reason: string;
   constructor(reason: string) {
@@ -91,7 +94,7 @@ function sparseRecord(
 /** A global header may only comment (`git archive` writes its commit there): anything else would change entries. */
 export function checkGlobalPax(body: Uint8Array): void {
   for (const [key] of records(body)) {
-    if (key !== 'comment') throw new BadHeader(`a global header sets ${JSON.stringify(key.slice(0, 64))}`);
+    if (key !== 'comment') throw new BadHeader('a global header sets more than a comment');
   }
 }
 
@@ -168,10 +171,9 @@ function recordLength(body: Uint8Array, from: number, to: number): number {
 }
 
 function integer(key: string, value: Uint8Array, max: number): number {
-  const text = byteName(value);
-  const number = decimal(text);
+  const number = decimal(byteName(value));
   if (number === undefined || number < 0 || number > max)
-    throw new BadHeader(`PAX ${key} is ${JSON.stringify(text.slice(0, 32))}`);
+    throw new BadHeader(`PAX ${key} is no number from 0 to ${max}`);
   return number;
 }
 
@@ -187,11 +189,9 @@ export function decimal(text: string): number | undefined {
 
 /** Decimal seconds with a fraction of any length, cut to nanoseconds towards the past. */
 function time(key: string, value: Uint8Array): Timespec {
-  const text = byteName(value);
-  const match = /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(text);
+  const match = /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(byteName(value));
   const whole = Number(match?.[2] ?? Number.NaN);
-  if (match === null || whole > MAX_SECONDS)
-    throw new BadHeader(`PAX ${key} is ${JSON.stringify(text.slice(0, 64))}`);
+  if (match === null || whole > MAX_SECONDS) throw new BadHeader(`PAX ${key} is no time`);
   const seconds = Math.min(whole, Number.MAX_SAFE_INTEGER - 1);
   const nanoseconds = Number((match[3] ?? '').slice(0, 9).padEnd(9, '0'));
   if (match[1] !== '-') return { sec: seconds, nsec: nanoseconds };

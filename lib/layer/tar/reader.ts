@@ -9,8 +9,17 @@ import { MiB } from '../../base/limits.ts';
 import type { LayerEntry } from './entry.ts';
 import { BLOCK, checksumHolds, FIELD, isUstar, isZeroBlock, numberField } from './fields.ts';
 import { foreignFormat } from './foreign-format.ts';
-import { bad, type Extensions, isSparse, nameOf, readEntry, sparseFile } from './header.ts';
-import { BadHeader, checkGlobalPax, parsePax } from './pax.ts';
+import {
+  about,
+  bad,
+  checkNumbers,
+  type Extensions,
+  isSparse,
+  nameOf,
+  readEntry,
+  sparseFile,
+} from './header.ts';
+import { checkGlobalPax, parsePax } from './pax.ts';
 import type { ContentSink, SparseFile } from './sparse-file.ts';
 
 /** One extended header or long name. The largest sensible one holds a few xattrs of 64 KiB. */
@@ -29,6 +38,7 @@ export interface TarSink extends ContentSink {
 type State = 'header' | 'zeros' | 'ended' | 'extension' | 'map' | 'content' | 'padding';
 
 const EXTENDED = new Set(['x', 'g', 'L', 'K']);
+const NO_EXTENSIONS: Extensions = { pax: undefined, longName: undefined, longLink: undefined };
 
 export class TarReader {
   readonly #sink: TarSink;
@@ -45,7 +55,7 @@ export class TarReader {
   #blockAt = 0;
   #extension = Buffer.alloc(0);
   #extensionType = '';
-  #extensions: Extensions = { pax: undefined, longName: undefined, longLink: undefined };
+  #extensions: Extensions = { ...NO_EXTENSIONS };
   /** Of the entry at work. */
   #sparse: SparseFile | undefined;
   /** No block was read. */
@@ -168,7 +178,7 @@ export class TarReader {
 
   #endOfHeader(block: Buffer, entry: LayerEntry): void {
     const extensions = this.#extensions;
-    this.#extensions = { pax: undefined, longName: undefined, longLink: undefined };
+    this.#extensions = { ...NO_EXTENSIONS };
     if (entry.kind === 'file' && entry.size > this.#maxSize) throw tooLarge('bytes', this.#maxSize);
     this.#state = 'header';
     if (isSparse(block, extensions)) {
@@ -194,8 +204,9 @@ export class TarReader {
   }
 
   #beginExtension(block: Buffer, type: string): void {
-    const size = numberField(block, FIELD.size);
-    if (size === undefined || size < 0) bad(nameOf(block), 'the size of an extended header is no number');
+    checkNumbers(block, nameOf(block));
+    const size = numberField(block, FIELD.size) ?? 0;
+    if (size < 0) bad(nameOf(block), 'the size of an extended header is below 0');
     if (size > MAX_HEADER_BYTES) throw tooLarge('bytes in one extended header', MAX_HEADER_BYTES);
     const { pax, longName, longLink } = this.#extensions;
     const same = type === 'L' ? longName : type === 'K' ? longLink : type === 'g' ? undefined : pax;
@@ -208,22 +219,17 @@ export class TarReader {
   #endOfExtension(): void {
     const body = this.#extension;
     this.#extension = Buffer.alloc(0);
-    about('', () => {
-      if (this.#extensionType === 'g') checkGlobalPax(body);
-      else if (this.#extensionType === 'L') this.#extensions.longName = longNameIn(body);
-      else if (this.#extensionType === 'K') this.#extensions.longLink = longNameIn(body);
-      else this.#extensions.pax = parsePax(body);
-    });
+    about('', () => this.#readExtension(body), ` in the extended header at byte ${this.#blockAt}`);
   }
-}
 
-/** @throws PluginError LAYER_BAD_HEADER about the entry where `read` throws BadHeader */
-function about<T>(entry: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof BadHeader) bad(entry, error.reason);
-    throw error;
+  #readExtension(body: Buffer): void {
+    if (this.#extensionType === 'g') {
+      checkGlobalPax(body);
+      // To Go's reader a global header is an entry of its own: what stood before it was for it, and for no file behind it.
+      this.#extensions = { ...NO_EXTENSIONS };
+    } else if (this.#extensionType === 'L') this.#extensions.longName = longNameIn(body);
+    else if (this.#extensionType === 'K') this.#extensions.longLink = longNameIn(body);
+    else this.#extensions.pax = parsePax(body);
   }
 }
 
