@@ -1,4 +1,4 @@
-import { formsOf, mask } from '../base/mask.ts';
+import { formsOf, mask } from '../../base/mask.ts';
 import type { Credential } from './credentials.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { Secret } from '../../../lib/base/secret.ts';
-import { concealer } from '../../../lib/registry/conceal.ts';
+import { concealer } from '../../../lib/registry/auth/conceal.ts';
 
 const of = (username: string, password: string) =>
   concealer(
