@@ -1,5 +1,6 @@
 /** A container in a user namespace of its own that rearranges its root filesystem as long as it runs. */
 import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { MAPS } from '../support/garden-mapping.ts';
 import { cleanEnv, must, run } from '../support/shell.ts';
 
@@ -91,7 +92,9 @@ export async function startHostile(
     await child.exited;
     rmSync(bundle, { recursive: true });
   };
-  while (!(await Bun.file(`${root.path}/raging`).exists())) {
+  // Not below `rootfs`: where runc mounts the overlay the host sees nothing there.
+  const raging = `${dirname(root.path)}/diff/raging`;
+  while (!(await Bun.file(raging).exists())) {
     if (child.exitCode !== null) throw new Error(`the container ended: ${await said}`);
     await Bun.sleep(5);
   }
