@@ -4,6 +4,7 @@ import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { isReachable, measure } from '../store/collect/measure.ts';
 import { Layout } from '../store/layout/layout.ts';
 import { Store, storeRoot } from '../store/store.ts';
+import { letGoOf } from '../sys/kernel/anchor.ts';
 import { SysError } from '../sys/kernel/errno.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { quotaSupport } from '../sys/mounts/quota.ts';
@@ -87,6 +88,8 @@ function store(request: DoctorRequest): Diagnosis[] {
   } catch (error) {
     // Who is not root may not even look; that is told above, and is no reason to tell nothing else.
     if (!(error instanceof PluginError || error instanceof SysError)) throw error;
+    // Through the open directory nobody but root finds anything; by its name everybody learns what disk it is on.
+    letGoOf(layout.root);
     const advice = isPluginError(error, 'STORE_NOT_INITIALIZED')
       ? `run: graft --store ${layout.root} init-store`
       : '';
