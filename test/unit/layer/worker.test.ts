@@ -285,9 +285,7 @@ describe('stopping', () => {
         closed = true;
       }
     }
-    expect((await failureOf(start({ kind: 'stream', chunks: watched() }).done)).code).toBe(
-      'LAYER_BAD_HEADER',
-    );
+    expect((await failureOf(start({ kind: 'stream', chunks: watched() }).done)).code).toBe('LAYER_NOT_A_TAR');
     for (let i = 0; i < 100 && !closed; i += 1) await Bun.sleep(10);
     expect(closed).toBe(true);
   });
