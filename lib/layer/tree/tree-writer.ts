@@ -118,8 +118,6 @@ export class TreeWriter implements TarSink {
     this.#file = undefined;
     const { size, sparse } = file.entry;
     try {
-      // A hole at the end is there only once the size says so.
-      if (sparse !== undefined) ftruncate(file.fd, size, file.path);
       const attributes = this.#tree.metadata.file(file.fd, file.entry, file.path);
       this.#disk.file(size, this.#written, file.entry.xattrs, () => statFd(file.fd));
       this.#manifest.file(file.path, attributes, size, this.#hash.finish());
@@ -256,7 +254,10 @@ export class TreeWriter implements TarSink {
 
   #openFile(entry: FileEntry, parent: Directory, name: string): void {
     const fd = this.#tree.put(parent, name, (at, bytes) => openAt(at, bytes, NEW_FILE, entry.mode & 0o777));
-    this.#file = { fd, entry, path: pathOf(parent, name) };
+    const path = pathOf(parent, name);
+    this.#file = { fd, entry, path };
+    // First of all: XFS lays out more than is written behind the end of a file, and what comes later keeps it.
+    if (entry.sparse !== undefined) ftruncate(fd, entry.size, path);
     this.#written = 0;
   }
 }
