@@ -7,7 +7,7 @@ import { silentLogger } from '../../lib/base/log.ts';
 import { silentProgress } from '../../lib/base/progress.ts';
 import { OciLayoutSource } from '../../lib/image/source/from-oci-layout.ts';
 import { STACK_RULES, type StackRules } from '../../lib/image/stack/stack.ts';
-import type { UnpackRequest, UnpackResult } from '../../lib/layer/tree/types.ts';
+import type { Unpacked, UnpackRequest } from '../../lib/layer/tree/types.ts';
 import { FileSource } from '../../lib/layer/unpack/file-source.ts';
 import type { UnpackBytes } from '../../lib/layer/unpack/unpack.ts';
 import { unpackInto } from '../../lib/layer/unpack/unpack-into.ts';
@@ -109,7 +109,7 @@ export class Workbench implements AsyncDisposable {
 }
 
 /** In this thread. */
-export async function unpackHere(request: UnpackRequest, bytes: UnpackBytes): Promise<UnpackResult> {
+export async function unpackHere(request: UnpackRequest, bytes: UnpackBytes): Promise<Unpacked> {
   if (bytes.kind !== 'file') throw new Error('a layout gives files');
   const source = new FileSource(bytes.path);
   try {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { PluginError } from '../../lib/base/errors/error.ts';
-import type { LayerBudget, UnpackRequest, UnpackResult } from '../../lib/layer/tree/types.ts';
+import type { LayerBudget, Unpacked, UnpackRequest } from '../../lib/layer/tree/types.ts';
 import type { ChunkSource } from '../../lib/layer/unpack/blob.ts';
 import { unpackInto } from '../../lib/layer/unpack/unpack-into.ts';
 
@@ -42,7 +42,7 @@ export function requestIn(directory: string, changes: Partial<UnpackRequest> = {
   };
 }
 
-export async function unpack(request: UnpackRequest, blob: Uint8Array, chunk = 65536): Promise<UnpackResult> {
+export async function unpack(request: UnpackRequest, blob: Uint8Array, chunk = 65536): Promise<Unpacked> {
   return unpackInto(request, chunksOf(blob, chunk), {
     checkpoint() {},
     largeWindow: () => Promise.resolve(),

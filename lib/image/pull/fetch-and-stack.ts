@@ -6,7 +6,6 @@ import type { PublishedSearch } from '../cvmfs/published.ts';
 import { layersOf } from '../source/admission.ts';
 import { LayerTurns, patienceOf } from '../source/layer-turns.ts';
 import type { ResolvedImage } from '../source/source.ts';
-import { refuseTooManyNames } from '../stack/name-budget.ts';
 import { planStack, STACK_RULES } from '../stack/stack.ts';
 import type { AdmittedDeps, PulledImage } from './context.ts';
 import { MissingLayers } from './missing-layers.ts';
@@ -39,10 +38,6 @@ export async function fetchAndStack(
     key: fetch.keyOf(one),
     published: published?.get(one.layer),
   }));
-  refuseTooManyNames(
-    store,
-    new Set(placeable.flatMap(({ key, published }) => (published ? [] : (key ?? [])))),
-  );
   const rules = deps.stackRules ?? STACK_RULES;
   const placed = await placeLayers(deps, placeable, { lease, turns, rules });
   // Named after the layers as the image lists them: the next create knows only those.

@@ -32,6 +32,8 @@ export interface FetchedLayer {
   readonly wanted: WantedLayer;
   readonly staged: StagedLayer;
   readonly record: LayerRecord;
+  /** How many looks at names it took to unpack. */
+  readonly looks: number;
   readonly grant: Grant;
   /** The store has it already; the caller had to show that its source has it too. */
   readonly again: boolean;
@@ -44,6 +46,8 @@ export interface OnTopOf {
   readonly trees: readonly string[];
   /** How many bytes of their files it may copy, for hard links to them. */
   readonly copyBytes: number;
+  /** How many looks at names it may take. */
+  readonly looks: number;
 }
 
 /** What bytes that are not the layer's look like, to whoever reads them. */
@@ -87,7 +91,7 @@ async function fetchOnce(
     const bytes = await deps.source.open(layer, deps.signal);
     let before = 0;
     const unpack = deps.unpack ?? unpackLayer;
-    const result = await unpack(request(deps, wanted, staged, onTop), bytes, {
+    const { looks, ...result } = await unpack(request(deps, wanted, staged, onTop), bytes, {
       workerUrl: deps.workerUrl,
       signal: deps.signal,
       onProgress: (read) => {
@@ -112,7 +116,7 @@ async function fetchOnce(
       milliseconds: Math.round(milliseconds),
     });
     const grant = deps.source.delivered(layer);
-    return { wanted, staged, record, grant, again: deps.store.layers.has(record.key) };
+    return { wanted, staged, record, looks, grant, again: deps.store.layers.has(record.key) };
   } catch (error) {
     deps.store.layers.discard(staged);
     throw error;
@@ -151,6 +155,7 @@ function request(
         : { directory: layer.baseDirectory, parentTree: parent && deps.store.layout.tree(parent) },
     lowers: onTop?.trees,
     copyBytes: onTop?.copyBytes,
+    looks: onTop?.looks,
   };
 }
 

@@ -1,12 +1,14 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { MiB } from '../../base/limits.ts';
 import { inTurns } from '../../base/turns.ts';
+import { MAX_LOOKS } from '../../layer/tree/budget.ts';
 import type { LayerKey, VolumeName } from '../../store/layout/layer-key.ts';
 import type { LayerRecord } from '../../store/records/layers.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import { isHeld, type LayerTurns } from '../source/layer-turns.ts';
 import { MergedNames } from '../stack/merged-names.ts';
+import { NameBudget } from '../stack/name-budget.ts';
 import { HollowDirectories } from '../stack/phantoms.ts';
 import { PlanningWork } from '../stack/planning-work.ts';
 import { needsLower, type StackRules, showingLayers } from '../stack/stack.ts';
@@ -40,6 +42,8 @@ export async function placeLayers(
   const placed: StackLayer[] = [];
   const fetched: FetchedLayer[] = [];
   const work = new PlanningWork();
+  /** All layers that are fetched on top of others may take together what one may. */
+  let looks = MAX_LOOKS;
   const [names, hollow, known] = [
     new MergedNames(work, true),
     new HollowDirectories(work),
@@ -70,8 +74,12 @@ export async function placeLayers(
       key,
       trees: below.flatMap((one) => treesOf(deps.store, one)),
       copyBytes: known.copiesLeft,
+      looks,
     });
-    if (again !== undefined) fetched.push(again);
+    if (again !== undefined) {
+      fetched.push(again);
+      looks -= again.looks;
+    }
     put(known.copying(key));
   }
   return { layers: placed, fetched };
@@ -115,6 +123,7 @@ function treesOf(store: Store, { maskAbove, tree, shimBelow }: StackLayer): stri
 class KnownLayers {
   readonly store: Store;
   readonly #layers = new Map<LayerKey, StackLayer>();
+  readonly #names = new NameBudget();
   #own = 0;
   #copied = 0;
 
@@ -129,8 +138,8 @@ class KnownLayers {
 
   /** A layer that may have copied files from those below. What is more than its own tar certainly has been. */
   copying(key: LayerKey): StackLayer {
-    const layer = toStackLayer(this.store, key);
-    const copied = Math.max(0, layer.bytes - (this.store.layers.record(key)?.tarBytes ?? 0));
+    const { layer, tarBytes } = this.#read(key);
+    const copied = Math.max(0, layer.bytes - tarBytes);
     this.#copied += copied;
     this.#own += layer.bytes - copied;
     return layer;
@@ -144,10 +153,16 @@ class KnownLayers {
   layer(key: LayerKey): StackLayer {
     const before = this.#layers.get(key);
     if (before !== undefined) return before;
-    const layer = toStackLayer(this.store, key);
+    const { layer } = this.#read(key);
     this.#own += layer.bytes;
     this.#layers.set(key, layer);
     return layer;
+  }
+
+  #read(key: LayerKey): { layer: StackLayer; tarBytes: number } {
+    const record = recordOf(this.store, key);
+    this.#names.add(record);
+    return { layer: fromRecord(this.store, record), tarBytes: record.tarBytes };
   }
 }
 
@@ -164,9 +179,13 @@ function named(layer: WantedLayer): LayerKey {
 
 /** @throws STORE_LAYER_GONE when the layer went away although a lease names it; STORE_DAMAGED */
 export function toStackLayer(store: Store, key: LayerKey): StackLayer {
+  return fromRecord(store, recordOf(store, key));
+}
+
+function recordOf(store: Store, key: LayerKey): LayerRecord {
   const record = store.layers.record(key);
   if (!record) throw new PluginError('STORE_LAYER_GONE', { layer: key });
-  return fromRecord(store, record);
+  return record;
 }
 
 function fromRecord(store: Store, record: LayerRecord): StackLayer {

@@ -10,13 +10,17 @@ import { TreeManifestWriter } from './writer.ts';
 
 type HardLink = Extract<TreeLine, readonly ['h', ...unknown[]]>;
 
-/** @returns the bytes of the file afterwards */
-export function compactTreeManifest(path: string): number {
-  const gone = readGone(path);
-  const wanted = linkedThoughGone(path, gone);
+/**
+ * @param checkpoint called for each line; throws to end the work
+ * @returns the bytes of the file afterwards
+ */
+export function compactTreeManifest(path: string, checkpoint: () => void): number {
+  const lines = () => checked(readTreeManifest(path), checkpoint);
+  const gone = readGone(lines());
+  const wanted = linkedThoughGone(lines(), gone);
   const writer = new TreeManifestWriter(`${path}.compact`);
   try {
-    for (const line of survivors(path, gone, wanted)) writer.line(line);
+    for (const line of survivors(lines(), gone, wanted)) writer.line(line);
     writer.finish();
   } catch (error) {
     writer.abandon();
@@ -24,6 +28,13 @@ export function compactTreeManifest(path: string): number {
   }
   renameAt(AT_FDCWD, `${path}.compact`, AT_FDCWD, path);
   return writer.bytes;
+}
+
+function* checked(lines: Iterable<TreeLine>, checkpoint: () => void): Generator<TreeLine> {
+  for (const line of lines) {
+    checkpoint();
+    yield line;
+  }
 }
 
 /** For each path the number of the last line that takes it back, alone or with all below. */
@@ -46,10 +57,10 @@ class Gone {
   }
 }
 
-function readGone(path: string): Gone {
+function readGone(lines: Iterable<TreeLine>): Gone {
   const gone = new Gone();
   let at = 0;
-  for (const line of readTreeManifest(path)) {
+  for (const line of lines) {
     if (line[0] === 'x') gone.add(line[1], line[2], at);
     at += 1;
   }
@@ -57,21 +68,21 @@ function readGone(path: string): Gone {
 }
 
 /** Names that are gone and whose inode lives on under another name. */
-function linkedThoughGone(path: string, gone: Gone): Set<string> {
+function linkedThoughGone(lines: Iterable<TreeLine>, gone: Gone): Set<string> {
   const wanted = new Set<string>();
   let at = 0;
-  for (const line of readTreeManifest(path)) {
+  for (const line of lines) {
     if (line[0] === 'h' && gone.has(line[2], at)) wanted.add(line[2]);
     at += 1;
   }
   return wanted;
 }
 
-function* survivors(path: string, gone: Gone, wanted: ReadonlySet<string>): Generator<TreeLine> {
+function* survivors(lines: Iterable<TreeLine>, gone: Gone, wanted: ReadonlySet<string>): Generator<TreeLine> {
   /** What was said about names that are gone; after the first link to one, a link to that link. */
   const graves = new Map<string, TreeLine>();
   let at = 0;
-  for (const line of readTreeManifest(path)) {
+  for (const line of lines) {
     const dead = line[0] === 'x' || (line[0] !== 'o' && gone.has(line[1], at));
     if (dead) {
       if (line[0] !== 'x' && wanted.has(line[1])) graves.set(line[1], line);

@@ -23,6 +23,7 @@ import { check, libc, O } from '../../sys/kernel/libc.ts';
 import { S, type Stat } from '../../sys/kernel/stat.ts';
 import { ContentHash, HASH_BLOCK, hashXattrs } from '../manifest/content-hash.ts';
 import type { TreeManifestWriter } from '../manifest/writer.ts';
+import type { Xattr } from '../tar/entry.ts';
 import { dataBytes, type SparseRegions, storedBytes } from '../tar/sparse-map.ts';
 import type { Budget } from './budget.ts';
 import { type LayerTree, pathOf } from './layer-tree.ts';
@@ -79,13 +80,15 @@ function copyFile(
   const source = openAt(rootFd, bytesOf(from), O.RDONLY | O.NOFOLLOW | O.NONBLOCK);
   try {
     const regions = dataRegions(source, stat.size, path);
-    budget.copy(stat.size, { data: dataBytes(regions), stored: storedBytes(regions, stat.size) });
+    const xattrs = readXattrs(source);
+    budget.attributes(xattrs);
+    const stored = storedBytes(regions, stat.size) + sizeOf(xattrs);
+    budget.copy(stat.size, { data: dataBytes(regions), stored });
     const fd = openAt(dirfd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
     try {
-      const content = copyContent(source, fd, stat.size, regions, path);
+      const content = copyContent(source, fd, { size: stat.size, regions, path }, budget);
       fchown(fd, stat.uid, stat.gid, path);
       fchmod(fd, stat.mode & 0o7777, path);
-      const xattrs = readXattrs(source);
       for (const xattr of xattrs) fsetxattr(fd, bytesOf(xattr.name), xattr.value, path);
       futimes(fd, stat.mtime, path);
       manifest.file(path, observed(stat, hashXattrs(xattrs)), stat.size, content);
@@ -97,11 +100,20 @@ function copyFile(
   }
 }
 
+function sizeOf(xattrs: readonly Xattr[]): number {
+  return xattrs.reduce((sum, { name, value }) => sum + name.length + value.length, 0);
+}
+
 /** errno of a disk that does not give what it has. */
 const EIO = 5;
 
 /** Copies what is data; what are holes stay holes, and are hashed as the zeros that a reader gets. */
-function copyContent(source: number, fd: number, size: number, regions: SparseRegions, path: string): string {
+function copyContent(
+  source: number,
+  fd: number,
+  { size, regions, path }: { size: number; regions: SparseRegions; path: string },
+  { checkpoint }: Budget,
+): string {
   const hash = new ContentHash();
   const block = Buffer.allocUnsafe(HASH_BLOCK);
   let end = 0;
@@ -112,6 +124,7 @@ function copyContent(source: number, fd: number, size: number, regions: SparseRe
     moveTo(source, offset, path);
     moveTo(fd, offset, path);
     for (let left = length; left > 0; ) {
+      checkpoint();
       const wanted = Math.min(left, block.length);
       const read = check(Number(libc.read(source, block, wanted)), 'read', path);
       // Shorter than a moment ago: nobody knows what belongs there.

@@ -46,13 +46,17 @@ export class DiskSize {
   }
 }
 
-/** The same by looking at each name of the manifest, each inode once: for trees of which something was removed. */
-export function measureTree(tree: string, manifestPath: string): number {
+/**
+ * The same by looking at each name of the manifest, each inode once: for trees of which something was removed.
+ * @param checkpoint called for each line; throws to end the work
+ */
+export function measureTree(tree: string, manifestPath: string, checkpoint: () => void): number {
   const never = (): undefined => undefined;
   const rooted = new RootedTree(tree, { linkBelow: never, implied: never, removed: never });
   let bytes = 0;
   try {
     for (const [type, path] of readTreeManifest(manifestPath)) {
+      checkpoint();
       if (type !== 'd' && type !== 'f' && type !== 'l' && type !== 'p') continue;
       const [parent, name] = splitName(path);
       const directory = rooted.find(parent);

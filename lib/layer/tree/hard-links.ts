@@ -56,6 +56,7 @@ export class HardLinks {
     /** Those in `waiting`: in a ring of links one must be the first. */
     const begun = new Set<string>();
     for (const first of this.#pending.values()) {
+      this.#budget.checkpoint();
       waiting.push(first);
       for (let link = waiting.at(-1); link !== undefined; link = waiting.at(-1)) {
         begun.add(link.path);
@@ -107,7 +108,7 @@ export class HardLinks {
   #fromBelow(link: Pending, lowers: LowerTrees | undefined): void {
     const subject = { entry: shown(link.path), target: shown(link.target) };
     if (lowers === undefined) throw new PluginError('LAYER_NEEDS_LOWER', subject);
-    const below = findBelow(this.#tree, lowers, link.target);
+    const below = findBelow(this.#tree, lowers, this.#budget, link.target);
     if (below === undefined) throw badLink(link.path, link.target);
     this.#tree.dependsOnLower = true;
     const { found, shows } = below;

@@ -47,6 +47,7 @@ export class LayerTree {
       otherBelow: (path) => this.#otherBelow(path),
       implied: (directory, over) => this.#implied(directory, over),
       removed: (path, kind) => this.#removed(path, kind),
+      removing: budget.checkpoint,
     });
     try {
       this.metadata = new Metadata(mappings, this.#rooted.root.changingFd);
@@ -133,6 +134,7 @@ export class LayerTree {
     for (const path of this.marked.coveredWhiteoutDirs()) this.#removeWhiteouts(path);
     for (const path of meaningless) this.#removeEmpty(path);
     for (const [path, mtime] of this.marked.implied()) {
+      this.#budget.checkpoint();
       this.#manifest.directory(path, this.metadata.impliedAttributes(path, mtime));
     }
     for (const path of this.marked.opaqueDirs()) this.#manifest.opaque(path);
@@ -169,6 +171,8 @@ export class LayerTree {
       const at = this.find(path);
       if (at === undefined || !this.marked.isImplied(path)) return false;
       for (const { name } of at.entries()) {
+        // Not path by path: each directory on the way may have a whiteout of its own, and is walked for it.
+        this.#budget.look();
         const stat = statAt(at.fd, bytesOf(name));
         if (isDirectory(stat)) inside.push(pathOf(at, name));
         else if (!isWhiteout(stat)) return false;
@@ -179,6 +183,7 @@ export class LayerTree {
 
   #linkBelow(path: ByteName): Uint8Array | undefined {
     if (this.#lowers === undefined || this.marked.isCovered(path)) return undefined;
+    this.#budget.look(path);
     const target = this.#lowers.linkAt(path);
     if (target !== undefined) this.dependsOnLower = true;
     return target;
@@ -216,6 +221,7 @@ export class LayerTree {
     const directory = this.find(path);
     if (directory === undefined) return;
     for (const { name, type } of directory.entries()) {
+      this.#budget.checkpoint();
       if (type !== DT.CHR && type !== DT.UNKNOWN) continue;
       if (!isWhiteout(statAt(directory.fd, bytesOf(name)))) continue;
       unlinkAt(directory.changingFd, bytesOf(name));
@@ -237,6 +243,7 @@ export class LayerTree {
   /** With its parents, as far as they are there for it alone: without markers nobody would have made them. */
   #removeEmpty(from: string): void {
     for (let path = from; path !== ''; path = parentOf(path)) {
+      this.#budget.checkpoint();
       const above = parentOf(path);
       if (!this.marked.isImplied(path) || !this.marked.isCovered(above)) return;
       const [directory, parent] = [this.find(path), this.find(above)];

@@ -3,6 +3,7 @@ import { type ByteName, byteName, bytesOf } from '../../base/bytes.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { readlinkAt } from '../../sys/kernel/files.ts';
 import { isDirectory, isSymlink, statIfThere } from '../../sys/kernel/stat.ts';
+import type { Budget } from './budget.ts';
 import type { LayerTree } from './layer-tree.ts';
 import type { LowerName, LowerTrees } from './lower-trees.ts';
 
@@ -20,13 +21,20 @@ export interface FoundBelow {
 }
 
 /** Looks with this layer on top; then, for what this layer takes away, without it. */
-export function findBelow(tree: LayerTree, lowers: LowerTrees, target: string): FoundBelow | undefined {
+export function findBelow(
+  tree: LayerTree,
+  lowers: LowerTrees,
+  budget: Budget,
+  target: string,
+): FoundBelow | undefined {
   const below: Look = (path) => {
-    const link = lowers.linkAt(path);
-    if (link !== undefined) return { link: byteName(link) };
-    return lowers.find(path) === undefined ? 'open' : 'other';
+    budget.look(path);
+    const found = lowers.find(path);
+    if (found === undefined) return 'open';
+    return isSymlink(found.stat) ? { link: byteName(readlinkAt(found.rootFd, bytesOf(path))) } : 'other';
   };
   const merged: Look = (path) => {
+    budget.look(path);
     const stat = statIfThere(tree.root.fd, bytesOf(path));
     if (stat === undefined) return tree.marked.isCovered(path) ? 'other' : below(path);
     if (isSymlink(stat)) return { link: byteName(readlinkAt(tree.root.fd, bytesOf(path))) };

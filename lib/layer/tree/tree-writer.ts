@@ -70,7 +70,7 @@ export class TreeWriter implements TarSink {
     this.#manifest = manifest;
     this.#budget = budget;
     this.#base = request.base === undefined ? '' : cleanName(byteName(Buffer.from(request.base.directory)));
-    this.#lowers = request.lowers === undefined ? undefined : new LowerTrees(request.lowers);
+    this.#lowers = request.lowers === undefined ? undefined : new LowerTrees(request.lowers, budget);
     try {
       this.#tree = new LayerTree(request, budget, manifest, this.#lowers);
     } catch (error) {

@@ -42,6 +42,8 @@ export interface UnpackRequest {
   readonly lowers: readonly string[] | undefined;
   /** How many bytes of files in `lowers` may be copied for links to them; undefined: as many as a tar may have. */
   readonly copyBytes?: number | undefined;
+  /** How many looks at names the layer may take, as the budget counts them; undefined: as many as any layer. */
+  readonly looks?: number | undefined;
 }
 
 /** What came out, all of it needed to place the layer in a stack. Names are relative, `''` is the root. */
@@ -50,7 +52,10 @@ export interface UnpackResult {
   readonly diffId: DiffId;
   readonly compressedBytes: number;
   readonly tarBytes: number;
-  /** Sum of the regular files written, GrootFS's volume size (links count 0, overwritten files count again). */
+  /**
+   * Sum of the regular files written, GrootFS's volume size (links count 0, overwritten files count again). Files that
+   * were copied from `lowers` count with their extended attributes.
+   */
   readonly fileBytes: number;
   readonly entries: number;
   /** What the tree and its manifest take on the disk: blocks of files, directories and extended attributes. */
@@ -70,4 +75,10 @@ export interface UnpackResult {
   readonly droppedXattrs: number;
   /** True when `lowers` were used: the tree is right on top of exactly these. */
   readonly dependsOnLower: boolean;
+}
+
+/** The same with what only the image that the layer is unpacked for wants to know. */
+export interface Unpacked extends UnpackResult {
+  /** How many looks at names the layer took. */
+  readonly looks: number;
 }

@@ -11,12 +11,12 @@ import { TarReader } from '../tar/reader.ts';
 import { Budget } from '../tree/budget.ts';
 import { inBlocks, measureTree } from '../tree/disk-size.ts';
 import { TreeWriter } from '../tree/tree-writer.ts';
-import type { UnpackRequest, UnpackResult } from '../tree/types.ts';
+import type { Unpacked, UnpackRequest, UnpackResult } from '../tree/types.ts';
 import { Blob, type ChunkSource } from './blob.ts';
 import { empty, type LargeWindowGate, openTar } from './decompress.ts';
 
 export interface UnpackControl {
-  /** Looked at between chunks; throws to stop the work. */
+  /** Called between chunks, entries and other steps, a few microseconds apart; throws to stop the work. */
   checkpoint(compressedBytes: number, entries: number): void;
   readonly largeWindow: LargeWindowGate;
 }
@@ -40,8 +40,12 @@ export async function unpackInto(
   request: UnpackRequest,
   source: ChunkSource,
   control: UnpackControl,
-): Promise<UnpackResult> {
-  const budget = new Budget(request.budget, request.quotaBytes, request.copyBytes);
+): Promise<Unpacked> {
+  const budget: Budget = new Budget(request.budget, request.quotaBytes, {
+    copyBytes: request.copyBytes,
+    looks: request.looks,
+    checkpoint: () => control.checkpoint(budget.compressedBytes, budget.entries),
+  });
   const blob = new Blob(source, request.expected, (bytes) => {
     budget.compressed(bytes);
     control.checkpoint(budget.compressedBytes, budget.entries);
@@ -53,16 +57,18 @@ export async function unpackInto(
     const { digest, diffId } = await readLayer(request, blob, budget, writer, control);
     const { treeBytes, ...tree } = writer.finish();
     manifest.finish();
-    const { manifestPath } = request;
-    const manifestBytes = manifest.gone > 0 ? compactTreeManifest(manifestPath) : manifest.bytes;
+    const { target, manifestPath } = request;
+    const { checkpoint } = budget;
+    const manifestBytes = manifest.gone > 0 ? compactTreeManifest(manifestPath, checkpoint) : manifest.bytes;
     return {
       ...tree,
-      diskBytes: (treeBytes ?? measureTree(request.target, manifestPath)) + inBlocks(manifestBytes),
+      diskBytes: (treeBytes ?? measureTree(target, manifestPath, checkpoint)) + inBlocks(manifestBytes),
       digest,
       diffId,
       compressedBytes: blob.bytes,
       tarBytes: budget.tarBytes,
       entries: budget.entries,
+      looks: budget.looks,
     };
   } catch (error) {
     writer?.abandon();

@@ -4,7 +4,7 @@
  * on, and stops it.
  */
 import { PluginError } from '../../base/errors/error.ts';
-import type { UnpackRequest, UnpackResult } from '../tree/types.ts';
+import type { Unpacked, UnpackRequest } from '../tree/types.ts';
 import { StallWatch } from './stall-watch.ts';
 import {
   type FromWorker,
@@ -25,7 +25,7 @@ export type UnpackBytes =
     };
 
 export interface UnpackDeps {
-  /** Of `cmd/unpack-worker.ts`: see `unpackWorkerUrl` in `cmd/program/unpack-worker-url.ts`. */
+  /** Of `cmd/unpack-worker.ts`: see `unpackWorkerUrl` in `cmd/unpack-worker-url.ts`. */
   readonly workerUrl: string | URL;
   readonly signal: AbortSignal;
   /** Told a few times a second, and at the end, how many bytes of the blob are through. */
@@ -50,7 +50,7 @@ export async function unpackLayer(
   request: UnpackRequest,
   bytes: UnpackBytes,
   deps: UnpackDeps,
-): Promise<UnpackResult> {
+): Promise<Unpacked> {
   deps.signal.throwIfAborted();
   const { size } = request.expected;
   if (size !== undefined && bytes.size !== undefined && bytes.size !== size) {
@@ -68,7 +68,7 @@ export async function unpackLayer(
 let largeWindows: Promise<void> = Promise.resolve();
 
 class Job {
-  readonly result: Promise<UnpackResult>;
+  readonly result: Promise<Unpacked>;
   readonly #deps: UnpackDeps;
   readonly #budgetSeconds: number;
   readonly #worker: Worker;
@@ -76,7 +76,7 @@ class Job {
   readonly #state = new SharedState(this.#shared);
   readonly #closed = Promise.withResolvers<void>();
   readonly #answered = Promise.withResolvers<void>();
-  readonly #settle = Promise.withResolvers<UnpackResult>();
+  readonly #settle = Promise.withResolvers<Unpacked>();
   readonly #stall: StallWatch;
   #credits = CREDITS;
   #spare: (() => void) | undefined;

@@ -1,7 +1,7 @@
 /** What the thread that wants a layer and the thread that unpacks it say to each other. */
 import { type ErrorCode, PluginError, type PluginErrors } from '../../base/errors/error.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
-import type { UnpackRequest, UnpackResult } from '../tree/types.ts';
+import type { Unpacked, UnpackRequest } from '../tree/types.ts';
 
 export type WorkerSource = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'stream' };
 
@@ -24,7 +24,7 @@ export type FromWorker =
   | { readonly type: 'large-window' }
   /** The tree is whole; what comes until the answer is the disk's time. */
   | { readonly type: 'syncing' }
-  | { readonly type: 'done'; readonly result: UnpackResult }
+  | { readonly type: 'done'; readonly result: Unpacked }
   | { readonly type: 'failed'; readonly error: PackedError };
 
 /** The shared words: progress that the main thread reads whenever it likes, and its wish to stop. */

@@ -65,14 +65,20 @@ class Level {
 /**
  * Removes `name` in the directory `dirfd`, with everything below. A name that is not there is no error.
  * Not atomic: what a crash leaves is removed by calling it again.
+ * @param before called for each name inside before it goes; throws to end the work
  * @throws SysError for anything but a name that is gone already
  */
-export function removeTree(dirfd: number, name: PathBytes, removed?: RemovedDirectory): void {
+export function removeTree(
+  dirfd: number,
+  name: PathBytes,
+  removed?: RemovedDirectory,
+  before?: () => void,
+): void {
   if (removeSimple(dirfd, name)) return;
   const levels = [new Level(dirfd, name, '' as ByteName)];
   try {
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
-      const child = emptyOut(level, levels, removed);
+      const child = emptyOut(level, levels, removed, before);
       if (child === undefined) leave(levels, dirfd, name, removed);
       else if (levels.length < MAX_LEVELS || removed !== undefined || !moveUp(level, child, dirfd, name)) {
         levels.push(child);
@@ -85,8 +91,14 @@ export function removeTree(dirfd: number, name: PathBytes, removed?: RemovedDire
 }
 
 /** Unlinks what is no directory and removes empty directories; the first full one is opened and returned. */
-function emptyOut(level: Level, levels: readonly Level[], removed?: RemovedDirectory): Level | undefined {
+function emptyOut(
+  level: Level,
+  levels: readonly Level[],
+  removed?: RemovedDirectory,
+  before?: () => void,
+): Level | undefined {
   for (let entry = level.next(); entry !== undefined; entry = level.next()) {
+    before?.();
     const bytes = bytesOf(entry.name);
     if (entry.type !== DT.DIR && removeSimple(level.fd, bytes)) continue;
     if (!removeEmpty(level.fd, bytes)) return new Level(level.fd, bytes, entry.name);

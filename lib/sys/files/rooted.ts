@@ -33,6 +33,8 @@ export interface TreeEvents {
   implied(directory: Directory, over: Stat | undefined): void;
   /** A name was removed to make room; of a tree every directory, and not the other names in it. */
   removed(path: ByteName, kind: 'directory' | 'other'): void;
+  /** Called for each name before a whole tree goes, which may be long work; throws to end it. */
+  removing?: (() => void) | undefined;
 }
 
 export interface Put<T> {
@@ -136,9 +138,9 @@ export class RootedTree {
     const path = pathOf(parent, name);
     if (isDirectory(stat)) {
       this.#cache.releaseTree(path);
-      removeTree(parent.changingFd, bytes, (below) => {
+      const removed = (below: string) =>
         this.#events.removed((below === '' ? path : `${path}/${below}`) as ByteName, 'directory');
-      });
+      removeTree(parent.changingFd, bytes, removed, this.#events.removing);
       return stat;
     }
     if (isSymlink(stat)) this.#cache.forgetNames();

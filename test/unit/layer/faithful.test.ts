@@ -415,6 +415,7 @@ describe('the result', () => {
       // Two files, a manifest, and what the filesystem takes for directories.
       diskBytes: expect.any(Number) as never,
       entries: 14,
+      looks: 0,
       explicitRoot: true,
       impliedDirs: ['a', 'a/b', 'dev'],
       whiteoutDirs: ['e'],

@@ -124,6 +124,22 @@ describe('a hard link into a lower layer', () => {
     expect(Object.keys(listTree(request.target))).toEqual(['/']);
   });
 
+  test('is charged for the extended attributes of the file too', async () => {
+    const base = requestIn(dir.at('base'));
+    const pax = { 'SCHILY.xattr.user.note': 'n'.repeat(1000) };
+    await unpack(base, tar([F('file', 'x', { pax }), F('other', 'y', { pax })]));
+    const archive = tar([H('one', 'file'), H('two', 'other')]);
+    const attempt = (name: string, copyBytes: number) =>
+      unpack(requestIn(dir.at(name), { lowers: [base.target], copyBytes }), archive);
+    const each = 1 + 'user.note'.length + 1000;
+    expect((await attempt('enough', 2 * each)).fileBytes).toBe(2 * each);
+    expect(await failureOf(attempt('less', 2 * each - 1))).toMatchObject({
+      code: 'LAYER_TOO_LARGE',
+      subject: { what: 'bytes of lower layers that it links to', limit: 2 * each - 1 },
+    });
+    expect(Object.keys(listTree(dir.at('less/target'))).sort()).toEqual(['/', 'file', 'one']);
+  });
+
   test('copies the file up with all it has, and links both names', async () => {
     const pax = {
       mtime: '77.123456789',
