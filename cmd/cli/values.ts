@@ -17,14 +17,29 @@ export type ParsedInteger =
   | { readonly reason: 'parse error' | 'value out of range' };
 
 /**
- * strconv.ParseInt(text, 0, 64): decimal, 0x, 0b, 0o, a leading 0 for octal, underscores between digits.
- * Counts of bytes are numbers here, exact up to 2^53 − 1 (8 PiB); what is larger is refused, never rounded.
+ * strconv.ParseInt(text, 0, 64): decimal, 0x, 0b, 0o, a leading 0 for octal, underscores between digits. What int64 holds is
+ * taken as `heldBytes` says.
  */
 export function parseInteger(text: string): ParsedInteger {
   const exact = DECIMAL.test(text) ? BigInt(text.replace('+', '')) : parseUnusual(text);
   if (exact === undefined) return { reason: 'parse error' };
+  const isInt64 = exact >= -INT64_MAX - 1n && exact <= INT64_MAX;
+  return isInt64 ? { value: heldBytes(exact) } : { reason: 'value out of range' };
+}
+
+export const INT64_MAX = 2n ** 63n - 1n;
+
+/** 8 PiB less a block: below it a number is exact, also when XFS has rounded it up to its blocks. */
+const HELD_AT_MOST = 2 ** 53 - 4096;
+
+/**
+ * A count of bytes as a number. What a number does not hold exactly is more than any store of graft has: it counts as
+ * 8 PiB less a block, and is neither rounded nor refused, since GrootFS takes it.
+ */
+export function heldBytes(exact: bigint): number {
   const value = Number(exact);
-  return Number.isSafeInteger(value) ? { value } : { reason: 'value out of range' };
+  if (Number.isSafeInteger(value)) return value;
+  return value < 0 ? -HELD_AT_MOST : HELD_AT_MOST;
 }
 
 function parseUnusual(text: string): bigint | undefined {

@@ -43,5 +43,5 @@ export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string
 
 function expected(type: 'boolean' | 'int64' | 'text'): string {
   if (type === 'boolean') return ' Give true or false.';
-  return type === 'int64' ? ' Give a whole number of bytes, at most 9007199254740991.' : '';
+  return type === 'int64' ? ' Give a whole number of bytes, at most 9223372036854775807.' : '';
 }

@@ -1,4 +1,5 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
+import { heldBytes } from '../cli/values.ts';
 import {
   GROOT_KEYS,
   type GrootFile,
@@ -11,7 +12,7 @@ import { parseYaml, YamlProblem } from './yaml.ts';
 
 /** GrootFS's file in whatever YAML it is written. @throws CONFIG_SYNTAX, CONFIG_INVALID */
 export function readGrootYaml(path: string, text: string): GrootFile {
-  const document = parseConfig(path, text);
+  const document = parseConfig(path, text, 'int64');
   const values: Record<string, unknown> = {};
   const unknownKeys: string[] = [];
   if (document === null || document === undefined) return { values, unknownKeys };
@@ -25,9 +26,9 @@ export function readGrootYaml(path: string, text: string): GrootFile {
 }
 
 /** @throws CONFIG_SYNTAX */
-export function parseConfig(path: string, text: string): unknown {
+export function parseConfig(path: string, text: string, integers: 'exact' | 'int64' = 'exact'): unknown {
   try {
-    return parseYaml(text);
+    return parseYaml(text, integers);
   } catch (error) {
     if (!(error instanceof YamlProblem)) throw error;
     throw new PluginError('CONFIG_SYNTAX', { path, reason: error.message }, { cause: error });
@@ -79,7 +80,7 @@ function convert(type: KeyType, value: unknown): unknown {
       if (typeof value !== 'string') return undefined;
       return TRUE.test(value) ? true : FALSE.test(value) ? false : undefined;
     case 'integer':
-      return Number.isSafeInteger(value) ? value : undefined;
+      return Number.isInteger(value) ? heldBytes(BigInt(value as number)) : undefined;
     case 'list':
       return Array.isArray(value) && value.every((v) => typeof v === 'string') ? value : undefined;
   }

@@ -312,7 +312,7 @@ describe('a configuration that cannot be used', () => {
       /^invalid config file: clean.threshold_bytes must be a whole number of bytes \(/,
     ],
     [
-      'init: {store_size_bytes: 9223372036854775807}',
+      'init: {store_size_bytes: 9223372036854775808}',
       /^invalid config file: yaml: init.store_size_bytes is too large for graft/,
     ],
     ['create: {disk_limit_size_bytes: -1}', /^invalid argument: disk limit cannot be negative$/],

@@ -83,6 +83,23 @@ describe('what Bun.YAML lets pass and a configuration must not have', () => {
   });
 
   test.each([
+    ['9223372036854775807', 2 ** 63],
+    ['-9223372036854775808', -(2 ** 63)],
+    ['9007199254740993', 2 ** 53],
+  ])('int64 takes %s', (text, value) => {
+    expect(parseYaml(`a: ${text}`, 'int64')).toEqual({ a: value });
+  });
+
+  test.each(['9223372036854775808', '-9223372036854775809', '9223372036854776000', '0x8000000000000000'])(
+    'int64 does not take %s',
+    (text) => {
+      expect(() => parseYaml(`a: ${text}`, 'int64')).toThrow(
+        'a is too large for graft: at most 9223372036854775807',
+      );
+    },
+  );
+
+  test.each([
     ['an open quotation', 'a: "x'],
     ['an open sequence', 'a: [1,'],
     ['a tab as indentation', 'a:\n\tb: 1'],
