@@ -58,11 +58,29 @@ function sentenceForCode<C extends ErrorCode>(code: C, subject: PluginErrors[C])
  */
 const EXPECTED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['IMAGE_NOT_FOUND', 'CLI_UNKNOWN_VERB']);
 
-/** The log's side of a failure: the error at level error, where it came from at level debug. */
-export function logFailure(log: Logger, error: unknown): void {
-  if (!(isPluginError(error) && EXPECTED.has(error.code))) log.error('failed', error);
+/**
+ * The log's side of a failure: at level error the sentence that the caller gets, which GrootFS's log has too, with its code
+ * and facts; where it came from at level debug.
+ */
+export function logFailure(log: Logger, error: unknown, sentence: string): void {
+  if (!isPluginError(error)) log.error('failed', sentence);
+  else if (!EXPECTED.has(error.code))
+    log.error('failed', sentence, { code: error.code, facts: error.subject });
   const causes: string[] = [];
   for (let at: unknown = error; at instanceof Error && causes.length < 5; at = at.cause)
     causes.push(oneLine(at.stack ?? at.message, 600));
-  log.debug('failed-at', { error: isPluginError(error) ? error.code : String(error), causes });
+  log.debug('failed-at', {
+    code: isPluginError(error) ? error.code : undefined,
+    error: rootMessage(error),
+    causes,
+  });
+}
+
+/** Of what everything else followed from: the kernel's or a library's own words. */
+function rootMessage(error: unknown): string {
+  let root = error;
+  for (let depth = 0; depth < 5 && root instanceof Error && root.cause instanceof Error; depth += 1)
+    root = root.cause;
+  if (isPluginError(root)) return explain(root, []).sentence;
+  return oneLine(root instanceof Error ? root.message : String(root), 600);
 }

@@ -70,7 +70,8 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   IMAGE_ID_INVALID: (s) => `id \`${s.id}\` ${s.reason}`,
   IMAGE_EXISTS: (s) => `image for id \`${s.id}\` already exists; choose another id, or delete it first`,
   IMAGE_DELETED: (s) => `image \`${s.id}\` was deleted while it was being made`,
-  IMAGE_NOT_FOUND: (s) => `Image \`${s.id}\` not found.`,
+  IMAGE_NOT_FOUND: (s) =>
+    `Image \`${s.id}\` not found.${s.noStore === undefined ? '' : ` There is no store at ${s.noStore}.`}`,
   IMAGE_OUTSIDE_STORE: (s) => `path \`${s.path}\` is outside store path ${s.store}`,
   IMAGE_DELETE_FAILED: (s) => `deleting image path '${s.path}' failed: ${s.reason}; call delete again`,
 };

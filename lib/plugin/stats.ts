@@ -1,6 +1,6 @@
-import { PluginError } from '../base/errors/error.ts';
-import { parseIdOrPath } from '../store/layout/image-id.ts';
-import { Store } from '../store/store.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { type ImageId, parseIdOrPath } from '../store/layout/image-id.ts';
+import { Store, storeRoot } from '../store/store.ts';
 import { getProjectUsage } from '../sys/mounts/quota.ts';
 
 /** Garden decodes this as a map of maps of unsigned integers; nothing else may be in it. */
@@ -15,8 +15,9 @@ export interface Stats {
 
 /** What a container uses, in bytes. Without a limit nobody counts, and its own part is 0, as GrootFS says. */
 export function imageStats(storePath: string, argument: string): Stats {
-  const store = Store.open(storePath);
-  const id = parseIdOrPath(argument, store.layout.root);
+  const root = storeRoot(storePath);
+  const id = parseIdOrPath(argument, root);
+  const store = openFor(id, root);
   if (!store.images.exists(id)) throw new PluginError('IMAGE_NOT_FOUND', { id });
   const path = store.layout.image(id);
   const projectId = store.projectIds.of(path);
@@ -32,4 +33,14 @@ export function imageStats(storePath: string, argument: string): Stats {
       committed_space_bytes: layers + quota,
     },
   };
+}
+
+/** Garden takes "not found" for an answer and asks its other store; a store that was never made has no image either. */
+function openFor(id: ImageId, root: string): Store {
+  try {
+    return Store.open(root);
+  } catch (error) {
+    if (!isPluginError(error, 'STORE_NOT_INITIALIZED')) throw error;
+    throw new PluginError('IMAGE_NOT_FOUND', { id, noStore: root }, { cause: error });
+  }
 }

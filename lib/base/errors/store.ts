@@ -39,7 +39,8 @@ export interface StoreErrors {
   IMAGE_ID_INVALID: { id: string; reason: string };
   IMAGE_EXISTS: { id: string };
   IMAGE_DELETED: { id: string };
-  IMAGE_NOT_FOUND: { id: string };
+  /** `noStore`: the store's path, where there is none. */
+  IMAGE_NOT_FOUND: { id: string; noStore?: string };
   IMAGE_OUTSIDE_STORE: { path: string; store: string };
   IMAGE_DELETE_FAILED: { path: string; reason: string };
 }

@@ -134,6 +134,7 @@ async function initDirectory(
   if (unsafe) throw unsafe;
   const { format: found, isWritten } = agree(layout, request.mappings, site !== 'store', versions);
   if (site === 'store') {
+    deps.log.debug('store-already-initialized', { store: layout.root });
     const format = migrate(layout, found, versions);
     mendDirectories(layout, format);
     if (!isWritten || !exists(layout.markerCopy)) writeFormat(layout, format);

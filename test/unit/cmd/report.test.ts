@@ -82,9 +82,10 @@ describe('the log of a failure', () => {
       {
         debug: (event, data) => lines.push(['debug', event, data]),
         info: (event, data) => lines.push(['info', event, data]),
-        error: (event, failure) => lines.push(['error', event, failure]),
+        error: (event, failure, data) => lines.push(['error', event, { failure, ...data }]),
       },
       error,
+      explain(error, []).sentence,
     );
     return lines;
   };
@@ -94,8 +95,17 @@ describe('the log of a failure', () => {
     const lines = record(error);
     expect(lines.map(([level, event]) => `${level} ${event}`)).toEqual(['error failed', 'debug failed-at']);
     expect(lines[1]?.[2]).toEqual({
-      error: 'Error: outer',
+      error: 'inner',
       causes: [expect.stringMatching(/^Error: outer/), expect.stringMatching(/^Error: inner/)],
+    });
+  });
+
+  test('has the sentence that the caller gets, with the code and its facts beside it', () => {
+    const lines = record(new PluginError('STORE_MISSING', { store: '/invalid-store' }));
+    expect(lines[0]?.[2]).toEqual({
+      failure: 'no store found at /invalid-store',
+      code: 'STORE_MISSING',
+      facts: { store: '/invalid-store' },
     });
   });
 
