@@ -112,7 +112,7 @@ async function sendCollected(
   extra: () => Promise<ExtraSettings>,
   log: Logger,
 ): Promise<void> {
-  if (metrics.collected.length === 0) return;
+  if (metrics.isEmpty) return;
   const { sendMetrics } = await import('./program/send-metrics.ts');
   await sendMetrics(metrics, { store, metronEndpoint, metricsFile, extra }, log);
 }
@@ -142,7 +142,7 @@ async function report(error: unknown): Promise<number> {
     call.taken.secrets,
   );
   call.reporting?.clear();
-  if (call.reporting && !call.reporting.plain) logFailure(call.reporting.log, error);
+  if (call.reporting && !call.reporting.plain) logFailure(call.reporting.log, error, sentence);
   stdout.text(sentence);
   await call.sendMetrics?.();
   return stopped ?? exitCode;

@@ -11,14 +11,10 @@ export interface MetricTargets {
 }
 
 /** At the end of a call, also of one that failed. What cannot be sent is logged: metrics decide nothing. */
-export async function sendMetrics(
-  { collected }: Metrics,
-  targets: MetricTargets,
-  log: Logger,
-): Promise<void> {
+export async function sendMetrics(metrics: Metrics, targets: MetricTargets, log: Logger): Promise<void> {
   const { store, metronEndpoint } = targets;
   try {
-    if (metronEndpoint !== undefined && !(await sendToMetron(metronEndpoint, collected, resolve)))
+    if (metronEndpoint !== undefined && !(await sendToMetron(metronEndpoint, metrics.collect(), resolve)))
       log.info('metrics-not-sent', { metronEndpoint });
   } catch (error) {
     log.info('metrics-not-sent', { metronEndpoint, error: String(error) });
@@ -27,7 +23,7 @@ export async function sendMetrics(
     const file = targets.metricsFile ?? (await targets.extra()).metricsFile;
     if (file === undefined) return;
     const { writePrometheusFile } = await import('../../lib/plugin/metrics/prometheus.ts');
-    writePrometheusFile(file, collected, store);
+    writePrometheusFile(file, metrics.collect(), store);
   } catch (error) {
     log.error('metrics-not-written', error);
   }

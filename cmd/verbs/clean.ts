@@ -1,5 +1,6 @@
 import { isPluginError } from '../../lib/base/errors/error.ts';
 import { type Cleaned, cleanStore } from '../../lib/plugin/clean.ts';
+import { tellLayers } from '../../lib/plugin/metrics/store-metrics.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { keptSentence, shortBytes } from '../sentences/words.ts';
 
@@ -10,15 +11,24 @@ export async function run(context: VerbContext<'clean'>): Promise<void> {
     storePath: settings.store,
     thresholdBytes: settings.cleanThresholdBytes,
     dryRun: args.options['dry-run'] === true,
+    metrics,
   };
+  log.info('groot-cleaning.starting', { thresholdBytes: settings.cleanThresholdBytes });
   try {
-    report(context, await cleanStore(request, log));
+    const cleaned = await cleanStore(request, log);
+    metrics.duration('ImageCleanTime', performance.now() - started);
+    report(context, cleaned);
   } catch (error) {
     // A cell whose store was never made has nothing to clean, as GrootFS answers too.
-    if (!isPluginError(error, 'STORE_MISSING')) throw error;
+    if (!isPluginError(error, 'STORE_MISSING')) {
+      metrics.duration('ImageCleanTime', performance.now() - started);
+      tellLayers(metrics, settings.store, log);
+      throw error;
+    }
+    log.error('store-path-failed', `no store found at ${settings.store}`, { store: settings.store });
     out.text(`no store found at ${settings.store}`);
   }
-  metrics.duration('ImageCleanTime', performance.now() - started);
+  log.info('groot-cleaning.ending');
 }
 
 function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void {

@@ -1,6 +1,7 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { createImage } from '../../lib/plugin/create.ts';
+import { tellStore } from '../../lib/plugin/metrics/store-metrics.ts';
 import type { RuntimeSpec } from '../../lib/plugin/runtime-spec.ts';
 import { parseImageId } from '../../lib/store/layout/image-id.ts';
 import { cleanIsDue } from '../../lib/store/records/totals.ts';
@@ -22,6 +23,7 @@ export async function run(context: VerbContext<'create'>): Promise<void> {
   const store = Store.open(settings.store);
   const source = await openSource(context, image, store, args.options['require-digest'] === true);
   const { diskLimitBytes, excludeImageFromQuota, withMount } = settings.create;
+  let [isMade, cleans] = [false, false];
   try {
     const spec = await createImage(
       {
@@ -44,13 +46,16 @@ export async function run(context: VerbContext<'create'>): Promise<void> {
       },
     );
     await answer(context, store, id, spec);
+    isMade = true;
   } finally {
     await source.close();
     metrics.duration('ImageCreationTime', performance.now() - started);
     if (settings.create.withClean && cleanIsDue(store, settings.cleanThresholdBytes, log)) {
       const { startClean } = await import('../program/start-clean.ts');
       startClean(context);
+      cleans = true;
     }
+    if (isMade) tellStore(metrics, { storePath: settings.store, cleans }, log);
   }
 }
 

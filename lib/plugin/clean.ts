@@ -4,7 +4,7 @@ import type { Logger } from '../base/log.ts';
 import { PartialDirectory } from '../registry/blobs/partial.ts';
 import { boundFacts } from '../store/collect/bounds.ts';
 import { collect, finishCollection, planCollection, type Unreadable } from '../store/collect/collect.ts';
-import { isReachable, type Measured, measure } from '../store/collect/measure.ts';
+import { countStacks, isReachable, type Measured, measure } from '../store/collect/measure.ts';
 import { sweep } from '../store/collect/recover.ts';
 import { Layout } from '../store/layout/layout.ts';
 import { writeTotals } from '../store/records/totals.ts';
@@ -12,6 +12,7 @@ import { Store, storeExists, storeRoot } from '../store/store.ts';
 import { withLock } from '../sys/exclusive/lock.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
+import type { Metrics } from './metrics/metrics.ts';
 
 /** As long as GrootFS waits for another clean; then ours has nothing to do. */
 const LOCK_MILLISECONDS = 3000;
@@ -44,6 +45,8 @@ export interface CleanRequest {
   /** Bytes of committed quota and layers below which nothing is done; 0 always cleans. */
   readonly thresholdBytes: number;
   readonly dryRun: boolean;
+  /** Told how long its locks took, in milliseconds. */
+  readonly metrics?: Pick<Metrics, 'duration'> | undefined;
 }
 
 /** Deletes what no image and no running create uses. One at a time; creates never wait for it. */
@@ -53,9 +56,11 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
   const store = Store.open(layout.root);
   if (request.dryRun) return dryRun(store);
   let begun = false;
+  const started = performance.now();
   const section = () => {
     begun = true;
-    return clean(store, request.thresholdBytes, log);
+    request.metrics?.duration('ExclusiveLockingTime', performance.now() - started);
+    return clean(store, request, log);
   };
   try {
     const lock = { timeoutMs: LOCK_MILLISECONDS, what: 'another clean' };
@@ -75,7 +80,8 @@ function dryRun(store: Store): Cleaned {
   return { kind: 'would-clean', volumes: plan.unused, bytes: plan.diskBytes, kept: plan.kept };
 }
 
-async function clean(store: Store, thresholdBytes: number, log: Logger): Promise<Cleaned> {
+async function clean(store: Store, request: CleanRequest, log: Logger): Promise<Cleaned> {
+  const { thresholdBytes } = request;
   await sweep(store, log);
   await finishCollection(store, log);
   // Whatever the threshold is: it counts layers and limits, and these grow beside them.
@@ -84,7 +90,7 @@ async function clean(store: Store, thresholdBytes: number, log: Logger): Promise
   partials.collect(PARTIAL_AGE_MILLISECONDS, partialBytes);
   boundFacts(store.layout);
   const before = measure(store);
-  writeTotals(store, before, log);
+  writeTotals(store, countStacks(store, before), log);
   if (!isReachable(thresholdBytes, before.filesystemTotalBytes)) {
     const { filesystemTotalBytes } = before;
     log.error('threshold-hardly-reachable', 'the disk can be full first', {
@@ -97,8 +103,10 @@ async function clean(store: Store, thresholdBytes: number, log: Logger): Promise
   }
   const plan = planCollection(store);
   if (plan.kept !== undefined) log.error('layers-kept', 'a record cannot be read', { ...plan.kept });
-  const gone = await collect(store, plan, log);
+  const gone = await collect(store, plan, log, (milliseconds) =>
+    request.metrics?.duration('ExclusiveLockingTime', milliseconds),
+  );
   const measured = measure(store);
-  writeTotals(store, measured, log);
+  writeTotals(store, countStacks(store, measured), log);
   return { kind: 'cleaned', volumes: gone.length, bytes: plan.diskBytes, measured, kept: plan.kept };
 }

@@ -9,7 +9,6 @@ import type { ImageRecord, LayerProvenance } from '../store/records/image-record
 import { Lease } from '../store/records/leases.ts';
 import type { StackPlan } from '../store/records/stacks.ts';
 import { addToTotals } from '../store/records/totals.ts';
-import { sizeOfNew } from '../store/records/volume-size.ts';
 import type { Store } from '../store/store.ts';
 import { HeldDirectory } from '../sys/files/held-directory.ts';
 import { SysError } from '../sys/kernel/errno.ts';
@@ -17,6 +16,7 @@ import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { AccountFiles, accountFilesBelow } from './account-files.ts';
 import { tellingFull } from './full-store.ts';
 import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
+import { countImage } from './metrics/count-image.ts';
 import { mountContainer, mountOptions, openMerged, uncover } from './mount-image.ts';
 import { checkImage } from './preflight.ts';
 import { processUser } from './process-user.ts';
@@ -44,10 +44,11 @@ export function createImage(deps: CreateDeps, request: CreateRequest): Promise<R
 async function create(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
   const id = parseImageId(request.id);
   if (deps.store.images.exists(id)) throw new PluginError('IMAGE_EXISTS', { id });
-  const device = request.limit && quotaDevice(deps.store);
   await sweepAfterBoot(deps.store, deps.log);
   const image = await deps.source.resolve(deps.signal);
   checkImage(image, request.limit);
+  // Nothing that the layers turn out to be can be too large for an exclusive limit.
+  const device = request.limit?.exclusive ? quotaDevice(deps.store) : undefined;
   using lease = new Lease(deps.store.layout, id, []);
   const wanted = { id, request, device, image, lease };
   // Awaited here: the lease goes when this function returns, not when what it returned is settled.
@@ -57,37 +58,49 @@ async function create(deps: CreateDeps, request: CreateRequest): Promise<Runtime
 interface Wanted {
   readonly id: ImageId;
   readonly request: CreateRequest;
+  /** Undefined also where it is looked for once the layers are known: an image that is too large is told first. */
   readonly device: ReturnType<typeof quotaDevice> | undefined;
   readonly image: ResolvedImage;
   readonly lease: Lease;
+  /** An attempt without CVMFS, after one with it: the time of its lock is told. */
+  readonly again?: true;
 }
 
 async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec> {
-  const { id, request, device, image, lease } = wanted;
+  const { id, request, image, lease } = wanted;
   const { limit, mount } = request;
   const quotaBytes = limit && !limit.exclusive ? limit.bytes : undefined;
-  const pulled = await pull({ ...deps, mapsIds: mount, quotaBytes }, image, lease);
+  const told = wanted.again ? undefined : deps.metrics;
+  const pulled = await pull({ ...deps, mapsIds: mount, quotaBytes }, image, lease, told);
   const { plan, fetched } = pulled;
   deps.signal.throwIfAborted();
   const bytes = limit && effectiveLimit(limit, plan.layerBytes);
+  const device = limit && (wanted.device ?? quotaDevice(deps.store));
   const quota = device && bytes !== undefined ? { bytes, device } : undefined;
   try {
     const layers = provenance(deps.store, image, pulled);
     const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount });
-    const layerBytes = sizeOfNew(fetched);
-    addToTotals(deps.store, { committedBytes: bytes ?? 0, layerBytes }, deps.log);
+    const fetchedBytes = fetched.reduce((sum, { record, again }) => sum + (again ? 0 : record.fileBytes), 0);
+    const made = countImage(plan.uses, plan.layerBytes, 1, fetchedBytes);
+    addToTotals(deps.store, { committedBytes: bytes ?? 0 }, deps.log, made);
     return spec;
   } catch (error) {
     if (!(error instanceof SysError) || !isForeign(plan) || deps.cvmfs === undefined) throw error;
     // It answered the probe and fails now: whatever the reason, the other source has the layers too.
     deps.log.error('cvmfs-mount-failed', error, { id, lowers: plan.lowers.filter(isAbsolute) });
-    return createOnce({ ...deps, cvmfs: undefined }, wanted);
+    return createOnce({ ...deps, cvmfs: undefined }, { ...wanted, again: true });
   }
 }
 
 /** The code that fetches is loaded when something is missing: a warm create is a third shorter without it. */
-async function pull(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
+async function pull(
+  deps: PullDeps,
+  image: ResolvedImage,
+  lease: Lease,
+  told: PullDeps['metrics'],
+): Promise<PulledImage> {
   const plan = planIfPresent(deps.store, image, lease);
+  told?.duration('SharedLockingTime', lease.lockingMs);
   if (plan !== undefined && isOpen(plan, image)) return { plan, fetched: [], choices: new Map() };
   // Asked for at once: a process that looks at repositories starts while the code that will ask it is loaded.
   const cvmfs = deps.cvmfs?.();

@@ -5,6 +5,7 @@ import { parseIdOrPath } from '../store/layout/image-id.ts';
 import { Layout } from '../store/layout/layout.ts';
 import { addToTotals } from '../store/records/totals.ts';
 import { Store, storeRoot } from '../store/store.ts';
+import { countImage } from './metrics/count-image.ts';
 
 export type Deleted = { readonly id: string } | { readonly notFound: string } | { readonly outside: string };
 
@@ -19,8 +20,10 @@ export async function deleteImage(storePath: string, argument: string, log: Logg
     const id = parseIdOrPath(argument, new Layout(root).root);
     const store = Store.open(root);
     const quota = store.images.number(id, 'image_quota');
+    const uses = store.images.recordIfReadable(id)?.uses ?? [];
+    const image = countImage(uses, store.images.number(id, 'image_info'), -1);
     const removed = await removeImage(store, id, log);
-    if (removed) addToTotals(store, { committedBytes: -quota }, log);
+    if (removed) addToTotals(store, { committedBytes: -quota }, log, image);
     return removed ? { id } : { notFound: id };
   } catch (error) {
     if (isPluginError(error, 'IMAGE_OUTSIDE_STORE')) return { outside: argument };

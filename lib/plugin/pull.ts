@@ -1,8 +1,6 @@
 import type { PullDeps } from '../image/pull/context.ts';
 import { pullImage } from '../image/pull/pull.ts';
 import { Lease } from '../store/records/leases.ts';
-import { addToTotals } from '../store/records/totals.ts';
-import { sizeOfNew } from '../store/records/volume-size.ts';
 import { tellingFull } from './full-store.ts';
 import { checkImage } from './preflight.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
@@ -28,7 +26,6 @@ async function pullAll(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
   checkImage(image, undefined);
   using lease = new Lease(deps.store.layout, undefined, []);
   const { plan, fetched } = await pullImage({ since, ...deps, quotaBytes: undefined }, image, lease);
-  addToTotals(deps.store, { layerBytes: sizeOfNew(fetched) }, deps.log);
   return {
     image: image.name,
     digest: image.manifestDigest,

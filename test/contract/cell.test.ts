@@ -257,13 +257,17 @@ describe('metrics', () => {
     const file = unprivileged.dir.at('own.prom');
     mkdirSync(`${path}.d`);
     writeFileSync(`${path}.d/metrics.yml`, `metrics: {file: ${file}}\n`);
-    await garden.delete([GRAFT, '--config', path, 'delete', 'nobody']);
+    const id = newId();
+    await garden.create([GRAFT, '--config', path, 'create', tar, id]);
+    await garden.delete([GRAFT, '--config', path, 'delete', id]);
     expect(readFileSync(file, 'utf8')).toContain('graft_image_deletion_time_seconds');
   });
 
   test('that nobody takes cost no time and no error', async () => {
     const path = config(unprivileged, ['metron_endpoint: no-such-host.invalid:3457']);
-    const run = await runLikeGarden([GRAFT, '--config', path, 'delete', 'nobody']);
+    const id = newId();
+    await garden.create(U('create', tar, id));
+    const run = await runLikeGarden([GRAFT, '--config', path, 'delete', id]);
     expect(run.exitCode).toBe(0);
     expect(run.relogged().every((entry) => entry.lager && entry.level === 'info')).toBe(true);
   });

@@ -9,6 +9,7 @@ import { filesystemOf } from '../../sys/kernel/statfs.ts';
 import { type Held, isHeld, type LayerTurns } from '../source/layer-turns.ts';
 import type { AdmittedDeps } from './context.ts';
 import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
+import { LockingTimes } from './locking-times.ts';
 import { ReadyLayers } from './ready-layers.ts';
 import { keyOf, type WantedLayer } from './wanted.ts';
 
@@ -24,6 +25,7 @@ export class MissingLayers {
   readonly #wanted: readonly WantedLayer[];
   readonly #lease: Lease;
   readonly #turns: LayerTurns;
+  readonly #times: LockingTimes;
   /** Names that were found out by reading: local tars. */
   readonly #named = new Map<WantedLayer, LayerKey>();
 
@@ -32,6 +34,7 @@ export class MissingLayers {
     this.#wanted = wanted;
     this.#lease = lease;
     this.#turns = turns;
+    this.#times = new LockingTimes(deps.metrics);
   }
 
   /**
@@ -58,8 +61,10 @@ export class MissingLayers {
       const [first] = others.sort((one, other) => one.held.until - other.held.until);
       if (first !== undefined) {
         this.#deps.log.info('waiting-for-layer', { layer: first.wanted.key, others: others.length });
-        await this.#turns.wait(first.held, this.#hasCome(first.wanted));
+        const names = others.map(({ wanted }) => nameOf(wanted));
+        await this.#times.ofWaiting(names, () => this.#turns.wait(first.held, this.#hasCome(first.wanted)));
         this.#hear();
+        for (const { wanted } of others) if (this.#isThere(wanted)) this.#times.tell(nameOf(wanted));
         await this.#ask();
       }
     }
@@ -124,9 +129,13 @@ export class MissingLayers {
     const others: { wanted: WantedLayer; held: Held }[] = [];
     try {
       for (const wanted of layers) {
-        const turn = this.#turns.take(nameOf(wanted), wanted.layer);
+        const name = nameOf(wanted);
+        const turn = this.#times.ofTaking(name, () => this.#turns.take(name, wanted.layer));
         if (isHeld(turn)) others.push({ wanted, held: turn });
-        else mine.push({ wanted, claim: turn });
+        else {
+          mine.push({ wanted, claim: turn });
+          this.#times.tell(name);
+        }
       }
     } catch (error) {
       for (const { claim } of mine) claim.release();

@@ -8,6 +8,7 @@ export interface Metric {
 /** Collects what one verb measures; how and where it is sent is decided at its end. */
 export class Metrics {
   readonly #collected: Metric[] = [];
+  readonly #later: (() => void)[] = [];
 
   /** @param milliseconds from `performance.now()`, fractions welcome. */
   duration(name: string, milliseconds: number): void {
@@ -22,7 +23,18 @@ export class Metrics {
     this.#collected.push({ name, value, unit: 'count' });
   }
 
-  get collected(): readonly Metric[] {
+  /** Measures only where somebody is told: reading costs something, and most calls have nowhere to send metrics to. */
+  later(measure: () => void): void {
+    this.#later.push(measure);
+  }
+
+  get isEmpty(): boolean {
+    return this.#collected.length + this.#later.length === 0;
+  }
+
+  /** All of them, in order; what was put off is measured now. */
+  collect(): readonly Metric[] {
+    for (const measure of this.#later.splice(0)) measure();
     return this.#collected;
   }
 }

@@ -109,14 +109,24 @@ export function planCollection(store: Store): CollectPlan {
 
 /**
  * Takes what the plan chose and nobody has named since. Returns the volumes that are gone.
+ * @param onLocked told once how long it took, in milliseconds, until no create could name anything
  * @throws the first failure, after everything else was done
  */
-export async function collect(store: Store, plan: CollectPlan, log: Logger): Promise<VolumeName[]> {
+export async function collect(
+  store: Store,
+  plan: CollectPlan,
+  log: Logger,
+  onLocked?: (milliseconds: number) => void,
+): Promise<VolumeName[]> {
+  const started = performance.now();
   const failures: unknown[] = [];
   const gone: VolumeName[] = [];
   for (let from = 0; from < plan.unused.length; from += BATCH) {
     const batch = plan.unused.slice(from, from + BATCH);
-    const away = whileNobodyNames(store.layout, () => setAside(store, batch, log, failures));
+    const away = whileNobodyNames(store.layout, () => {
+      if (from === 0) onLocked?.(performance.now() - started);
+      return setAside(store, batch, log, failures);
+    });
     const dropped = await forEachLogged(away, log, NOT_COLLECTED, (volume) => {
       trash(store.layout, aside(store, volume));
       gone.push(volume);
@@ -128,6 +138,8 @@ export async function collect(store: Store, plan: CollectPlan, log: Logger): Pro
     // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
     whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
   }
+  // Nothing was to be chosen, and nobody kept it waiting.
+  if (plan.unused.length === 0) onLocked?.(0);
   forget(store);
   log.info('collected', { volumes: gone.length, failed: failures.length });
   if (failures.length > 0) throw failures[0];

@@ -29,7 +29,7 @@
  *   meta/blobs/<hex>        manifests and image configurations by digest
  *   meta/blobs/<hex>.*      the same, for callers whose image comes from one repository (lib/store/records/blobs.ts)
  *   meta/partial/<hex>      the first bytes of a blob whose download was killed (lib/registry/blobs/partial.ts)
- *   meta/totals             running sums that tell a create whether a clean is due
+ *   meta/totals             running sums: whether a clean is due, and what metrics tell
  *   locks/                  claims on downloads and short locks; nothing is ever wrong without them
  *   projectids/<n>          -> owner: project id n is taken (a dangling symbolic link: made in one step)
  *   tmp/<owner>.<what>      staging and rubbish; whatever belongs to a dead owner is swept

@@ -1,5 +1,6 @@
 import { byteName } from '../../base/bytes.ts';
 import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import { silentLogger } from '../../base/log.ts';
 import { DISK_BLOCK, inBlocks } from '../../layer/tree/disk-size.ts';
 import type { UnpackResult } from '../../layer/tree/types.ts';
 import { publishQuickly } from '../../sys/files/durable.ts';
@@ -16,7 +17,8 @@ import { discardStaged, removeName, stageDirectory, writeSmall } from '../layout
 import { appendGrant, encodeGrant, type Grant, readGrants } from './grants.ts';
 import { decodeNames, encodeNames, type LayerNames } from './layer-names.ts';
 import { decodeLayerRecord, encodeLayerRecord, type LayerRecord } from './layer-record.ts';
-import { writeShimSize } from './volume-size.ts';
+import { addToTotals } from './totals.ts';
+import { layerSize, writeShimSize } from './volume-size.ts';
 
 export type { LayerRecord } from './layer-record.ts';
 
@@ -152,16 +154,25 @@ export class Layers {
       syncfs(volumes, this.#layout.root);
       for (let next = left[0]; next !== undefined; next = left[0]) {
         const { staged, record, grant } = next;
-        if (!publishQuickly(staged.directory, this.#layout.volume(record.key))) {
+        if (publishQuickly(staged.directory, this.#layout.volume(record.key))) {
+          left.shift();
+          this.#count(record);
+        } else {
           this.discard(staged);
           left.shift();
           this.addGrant(record.key, grant);
-        } else left.shift();
+        }
       }
       fsync(volumes, this.#layout.volumes);
     } finally {
       close(volumes);
     }
+  }
+
+  /** Here and not where an image is complete: a layer stays also when its image fails, and takes room like any other. */
+  #count(record: LayerRecord): void {
+    const sizes = { layerBytes: layerSize(record), fileBytes: record.fileBytes };
+    addToTotals({ layout: this.#layout }, sizes, silentLogger);
   }
 
   /**

@@ -33,13 +33,16 @@ export class Lease implements Disposable {
   readonly #leases: string;
   readonly #uses = new Set<string>();
   #open = true;
+  #lockingMs = 0;
 
   constructor(layout: Layout, image: ImageId | undefined, uses: Iterable<string>) {
     this.name = newOwnerName();
     this.#path = `${layout.leases}/${this.name}`;
     this.#image = image;
     this.#leases = layout.leases;
+    const started = performance.now();
     this.#write();
+    this.#lockingMs = performance.now() - started;
     try {
       this.add(uses);
     } catch (error) {
@@ -55,8 +58,17 @@ export class Lease implements Disposable {
   add(uses: Iterable<string>): void {
     const fresh = [...uses].filter((use) => !this.#uses.has(use));
     if (fresh.length === 0) return;
-    throughGate(this.#leases, 'shared', DECIDING, () => this.#append(fresh));
+    const started = performance.now();
+    throughGate(this.#leases, 'shared', DECIDING, () => {
+      this.#lockingMs += performance.now() - started;
+      this.#append(fresh);
+    });
     for (const use of fresh) this.#uses.add(use);
+  }
+
+  /** Milliseconds that it took so far to get in: making the lease, and waiting while a clean chooses. */
+  get lockingMs(): number {
+    return this.#lockingMs;
   }
 
   [Symbol.dispose](): void {

@@ -32,13 +32,6 @@ export function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' 
   return diskBytes + entries * INODE_BYTES;
 }
 
-/** Of what was fetched, without layers that were there and were only delivered once more. */
-export function sizeOfNew(
-  fetched: readonly { readonly record: LayerRecord; readonly again: boolean }[],
-): number {
-  return fetched.reduce((sum, { record, again }) => sum + (again ? 0 : layerSize(record)), 0);
-}
-
 /** Records of layers, as `Layers` reads them. */
 interface LayerRecords {
   /** Undefined for a record that is damaged. */

@@ -24,7 +24,7 @@ import { isFirstOfBoot, markBoot } from '../../../lib/store/collect/boot.ts';
 import { parseImageId } from '../../../lib/store/layout/image-id.ts';
 import { type LayerKey, publishedKey, stackKey } from '../../../lib/store/layout/layer-key.ts';
 import { Lease } from '../../../lib/store/records/leases.ts';
-import { addToTotals, cleanIsDue, readTotals } from '../../../lib/store/records/totals.ts';
+import { cleanIsDue, readTotals } from '../../../lib/store/records/totals.ts';
 import { Store } from '../../../lib/store/store.ts';
 import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
 
@@ -171,16 +171,3 @@ test.each(['a link to nothing', 'huge'])(
     expect(readdirSync(store.layout.volumes)).toHaveLength(2);
   },
 );
-
-test('totals are one line again once they are many', async () => {
-  await using scratch = await scratchStore();
-  const { store } = scratch;
-  for (let i = 0; i < 5000; i += 1) addToTotals(store, { committedBytes: 1, layerBytes: 2 }, silentLogger);
-  expect(readTotals(store, silentLogger)).toEqual({ committedBytes: 5000, layerBytes: 10_000, factBytes: 0 });
-  expect(readFileSync(store.layout.totals, 'utf8')).toBe('= 5000 10000 0\n');
-  addToTotals(store, { committedBytes: -5000 }, silentLogger);
-  expect([cleanIsDue(store, 10_000, silentLogger), cleanIsDue(store, 10_001, silentLogger)]).toEqual([
-    true,
-    false,
-  ]);
-});

@@ -80,7 +80,7 @@ describe('an envelope', () => {
   test('durations are whole nanoseconds', () => {
     const metrics = new Metrics();
     metrics.duration('ImageDeletionTime', 1.23456789);
-    expect(metrics.collected).toEqual([{ name: 'ImageDeletionTime', value: 1234568, unit: 'nanos' }]);
+    expect(metrics.collect()).toEqual([{ name: 'ImageDeletionTime', value: 1234568, unit: 'nanos' }]);
   });
 });
 

@@ -1,0 +1,35 @@
+/** How long each layer's claim took, told once: when the claim is had, or when somebody else has brought the layer. */
+export class LockingTimes {
+  readonly #metrics: { duration(name: string, milliseconds: number): void } | undefined;
+  /** Milliseconds so far, by the layer's name. */
+  readonly #soFar = new Map<string, number>();
+
+  constructor(metrics: { duration(name: string, milliseconds: number): void } | undefined) {
+    this.#metrics = metrics;
+  }
+
+  ofTaking<T>(name: string, take: () => T): T {
+    const started = performance.now();
+    const taken = take();
+    this.#add(name, performance.now() - started);
+    return taken;
+  }
+
+  /** One wait is for all that somebody else has. */
+  async ofWaiting(names: readonly string[], wait: () => Promise<void>): Promise<void> {
+    const started = performance.now();
+    await wait();
+    for (const name of names) this.#add(name, performance.now() - started);
+  }
+
+  tell(name: string): void {
+    const milliseconds = this.#soFar.get(name);
+    if (milliseconds === undefined) return;
+    this.#soFar.delete(name);
+    this.#metrics?.duration('ExclusiveLockingTime', milliseconds);
+  }
+
+  #add(name: string, milliseconds: number): void {
+    this.#soFar.set(name, (this.#soFar.get(name) ?? 0) + milliseconds);
+  }
+}
