@@ -11,10 +11,11 @@ import { close } from '../sys/kernel/files.ts';
 import { O } from '../sys/kernel/libc.ts';
 import { isDirectory, isWhiteout, statAt, statFd } from '../sys/kernel/stat.ts';
 import { openBeneath, stampOf } from './beneath.ts';
-import { CATALOG } from './markers.ts';
-import type { LayerWalk, Stamp, WalkedDirectory } from './probe-protocol.ts';
+import type { LayerWalk, ProbeStep, Stamp, WalkedDirectory } from './probe-protocol.ts';
 import { readBeneath } from './read-beneath.ts';
 import { MAX_OVERLAY_RECORD, type OverlayRecord, parseOverlayRecord } from './records.ts';
+
+type WalkStep = ProbeStep & { step: 'walk' };
 
 interface Marks {
   opaque: boolean;
@@ -23,22 +24,39 @@ interface Marks {
   implied: { stamp: Pick<Stamp, 'sec' | 'nsec'>; own: boolean; hollow: boolean } | undefined;
 }
 
-/** @param digest of the layer, which the record must name. @throws SysError when the filesystem fails */
-export function walkCompanion(root: number, directory: string, tree: string, digest: string): LayerWalk {
-  const beside = openBeneath(root, Buffer.from(directory), O.PATH | O.DIRECTORY);
-  try {
-    const record = recordIn(beside, directory);
-    if (record === 'unusable' || (record !== undefined && record.layer !== digest)) {
-      return unusable('the record of its whiteouts is not readable, or of another layer');
-    }
-    const marks = new Map<string, Marks>();
-    collectWhiteouts(beside, marks);
-    if (record === undefined) hideByName(marks);
-    else addRecord(record, marks);
-    return found(beside, tree, marks, record);
-  } finally {
-    close(beside);
+/**
+ * Undefined where the record does not vouch for the layer's directories: then the tree is searched, and
+ * `holdsAgainst` says whether `whiteouts/` has more.
+ * @param digest of the layer, which the record must name
+ * @throws SysError when the filesystem fails
+ */
+export function walkCompanion(
+  beside: number,
+  step: Pick<WalkStep, 'directory' | 'tree' | 'explicit'>,
+  digest: string,
+): LayerWalk | undefined {
+  const record = recordIn(beside, step.directory);
+  if (record === 'unusable' || (record !== undefined && record.layer !== digest)) {
+    return unusable('the record of its whiteouts is not readable, or of another layer');
   }
+  if (record?.late === undefined) return undefined;
+  const marks = new Map<string, Marks>();
+  collectWhiteouts(beside, marks);
+  addRecord(record, marks, new Set<string>(step.explicit));
+  return found(beside, step.tree, marks, { ...record, late: record.late });
+}
+
+/** The walk of a layer whose `whiteouts/` has a record that vouches for nothing, or none; unusable where they differ. */
+export function heldAgainst(beside: number, walk: LayerWalk): LayerWalk {
+  const marks = new Map<string, Marks>();
+  collectWhiteouts(beside, marks);
+  const walked = new Map<string, WalkedDirectory>(walk.directories.map((one) => [one.path, one]));
+  for (const [path, { whiteouts }] of marks) {
+    const found = walked.get(path);
+    if (found?.opaque === true || whiteouts.every((name) => found?.whiteouts.includes(name))) continue;
+    return unusable('its whiteouts/ deletes more than its tree does, and no record says why');
+  }
+  return walk;
 }
 
 function recordIn(beside: number, directory: string): OverlayRecord | 'unusable' | undefined {
@@ -59,6 +77,10 @@ function unusable(reason: string): LayerWalk {
     entries: 0,
     directories: [],
     explicitRoot: true,
+    vouched: true,
+    late: [],
+    owners: [],
+    ownersKept: false,
     fileBytes: undefined,
     unusable: reason,
   };
@@ -80,18 +102,10 @@ function collectWhiteouts(beside: number, marks: Map<string, Marks>): void {
   }
 }
 
-/** A companion without a record: the markers are known by the names of what they hide. */
-function hideByName(marks: Map<string, Marks>): void {
-  for (const { whiteouts, hidden } of marks.values()) {
-    hidden.push(...whiteouts.map((name) => `.wh.${name}` as ByteName));
-  }
-  marksOf(marks, '').hidden.push(CATALOG);
-}
-
-function addRecord(record: OverlayRecord, marks: Map<string, Marks>): void {
+function addRecord(record: OverlayRecord, marks: Map<string, Marks>, explicit: ReadonlySet<string>): void {
   for (const path of record.opaque) marksOf(marks, path).opaque = true;
   for (const { path, sec, nsec, own, hollow } of record.implied) {
-    marksOf(marks, path).implied = { stamp: { sec, nsec }, own, hollow };
+    if (!explicit.has(path)) marksOf(marks, path).implied = { stamp: { sec, nsec }, own, hollow };
   }
   for (const path of record.hidden) {
     const cut = path.lastIndexOf('/');
@@ -103,7 +117,7 @@ function found(
   beside: number,
   tree: string,
   marks: ReadonlyMap<string, Marks>,
-  record: OverlayRecord | undefined,
+  record: OverlayRecord & { readonly late: readonly string[] },
 ): LayerWalk {
   const directories: WalkedDirectory[] = [];
   for (const path of withAncestors(marks.keys())) {
@@ -130,10 +144,14 @@ function found(
     }
   }
   return {
-    entries: record?.entries ?? 0,
+    entries: record.entries ?? 0,
     directories,
-    explicitRoot: record?.explicitRoot ?? true,
-    fileBytes: record?.fileBytes,
+    explicitRoot: record.explicitRoot,
+    vouched: true,
+    late: record.late as ByteName[],
+    owners: [],
+    ownersKept: record.ownersKept,
+    fileBytes: record.fileBytes,
     unusable: undefined,
   };
 }

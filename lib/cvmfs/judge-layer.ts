@@ -4,10 +4,11 @@ import { isPluginError } from '../base/errors/error.ts';
 import { type IdMappings, toHostId } from '../base/id-mapping.ts';
 import { errnoMeaning } from '../sys/kernel/errno.ts';
 import type { Place, PublishedLayer, RepositoryDoubt, SoughtLayer } from './locate.ts';
-import type { LayerAnswer } from './probe-protocol.ts';
+import type { LayerAnswer, MadeBy } from './probe-protocol.ts';
 import { type LayerRecord, parseLayerRecord } from './records.ts';
 import { type Doubtful, doubtful, type RepositoryState } from './repository.ts';
 import type { Repository } from './settings.ts';
+import { isNobody } from './synthetic.ts';
 
 type Found = Extract<LayerAnswer, { result: 'found' }>;
 
@@ -47,7 +48,9 @@ function judgeFound(
   const { repository, state, place, layer, mappings } = request;
   const record = judgeRecord(request, answer);
   if (record !== undefined && 'ok' in record) return doubt(record);
-  if (record === undefined && answer.owners.length === 0 && answer.publisher === undefined) {
+  // The 2017 layout has neither, and there an empty layer is a layer.
+  const isBare = record === undefined && answer.owners.length === 0 && answer.publisher === undefined;
+  if (isBare && !(repository.layout === 'graphdriver' && place.tree === '')) {
     return doubt(doubtful('half_published', 'its tree is empty and has neither a record nor a catalog'));
   }
   const magic = repository.type === 'cvmfs' && answer.listed.find((name) => name === 'user.fqrn');
@@ -62,8 +65,8 @@ function judgeFound(
     return doubt(doubtful('lost_metadata', reason));
   }
   const needsIdmap = repository.type === 'directory' && !repository.mapped && mappings.uids.length > 0;
-  const owners = judgeOwners(repository, answer, needsIdmap ? NO_MAPPINGS : mappings);
-  if (owners !== 'kept' && owners !== 'lost') return doubt(owners);
+  const owners = judgeOwners(request, answer, needsIdmap ? NO_MAPPINGS : mappings);
+  if (typeof owners === 'object') return doubt(owners);
   return {
     layer: {
       repository,
@@ -77,7 +80,8 @@ function judgeFound(
       recordedDigest: layer.digest ?? record?.digest,
       companion: answer.companion && (layer.digest ?? record?.digest) !== undefined,
       needsIdmap,
-      ownersLost: owners === 'lost',
+      made: madeBy(request),
+      owners,
     },
   };
 }
@@ -109,33 +113,60 @@ function judgeRecord({ layer, place }: JudgeRequest, answer: Found): LayerRecord
   return record;
 }
 
+/** `lost`: they are not the image's. `unproven`: they may be, and nothing seen so far proves it. */
+export type Owners = 'kept' | 'lost' | 'unproven';
+
 /**
- * Who owns the tree's top directory tells whether ids arrive as the store needs them. One entry of the container's
- * root is proof; so are owners other than the publisher's, since a client that claims all files for one user
- * (CVMFS_CLAIM_OWNERSHIP=yes, its default) and an ingest without --keep-ownership leave one owner only.
+ * Whether ids arrive as the store needs them, and whether they are the image's. One publication without
+ * `--keep-ownership` gives all that it makes to one user, and so does a client that claims all files
+ * (CVMFS_CLAIM_OWNERSHIP=yes, its default): a second owner is proof. So is the directory around the tree, which the same
+ * command makes up: it belongs to -1 where owners are kept, and to the one user where not (servers up to 2.11, which keep
+ * them always, give it to the publisher). Files of root alone prove nothing: root may have published them.
  */
-function judgeOwners(
-  repository: Repository,
-  answer: Found,
-  mappings: IdMappings,
-): 'kept' | 'lost' | Doubtful {
+function judgeOwners(request: JudgeRequest, answer: Found, mappings: IdMappings): Owners | Doubtful {
+  const { repository } = request;
   const root = toHostId(mappings.uids, 0) ?? 0;
-  const uids = new Set(answer.owners.map((owner) => Number(owner.split(':')[0])));
-  if (uids.size === 0 || uids.has(root)) return 'kept';
-  if (uids.has(0)) {
+  const uids = new Set(answer.owners.map(uidOf));
+  if (uids.size === 0) return 'kept';
+  if (uids.has(0) && root !== 0) {
     const need = `root of this store's containers is ${root}`;
     const advice = 'give the store a mount with CVMFS_UID_MAP and CVMFS_GID_MAP and name it under mounts';
     return doubtful('wrong_owner', `its files belong to 0, and ${need}: ${advice}`);
   }
-  const publisher = answer.publisher?.uid;
-  const mapped = [...uids].filter((uid) => uid !== publisher && isMapped(mappings, uid));
-  if (mapped.length > (publisher === undefined ? 1 : 0)) return 'kept';
-  const policy = repository.lostMetadata.owners;
-  if (policy !== 'fall_back') return 'lost';
+  const isUsable = [...uids].some((uid) => uid === root || isMapped(mappings, uid));
+  if (isUsable && provesOwners(repository, answer)) return 'kept';
+  if (uids.has(root)) return mayBePublishersRoot(request, answer) ? 'unproven' : 'kept';
+  if (repository.lostMetadata.owners !== 'fall_back') return 'lost';
   return doubtful(
     'lost_metadata',
     `all its files belong to ${[...uids].join(', ')}: they were published without their owners, or the client claims them (CVMFS_CLAIM_OWNERSHIP)`,
   );
+}
+
+function provesOwners({ type }: Repository, { allOwners, owners, around }: Found): boolean {
+  // Of a plain directory nobody knows that one command made it with all that is in it.
+  if ((type === 'directory' ? owners : allOwners).length > 1) return true;
+  return around !== undefined && isNobodys(around) && !owners.every(isNobodys);
+}
+
+/** A flat root is nobody's layer; who unpacks a tar as root, as in the 2017 layout, keeps its owners. */
+function mayBePublishersRoot(request: JudgeRequest, { publisher }: Found): boolean {
+  const made = madeBy(request);
+  return made === 'ingest' || (made === 'unpack' && publisher !== undefined);
+}
+
+function isNobodys(owner: string): boolean {
+  const [uid = Number.NaN, gid = Number.NaN] = owner.split(':').map(Number);
+  return isNobody({ uid, gid });
+}
+
+function uidOf(owner: string): number {
+  return Number(owner.split(':')[0]);
+}
+
+function madeBy({ repository, place }: JudgeRequest): MadeBy {
+  if (place.tree !== '') return 'ingest';
+  return repository.layout === 'graphdriver' ? 'unpack' : 'itself';
 }
 
 function isMapped(mappings: IdMappings, host: number): boolean {

@@ -8,9 +8,9 @@ import type { IdMappings } from '../base/id-mapping.ts';
 import type { Logger } from '../base/log.ts';
 import type { RepositoryPath } from './address.ts';
 import type { HangMemory } from './hangs.ts';
-import { judgeLayer } from './judge-layer.ts';
+import { judgeLayer, type Owners } from './judge-layer.ts';
 import { probe, type ReadyChild } from './probe.ts';
-import type { LayerAnswer, Stamp } from './probe-protocol.ts';
+import type { LayerAnswer, MadeBy, Stamp } from './probe-protocol.ts';
 import { type Doubtful, doubtful, hang, judgeProbe, type RepositoryState } from './repository.ts';
 import { type CvmfsSettings, type LayerOrigin, type Repository, serves } from './settings.ts';
 
@@ -55,8 +55,9 @@ export interface PublishedLayer {
   readonly companion: boolean;
   /** The repository shows the image's own ids, and the store has a mapping: an idmapped mount must apply it. */
   readonly needsIdmap: boolean;
-  /** Publishing lost the owners, and the policy accepts or repairs that. */
-  readonly ownersLost: boolean;
+  readonly made: MadeBy;
+  /** `lost` only where the policy accepts or repairs that. */
+  readonly owners: Owners;
 }
 
 export type Finding =

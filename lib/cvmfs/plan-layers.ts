@@ -1,4 +1,6 @@
 /** Searching layers for what their shims and masks must hold, each repository in a child of its own. */
+import type { ByteName } from '../base/bytes.ts';
+import { type Guesses, guessesOf } from './guesses.ts';
 import type { CvmfsDeps, PublishedLayer, RepositoryDoubt } from './locate.ts';
 import { noteHang } from './locate.ts';
 import { type ProbeOutcome, probe } from './probe.ts';
@@ -8,24 +10,31 @@ import type { Repository } from './settings.ts';
 import { planShims, type ShimPlan } from './shim-plan.ts';
 
 export type PreparedPlan =
-  | { readonly ok: true; readonly plan: ShimPlan; readonly milliseconds: number }
+  | {
+      readonly ok: true;
+      readonly plan: ShimPlan;
+      readonly guesses: Guesses;
+      readonly milliseconds: number;
+    }
   | ({ readonly ok: false } & RepositoryDoubt);
 
 /**
  * Plans for layers that were found, in their order. Never throws for what a repository does.
+ * @param explicit directories that are known to have entries of their own; for a question about one layer
  * @param sizes sum up the files too, where no record tells: a request for each of them
  */
 export async function planLayers(
   deps: CvmfsDeps,
   layers: readonly PublishedLayer[],
   sizes: boolean,
+  explicit: readonly ByteName[] = [],
 ): Promise<PreparedPlan[]> {
   const repositories = [...new Set(layers.map(({ repository }) => repository))];
   const plans = new Map<PublishedLayer, PreparedPlan>();
   await Promise.all(
     repositories.map(async (repository) => {
       const own = layers.filter((layer) => layer.repository === repository);
-      const outcome = await walkAll(deps, repository, own, sizes);
+      const outcome = await walkAll(deps, repository, own, { sizes, explicit });
       for (const [index, layer] of own.entries()) {
         plans.set(layer, judgeWalk(deps, layer, outcome, index));
       }
@@ -41,7 +50,7 @@ async function walkAll(
   deps: CvmfsDeps,
   repository: Repository,
   layers: readonly PublishedLayer[],
-  sizes: boolean,
+  { sizes, explicit }: { readonly sizes: boolean; readonly explicit: readonly ByteName[] },
 ): Promise<ProbeOutcome> {
   const steps = layers.map((layer) => ({
     step: 'walk' as const,
@@ -49,6 +58,8 @@ async function walkAll(
     tree: layer.tree,
     sizes: sizes && layer.tarBytes === undefined && !layer.companion,
     companionOf: layer.companion ? layer.recordedDigest : undefined,
+    made: layer.made,
+    explicit,
   }));
   const outcome = await probe(
     { repository: { path: repository.path, type: repository.type, name: repository.name }, steps },
@@ -88,5 +99,6 @@ function judgeWalk(
   if (answer.result === 'failed') return no(doubtful('io_error', answer.failure.what));
   const { unusable } = answer.walk;
   if (unusable !== undefined) return no(doubtful('unusable_layer', unusable));
-  return { ok: true, plan: planShims(answer.walk), milliseconds: outcome.milliseconds };
+  const guesses = guessesOf(answer.walk, layer.owners);
+  return { ok: true, plan: planShims(answer.walk), guesses, milliseconds: outcome.milliseconds };
 }

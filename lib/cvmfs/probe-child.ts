@@ -13,11 +13,12 @@ import { isDirectory, type Stat, statAt, statFd } from '../sys/kernel/stat.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { mountAt } from '../sys/mounts/mountinfo.ts';
 import { openBeneath, resolveBeneath, stampOf } from './beneath.ts';
-import { walkCompanion } from './companion.ts';
+import { heldAgainst, walkCompanion } from './companion.ts';
 import { CATALOG } from './markers.ts';
 import type {
   Failure,
   LayerAnswer,
+  LayerWalk,
   ProbeLine,
   ProbeRequest,
   ProbeStep,
@@ -166,11 +167,15 @@ const MAX_RECORD = 64 * KiB;
  * still be stated, and even mounted, while nothing inside can be looked up (EIO at the first readdir).
  */
 function topOf(tree: number, directory: number, treeName: string, lists: boolean): LayerAnswer {
+  const root = stampOf(statFd(tree));
+  const beside = treeName === '' ? undefined : directory;
+  const around = beside === undefined ? undefined : stampOf(statFd(beside));
   const owners = new Set<string>();
+  const allOwners = new Set([ownerOf(root)]);
   let publisher: { uid: number; gid: number } | undefined;
   const lines: string[] = [];
   let stickyLost = false;
-  const synthetic = syntheticTest(tree);
+  const synthetic = syntheticTest(tree, around);
   const entries = readDirents(tree, treeName).sort((a, b) => (a.name < b.name ? -1 : 1));
   entries.forEach((entry, index) => {
     if (index >= MAX_LOOKED_AT && entry.name !== CATALOG) {
@@ -183,17 +188,18 @@ function topOf(tree: number, directory: number, treeName: string, lists: boolean
     );
     if (entry.name === 'tmp' && isDirectory(stat)) stickyLost = (stat.mode & 0o1777) === 0o777;
     if (entry.name === CATALOG) publisher = { uid: stat.uid, gid: stat.gid };
-    else if (owners.size < MAX_OWNERS && !(isDirectory(stat) && synthetic(stampOf(stat)))) {
-      owners.add(`${stat.uid}:${stat.gid}`);
+    else if (owners.size < MAX_OWNERS) {
+      allOwners.add(ownerOf(stat));
+      if (!(isDirectory(stat) && synthetic(stampOf(stat)))) owners.add(ownerOf(stat));
     }
   });
-  const root = stampOf(statFd(tree));
-  const beside = treeName === '' ? undefined : directory;
   return {
     result: 'found',
     root,
     publisher,
     owners: [...owners],
+    allOwners: [...allOwners],
+    around: around && ownerOf(around),
     fingerprint: sha256Hex(`${JSON.stringify(root)}\n${lines.join('\n')}`).slice(0, 32),
     record:
       beside === undefined
@@ -205,6 +211,10 @@ function topOf(tree: number, directory: number, treeName: string, lists: boolean
   };
 }
 
+function ownerOf({ uid, gid }: { uid: number; gid: number }): string {
+  return `${uid}:${gid}`;
+}
+
 function listedIn(tree: number): string[] {
   return llistxattr(`/proc/self/fd/${tree}/.`).map((name) => Buffer.from(name).toString('latin1'));
 }
@@ -214,19 +224,31 @@ function sizeOf(stat: Stat): number {
   return isDirectory(stat) ? 0 : stat.size;
 }
 
-function walkTree(root: number, step: ProbeStep & { step: 'walk' }, { request, emit }: Context): WalkAnswer {
-  if (step.companionOf !== undefined) {
-    return { result: 'walked', walk: walkCompanion(root, step.directory, step.tree, step.companionOf) };
-  }
-  const path = step.tree === '' ? step.directory : `${step.directory}/${step.tree}`;
-  const tree = openBeneath(root, Buffer.from(path), O.RDONLY | O.DIRECTORY);
+type WalkStep = ProbeStep & { step: 'walk' };
+
+function walkTree(root: number, step: WalkStep, context: Context): WalkAnswer {
+  const beside = openBeneath(root, Buffer.from(step.directory), O.PATH | O.DIRECTORY);
   try {
-    const walk = walkLayer(tree, {
+    const { companionOf } = step;
+    if (companionOf === undefined) return { result: 'walked', walk: search(beside, step, context) };
+    const walk = walkCompanion(beside, step, companionOf);
+    return { result: 'walked', walk: walk ?? heldAgainst(beside, search(beside, step, context)) };
+  } finally {
+    close(beside);
+  }
+}
+
+function search(beside: number, step: WalkStep, { request, emit }: Context): LayerWalk {
+  const tree = openBeneath(beside, Buffer.from(step.tree), O.RDONLY | O.DIRECTORY);
+  try {
+    return walkLayer(tree, {
       sizes: step.sizes,
       xattrs: request.repository.type === 'directory',
+      made: step.made,
+      around: step.tree === '' ? undefined : stampOf(statFd(beside)),
+      explicit: new Set(step.explicit),
       alive: () => emit({ line: 'alive' }),
     });
-    return { result: 'walked', walk };
   } finally {
     close(tree);
   }

@@ -23,6 +23,9 @@ export type ProbeStep =
       readonly sizes: boolean;
       /** The layer's digest where `whiteouts/` stands beside its tree: then that is read instead. */
       readonly companionOf: string | undefined;
+      readonly made: MadeBy;
+      /** Directories that have entries of their own in the layer's tar, whatever they look like. */
+      readonly explicit: readonly ByteName[];
     }
   /** Where a path leads inside the repository, and what is there. */
   | { readonly step: 'resolve'; readonly path: string; readonly links: LinkRules }
@@ -30,6 +33,12 @@ export type ProbeStep =
   | { readonly step: 'sample'; readonly layers: string; readonly count: number; readonly seed: number }
   /** A small file's bytes. */
   | { readonly step: 'read'; readonly path: string; readonly links: LinkRules; readonly limit: number };
+
+/**
+ * How a tree came to be: by the ingest command, which loses attributes of directories; in the 2017 layout, by an unpacker
+ * that does not, unless the tree shows traces of the command; or it is nobody's layer but itself, such as a flat root.
+ */
+export type MadeBy = 'ingest' | 'unpack' | 'itself';
 
 /** How links are followed: never out of the repository. */
 export interface LinkRules {
@@ -79,6 +88,10 @@ export type LayerAnswer =
       readonly publisher: { readonly uid: number; readonly gid: number } | undefined;
       /** Different owners in the tree's top directory, `uid:gid`, at most 64; without directories that publishing made. */
       readonly owners: readonly string[];
+      /** Of everything that one ingest made there: the same with made-up directories and the tree's root. */
+      readonly allOwners: readonly string[];
+      /** Owner of the directory around the tree, `uid:gid`; undefined where the layer is the directory. */
+      readonly around: string | undefined;
       /** Changes when anything in the tree's top directory does. */
       readonly fingerprint: string;
       /** Text of `.metadata/layers.json`, where there is one. */
@@ -117,6 +130,14 @@ export interface LayerWalk {
   /** Directories with markers or only implied ones, and all their ancestors; parents first. */
   readonly directories: readonly WalkedDirectory[];
   readonly explicitRoot: boolean;
+  /** False where no more than the look of a directory says that the tar only implies it. */
+  readonly vouched: boolean;
+  /** Where that is known: directories among the implied ones that have entries of their own all the same, `''` too. */
+  readonly late: readonly ByteName[];
+  /** Different owners of directories, `uid:gid`, two at most. */
+  readonly owners: readonly string[];
+  /** The publisher says that owners are the image's. */
+  readonly ownersKept: boolean;
   /** Sum of the regular files; undefined when it was not asked for. */
   readonly fileBytes: number | undefined;
   /** Why no container can be made from this tree: a marker without a name, for one. */

@@ -160,6 +160,13 @@ export interface OverlayRecord {
   readonly opaque: readonly string[];
   /** Directories that the layer's tar only implies, as the walk of the layer would find them. */
   readonly implied: readonly ImpliedRecord[];
+  /**
+   * Directories among `implied`, and the root, that have entries of their own which the publishing tool ignored. Undefined
+   * in a record that does not say; nothing then vouches for `implied`.
+   */
+  readonly late: readonly string[] | undefined;
+  /** The publisher says that owners are the image's. */
+  readonly ownersKept: boolean;
   readonly explicitRoot: boolean;
   /** Paths that must not be seen in a container. */
   readonly hidden: readonly string[];
@@ -181,11 +188,14 @@ export interface ImpliedRecord {
 export function parseOverlayRecord(bytes: Uint8Array, path: string): OverlayRecord {
   const raw = checked<RawOverlay>(bytes, MAX_OVERLAY_RECORD, isOverlayRecord, path);
   const implied = raw.implied.map((one) => one.path);
-  for (const name of [...raw.opaque, ...implied, ...raw.hidden]) requireInside(name, path);
+  for (const name of [...raw.opaque, ...implied, ...(raw.late ?? []), ...raw.hidden])
+    requireInside(name, path);
   return {
     layer: digestIn(raw.layer, path),
     opaque: raw.opaque,
     implied: raw.implied,
+    late: raw.late,
+    ownersKept: raw.owners_kept ?? false,
     explicitRoot: raw.explicit_root,
     hidden: raw.hidden,
     fileBytes: raw.file_bytes,
@@ -196,6 +206,8 @@ interface RawOverlay {
   readonly layer: string;
   readonly opaque: readonly string[];
   readonly implied: readonly ImpliedRecord[];
+  readonly late?: readonly string[];
+  readonly owners_kept?: boolean;
   readonly explicit_root: boolean;
   readonly hidden: readonly string[];
   readonly file_bytes?: number;
@@ -208,6 +220,8 @@ export function formatOverlayRecord(record: OverlayRecord): string {
     layer: record.layer,
     opaque: record.opaque,
     implied: record.implied,
+    late: record.late,
+    owners_kept: record.ownersKept,
     explicit_root: record.explicitRoot,
     hidden: record.hidden,
     file_bytes: record.fileBytes,

@@ -17,7 +17,7 @@ export const DOUBTS = [
 ] as const;
 export type Doubt = (typeof DOUBTS)[number];
 
-export type Loss = 'owners' | 'setuid' | 'capabilities';
+export type Loss = 'owners' | 'directories' | 'root' | 'setuid' | 'capabilities';
 export type LossPolicy = 'accept' | 'repair' | 'fall_back';
 export type RepositoryType = 'cvmfs' | 'directory';
 export type RepositoryLayout = 'ducc' | 'graphdriver' | 'flat';
@@ -42,6 +42,8 @@ export interface RepositoryFile {
   readonly mounts?: readonly { readonly store: string; readonly path: string }[];
   readonly lost_metadata?: {
     readonly owners?: LossPolicy;
+    readonly directories?: LossPolicy;
+    readonly root?: LossPolicy;
     readonly setuid?: Exclude<LossPolicy, 'repair'>;
     readonly capabilities?: LossPolicy;
   };
@@ -126,6 +128,8 @@ function repositoryFor(entry: RepositoryFile, store: string): Repository {
     fallBackOn: new Set(entry.fall_back_on ?? DOUBTS),
     lostMetadata: {
       owners: entry.lost_metadata?.owners ?? 'fall_back',
+      directories: entry.lost_metadata?.directories ?? 'fall_back',
+      root: entry.lost_metadata?.root ?? 'accept',
       setuid: entry.lost_metadata?.setuid ?? 'accept',
       capabilities: entry.lost_metadata?.capabilities ?? 'accept',
     },

@@ -13,8 +13,8 @@ import { O } from '../sys/kernel/libc.ts';
 import { S, type Stat, statAt, statFd } from '../sys/kernel/stat.ts';
 import { openBeneath, stampOf } from './beneath.ts';
 import { CATALOG, markerOf } from './markers.ts';
-import type { LayerWalk, WalkedDirectory } from './probe-protocol.ts';
-import { type Synthetic, syntheticTest } from './synthetic.ts';
+import type { LayerWalk, MadeBy, Stamp, WalkedDirectory } from './probe-protocol.ts';
+import { isNobody, type Synthetic, syntheticTest } from './synthetic.ts';
 import {
   type Directory,
   dropEmpty,
@@ -36,6 +36,10 @@ export interface WalkOptions {
   readonly sizes: boolean;
   /** Keep extended attributes of directories: not on CernVM-FS, whose attributes are the client's own. */
   readonly xattrs: boolean;
+  readonly made: MadeBy;
+  /** Of the directory around the tree, where there is one. */
+  readonly around: Stamp | undefined;
+  readonly explicit: ReadonlySet<ByteName>;
   /** Called several times a second while the walk goes on. */
   readonly alive: () => void;
 }
@@ -60,6 +64,9 @@ class Walk {
   readonly #options: WalkOptions;
   readonly #synthetic: Synthetic;
   readonly #directories: Directory[] = [];
+  readonly #owners = new Set<string>();
+  /** The ingest command was here. */
+  #ingested = false;
   #entries = 0;
   #fileBytes = 0;
   #unusable: string | undefined;
@@ -68,7 +75,7 @@ class Walk {
   constructor(root: number, options: WalkOptions) {
     this.#root = root;
     this.#options = options;
-    this.#synthetic = syntheticTest(root);
+    this.#synthetic = syntheticTest(root, options.around);
   }
 
   run(): LayerWalk {
@@ -88,6 +95,10 @@ class Walk {
       entries: this.#entries,
       directories: this.#directories.filter((directory) => directory.wanted).map(published),
       explicitRoot,
+      vouched: this.#options.made === 'itself' || (this.#options.made === 'unpack' && !this.#ingested),
+      late: [],
+      owners: [...this.#owners],
+      ownersKept: false,
       fileBytes: this.#options.sizes ? this.#fileBytes : undefined,
       unusable: this.#unusable,
     };
@@ -115,7 +126,8 @@ class Walk {
         children: [],
         wanted: false,
       };
-      directory.implied = this.#synthetic(directory.stamp);
+      directory.implied = this.#synthetic(directory.stamp) && !this.#options.explicit.has(path);
+      this.#noteOwner(directory);
       this.#directories.push(directory);
       parent?.children.push(directory);
       const children: ByteName[] = [];
@@ -130,11 +142,17 @@ class Walk {
     }
   }
 
+  #noteOwner({ path, stamp, implied }: Directory): void {
+    if (path !== '' && this.#owners.size < 2) this.#owners.add(`${stamp.uid}:${stamp.gid}`);
+    if (implied && isNobody(stamp)) this.#ingested = true;
+  }
+
   /** Takes note of one entry; true for a directory to go into. */
   #look(entry: Dirent, fd: number, directory: Directory): boolean {
     this.#entries += 1;
     if (this.#entries > MAX_ENTRIES) this.#unusable = `it has more than ${MAX_ENTRIES} entries`;
     const marker = markerOf(entry.name);
+    if (entry.name === CATALOG) this.#ingested = true;
     if (directory.implied && entry.type !== DT.DIR && entry.name !== CATALOG) {
       const stamp = stampOf(statAt(fd, bytesOf(entry.name)));
       if (isNewer(stamp, directory.newest)) directory.newest = stamp;

@@ -10,7 +10,9 @@ import {
   mkdirAt,
   mknodAt,
   openDir,
+  type Timespec,
 } from '../sys/kernel/files.ts';
+import { statAt } from '../sys/kernel/stat.ts';
 import type { ShimDirectory } from './shim-plan.ts';
 
 const S_IFCHR = 0o020000;
@@ -32,20 +34,50 @@ const NO_ID = 4294967295;
 /**
  * Writes one shim or mask into the existing empty directory `target`: directories like the layer's, whiteouts,
  * opaque markers. Children before attributes, since each new name changes its directory's time.
+ * @param kept directories that are there already, with attributes that stay
  * @throws SysError as the store's filesystem says
  */
-export function writeShim(target: string, directories: readonly ShimDirectory[], owners: OwnerMap): void {
+export function writeShim(
+  target: string,
+  directories: readonly ShimDirectory[],
+  owners: OwnerMap,
+  kept: ReadonlySet<string> = new Set(),
+): void {
   const root = openDir(target);
   try {
     const whiteout = new WhiteoutMaker();
+    const times = new Map<string, Timespec>();
+    for (const { path } of directories) if (kept.has(path)) times.set(path, timeOf(root, path));
     for (const directory of directories) {
-      if (directory.path !== '') mkdirAt(root, bytesOf(directory.path), 0o700);
+      if (directory.path !== '') makeDirectory(root, directory.path);
       fill(root, directory, whiteout);
     }
-    for (const directory of directories.toReversed()) dress(root, directory, owners);
+    for (const directory of directories.toReversed()) {
+      const time = times.get(directory.path);
+      if (time === undefined) dress(root, directory, owners);
+      else setTime(root, directory.path, time);
+    }
   } finally {
     close(root);
   }
+}
+
+function makeDirectory(root: number, path: ByteName): void {
+  try {
+    mkdirAt(root, bytesOf(path), 0o700);
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error;
+  }
+}
+
+function timeOf(root: number, path: ByteName): Timespec {
+  return statAt(root, path === '' ? '.' : bytesOf(path)).mtime;
+}
+
+function setTime(root: number, path: ByteName, time: Timespec): void {
+  const fd = openDir(path === '' ? '.' : bytesOf(path), root);
+  futimes(fd, time, path);
+  close(fd);
 }
 
 function fill(root: number, directory: ShimDirectory, whiteout: WhiteoutMaker): void {

@@ -1,10 +1,10 @@
 /** Random stacks of layers as a repository that is served through FUSE, and as layouts. */
 import { mkdirSync, rmSync } from 'node:fs';
 import type { Digest } from '../../lib/base/digest.ts';
-import { isPluginError } from '../../lib/base/errors/error.ts';
 import type { ImageId } from '../../lib/store/layout/image-id.ts';
 import { archive, type Layer, type LayerStack } from '../property/entries.ts';
 import { Random } from '../property/random.ts';
+import { IngestAborted } from '../support/cvmfs/ingested.ts';
 import { packTree, serveImage, setMagic } from '../support/cvmfs.ts';
 import {
   layerOf,
@@ -21,6 +21,8 @@ const SECOND = 1_000_000_000n;
 /** Of the layers, these stay unpublished; of the published, these have a companion. */
 const UNPUBLISHED = 0.1;
 const COMPANIONS = 0.3;
+/** And these were published by a server of 2.11, whose made-up directories are the publisher's. */
+const OLD_SERVER = 0.3;
 
 /** A stack by its number in a seed. */
 export interface Numbered {
@@ -44,29 +46,31 @@ export interface Served extends AsyncDisposable {
 /**
  * All layers of all these stacks in one repository, but those that are left out, to be fetched. What becomes of a layer
  * depends on its stack's seed and number alone.
- * @param marks keep the attributes of users, which publishing loses
+ * @param repaired keep what publishing loses without a trace
  */
 export async function serveStacks(
   dir: TempDir,
   stacks: readonly Numbered[],
-  marks: boolean,
+  repaired: boolean,
 ): Promise<Served> {
   const root = dir.at('repository');
   mkdirSync(root);
   const writers = {
-    plain: repositoryWriter(root, { companion: false }),
+    plain: repositoryWriter(root),
+    old: repositoryWriter(root, { server: '2.11' }),
     companion: repositoryWriter(root, { companion: true }),
   };
   const seen = new Set<Digest>();
   const cases: Case[] = [];
   for (const { seed, number, stack: whole } of stacks) {
     const random = new Random(seed, number, 1);
-    const stack = asPublished(whole, marks);
+    const stack = asPublished(whole, repaired);
     const layers = stack.map((layer) => layerOf(archive(layer)));
     cases.push({ id: `case-${number}` as ImageId, stack, image: layoutImage(dir, layers) });
     for (const layer of layers) {
       const leftOut = random.chance(UNPUBLISHED);
-      const writer = random.chance(COMPANIONS) ? writers.companion : writers.plain;
+      const other = random.chance(OLD_SERVER) ? writers.old : writers.plain;
+      const writer = random.chance(COMPANIONS) ? writers.companion : other;
       if (seen.has(layer.digest) || leftOut) continue;
       seen.add(layer.digest);
       await publishIfPossible(writer, layer);
@@ -79,22 +83,31 @@ export async function serveStacks(
   return { mount: standIn.mount, cases, [Symbol.asyncDispose]: () => standIn[Symbol.asyncDispose]() };
 }
 
-/** Squashfs keeps whole seconds, and publishing no attributes of users; devices are left out with what leads to them. */
-function asPublished(stack: LayerStack, marks: boolean): LayerStack {
+/**
+ * Squashfs keeps whole seconds; devices are left out with what leads to them. Attributes of users, and all but the first
+ * of several entries of one directory, are lost without a trace that a reader could see.
+ */
+function asPublished(stack: LayerStack, repaired: boolean): LayerStack {
   const made = new Map<Layer, Layer>();
   for (const layer of stack) {
-    const kept = layer.entries.filter(({ kind }) => kind !== 'device');
+    const named = new Set<string>();
+    const kept = layer.entries.filter(({ kind, name }) => {
+      if (kind !== 'directory') return kind !== 'device';
+      const isFirst = !named.has(name);
+      named.add(name);
+      return isFirst || repaired;
+    });
     const entries = kept.map((entry) => {
       const { mark, mtime, ...rest } = entry.attributes;
       const attributes = { ...rest, mtime: mtime - (mtime % SECOND) };
-      return { ...entry, attributes: marks && mark !== undefined ? { ...attributes, mark } : attributes };
+      return { ...entry, attributes: repaired && mark !== undefined ? { ...attributes, mark } : attributes };
     });
     made.set(layer, { ...layer, entries });
   }
   return stack.map((layer) => made.get(layer) ?? layer);
 }
 
-/** A layer with a link into a lower one cannot be published: the ingest command aborts at it. */
+/** A layer that the ingest command aborts at is not published: one with a link into a lower layer, with a name twice. */
 async function publishIfPossible(
   writer: ReturnType<typeof repositoryWriter>,
   layer: MadeLayer,
@@ -102,6 +115,6 @@ async function publishIfPossible(
   try {
     await publishLayers(writer, [layer]);
   } catch (error) {
-    if (!isPluginError(error, 'LAYER_BAD_HARDLINK')) throw error;
+    if (!(error instanceof IngestAborted)) throw error;
   }
 }

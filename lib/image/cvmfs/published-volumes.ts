@@ -1,12 +1,14 @@
 /** What the store keeps about a published layer: its shim, its mask, and what a walk of it found. */
+import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
+import type { Guesses } from '../../cvmfs/guesses.ts';
 import type { PublishedLayer } from '../../cvmfs/locate.ts';
 import type { ShimPlan } from '../../cvmfs/shim-plan.ts';
 import { type OwnerMap, SAME_OWNERS, writeShim } from '../../cvmfs/write-shim.ts';
 import type { LayerBudget } from '../../layer/tree/types.ts';
 import { maskOf, type PublishedKey, shimOf, type VolumeName } from '../../store/layout/layer-key.ts';
 import { discardStaged, stageDirectory } from '../../store/layout/staging.ts';
-import type { PublishedRecord } from '../../store/records/published.ts';
+import type { PublishedRecord, UnusableDoubt } from '../../store/records/published.ts';
 import type { Store } from '../../store/store.ts';
 import { mkdirAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
@@ -25,62 +27,90 @@ export interface RepairSource {
   open(layer: ImageLayer): Promise<LayerBytes>;
 }
 
+/** How a layer is repaired: from its source, and planned again with what its tar says. */
+export interface Repair {
+  readonly source: RepairSource;
+  readonly guesses: Guesses;
+  /** The plan when these directories are known to have entries of their own. */
+  planWith(explicit: readonly ByteName[]): Promise<ShimPlan>;
+}
+
+/** What is kept of a layer: its plan, and what is open about it that the policy accepts, in words. */
+export interface Kept {
+  readonly plan: ShimPlan;
+  readonly accepted: readonly string[];
+}
+
 /**
  * Shim and mask first: a record that is there says that they are.
- * @param source for a layer that is to be repaired
  * @returns what was repaired
- * @throws Unrepairable, and what the source and the layer's bytes throw
+ * @throws Unrepairable, what the source and the layer's bytes throw, and what `repair.planWith` does
  */
 export async function keepPlan(
   store: Store,
   layer: ImageLayer,
   use: PublishedUse,
-  plan: ShimPlan,
-  source: RepairSource | undefined,
+  kept: Kept,
+  repair: Repair | undefined,
 ): Promise<Repaired | undefined> {
-  const { shim, mask, facts, rootHidden } = plan;
   const owners = ownersOf(store, use.found);
+  let { plan } = kept;
+  let repaired: Repaired | undefined;
+  if (repair !== undefined) {
+    await buildVolume(store, maskOf(use.name), 'always', async (target) => {
+      repaired = await repairInto(store, layer, use, { target, owners, repair });
+      const { explicitDirs } = repaired;
+      const explicit = repair.guesses.directories.filter((path) => explicitDirs.has(path));
+      if (explicit.length > 0) plan = await repair.planWith(explicit);
+      writeShim(target, plan.mask, owners, explicitDirs);
+    });
+  } else if (plan.mask.length > 0) {
+    await buildVolume(store, maskOf(use.name), 'once', (target) => writeShim(target, plan.mask, owners));
+  }
+  const { shim, mask, facts, rootHidden } = plan;
   if (shim.length > 0)
     await buildVolume(store, shimOf(use.name), 'once', (target) => writeShim(target, shim, owners));
-  let repaired: Repaired | undefined;
-  if (source !== undefined) {
-    // The tar reader and what unpacks blobs: few layers need them.
-    const { repairLayer } = await import('./repair-layer.ts');
-    await buildVolume(store, maskOf(use.name), 'always', async (target) => {
-      writeShim(target, mask, owners);
-      repaired = await repairLayer({
-        layer,
-        bytes: await source.open(layer),
-        budget: source.budget,
-        published: use.found.path,
-        target,
-        mappings: store.format.mappings,
-        shown: ({ uid, gid }) => ({ uid: owners.uid(uid), gid: owners.gid(gid) }),
-      });
-    });
-  } else if (mask.length > 0) {
-    await buildVolume(store, maskOf(use.name), 'once', (target) => writeShim(target, mask, owners));
-  }
-  const isImplied = (name: string) => repaired?.explicitDirs.has(name) !== true;
   store.published.put(use.name, {
     path: use.found.path,
     diffId: layer.diffId?.slice('sha256:'.length),
     bytes: use.found.tarBytes ?? facts.fileBytes ?? 0,
     explicitRoot: repaired?.explicitDirs.has('') ?? facts.explicitRoot,
-    impliedDirs: facts.impliedDirs.filter(isImplied),
-    hollowDirs: facts.hollowDirs.filter(isImplied),
+    impliedDirs: facts.impliedDirs,
+    hollowDirs: facts.hollowDirs,
     opaqueDirs: facts.opaqueDirs,
     rootHidden,
     hasShim: shim.length > 0,
-    hasMask: mask.length > 0 || source !== undefined,
-    isRepaired: source !== undefined,
+    hasMask: mask.length > 0 || repair !== undefined,
+    isRepaired: repair !== undefined,
+    accepted: kept.accepted,
   });
   return repaired;
 }
 
-/** Remembered too: finding it out takes a walk. */
-export function keepUnusable(store: Store, use: PublishedUse, reason: string): void {
-  store.published.put(use.name, { ...UNUSABLE, path: use.found.path, unusable: reason });
+async function repairInto(
+  store: Store,
+  layer: ImageLayer,
+  use: PublishedUse,
+  to: { readonly target: string; readonly owners: OwnerMap; readonly repair: Repair },
+): Promise<Repaired> {
+  // The tar reader and what unpacks blobs: few layers need them.
+  const { repairLayer } = await import('./repair-layer.ts');
+  const { source, guesses } = to.repair;
+  return await repairLayer({
+    layer,
+    bytes: await source.open(layer),
+    budget: source.budget,
+    published: use.found.path,
+    target: to.target,
+    mappings: store.format.mappings,
+    guessed: new Set(guesses.directories),
+    shown: ({ uid, gid }) => ({ uid: to.owners.uid(uid), gid: to.owners.gid(gid) }),
+  });
+}
+
+/** Remembered too: finding it out takes a walk, or the layer's tar. */
+export function keepUnusable(store: Store, use: PublishedUse, doubt: UnusableDoubt, reason: string): void {
+  store.published.put(use.name, { ...UNUSABLE, path: use.found.path, unusable: reason, doubt });
 }
 
 const UNUSABLE: Omit<PublishedRecord, 'path'> = {

@@ -5,6 +5,7 @@
  */
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { Logger } from '../../base/log.ts';
+import { answeredBy, type Guesses } from '../../cvmfs/guesses.ts';
 import {
   type CvmfsDeps,
   type Finding,
@@ -22,7 +23,7 @@ import type { ImageLayer, ResolvedImage } from '../source/source.ts';
 import type { StackLayer } from '../stack/stack-view.ts';
 import { overlayTrial } from './overlay-trial.ts';
 import { missing, repairFailure, shownDoubt, unhealthy } from './published-doubts.ts';
-import type { PublishedUse, RepairSource } from './published-volumes.ts';
+import type { PublishedUse, Repair, RepairSource } from './published-volumes.ts';
 import { Unrepairable } from './unrepairable.ts';
 
 export interface PublishedDeps {
@@ -124,15 +125,15 @@ export class PublishedSearch {
       return;
     }
     const name = nameOf(layer, found, this.#counted(found));
-    const known = this.#deps.store.published.get(name, this.#deps.store.layers)?.unusable;
-    if (known !== undefined) {
-      const doubt = { repository: found.repository, doubt: 'unusable_layer', reason: known } as const;
+    const known = this.#deps.store.published.get(name, this.#deps.store.layers);
+    if (known?.unusable !== undefined) {
+      const { doubt: kind = 'unusable_layer', unusable: reason } = known;
+      const doubt = { repository: found.repository, doubt: kind, reason };
       this.#doubt(layer, [shownDoubt(doubt)], [doubt]);
       return;
     }
     this.uses.set(layer, { name, found });
-    const reason = `published in ${found.repository.name}`;
-    this.choices.set(layer, { reason, cvmfs: { state: found.state, path: found.path } });
+    this.#choose(layer, found, known?.accepted ?? []);
     this.#deps.log.info('layer-on-cvmfs', {
       digest: layer.digest,
       path: found.path,
@@ -140,6 +141,12 @@ export class PublishedSearch {
       revision: found.state.revision,
       rootHash: found.state.rootHash,
     });
+  }
+
+  #choose(layer: ImageLayer, found: PublishedLayer, accepted: readonly string[]): void {
+    const reason = [`published in ${found.repository.name}`, ...accepted].join('; ');
+    this.choices.set(layer, { reason, cvmfs: { state: found.state, path: found.path } });
+    if (accepted.length > 0) this.#deps.log.info('layer-doubt-accepted', { path: found.path, accepted });
   }
 
   /** The first overlay of a boot over each repository's filesystem. */
@@ -183,41 +190,89 @@ export class PublishedSearch {
   }
 
   async #keep(layer: ImageLayer, use: PublishedUse, plan: PreparedPlan | undefined): Promise<void> {
-    const { store, log } = this.#deps;
-    const { keepPlan, keepUnusable } = await import('./published-volumes.ts');
-    const { found } = use;
+    const { store } = this.#deps;
+    const { repository } = use.found;
+    const { keepUnusable } = await import('./published-volumes.ts');
     if (plan === undefined || !plan.ok) {
-      if (plan?.doubt === 'unusable_layer') keepUnusable(store, use, plan.reason);
-      this.reject(layer, plan ?? { repository: found.repository, doubt: 'hang', reason: 'no answer' });
+      if (plan?.doubt === 'unusable_layer') keepUnusable(store, use, plan.doubt, plan.reason);
+      this.reject(layer, plan ?? { repository, doubt: 'hang', reason: 'no answer' });
+      return;
+    }
+    const refused = answeredBy(repository, 'fall_back', plan.guesses);
+    if (refused.length > 0) {
+      const reason = refused.join(', and ');
+      keepUnusable(store, use, 'lost_metadata', reason);
+      this.reject(layer, { repository, doubt: 'lost_metadata', reason });
       return;
     }
     try {
-      const repaired = await keepPlan(store, layer, use, plan.plan, this.#repairSource(layer, found));
-      const { entries } = plan.plan.facts;
-      log.info('layer-walked', { path: found.path, entries, milliseconds: Math.round(plan.milliseconds) });
-      if (repaired) {
-        const { repaired: entriesRepaired, copiedBytes } = repaired;
-        log.info('layer-repaired', { path: found.path, entries: entriesRepaired, copiedBytes });
-      }
+      await this.#keepPlan(layer, use, plan);
     } catch (error) {
+      if (error instanceof PlanRefused) {
+        this.reject(layer, error.doubt);
+        return;
+      }
       const reason = repairFailure(error);
-      if (error instanceof Unrepairable) keepUnusable(store, use, reason);
-      this.reject(layer, { repository: found.repository, doubt: 'lost_metadata', reason });
+      if (error instanceof Unrepairable) keepUnusable(store, use, 'lost_metadata', reason);
+      this.reject(layer, { repository, doubt: 'lost_metadata', reason });
+    }
+  }
+
+  async #keepPlan(
+    layer: ImageLayer,
+    use: PublishedUse,
+    prepared: PreparedPlan & { ok: true },
+  ): Promise<void> {
+    const { store, log } = this.#deps;
+    const { found } = use;
+    const { plan, guesses } = prepared;
+    const repair = this.#repairOf(layer, found, guesses);
+    const { repository } = found;
+    const accepted = [
+      ...answeredBy(repository, 'accept', guesses),
+      ...(repair === undefined ? answeredBy(repository, 'repair', guesses) : []),
+    ];
+    const { keepPlan } = await import('./published-volumes.ts');
+    const repaired = await keepPlan(store, layer, use, { plan, accepted }, repair);
+    const { entries } = plan.facts;
+    log.info('layer-walked', { path: found.path, entries, milliseconds: Math.round(prepared.milliseconds) });
+    this.#choose(layer, found, accepted);
+    if (repaired) {
+      const { repaired: entriesRepaired, copiedBytes } = repaired;
+      log.info('layer-repaired', { path: found.path, entries: entriesRepaired, copiedBytes });
     }
   }
 
   /** A layer that nothing else has is used as it is, unless its owners are gone. */
-  #repairSource(layer: ImageLayer, found: PublishedLayer): RepairSource | undefined {
-    if (!needsRepair(found)) return undefined;
-    return layer.digest !== undefined && layer.published?.elsewhere !== false
-      ? this.#deps.repairs
-      : undefined;
+  #repairOf(layer: ImageLayer, found: PublishedLayer, guesses: Guesses): Repair | undefined {
+    const { repairs: source, cvmfs, countsBytes } = this.#deps;
+    const { repository } = found;
+    const isWanted =
+      repository.lostMetadata.capabilities === 'repair' ||
+      answeredBy(repository, 'repair', guesses).length > 0;
+    const isPossible = layer.digest !== undefined && layer.published?.elsewhere !== false;
+    if (!isWanted || !isPossible || source === undefined) return undefined;
+    return {
+      source,
+      guesses,
+      planWith: async (explicit) => {
+        const { planLayers } = await import('../../cvmfs/plan-layers.ts');
+        const [plan] = await planLayers(cvmfs, [found], countsBytes, explicit);
+        if (plan?.ok === true) return plan.plan;
+        throw new PlanRefused(plan ?? { repository, doubt: 'hang', reason: 'no answer' });
+      },
+    };
   }
 }
 
-function needsRepair({ repository }: PublishedLayer): boolean {
-  const { owners, capabilities } = repository.lostMetadata;
-  return owners === 'repair' || capabilities === 'repair';
+/** A repaired layer cannot be searched again. */
+class PlanRefused extends Error {
+  readonly doubt: RepositoryDoubt;
+
+  constructor(doubt: RepositoryDoubt) {
+    super(doubt.reason);
+    this.doubt = doubt;
+  }
 }
 
 const BASE_IS_COPIED = 'the layer above it goes below one of its directories';
@@ -240,7 +295,10 @@ function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {
 /** Everything that shapes what is kept about it: the layer, where it lies, what it looked like there. */
 function nameOf(layer: ImageLayer, found: PublishedLayer, counted: boolean): PublishedKey {
   const content: Digest = layer.digest ?? digestOf(found.path);
-  const { path, fingerprint, companion, needsIdmap } = found;
-  const place = [path, fingerprint, companion, needsIdmap, counted, needsRepair(found)];
+  const { path, fingerprint, companion, needsIdmap, owners, repository } = found;
+  // What is kept is what these policies made of it.
+  const { owners: ofOwners, directories, root, capabilities } = repository.lostMetadata;
+  const policies = [owners, ofOwners, directories, root, capabilities];
+  const place = [path, fingerprint, companion, needsIdmap, counted, ...policies];
   return publishedKey({ content, place });
 }

@@ -38,9 +38,11 @@ export interface RepairRequest {
   readonly budget: LayerBudget;
   /** The published tree. */
   readonly published: string;
-  /** The mask's tree, which may have directories and whiteouts already. */
+  /** An empty directory, which becomes the mask's tree. */
   readonly target: string;
   readonly mappings: IdMappings;
+  /** Directories whose attributes are not to be believed. */
+  readonly guessed: ReadonlySet<string>;
   /** The ids that a container would see for what the tree has. */
   shown(stat: Pick<Stat, 'uid' | 'gid'>): { uid: number; gid: number };
 }
@@ -208,9 +210,15 @@ class Repair implements TarSink {
     if (stat === undefined || (stat.mode & S.IFMT) !== TYPES[entry.kind]) return false;
     const owner = this.#metadata.owner(entry);
     const shown = this.#request.shown(stat);
+    if (entry.kind === 'directory' && this.#isGuessed(parent, name, entry, stat)) return true;
     if (owner.uid !== shown.uid || owner.gid !== shown.gid) return true;
     if (entry.kind === 'symlink') return false;
     return (stat.mode & 0o7777) !== entry.mode || chooseXattrs(entry, this.#request.mappings).set.length > 0;
+  }
+
+  /** Of two entries of a directory publishing takes the first, the image means the last: their times tell, mostly. */
+  #isGuessed(parent: string, name: string, { mtime }: LayerEntry, stat: Stat): boolean {
+    return this.#request.guessed.has(pathOf(parent, name)) || stat.mtime.sec !== mtime.sec;
   }
 
   #look(parent: string, name: string): Stat | undefined {
@@ -257,7 +265,7 @@ class Repair implements TarSink {
   /** Another name of a file that was written here; of one that was not, the published tree shows a good copy. */
   #link(parentPath: string, name: string, target: string): void {
     const [fromPath, from] = splitName(target);
-    const path = parentPath === '' ? name : `${parentPath}/${name}`;
+    const path = pathOf(parentPath, name);
     // GNU tar writes a link to itself for a name that it is given twice.
     if (target === path) return;
     if (target.startsWith(`${path}/`)) {
@@ -293,4 +301,8 @@ class Repair implements TarSink {
     directory.setMode(stat.mode & 0o7777);
     directory.setTime(stat.mtime);
   }
+}
+
+function pathOf(parent: string, name: string): string {
+  return parent === '' ? name : `${parent}/${name}`;
 }

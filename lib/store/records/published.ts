@@ -26,9 +26,16 @@ export interface PublishedRecord {
   readonly hasMask: boolean;
   /** The mask has what publishing lost, the attributes of the root among it. */
   readonly isRepaired?: boolean | undefined;
-  /** Why no container can be made with it; found out once. */
+  /** What may have been lost in publishing and is accepted, one sentence each. */
+  readonly accepted?: readonly string[] | undefined;
+  /** Why no container can be made with it, under the policies that its name stands for; found out once. */
   readonly unusable?: string | undefined;
+  /** What kind of doubt that is. */
+  readonly doubt?: UnusableDoubt | undefined;
 }
+
+const DOUBTS = ['unusable_layer', 'lost_metadata'] as const;
+export type UnusableDoubt = (typeof DOUBTS)[number];
 
 /** What a store keeps about layers that lie in CVMFS repositories. */
 export class PublishedLayers {
@@ -64,6 +71,10 @@ export class PublishedLayers {
   }
 }
 
+function isDoubt(value: unknown): value is UnusableDoubt {
+  return DOUBTS.some((doubt) => doubt === value);
+}
+
 function isPublished(value: unknown): value is PublishedRecord {
   return (
     isRecord(value) &&
@@ -71,6 +82,8 @@ function isPublished(value: unknown): value is PublishedRecord {
     isCount(value['bytes']) &&
     [value['diffId'], value['unusable']].every((text) => isOptional(text, isText)) &&
     [value['explicitRoot'], value['hasShim'], value['hasMask']].every((flag) => typeof flag === 'boolean') &&
+    isOptional(value['accepted'], isStrings) &&
+    isOptional(value['doubt'], isDoubt) &&
     [value['impliedDirs'], value['hollowDirs'], value['opaqueDirs'], value['rootHidden']].every(isStrings)
   );
 }

@@ -1,5 +1,6 @@
 /** Files without a second name: what CernVM-FS's ingest command makes of hard links. */
 import {
+  chmodAt,
   chownAt,
   close,
   fchmod,
@@ -35,12 +36,28 @@ export function makeFifo(fd: number, name: Uint8Array): number {
   return openAt(fd, name, O.RDONLY | O.NONBLOCK | O.NOFOLLOW);
 }
 
-/** The same file, link or FIFO under another name, attributes and all. @throws SysError EEXIST */
+const CHARACTER_DEVICE = S.IFCHR | 0o600;
+/** `/dev/null`: a device that no container is shown, whichever it is. */
+const NULL_DEVICE = (1 << 8) | 3;
+
+/** A device node. The numbers of the layer's are not read, since no layer of graft's has devices. @throws SysError EEXIST */
+export function makeDevice(fd: number, name: Uint8Array): void {
+  mknodAt(fd, name, CHARACTER_DEVICE, NULL_DEVICE);
+}
+
+/** The same file, link, FIFO or device under another name, attributes and all. @throws SysError EEXIST */
 export function cloneFile(source: CloneSource, fd: number, name: Uint8Array): void {
   const { stat } = source;
   if (isSymlink(stat)) {
     symlinkAt(readlinkAt(source.fd, source.name), fd, name);
     chownAt(fd, name, stat.uid, stat.gid);
+    utimesAt(fd, name, stat.mtime);
+    return;
+  }
+  if ((stat.mode & S.IFMT) === S.IFCHR) {
+    makeDevice(fd, name);
+    chownAt(fd, name, stat.uid, stat.gid);
+    chmodAt(fd, name, stat.mode & 0o7777);
     utimesAt(fd, name, stat.mtime);
     return;
   }

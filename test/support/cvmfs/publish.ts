@@ -37,6 +37,7 @@ import { removeTree } from '../../../lib/sys/files/remove-tree.ts';
 import { hasCode } from '../../../lib/sys/kernel/errno.ts';
 import {
   close,
+  fchown,
   futimes,
   mkdirAt,
   openAt,
@@ -49,13 +50,12 @@ import {
 } from '../../../lib/sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
 import { statFd } from '../../../lib/sys/kernel/stat.ts';
-import { type Ingested, ingestTar, type Publisher } from './ingest.ts';
+import { ingestTar } from './ingest.ts';
+import { dummyIds, type Ingested, type IngestOptions } from './ingested.ts';
 
-export interface PublishOptions {
+export interface PublishOptions extends IngestOptions {
   /** The directory that becomes the repository's root. */
   readonly root: string;
-  readonly publisher: Publisher;
-  readonly keepOwners: boolean;
   /** Publish `whiteouts/` and `overlay.json` beside each layer too. */
   readonly companion: boolean;
 }
@@ -78,7 +78,7 @@ export class RepositoryWriter {
 
   /**
    * Publishes one layer, or leaves it when it is there.
-   * @throws LAYER_* for what is wrong with the tar, LAYER_DIFFID_MISMATCH; nothing of the layer is left then
+   * @throws IngestAborted, LAYER_* for what is wrong with the tar, LAYER_DIFFID_MISMATCH; nothing of the layer is left then
    */
   async publishLayer(blob: LayerBlob): Promise<void> {
     const hex = hexOf(blob.digest);
@@ -97,6 +97,16 @@ export class RepositoryWriter {
     const record = { digest: blob.digest, diffId: blob.diffId, tarBytes: bytes };
     writeFile(`${staged}/.metadata/layers.json`, formatLayerRecord(record, created));
     if (this.#options.companion) this.#writeCompanion(staged, blob.digest, ingested);
+    this.#dressAsDummy(staged);
+  }
+
+  /** The directory around the layer: the same command made it up on the way to its base directory. */
+  #dressAsDummy(directory: string): void {
+    const { uid, gid } = dummyIds(this.#options);
+    const fd = openDir(directory);
+    fchown(fd, uid, gid);
+    futimes(fd, this.#options.publisher.time, directory);
+    close(fd);
   }
 
   /**
@@ -167,8 +177,7 @@ export class RepositoryWriter {
         yield chunk;
       }
     };
-    const { publisher, keepOwners } = this.#options;
-    const ingested = await ingestTar(target, counted(), { publisher, keepOwners });
+    const ingested = await ingestTar(target, counted(), this.#options);
     const actual = parseDiffId(`sha256:${hasher.digest('hex')}`);
     if (actual !== blob.diffId) {
       throw new PluginError('LAYER_DIFFID_MISMATCH', { expected: blob.diffId, actual });
@@ -178,7 +187,14 @@ export class RepositoryWriter {
 
   /** The shim of the layer as a directory of its own, and what only the tar says, as a record. */
   #writeCompanion(staged: string, digest: Digest, ingested: Ingested): void {
-    const walk = walkTree(`${staged}/layerfs`, { sizes: true, xattrs: false, alive: () => undefined });
+    const walk = walkTree(`${staged}/layerfs`, {
+      sizes: true,
+      xattrs: false,
+      made: 'ingest',
+      around: undefined,
+      explicit: new Set(),
+      alive: () => undefined,
+    });
     const { shim } = planShims(walk);
     makeDirectory(`${staged}/whiteouts`);
     // An opaque marker cannot be published: CernVM-FS ingests no extended attributes. The record has it.
@@ -188,6 +204,8 @@ export class RepositoryWriter {
       layer: digest,
       opaque: walk.directories.flatMap(({ opaque, path }) => (opaque ? [path] : [])).sort(),
       implied: impliedRecords(walk.directories, ingested.implied),
+      late: [...ingested.late].sort(),
+      ownersKept: this.#options.keepOwners,
       explicitRoot: ingested.explicitRoot,
       hidden: walk.directories.flatMap(hiddenPaths).sort(),
       fileBytes: walk.fileBytes,

@@ -29,6 +29,8 @@ function layer(changes: Partial<Extract<LayerAnswer, { result: 'found' }>> = {})
     root: { mode: 0o40755, uid: CLIENT, gid: CLIENT, sec: 1, nsec: 0 },
     publisher: { uid: CLIENT, gid: CLIENT },
     owners: ['0:0', '1000:1000'],
+    allOwners: changes.owners ?? ['0:0', '1000:1000'],
+    around: `${CLIENT}:${CLIENT}`,
     fingerprint: 'x',
     record: undefined,
     stickyLost: false,

@@ -98,12 +98,15 @@ describe('a layer', () => {
     pinned: false,
     client: undefined,
   };
+  const NOBODY = '65534:65534';
   type Found = Extract<LayerAnswer, { result: 'found' }>;
   const found: Found = {
     result: 'found',
     root: { mode: 0o755, uid: 0, gid: 0, sec: 0, nsec: 0 },
     publisher: { uid: 497, gid: 497 },
     owners: ['0:0'],
+    allOwners: ['0:0'],
+    around: NOBODY,
     fingerprint: 'f',
     record: undefined,
     stickyLost: false,
@@ -129,7 +132,7 @@ describe('a layer', () => {
       state,
       place,
       layer: sought,
-      answer: { ...found, ...changes },
+      answer: { ...found, allOwners: changes.owners ?? found.allOwners, ...changes },
       mappings,
     });
     if ('miss' in judged) throw new Error('missed');
@@ -193,26 +196,48 @@ describe('a layer', () => {
     mappings: IdMappings,
     doubt: string | undefined,
   ])[] = [
-    ['root', { owners: ['0:0', '1000:1000'] }, {}, PLAIN, undefined],
-    ['one user of the image', { owners: ['1000:1000'] }, {}, PLAIN, undefined],
-    ['the publisher alone', { owners: ['497:497'] }, {}, PLAIN, 'lost_metadata'],
+    ['root and another', { owners: ['0:0', '1000:1000'], around: '0:0' }, {}, PLAIN, undefined],
+    ['root alone, published with -k', { owners: ['0:0'] }, {}, PLAIN, undefined],
+    ['one user, published with -k', { owners: ['1000:1000'] }, {}, PLAIN, undefined],
     [
-      'the publisher alone, accepted',
-      { owners: ['497:497'] },
-      { lost_metadata: { owners: 'accept' } },
+      'one user, in a root that the publisher made up (2.11)',
+      { owners: ['1000:1000'], allOwners: ['1000:1000', '497:497'], around: '497:497' },
+      {},
       PLAIN,
       undefined,
     ],
+    ['the publisher alone', { owners: ['497:497'], around: '497:497' }, {}, PLAIN, 'lost_metadata'],
     [
-      'one user, and who published is unknown',
-      { owners: ['497:497'], publisher: undefined },
+      'the user that root published it for (ingest -u)',
+      { owners: ['998:998'], around: '998:998', publisher: { uid: 0, gid: 0 } },
       {},
       PLAIN,
       'lost_metadata',
     ],
     [
+      'nobody alone, whose client claims all for nobody',
+      { owners: [NOBODY], publisher: { uid: 65534, gid: 65534 } },
+      {},
+      PLAIN,
+      'lost_metadata',
+    ],
+    [
+      'the publisher alone, accepted',
+      { owners: ['497:497'], around: '497:497' },
+      { lost_metadata: { owners: 'accept' } },
+      PLAIN,
+      undefined,
+    ],
+    [
+      'one user, in a directory whose root says nothing',
+      { owners: ['497:497'], allOwners: ['497:497', '0:0'], around: '0:0' },
+      { type: 'directory' },
+      PLAIN,
+      'lost_metadata',
+    ],
+    [
       'two users, and who published is unknown',
-      { owners: ['5:5', '6:6'], publisher: undefined },
+      { owners: ['5:5', '6:6'], publisher: undefined, around: '0:0' },
       {},
       PLAIN,
       undefined,
@@ -234,6 +259,22 @@ describe('a layer', () => {
       expect<string | undefined>(doubtOf(changes, entry, mappings)).toBe(doubt));
   }
 
+  const roots: readonly (readonly [string, Partial<Found>, Partial<RepositoryFile>, string])[] = [
+    ['a layer of a root publisher', { around: '0:0', publisher: { uid: 0, gid: 0 } }, {}, 'unproven'],
+    ['a layer published with -k', {}, {}, 'kept'],
+    [
+      'a layer of the 2017 layout',
+      { around: undefined, publisher: undefined },
+      { layout: 'graphdriver' },
+      'kept',
+    ],
+    ['an ingested one in that layout', { around: undefined }, { layout: 'graphdriver' }, 'unproven'],
+  ];
+  for (const [what, changes, entry, owners] of roots) {
+    test(`whose files are all root's: ${what} has ${owners} owners`, () =>
+      expect(judge(changes, entry)).toMatchObject({ owners }));
+  }
+
   test('of a plain directory needs an idmapped mount in a store with a mapping, unless it has a mount of its own', () => {
     expect(judge({}, { type: 'directory' }, MAPPED)).toMatchObject({ needsIdmap: true });
     const mounts = [{ store: '/store', path: '/other' }];
@@ -242,7 +283,9 @@ describe('a layer', () => {
     });
   });
 
-  test('that is empty, without record and catalog, is half published', () => {
+  test('that is empty, without record and catalog, is half published, but in the layout that has neither', () => {
+    const empty = { owners: [], publisher: undefined, around: undefined };
+    expect(doubtOf(empty, { layout: 'graphdriver' })).toBeUndefined();
     expect(doubtOf({ owners: [], publisher: undefined })).toBe('half_published');
     expect(doubtOf({ owners: [], publisher: undefined, record: record() })).toBeUndefined();
   });

@@ -21,6 +21,10 @@ const WALK: LayerWalk = {
   entries: 1,
   directories: [],
   explicitRoot: true,
+  vouched: true,
+  late: [],
+  owners: [],
+  ownersKept: false,
   fileBytes: undefined,
   unusable: undefined,
 };
@@ -53,7 +57,8 @@ function layerOf(repository: Repository, digit: string): PublishedLayer {
     recordedDigest: undefined,
     companion: false,
     needsIdmap: false,
-    ownersLost: false,
+    made: 'ingest',
+    owners: 'kept',
   };
 }
 

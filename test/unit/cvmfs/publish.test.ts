@@ -93,13 +93,14 @@ describe('a published layer is as DUCC publishes it', () => {
     expect(['opq', 'deep/implicit/parent/f', 'deep', '', '.cvmfscatalog'].map(owner)).toEqual([
       '5:6',
       '7:8',
-      '497:498',
-      '497:498',
+      // Made up by a command that keeps owners: they belong to -1.
+      '65534:65534',
+      '65534:65534',
       '497:498',
     ]);
   });
 
-  test('hard links are files of their own, devices are left out, set-id bits stay', async () => {
+  test('hard links are files of their own, devices and set-id bits stay', async () => {
     await using dir = tempDir();
     const blob = await tarOf(
       dir,
@@ -109,16 +110,18 @@ describe('a published layer is as DUCC publishes it', () => {
     await writer(dir).publishLayer(blob);
     const hex = blob.digest.slice(7);
     const layerfs = dir.at('repository/.layers', hex.slice(0, 2), hex, 'layerfs');
-    expect(readdirSync(layerfs).sort()).toEqual(['.cvmfscatalog', 'a', 'b', 'd', 'f', 's']);
+    expect(readdirSync(layerfs).sort()).toEqual(['.cvmfscatalog', 'a', 'b', 'c', 'd', 'f', 's']);
     expect(lstatSync(join(layerfs, 'b')).nlink).toBe(1);
     expect(readFileSync(join(layerfs, 'b'), 'utf8')).toBe('text\n');
     expect(lstatSync(join(layerfs, 'b')).mode & 0o7777).toBe(0o4755);
     expect(lstatSync(join(layerfs, 'd')).mode & 0o7777).toBe(0o1777);
     expect(lstatSync(join(layerfs, 'f')).isFIFO()).toBe(true);
+    expect(lstatSync(join(layerfs, 'c')).isCharacterDevice()).toBe(true);
     expect(readlinkSync(join(layerfs, 's'))).toBe('a');
   });
 
-  describe('a hard link that takes the place of its own target', () => {
+  describe('a hard link that takes the place of its own target, by a publisher that unpacks', () => {
+    const unpacks = { tool: 'unpack' } as const;
     const at = { uid: 0, gid: 0, mtime: 1_600_000_000 };
     const blobOf = (entries: readonly EntrySpec[]) => {
       const bytes = tar(entries);
@@ -135,7 +138,7 @@ describe('a published layer is as DUCC publishes it', () => {
         { name: 'way/file', type: '1', link: 'dir/file', ...at },
         { name: 'dir/file', type: '1', link: 'way/file', ...at },
       ]);
-      await writer(dir).publishLayer(blob);
+      await writer(dir, unpacks).publishLayer(blob);
       const layerfs = dir.at('repository', layerDirectoryOf(blob.digest), 'layerfs');
       expect(readdirSync(join(layerfs, 'dir'))).toEqual(['file']);
       expect(readFileSync(join(layerfs, 'dir/file'), 'utf8')).toBe('text');
@@ -165,7 +168,7 @@ describe('a published layer is as DUCC publishes it', () => {
         await using dir = tempDir();
         const blob = blobOf(entries);
         const expected = { code: 'LAYER_BAD_HARDLINK' };
-        await expect(writer(dir).publishLayer(blob)).rejects.toMatchObject(expected);
+        await expect(writer(dir, unpacks).publishLayer(blob)).rejects.toMatchObject(expected);
         const prefix = dir.at('repository', layerDirectoryOf(blob.digest), '..');
         expect(readdirSync(prefix)).toEqual(['.cvmfscatalog']);
       });
@@ -188,6 +191,8 @@ describe('a published layer is as DUCC publishes it', () => {
       layer: digestFromHex(UPPER),
       opaque: ['opq'],
       implied: ['deep', 'deep/implicit', 'deep/implicit/parent'].map((path) => ({ path, ...made })),
+      late: [],
+      ownersKept: false,
       explicitRoot: false,
       hidden: ['.cvmfscatalog', '.wh.gone', 'etc/.wh.a', 'opq/.wh..wh..opq'],
       fileBytes: 7,

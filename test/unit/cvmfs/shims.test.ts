@@ -68,7 +68,8 @@ describe('a stack of published layers through FUSE', () => {
 
   async function walk(digest: Digest, companionOf?: string): Promise<LayerWalk> {
     const place = { directory: directoryOf(digest), tree: 'layerfs' };
-    const step = { step: 'walk', ...place, sizes: true, companionOf } as const;
+    const how = { sizes: true, companionOf, made: 'ingest', explicit: [] } as const;
+    const step = { step: 'walk', ...place, ...how } as const;
     const outcome = await probe(
       { repository: { path: standIn.mount, type: 'cvmfs', name: 'test' }, steps: [step] },
       { command: PROBE_COMMAND, deadlineMs: 10_000, stallMs: 10_000 },

@@ -3,13 +3,20 @@ import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import type { ByteName } from '../../../lib/base/bytes.ts';
 import { markerOf } from '../../../lib/cvmfs/markers.ts';
 import { planShims } from '../../../lib/cvmfs/shim-plan.ts';
-import { walkTree } from '../../../lib/cvmfs/walk.ts';
+import { type WalkOptions, walkTree } from '../../../lib/cvmfs/walk.ts';
 import { close, lsetxattr, mkdirAt, openDir } from '../../../lib/sys/kernel/files.ts';
 import { sh } from '../../support/shell.ts';
 import { tempDir } from '../../support/temp.ts';
 
-const QUIET = { sizes: false, xattrs: false, alive: () => undefined };
-const walk = (path: string, changes = {}) => walkTree(path, { ...QUIET, ...changes });
+const QUIET: WalkOptions = {
+  sizes: false,
+  xattrs: false,
+  made: 'ingest',
+  around: undefined,
+  explicit: new Set(),
+  alive: () => undefined,
+};
+const walk = (path: string, changes: Partial<WalkOptions> = {}) => walkTree(path, { ...QUIET, ...changes });
 const old = (path: string) => utimesSync(path, 1_500_000_000, 1_500_000_000);
 
 describe('markers', () => {
