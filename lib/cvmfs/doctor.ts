@@ -48,7 +48,7 @@ async function diagnose(
   const judged = judgeProbe(repository, outcome, deps.now() / 1000);
   const title = `repository ${name}`;
   if (!judged.ok) {
-    const advice = adviceFor(repository, judged.doubt);
+    const advice = adviceFor(deps, repository, judged.doubt, outcome.repository?.ok === true);
     return [
       { name: title, verdict: 'problem', detail: `${path}: ${judged.reason} (${judged.doubt})`, advice },
     ];
@@ -71,11 +71,13 @@ function describeState(
   return `${path}: revision ${revision}, root hash ${rootHash}, ${fixed}, client ${client ?? 'of unknown version'}`;
 }
 
-function adviceFor(repository: Repository, doubt: string): string {
-  const { name, path } = repository;
+function adviceFor(deps: CvmfsDeps, repository: Repository, doubt: string, isAlive: boolean): string {
+  const { name, path, type } = repository;
+  if (type === 'directory') return adviceForDirectory(repository, doubt);
   switch (doubt) {
     case 'not_mounted':
     case 'not_cvmfs':
+      if (repository.mapped) return mountMapped(deps, repository);
       return `mount it: mount -t cvmfs ${name} ${path}, or see why not: cvmfs_config probe ${name}`;
     case 'wrong_repository':
       return 'correct name or path of the repository in the extra settings, or what is mounted there';
@@ -84,8 +86,26 @@ function adviceFor(repository: Repository, doubt: string): string {
     case 'hang':
       return `see what the client waits for: cvmfs_talk -i ${name} host info; mount it again if its process is stuck`;
     default:
+      if (isAlive) {
+        const window = repository.ioErrorWindowSeconds;
+        return `it answers again: wait until ${window} s have passed without an error (io_error_window_s); if it fails again, see the client's log`;
+      }
       return `see the client's log; after its process has died: umount -l ${path}, then mount it again`;
   }
+}
+
+/** The mount of the repository for this store alone, with the files that map its ids. */
+function mountMapped({ mappings }: CvmfsDeps, repository: Repository): string {
+  return [
+    'mount it with the ids of this store:',
+    ...mappedMountSettings(repository, mappings, repository.path),
+  ].join('\n');
+}
+
+function adviceForDirectory({ path }: Repository, doubt: string): string {
+  if (doubt === 'hang')
+    return `see why the directory ${path} does not answer: what is mounted there, and its server`;
+  return `make the directory ${path} readable, and mount there what has to be mounted; or correct path in the extra settings`;
 }
 
 function clientHealth(title: string, answer: RepositoryAnswer & { ok: true }): RepositoryDiagnosis[] {
@@ -118,7 +138,7 @@ function sampled(
 ): RepositoryDiagnosis[] {
   if (sample === undefined) return [];
   if (sample.result === 'failed') {
-    const advice = adviceFor(repository, 'io_error');
+    const advice = adviceFor(deps, repository, 'io_error', false);
     return [{ name: title, verdict: 'problem', detail: `its layers: ${sample.failure.what}`, advice }];
   }
   if (sample.layers.length === 0) return [];

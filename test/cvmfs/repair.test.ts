@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareTrees } from '../support/compare-trees.ts';
+import type { PublishOptions } from '../support/cvmfs/publish.ts';
 import { packTree, setMagic } from '../support/cvmfs.ts';
 import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
 import { INIT } from '../support/garden-mapping.ts';
@@ -42,10 +43,14 @@ describe('what publishing lost', () => {
   });
   afterAll(() => dir.remove());
 
-  async function pack(layers: readonly MadeLayer[], keepOwners = false): Promise<string> {
+  async function pack(
+    layers: readonly MadeLayer[],
+    keepOwners = false,
+    changes: Partial<PublishOptions> = {},
+  ): Promise<string> {
     const root = dir.at(`repository-${crypto.randomUUID()}`);
     mkdirSync(root);
-    await publishLayers(repositoryWriter(root, { keepOwners }), layers);
+    await publishLayers(repositoryWriter(root, { keepOwners, ...changes }), layers);
     setMagic(root, { fqrn: NAME });
     await packTree(root, `${root}.sqfs`);
     return `${root}.sqfs`;
@@ -146,7 +151,9 @@ describe('what publishing lost', () => {
 
   async function createFrom(layer: MadeLayer): Promise<World> {
     const other = layoutImage(dir, [layer]);
-    const w = await cvmfsWorld({ packed: await pack([layer]), settings: 'lost_metadata: {owners: repair}' });
+    // Only who unpacks a tar and publishes the tree can publish these: the ingest command aborts.
+    const unpacked = await pack([layer], false, { tool: 'unpack' });
+    const w = await cvmfsWorld({ packed: unpacked, settings: 'lost_metadata: {owners: repair}' });
     expect((await w.create(other.url, 'box')).code).toBe(0);
     await w.store.must(['create', other.url, 'plain']);
     return w;
@@ -214,4 +221,73 @@ describe('what publishing lost', () => {
       expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
     });
   }
+
+  describe('of directories whose entries came late', () => {
+    const at = { mtime: 1_500_000_000, uid: 7, gid: 7 };
+    // Nothing but markers lies in `gone/`: implied, it would not come into being.
+    const layers = [
+      layerOf(tar([{ name: 'srv/', type: '5', ...at, mode: 0o777, uid: 0, gid: 0 }])),
+      layerOf(
+        tar([
+          { name: 'srv/data/secret', content: 'x', mode: 0o644, ...at },
+          { name: 'srv/data/', type: '5', ...at, mode: 0o700 },
+          { name: 'srv/implied/file', content: 'y', ...at },
+          { name: 'gone/.wh.x', content: '', ...at },
+          { name: 'gone/', type: '5', ...at, mode: 0o750 },
+          { name: 'srv/', type: '5', ...at, mode: 0o1777 },
+          { name: './', type: '5', ...at, mode: 0o711 },
+        ]),
+      ),
+    ];
+    const policies: readonly (readonly [policy: string, sources: readonly string[], companion: boolean])[] = [
+      ['{}', ['cvmfs', 'oci'], false],
+      ['{}', ['cvmfs', 'oci'], true],
+      ['{directories: repair, root: repair}', ['cvmfs', 'cvmfs'], false],
+      ['{directories: repair, root: repair}', ['cvmfs', 'cvmfs'], true],
+    ];
+    for (const [policy, sources, companion] of policies) {
+      test(`under ${policy}, ${companion ? 'with' : 'without'} a companion, is never guessed`, async () => {
+        const late = layoutImage(dir, layers);
+        await using w = await cvmfsWorld({
+          packed: await pack(layers, true, { companion }),
+          settings: `lost_metadata: ${policy}`,
+        });
+        for (const id of ['box', 'again']) {
+          expect((await w.create(late.url, id)).code).toBe(0);
+          // What was fetched is in the store the second time.
+          const from = (await w.sources(id)).map(({ source }) => (source === 'store' ? 'oci' : source));
+          expect(from).toEqual([...sources]);
+        }
+        await w.store.must(['create', late.url, 'plain']);
+        for (const id of ['box', 'again'])
+          expect(compareTrees(w.rootfs('plain'), w.rootfs(id), LOST)).toEqual([]);
+        expect(lstatSync(join(w.rootfs('box'), 'srv/data')).mode & 0o7777).toBe(0o700);
+      });
+    }
+
+    test('is told where the policy accepts it, at the first create and at each later one', async () => {
+      const late = layoutImage(dir, layers);
+      await using w = await cvmfsWorld({
+        packed: await pack(layers, true),
+        settings: 'lost_metadata: {directories: accept}',
+      });
+      for (const id of ['box', 'again']) {
+        expect((await w.create(late.url, id)).stderr).toContain('layer-doubt-accepted');
+        expect((await w.sources(id))[1]?.reason).toMatch(/attributes of the directory ".*" and \d more may/);
+      }
+      expect(lstatSync(join(w.rootfs('box'), 'srv/data')).mode & 0o7777).toBe(0o755);
+    });
+  });
+
+  test('of a root publisher is in doubt: nothing proves that files of root are so in the image', async () => {
+    const layer = layerOf(tar([{ name: 'bin', content: 'x', mtime: 1_500_000_000, uid: 7 }]));
+    const root = { uid: 0, gid: 0, time: { sec: Math.floor(Date.now() / 1000), nsec: 0 } };
+    await using w = await cvmfsWorld({ packed: await pack([layer], false, { publisher: root }) });
+    const other = layoutImage(dir, [layer]);
+    expect((await w.create(other.url, 'box')).code).toBe(0);
+    expect(await w.sources('box')).toMatchObject([
+      { source: 'oci', reason: expect.stringMatching(/nothing proves that its owners.*\(lost_metadata\)/) },
+    ] as never);
+    expect(lstatSync(join(w.rootfs('box'), 'bin')).uid).toBe(7);
+  });
 });

@@ -108,10 +108,30 @@ const problems: readonly (readonly [what: string, told: Told, doubt: string, adv
     'just failed to read',
     { repository: alive({ timestamp_last_ioerr: String(NOW_S - 5), nioerr: '3' }) },
     'io_error',
-    /client's log/,
+    /wait until 60 s have passed .*client's log/,
   ],
 ];
-for (const [what, told, doubt, advice] of problems) {
+const mounts = [{ store: '/store', path: '/cvmfs-mapped/it' }];
+const mapped: Told = {
+  repository: nothing,
+  entry: { mounts },
+  uids: [{ container: 0, host: 4_294_967_294, size: 1 }],
+};
+const more: typeof problems = [
+  [
+    'of its own for a mapping is not mounted',
+    mapped,
+    'not_mounted',
+    /uid\.map\n0 4294967294\n[\s\S]*mkdir -p \/cvmfs-mapped\/it && cvmfs2 -o config=/,
+  ],
+  [
+    'is a directory that is not there',
+    { repository: failed('ENOENT'), entry: { type: 'directory' } },
+    'not_mounted',
+    /^make the directory \/cvmfs\/unpacked\.example\.org readable/,
+  ],
+];
+for (const [what, told, doubt, advice] of [...problems, ...more]) {
   test(`one that ${what} is a problem, with what to do`, async () => {
     expect(await diagnose(told)).toEqual([
       {
