@@ -35,3 +35,13 @@ export function repairFailure(error: unknown): string {
   const what = error instanceof PluginError ? error.code : printable(String(error));
   return `what publishing lost could not be read from the image's source: ${what}`;
 }
+
+/** A repaired layer cannot be searched again. */
+export class PlanRefused extends Error {
+  readonly doubt: RepositoryDoubt;
+
+  constructor(doubt: RepositoryDoubt) {
+    super(doubt.reason);
+    this.doubt = doubt;
+  }
+}

@@ -22,7 +22,7 @@ import type { Store } from '../../store/store.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
 import type { StackLayer } from '../stack/stack-view.ts';
 import { overlayTrial } from './overlay-trial.ts';
-import { missing, repairFailure, shownDoubt, unhealthy } from './published-doubts.ts';
+import { missing, PlanRefused, repairFailure, shownDoubt, unhealthy } from './published-doubts.ts';
 import type { PublishedUse, Repair, RepairSource } from './published-volumes.ts';
 import { Unrepairable } from './unrepairable.ts';
 
@@ -262,16 +262,6 @@ export class PublishedSearch {
         throw new PlanRefused(plan ?? { repository, doubt: 'hang', reason: 'no answer' });
       },
     };
-  }
-}
-
-/** A repaired layer cannot be searched again. */
-class PlanRefused extends Error {
-  readonly doubt: RepositoryDoubt;
-
-  constructor(doubt: RepositoryDoubt) {
-    super(doubt.reason);
-    this.doubt = doubt;
   }
 }
 

@@ -26,6 +26,7 @@ import { O } from '../../sys/kernel/libc.ts';
 import { S, type Stat, statIfThere } from '../../sys/kernel/stat.ts';
 import type { ImageLayer, LayerBytes } from '../source/source.ts';
 import { PublishedTree } from './published-tree.ts';
+import { chunksOf } from './repair-chunks.ts';
 import { Unrepairable } from './unrepairable.ts';
 
 /** A repair is a small thing: a layer whose files nearly all lost something is better taken from its source whole. */
@@ -92,17 +93,6 @@ async function readLayer(
   if (diffId !== undefined && actual !== diffId) {
     throw new PluginError('LAYER_DIFFID_MISMATCH', { expected: diffId, actual });
   }
-}
-
-function chunksOf(bytes: LayerBytes): ChunkSource {
-  if (bytes.kind === 'file') return new FileSource(bytes.path);
-  const iterator = bytes.chunks[Symbol.asyncIterator]();
-  return {
-    next: async () => {
-      const { done, value } = await iterator.next();
-      return done === true ? undefined : value;
-    },
-  };
 }
 
 function behindLink(): Unrepairable {

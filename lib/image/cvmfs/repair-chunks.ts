@@ -1,0 +1,16 @@
+/** A layer's compressed bytes, from wherever its source has them. */
+import type { ChunkSource } from '../../layer/unpack/blob.ts';
+import { FileSource } from '../../layer/unpack/file-source.ts';
+import type { LayerBytes } from '../source/source.ts';
+
+/** A source that is a file must be closed. */
+export function chunksOf(bytes: LayerBytes): ChunkSource {
+  if (bytes.kind === 'file') return new FileSource(bytes.path);
+  const iterator = bytes.chunks[Symbol.asyncIterator]();
+  return {
+    next: async () => {
+      const { done, value } = await iterator.next();
+      return done === true ? undefined : value;
+    },
+  };
+}
