@@ -1,5 +1,5 @@
 /** The value an option takes. `list` may be repeated and is split at commas; `int64` is a count of bytes. */
-export type OptionType = 'string' | 'boolean' | 'int64' | 'list';
+type OptionType = 'string' | 'boolean' | 'int64' | 'list';
 
 /** One option, from which the parsers, the help, the completion and the manual pages are all made. */
 export interface OptionDefinition {

@@ -26,7 +26,7 @@ export function graft(store: string, command: string): string {
   return `graft --store ${shellWord(store)} ${command}`;
 }
 
-export function shellWord(word: string): string {
+function shellWord(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 

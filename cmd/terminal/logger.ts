@@ -74,7 +74,7 @@ export function timestamp(): string {
 }
 
 /** One line for `data.error`: the code and its facts, or the message; never a stack. */
-export function errorText(error: unknown): string {
+function errorText(error: unknown): string {
   if (isPluginError(error)) return `${error.code} ${JSON.stringify(error.subject)}`;
   return error instanceof Error ? error.message : String(error);
 }

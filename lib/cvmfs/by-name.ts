@@ -193,6 +193,6 @@ function inside(repository: Repository, path: string): string {
 /** What `uname -m` says, which the client puts into CVMFS_ARCH. */
 const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
-export function linkRules(repository: Repository): LinkRules {
+function linkRules(repository: Repository): LinkRules {
   return { roots: repository.knownAt, variables: { CVMFS_ARCH: MACHINES[process.arch] ?? process.arch } };
 }

@@ -272,7 +272,7 @@ function readStep(root: number, step: ProbeStep & { step: 'read' }): ReadAnswer 
 }
 
 /** The errno where there is one; anything else is a defect of ours and keeps its text. */
-export function failureOf(error: unknown): Failure {
+function failureOf(error: unknown): Failure {
   const code = (error as { code?: unknown } | null)?.code;
   const what = error instanceof Error ? error.message : String(error);
   return { code: typeof code === 'string' ? code : 'unknown', what };

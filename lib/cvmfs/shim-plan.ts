@@ -33,7 +33,7 @@ export interface ShimDirectory {
 }
 
 /** Facts about a layer's tree that its place in a stack depends on, as the layer writer reports them too. */
-export interface LayerFacts {
+interface LayerFacts {
   readonly explicitRoot: boolean;
   readonly impliedDirs: readonly ByteName[];
   /** Implied directories in which nothing shows. */

@@ -99,7 +99,7 @@ export class Body {
 /** Reading more than this costs more than a new connection. */
 const DISCARD_BYTES = 64 * 1024;
 
-export function tooLarge(registry: string, what: string, limit: number): Failure {
+function tooLarge(registry: string, what: string, limit: number): Failure {
   return new Failure('final', new PluginError('REGISTRY_BODY_TOO_LARGE', { registry, what, limit }));
 }
 

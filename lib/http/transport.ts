@@ -244,6 +244,6 @@ function dialledPeer(url: URL, address: string | undefined, proxy: ProxyServer |
 }
 
 /** A URL for logs: signed URLs of content networks carry their credential in the query. */
-export function shownUrl(url: URL): string {
+function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }

@@ -95,7 +95,7 @@ export function isAboveBaseline(platform: Platform | undefined): boolean {
 }
 
 /** True for an attestation. buildx adds one for each image, with the platform `unknown/unknown`, so that clients skip it. */
-export function isAttestation(entry: IndexEntry): boolean {
+function isAttestation(entry: IndexEntry): boolean {
   if (entry.annotations.get('vnd.docker.reference.type') === 'attestation-manifest') return true;
   return entry.platform?.os === 'unknown' && entry.platform.architecture === 'unknown';
 }

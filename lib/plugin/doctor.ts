@@ -9,7 +9,7 @@ import { SysError } from '../sys/kernel/errno.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { quotaSupport } from '../sys/mounts/quota.ts';
 
-export type Verdict = 'ok' | 'warning' | 'problem';
+type Verdict = 'ok' | 'warning' | 'problem';
 
 export interface Diagnosis {
   readonly name: string;

@@ -12,7 +12,7 @@ import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { quotaSupport } from '../sys/mounts/quota.ts';
 import type { DiskLimit } from './limit.ts';
 
-export interface InspectedLayer {
+interface InspectedLayer {
   readonly digest: string | undefined;
   readonly diffId: string | undefined;
   readonly mediaType: string;
@@ -32,7 +32,7 @@ export interface InspectedLayer {
   };
 }
 
-export interface InspectedCheck {
+interface InspectedCheck {
   readonly name: 'disk limit' | 'limits enforced' | 'free space' | 'layer count';
   readonly ok: boolean;
   readonly detail: string;

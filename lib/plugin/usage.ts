@@ -15,7 +15,7 @@ import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { getProjectUsage, quotaSupport } from '../sys/mounts/quota.ts';
 
 /** Bytes throughout; `undefined` where nobody counts them. */
-export interface ImageUsage {
+interface ImageUsage {
   readonly id: string;
   readonly image: string | undefined;
   /** What the container wrote; known only with a limit. */
@@ -25,7 +25,7 @@ export interface ImageUsage {
   readonly layerBytes: number;
 }
 
-export interface LayerUsage {
+interface LayerUsage {
   readonly layer: string;
   /** What it takes on the disk, inodes among it. */
   readonly bytes: number;

@@ -52,7 +52,7 @@ export function installGraft(cell: Cell): void {
 }
 
 /** A root filesystem with a static busybox, as a stack's tar is one with a distribution. */
-export async function makeStack(tar: string): Promise<void> {
+async function makeStack(tar: string): Promise<void> {
   const script = `
     work=$(mktemp -d)
     mkdir -p "$work/bin" "$work/etc" "$work/tmp"

@@ -37,7 +37,7 @@ function unescaped(text: string): string {
 }
 
 /** A path such as `/instance_groups/name=diego-cell/jobs/-`. Once a `?` was met, all that follows is optional. */
-export function parsePath(path: string): Token[] {
+function parsePath(path: string): Token[] {
   if (!path.startsWith('/')) throw new Error(`path '${path}' does not start with '/'`);
   let optional = false;
   return path

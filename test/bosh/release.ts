@@ -7,7 +7,7 @@ import type { Yaml } from './go-patch.ts';
 export const RELEASE = join(PROJECT, 'bosh');
 export type Properties = { [key: string]: Yaml };
 
-export interface PropertyDefinition {
+interface PropertyDefinition {
   readonly type?: string;
   readonly description?: string;
   readonly default?: Yaml;

@@ -66,12 +66,12 @@ export const FULL_GRAFT: Properties = properties({
 });
 
 /** What excludes a part of the full set: a file of credentials that comes to the cell in another way. */
-export const OTHER_GRAFT: Properties = properties({
+const OTHER_GRAFT: Properties = properties({
   'graft.registries.docker_config': '/var/vcap/data/docker/config.json',
 });
 
 /** The least that the job `cvmfs-client` needs. */
-export const LEAST_CVMFS: Properties = properties({ 'cvmfs.http_proxy': 'DIRECT' });
+const LEAST_CVMFS: Properties = properties({ 'cvmfs.http_proxy': 'DIRECT' });
 
 export const FULL_CVMFS: Properties = properties({
   'cvmfs.repositories': [

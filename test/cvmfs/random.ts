@@ -48,7 +48,7 @@ export interface RandomOutcome {
   readonly failure: { readonly number: number; readonly text: string } | undefined;
 }
 
-export interface Totals {
+interface Totals {
   stacks: number;
   /** Layers by where they came from in the second way. */
   published: number;

@@ -5,7 +5,7 @@ import type { LayerEntry } from '../../lib/layer/tar/entry.ts';
 import { TarReader } from '../../lib/layer/tar/reader.ts';
 import { sha256 } from '../support/unpack.ts';
 
-export interface Read {
+interface Read {
   readonly name: string;
   readonly kind: string;
   readonly link: string;

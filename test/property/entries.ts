@@ -105,7 +105,7 @@ export function splitName(name: string): [parent: string, base: string] {
 }
 
 /** One line, for people. */
-export function describeEntry(entry: Entry): string {
+function describeEntry(entry: Entry): string {
   const { mode, uid, gid, mtime, mark } = entry.attributes;
   const owner = `${mode.toString(8)} ${uid}:${gid} @${mtime}${mark === undefined ? '' : ` mark=${mark}`}`;
   const more = 'target' in entry ? ` -> ${entry.target}` : 'content' in entry ? ` ${entry.content}` : '';

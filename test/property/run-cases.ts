@@ -21,7 +21,7 @@ export interface Outcome {
   readonly failure: Failure | undefined;
 }
 
-export interface Failure {
+interface Failure {
   readonly number: number;
   /** The smallest stack that fails, and how. */
   readonly text: string;

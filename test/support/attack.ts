@@ -10,7 +10,7 @@ import { tempDir } from './temp.ts';
 import { Canary, listTree, openBelow, requestIn, unpack } from './unpack.ts';
 import { weakUnpack } from './weak-unpacker.ts';
 
-export interface Outcome {
+interface Outcome {
   /** Of the error; undefined when the layer was unpacked. */
   readonly code: string | undefined;
   readonly subject: unknown;
@@ -22,7 +22,7 @@ export interface Outcome {
   readonly cpuMilliseconds: number;
 }
 
-export interface Place {
+interface Place {
   readonly canary: Canary;
   /** Scratch space beside the target and the canary. */
   at(...names: string[]): string;

@@ -26,7 +26,7 @@ export interface WorldOptions {
   readonly mountOptions?: string;
 }
 
-export interface LayerSource {
+interface LayerSource {
   readonly layer: string;
   readonly source: string;
   readonly reason?: string;

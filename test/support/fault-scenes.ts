@@ -214,7 +214,7 @@ async function pointsOf(scene: Scene, lane: Lane): Promise<readonly FaultPoint[]
 }
 
 /** Runs a verb that must succeed, whatever happened before; returns its stdout. */
-export async function works({ store }: Lane, args: readonly string[]): Promise<string> {
+async function works({ store }: Lane, args: readonly string[]): Promise<string> {
   const ran = await graft(['--store', store, ...args]);
   if (ran.code !== 0)
     throw new Error(`then \`${args.join(' ')}\` exits ${ran.code}: ${ran.stdout}${ran.stderr}`);

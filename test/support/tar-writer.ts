@@ -28,7 +28,7 @@ export interface EntrySpec {
 const BLOCK = 512;
 const MAGIC = { ustar: 'ustar\x0000', gnu: 'ustar  \0', v7: '' } as const;
 
-export function bytes(value: Bytes): Buffer {
+function bytes(value: Bytes): Buffer {
   return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value);
 }
 

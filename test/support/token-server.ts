@@ -3,7 +3,7 @@ import { createPrivateKey, createSign, randomUUID, X509Certificate } from 'node:
 import { readFileSync } from 'node:fs';
 import type { Pair } from './certificates.ts';
 
-export interface TokenRequest {
+interface TokenRequest {
   readonly method: string;
   readonly scope: string | null;
   readonly service: string | null;

@@ -16,7 +16,7 @@ import { type Drip, drip, type HostileRegistry, hostileRegistries } from './regi
 
 const LOGIN = { user: 'tenant', password: 'S3CRET-of-tenant' };
 /** Options of a create by the tenant whose image is secret. */
-export const FLAGS = ['--username', LOGIN.user, '--password', LOGIN.password];
+const FLAGS = ['--username', LOGIN.user, '--password', LOGIN.password];
 
 export interface World extends AsyncDisposable {
   readonly store: TestStore;

@@ -45,6 +45,6 @@ export function isOpen({ open }: StackPlan, { place }: ResolvedImage): boolean {
 }
 
 /** True when every lower directory of the store that the plan names is there. */
-export function isPresent(store: Store, plan: StackPlan): boolean {
+function isPresent(store: Store, plan: StackPlan): boolean {
   return plan.lowers.every((lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName));
 }

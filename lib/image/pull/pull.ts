@@ -43,7 +43,7 @@ export async function pullImage(given: PullDeps, image: ResolvedImage, lease: Le
  * The remembered plan, where whoever asks may have all of its layers.
  * @throws REGISTRY_* where the image's place refuses, or cannot be asked
  */
-export async function admittedPlan(
+async function admittedPlan(
   { store, admission }: Pick<AdmittedDeps, 'store' | 'admission'>,
   image: ResolvedImage,
   lease: Lease,

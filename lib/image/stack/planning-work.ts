@@ -5,9 +5,9 @@ import { PluginError } from '../../base/errors/error.ts';
  * Names looked up, listed or compared: fifty layers that each imply five thousand directories take less. A step takes up
  * to 7 µs of CPU (measured, on two busy cores), so that this ends after 15 s at the latest.
  */
-export const MAX_STEPS = 2_000_000;
+const MAX_STEPS = 2_000_000;
 /** Different names held in memory at once, some 600 bytes each with what else they take (measured): 120 MiB. */
-export const MAX_NAMES = 200_000;
+const MAX_NAMES = 200_000;
 /** The kernel walks a path component by component: so many bytes of it cost a step more. */
 const BYTES_PER_STEP = 64;
 

@@ -7,7 +7,7 @@ import { PluginError } from '../../base/errors/error.ts';
 import { MiB } from '../../base/limits.ts';
 
 /** What `zstd --long=27` makes and the highest any decoder allows by default. */
-export const MAX_WINDOW = 128 * MiB;
+const MAX_WINDOW = 128 * MiB;
 
 const MAGIC = 0xfd2fb528;
 /** 0x184D2A50 to 0x184D2A5F: frames for other purposes, to be skipped. */

@@ -95,7 +95,7 @@ function otherStatus(answer: Answer, registry: string, said: string): Failure {
 }
 
 /** `Retry-After` in milliseconds from now: seconds or a date (RFC 9110 10.2.3). Undefined when it is neither. */
-export function retryAfter(header: string | null, now = Date.now()): number | undefined {
+function retryAfter(header: string | null, now = Date.now()): number | undefined {
   if (header === null) return undefined;
   const text = header.trim();
   if (/^\d+$/.test(text)) return Number(text) * 1000;

@@ -48,7 +48,7 @@ export interface RegistriesFile {
   };
 }
 
-export interface HostFile {
+interface HostFile {
   readonly mirrors?: readonly {
     readonly location: string;
     readonly insecure?: boolean;

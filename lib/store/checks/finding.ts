@@ -1,5 +1,5 @@
 /** What can be wrong with a store, as `check` names it. */
-export type FindingKind =
+type FindingKind =
   | 'layer-changed'
   | 'layer-record'
   | 'volume-unknown'

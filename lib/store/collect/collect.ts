@@ -55,7 +55,7 @@ export interface Unreadable {
  * What is in use now. Leases before images: a create records its image before it drops its lease.
  * @throws STORE_DAMAGED when nobody can tell what a running container uses: then nothing may go
  */
-export function namesInUse(store: Store): Set<string> {
+function namesInUse(store: Store): Set<string> {
   const names = new Set<string>();
   const leases = readLeases(store.layout);
   const damaged = unreadableLease(leases);

@@ -17,7 +17,7 @@ import { isOwnFile, openOwnFile } from '../layout/own-file.ts';
 import { refused } from './site.ts';
 
 /** mkfs.xfs refuses smaller filesystems (300 MB since xfsprogs 5.19). */
-export const MIN_STORE_BYTES = 300 * MiB;
+const MIN_STORE_BYTES = 300 * MiB;
 
 /** Runs a program to its end; its complaints come back. mkfs.xfs and xfs_growfs are the only ones there are. */
 export type RunProgram = (program: string, args: readonly string[]) => { ok: boolean; complaint: string };

@@ -37,7 +37,7 @@ export function isPassable(path: string, root: Ids): boolean {
   return isMapped(root) && uid === 0 && gid === root.gid && (mode & 0o7777) === SEARCHED_BY_GROUP;
 }
 
-export function isMapped({ uid, gid }: Ids): boolean {
+function isMapped({ uid, gid }: Ids): boolean {
   return uid !== 0 || gid !== 0;
 }
 

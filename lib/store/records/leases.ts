@@ -18,7 +18,7 @@ import { newOwnerName, type OwnerName, ownerIsAlive, ownerNameOf } from '../layo
 import { readRecord } from '../layout/read-file.ts';
 import { writeSmall } from '../layout/staging.ts';
 
-export interface LeaseContent {
+interface LeaseContent {
   /** The image being made, or undefined for a pull. */
   readonly image: ImageId | undefined;
   /** Layer and stack keys. */

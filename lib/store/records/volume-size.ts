@@ -20,7 +20,7 @@ export interface VolumeSize {
 }
 
 /** XFS's default since 2014 (mkfs.xfs(8)). They lie outside of what du(1) counts, and fill the disk like blocks. */
-export const INODE_BYTES = 512;
+const INODE_BYTES = 512;
 
 /** Bytes that the disk is short of by the volume. */
 export function sizeOf({ diskBytes, inodes }: VolumeSize): number {
@@ -28,7 +28,7 @@ export function sizeOf({ diskBytes, inodes }: VolumeSize): number {
 }
 
 /** The same of a layer by its record. */
-export function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' | 'entries'>): number {
+function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' | 'entries'>): number {
   return diskBytes + entries * INODE_BYTES;
 }
 

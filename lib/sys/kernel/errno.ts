@@ -85,7 +85,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EMLINK: 'too many links',
 };
 
-export function errnoName(errno: number): string {
+function errnoName(errno: number): string {
   return NAMES[errno] ?? `E${errno}`;
 }
 

@@ -5,7 +5,7 @@ import { hasCode } from './errno.ts';
 import { close, openAt } from './files.ts';
 import { AT_FDCWD, O } from './libc.ts';
 import { readOwnFile } from './read.ts';
-import { isDirectory, type Stat, statIfThere } from './stat.ts';
+import { type Stat, statIfThere } from './stat.ts';
 import { utf8 } from './utf8.ts';
 
 /** Is there anything of this name? A dangling link counts. */
@@ -42,14 +42,6 @@ export function listNames(path: string): string[] {
   } finally {
     close(fd);
   }
-}
-
-/** The names of the directories in a directory. */
-export function listDirectories(path: string): string[] {
-  return listNames(path).filter((name) => {
-    const stat = statIfThere(AT_FDCWD, `${path}/${name}`);
-    return stat !== undefined && isDirectory(stat);
-  });
 }
 
 /** A file of ours (`readOwnFile`) as UTF-8; undefined when there is none. @param limit in bytes. @throws SysError */

@@ -5,7 +5,7 @@ import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from '../../.
 import { parseImageReference } from '../../../lib/oci/reference.ts';
 
 export const NEVER = new AbortController().signal;
-export const AMD64 = { os: 'linux', architecture: 'amd64', variant: undefined };
+const AMD64 = { os: 'linux', architecture: 'amd64', variant: undefined };
 
 export interface LayoutSettings {
   readonly skipLayerValidation?: boolean;

@@ -2,7 +2,7 @@
  * Command lines and what they mean, for both readers. GrootFS's answers are urfave/cli's over Go's flag
  * package; each row says what a Go program would have seen.
  */
-export interface Understood {
+interface Understood {
   readonly verb: string;
   readonly globals?: Record<string, unknown>;
   readonly options?: Record<string, unknown>;
