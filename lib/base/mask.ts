@@ -35,7 +35,7 @@ function standsAlone(text: string, at: number, end: number, asValue: boolean): b
 }
 
 /** The forms in which facts repeat a secret: itself, escaped as names are, and encoded as in a URL. */
-function formsOf(secret: string): string[] {
+export function formsOf(secret: string): string[] {
   const forms = new Set([secret, printable(secret), encoded(secret), JSON.stringify(secret).slice(1, -1)]);
   // Longest first: what holds another form goes whole.
   return [...forms].sort((a, b) => b.length - a.length);
