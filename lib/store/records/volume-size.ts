@@ -28,7 +28,7 @@ export function sizeOf({ diskBytes, inodes }: VolumeSize): number {
 }
 
 /** The same of a layer by its record. */
-function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' | 'entries'>): number {
+export function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' | 'entries'>): number {
   return diskBytes + entries * INODE_BYTES;
 }
 
