@@ -30,7 +30,7 @@ export function guessesOf(walk: LayerWalk, owners: Owners): Guesses {
 }
 
 /** What is open, in words, by the policy that decides on it. Owners come first: they are the most that can be lost. */
-export function openQuestions({ directories, root, owners }: Guesses): { loss: Loss; text: string }[] {
+function openQuestions({ directories, root, owners }: Guesses): { loss: Loss; text: string }[] {
   const all: { loss: Loss; text: string }[] = [];
   if (owners === 'lost') all.push({ loss: 'owners', text: 'its owners were lost in publishing' });
   if (owners === 'unproven') {

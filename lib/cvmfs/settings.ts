@@ -20,7 +20,7 @@ export type Doubt = (typeof DOUBTS)[number];
 export type Loss = 'owners' | 'directories' | 'root' | 'setuid' | 'capabilities';
 export type LossPolicy = 'accept' | 'repair' | 'fall_back';
 export type RepositoryType = 'cvmfs' | 'directory';
-export type RepositoryLayout = 'ducc' | 'graphdriver' | 'flat';
+type RepositoryLayout = 'ducc' | 'graphdriver' | 'flat';
 
 /** The `cvmfs:` part of the settings as `settings.schema.json` admits it. */
 export interface CvmfsFile {
@@ -50,7 +50,7 @@ export interface RepositoryFile {
 }
 
 /** `follow`, `fixed`, or the root hash that the client must be pinned to. */
-export type Revision = 'follow' | 'fixed' | { readonly rootHash: string };
+type Revision = 'follow' | 'fixed' | { readonly rootHash: string };
 
 /** One repository as a store uses it. */
 export interface Repository {

@@ -9,7 +9,7 @@ export interface Ids {
   readonly gid: number;
 }
 
-export interface Publisher extends Ids {
+interface Publisher extends Ids {
   /** The time of publication. */
   readonly time: Timespec;
 }
@@ -55,7 +55,7 @@ export class IngestAborted extends Error {
 }
 
 /** What a client shows for -1. */
-export const NOBODY: Ids = { uid: 65534, gid: 65534 };
+const NOBODY: Ids = { uid: 65534, gid: 65534 };
 /** Ids of the directories that a publication makes up. */
 export function dummyIds({ publisher, keepOwners, user, server, tool }: IngestOptions): Ids {
   if (tool === 'unpack' || (keepOwners && server === '2.11')) return publisher;
