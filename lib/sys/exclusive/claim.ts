@@ -4,15 +4,19 @@ import { type HeldBy, HOLD_STALE_MS, type Hold, holderOf, refresh, release, tryH
 import { ReleaseWatch } from './release-watch.ts';
 
 /**
- * A claim says "I am doing this long piece of work", so that others wait for the result instead of doing it
- * too. It saves work and protects nothing: the result is published atomically, whoever makes it.
+ * A claim says "this process does this long piece of work", so that other processes wait for the result instead of
+ * doing the same work. A claim saves work and protects nothing: the result is published atomically, whichever process
+ * makes it.
  */
 export interface Claim extends Disposable {
-  /** Gives the claim up; more than once is fine. */
+  /** Gives the claim up. A second call does nothing. */
   release(): void;
 }
 
-/** Claims the work, takes it over from a dead claimant, or says who is at it. Never waits. @throws SysError */
+/**
+ * Claims the work, takes the claim over from a dead process, or returns the process that holds it. Never waits.
+ * @throws SysError
+ */
 export function tryClaim(path: string): Claim | HeldBy {
   const hold = tryHold(path);
   if (!('entry' in hold)) return hold;
@@ -37,7 +41,7 @@ class HeldClaim implements Claim {
     try {
       release(this.#hold);
     } catch (error) {
-      // The work is done. A claim that stays is a dead holder's as soon as this process ends.
+      // The work is done. If the claim stays on the disk, its holder counts as dead as soon as this process ends.
       if (!(error instanceof SysError)) throw error;
     }
   }
@@ -51,7 +55,7 @@ class HeldClaim implements Claim {
       if (refresh(this.#hold)) return;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      // The disk is in trouble; the work itself will meet it and say so.
+      // The disk has a fault. The work itself meets the same fault and reports it.
     }
     clearInterval(this.#timer);
   }
@@ -60,30 +64,35 @@ class HeldClaim implements Claim {
 export interface WaitOptions {
   /** Called after every look that finds the claim still held. */
   readonly onPoll?: (holder: Owner | undefined) => void;
-  /** Longest pause between two looks while the kernel would tell what happens. */
+  /** Longest pause between two looks while the kernel reports changes. */
   readonly lookAgainMs?: number;
-  /** The wait ends then at the latest, in milliseconds of `performance.now()`. */
+  /** The wait ends at this time at the latest, in milliseconds of `performance.now()`. */
   readonly until?: number | undefined;
-  /** The work is done, whoever did it: looked at with every look at the claim. */
+  /** Returns true when the work is done, whichever process did it. Called with every look at the claim. */
   readonly isDone?: (() => boolean) | undefined;
-  /** Where done work appears by rename: an arrival there is a reason to look. */
+  /** The directory into which finished work is renamed. A rename into it is a reason to look again. */
   readonly arrivals?: string | undefined;
 }
 
 /**
- * The kernel says at once that a claim was released or that its holder has ended (release-watch.ts). Looking again,
- * and what the event loop then does beside, costs 1 to 2 ms of CPU (measured), so it is done seldom: often enough to
- * refresh what this process holds itself, and for a signal that came between the last look and the sleep.
+ * The kernel reports at once that a claim was released or that its holder has ended (release-watch.ts). Another look,
+ * with what the event loop does beside it, costs 1 to 2 ms of CPU (measured). So this process looks seldom: often
+ * enough to refresh its own holds, and to see a signal that came between the last look and the sleep.
  */
 const LOOK_AGAIN_MS = HOLD_STALE_MS / 6;
-/** Where it does not: no inotify instance is left (128 for a user by default), or the holder is in another pid namespace. */
+/**
+ * The pause where the kernel cannot report all changes: no inotify instance is left (a user has 128 by default), or the
+ * holder is in another pid namespace.
+ */
 const LOOK_AGAIN_UNTOLD_MS = 250;
 
-/** How a wait ended: `late` at its deadline, `done` because the work is done though somebody is still at it. */
+/**
+ * How a wait ended. `late`: its deadline passed. `done`: the work is done, although a process still holds the claim.
+ */
 export type WaitEnd = 'free' | 'dead' | 'late' | 'done';
 
 /**
- * Resolves when nobody who is alive holds `path` any more, or one of several, and says how it came free.
+ * Resolves when no living process holds `path`, or one of several paths, and returns how the path came free.
  * @throws the signal's reason when it aborts; SysError
  */
 export async function waitForRelease(
@@ -95,7 +104,7 @@ export async function waitForRelease(
   const { until = Number.POSITIVE_INFINITY, arrivals, isDone } = options;
   for (;;) {
     signal.throwIfAborted();
-    // Before the look: what happens after it is then told.
+    // The watch starts before the look, so that the kernel reports every change after the look.
     using watch = new ReleaseWatch(paths, arrivals);
     const holders: (Owner | undefined)[] = [];
     for (const one of paths) {
@@ -114,9 +123,9 @@ export async function waitForRelease(
 }
 
 /**
- * Stops the thread in the kernel: who waits has nothing else to do, and 64 of them on one machine spend 2 ms of CPU
- * each, where `fs.watch` and a timer took 4 ms and 3 more for every second (measured). A signal ends the sleep
- * (EINTR). Then the event loop gets a turn, in which signals, deadlines and refreshes are served.
+ * Blocks this thread in the kernel, since a waiting process has nothing else to do. With 64 waiting processes on one
+ * machine, each spends 2 ms of CPU; `fs.watch` and a timer took 4 ms, and 3 ms more for every second (measured). A
+ * signal ends the sleep (EINTR). Then the event loop gets a turn, in which it serves signals, deadlines and refreshes.
  */
 async function blockUntilTold(
   watch: ReleaseWatch,
@@ -128,7 +137,7 @@ async function blockUntilTold(
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-/** For a holder in this very process, which must go on to be able to let go. */
+/** The wait for a holder in this same process. The event loop must go on, or the holder could never release. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
@@ -138,9 +147,10 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Of many who want the same work done one gets the claim; the others wait for that one, and then get none: either the
- * result is there, or who had the claim has failed, and they had better try side by side than in a queue of failures.
- * None either for who waited until its deadline. Who was killed is followed by the next.
+ * Of many processes that want the same work done, one gets the claim and the others wait for it. After the wait they
+ * get no claim: either the result exists, or the holder failed, and then it is better that all try side by side than
+ * that each waits for the next failure. A process that waited until its deadline gets no claim either. If the holder
+ * was killed, another process gets the claim.
  * @throws the signal's reason when it aborts; SysError
  */
 export async function claimOrWait(

@@ -1,22 +1,25 @@
 /**
- * A gate on a directory, by flock(2): many pass at once, or one alone. The kernel opens it again when a process
- * ends, however it ends, and nothing is left on the disk. For sections of microseconds; what may take longer is
- * locked by `lock.ts`.
+ * A gate is a lock on a directory, by flock(2): many processes pass in shared mode at once, or one passes alone. The
+ * kernel opens the gate when a process ends, however it ends, and nothing is left on the disk. A gate is for sections
+ * of microseconds; longer sections use `lock.ts`.
  */
 import { PluginError } from '../../base/errors/error.ts';
 import { hasCode } from '../kernel/errno.ts';
 import { close, openAt } from '../kernel/files.ts';
 import { AT_FDCWD, mutate, nr, O, syscall } from '../kernel/libc.ts';
 
-/** flock(2): LOCK_SH, LOCK_EX, each with LOCK_NB, so that a stopped process cannot keep others for ever. */
+/**
+ * Modes of flock(2): LOCK_SH and LOCK_EX, each with LOCK_NB, so that a stopped process cannot block others for ever.
+ */
 const MODES = { shared: 1 | 4, alone: 2 | 4 } as const;
-/** Whoever keeps a gate longer than this is stopped or on a disk that stands still. */
+/** A process that keeps a gate longer than this is stopped, or waits for a disk that does not answer. */
 const DEADLINE_MS = 10_000;
 const PAUSE_MS = 1;
 
 /**
- * Runs `section` behind the gate at `directory`; `what` names who else may be behind it.
- * @throws STORE_BUSY after `deadlineMs`, ten seconds unless told; SysError; what `section` throws
+ * Runs `section` behind the gate at `directory`. The error names with `what` the work that other processes may do
+ * behind the gate.
+ * @throws STORE_BUSY after `deadlineMs` (10 seconds by default); SysError; what `section` throws
  */
 export function throughGate<T>(
   directory: string,
@@ -30,7 +33,7 @@ export function throughGate<T>(
     enter(fd, directory, mode, what, deadlineMs);
     return section();
   } finally {
-    // The last descriptor of an open file description lets go of its lock.
+    // close(2) of the last descriptor of an open file description releases its lock.
     close(fd);
   }
 }
@@ -54,7 +57,7 @@ function tryEnter(fd: number, directory: string, mode: keyof typeof MODES): bool
     mutate('flock', directory, () => syscall(nr.flock, fd, MODES[mode]));
     return true;
   } catch (error) {
-    // EINTR: a signal came first, and has nothing to say here.
+    // EINTR: a signal arrived first. The caller tries again.
     if (hasCode(error, 'EAGAIN', 'EWOULDBLOCK', 'EINTR')) return false;
     throw error;
   }

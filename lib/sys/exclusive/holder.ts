@@ -9,19 +9,21 @@ import { formatOwner, livenessOf, type Owner, owner, parseOwner } from '../kerne
 import { isDirectory, S, statIfThere } from '../kernel/stat.ts';
 
 /**
- * A place that one process holds at a time: the ground under locks and claims.
+ * A hold: a path that one process at a time holds. Locks and claims are made of holds.
  *
- *     <path>/<pid>.<start>.<pid namespace>.<boot id>.<n>     a directory, and in it one empty file
+ *     <path>/<pid>.<start>.<pid namespace>.<boot id>.<n>     a directory, and in it one empty file, the entry
  *
- * - The directory appears by rename with its entry inside, so a holder killed at any moment has left its name.
- *   No directory, or an empty one, is free; rename(2) replaces an empty one.
- * - Taking over from a dead holder renames the entry from its name to ours: of all who saw it dead, one
- *   finds the old name still there. (Removing the directory by its path instead would let the slower of two remove
- *   what the faster has just made; proper-lockfile does that, moxystudio/node-proper-lockfile#121.)
- * - Releasing removes our entry, by name, then the directory if it is empty.
+ * - The directory appears by rename(2) with its entry inside, so even a holder that is killed at any moment has left
+ *   its name. A path without a directory, or with an empty one, is free: rename(2) replaces an empty directory.
+ * - A process takes over from a dead holder by renaming the entry from the dead holder's name to its own. If several
+ *   processes saw the holder dead, only one of them still finds the old name. (If they removed the directory by its
+ *   path instead, the slower of two could remove the directory that the faster has just made; proper-lockfile does
+ *   that, moxystudio/node-proper-lockfile#121.)
+ * - A release removes the holder's entry by its name, then the directory if it is empty.
  *
- * Who is alive keeps its place however slow it is. Who cannot be judged (another pid namespace: the
- * container that Garden ran in before its restart) keeps it while the entry's time is fresh; `refresh` does that.
+ * A living holder keeps its hold, however slow it is. Some holders cannot be seen in /proc: those of another pid
+ * namespace, such as the container that Garden ran in before its restart. Such a holder keeps its hold while the time
+ * of its entry is fresh; `refresh` sets that time.
  */
 export interface Hold {
   readonly path: string;
@@ -29,17 +31,20 @@ export interface Hold {
 }
 
 export interface HeldBy {
-  /** Undefined when the entry is not a name that graft makes. */
+  /** Undefined when the entry's name was not made by graft. */
   readonly heldBy: Owner | undefined;
 }
 
-/** A holder that cannot be judged otherwise is dead after this long without a refresh. */
+/** If /proc cannot tell whether a holder is alive, the holder counts as dead after this time without a refresh. */
 export const HOLD_STALE_MS = 30_000;
 
-/** Every lap means that somebody else made progress; so many in a row mean a filesystem that does not. */
+/**
+ * Each repetition means that another process made progress. So many repetitions in a row mean that the filesystem is at
+ * fault.
+ */
 const MAX_LAPS = 1000;
 
-/** Takes the place, or says who has it. Never waits. @throws SysError */
+/** Takes the hold at `path`, or returns the process that has it. Never waits. @throws SysError */
 export function tryHold(path: string): Hold | HeldBy {
   const entry = `${formatOwner(owner())}.${Math.floor(Math.random() * 2 ** 40).toString(36)}`;
   for (let lap = 0; lap < MAX_LAPS; lap += 1) {
@@ -57,14 +62,17 @@ export function tryHold(path: string): Hold | HeldBy {
 }
 const EBUSY = 16;
 
-/** Who holds `path` now. Nobody does who could still be working: it is free, or its holder died without a release. */
+/** The holder of `path`. `free`: there is no holder. `dead`: the holder ended without a release. */
 export function holderOf(path: string): HeldBy | 'free' | 'dead' {
   const found = look(path);
   if (found === undefined) return 'free';
   return found.gone ? 'dead' : { heldBy: found.holder };
 }
 
-/** Shows that the holder is at work. Returns false when the place was taken over. @throws SysError */
+/**
+ * Sets the time of the entry, to show that the holder works. Returns false when another process took the hold over.
+ * @throws SysError
+ */
 export function refresh(hold: Hold): boolean {
   const now = Date.now();
   try {
@@ -79,7 +87,7 @@ export function refresh(hold: Hold): boolean {
   }
 }
 
-/** Gives the place up; nothing happens when it was taken over. @throws SysError */
+/** Gives the hold up. Does nothing when another process took it over. @throws SysError */
 export function release(hold: Hold): void {
   try {
     unlinkAt(AT_FDCWD, `${hold.path}/${hold.entry}`);
@@ -90,7 +98,7 @@ export function release(hold: Hold): void {
   try {
     rmdirAt(AT_FDCWD, hold.path);
   } catch (error) {
-    // Somebody took the empty directory in between.
+    // Another process took the empty directory in between.
     if (!hasCode(error, 'ENOENT', 'ENOTEMPTY', 'EEXIST')) throw error;
   }
 }
@@ -106,7 +114,10 @@ function look(path: string): Found | undefined {
   return all.find((found) => !found.gone) ?? all[0];
 }
 
-/** None when there is no such directory, or none any more: getdents64(2) of a removed one is ENOENT too. */
+/**
+ * The names in the directory. The list is empty when the directory does not exist or was removed: getdents64(2) of a
+ * removed directory fails with ENOENT too.
+ */
 function entriesOf(path: string): string[] {
   let fd = -1;
   try {
@@ -129,7 +140,7 @@ function ownerOfEntry(entry: string): Owner | undefined {
   return parseOwner(entry.slice(0, Math.max(0, entry.lastIndexOf('.'))));
 }
 
-/** `sign` is what the holder keeps fresh. */
+/** `sign` is the path whose time the holder keeps fresh. */
 function isGone(holder: Owner | undefined, sign: string): boolean {
   const life = holder ? livenessOf(holder) : 'unknown';
   return life === 'unknown' ? isStale(sign) : life === 'dead';
@@ -140,7 +151,7 @@ function isStale(path: string): boolean {
   return mtime === undefined || Date.now() - (mtime.sec * 1000 + mtime.nsec / 1e6) > HOLD_STALE_MS;
 }
 
-/** Returns false when somebody else was faster. */
+/** Returns false when another process was faster. */
 function publish(path: string, entry: string): boolean {
   const staged = temporaryPath(parentOf(path), entry);
   mkdirAt(AT_FDCWD, staged, 0o700);
@@ -155,8 +166,10 @@ function publish(path: string, entry: string): boolean {
 }
 
 /**
- * Removes what killed processes left in a directory of places: stages, and with `places` the places themselves,
- * which nobody may want again. Whatever a living process has stays. Returns how many went. @throws SysError
+ * Removes from a directory of holds what killed processes left: staged directories and, with `places`, dead holds
+ * themselves, which perhaps no process asks for again. Holds of living processes stay. Returns the number of removed
+ * names.
+ * @throws SysError
  */
 export function sweepHolds(directory: string, places: boolean): number {
   let count = 0;
@@ -164,7 +177,7 @@ export function sweepHolds(directory: string, places: boolean): number {
     const path = `${directory}/${name}`;
     const entry = temporaryOwner(name);
     if (entry !== undefined) {
-      // Beside a store others may have made names: one of theirs may be a link.
+      // Other programs may have made names beside a store, and such a name may be a symbolic link.
       if (!isRootsDirectory(path) || !isGone(ownerOfEntry(entry), path)) continue;
       removeHold(path, entry);
       count += 1;
@@ -198,7 +211,7 @@ function renamed(from: string, to: string): boolean {
     renameAt(AT_FDCWD, from, AT_FDCWD, to);
     return true;
   } catch (error) {
-    // ENOENT: the old name is gone, so somebody else has taken over.
+    // ENOENT: the old name is gone, so another process has taken over.
     if (hasCode(error, 'ENOENT', 'EEXIST', 'ENOTEMPTY')) return false;
     throw error;
   }

@@ -3,22 +3,23 @@ import { hasCode, SysError } from '../kernel/errno.ts';
 import { type Hold, refresh, release, tryHold } from './holder.ts';
 
 /**
- * The policy for every lock, on proper-lockfile: it keeps the lock fresh, notices when it was lost and lets
- * go when the process exits by itself. What it does by directory names (make, is it old, remove) goes through
- * `holder.ts` here: a lock says whose it is, that of a killed process costs a read of /proc instead of ten seconds,
- * that of a process whose event loop is busy is not taken away, and two who find it stale cannot both get it.
+ * All locks of graft use proper-lockfile, which refreshes a lock, notices its loss and releases it when the process
+ * exits by itself. Its calls on the lock's directory (make, stat, remove) go through `holder.ts` instead of `fs`. This
+ * has four effects: a lock names its holder; the lock of a killed process costs a read of /proc instead of ten seconds;
+ * a process whose event loop is busy does not lose its lock; and of two processes that find a lock stale, only one gets
+ * it.
  *
- * A lock serialises a short section or saves work. Nothing is ever corrupt without one.
+ * A lock serialises a short section or saves work. The state on disk is never corrupt without a lock.
  */
 export interface LockOptions {
-  /** Longest wait for the lock; 0 tries once. */
+  /** Longest wait for the lock, in milliseconds. 0 tries once. */
   readonly timeoutMs: number;
-  /** What is being waited for, in the words of the STORE_BUSY sentence. */
+  /** Names the work that the caller waits for, for the sentence of STORE_BUSY. */
   readonly what: string;
   readonly signal?: AbortSignal;
 }
 
-/** proper-lockfile's own staleness, against which it refreshes; taking over is decided in `holder.ts`. */
+/** The staleness that proper-lockfile derives its refresh interval from. `holder.ts` decides about taking over. */
 const STALE_MS = 10_000;
 const UPDATE_MS = 2_500;
 
@@ -26,8 +27,9 @@ const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 250;
 
 /**
- * Runs `section` while holding the lock at `path` (a directory that exists only while held). Its signal
- * aborts when the lock was lost, by a disk that stood still or somebody's `rm`, or when the caller's does.
+ * Runs `section` while this process holds the lock at `path` (a directory that exists only while the lock is held). The
+ * signal that `section` gets aborts when the lock was lost (the disk did not answer for long, or somebody removed the
+ * directory), or when the caller's signal aborts.
  * @throws STORE_BUSY after `timeoutMs`; SysError; what `section` throws
  */
 export async function withLock<T>(
@@ -74,13 +76,14 @@ async function acquire(path: string, options: LockOptions, onLost: (error: Error
 }
 
 /**
- * With proper-lockfile comes a handler for every signal that ends a process, to let go of its locks (signal-exit). A
- * handler waits for its turn in the event loop, which who deletes or hashes a large tree never gives it: a clean would
- * end when it is done, whoever asks it to. A lock of the dead is free here, so the handlers go.
+ * Loads proper-lockfile without its signal handlers. Its dependency signal-exit adds a handler for every signal that
+ * ends a process, to release the locks. A handler runs only when the event loop gets a turn, and a process that deletes
+ * or hashes a large tree gives it none: a signal would not end a clean until the clean is done. The handlers are not
+ * needed, since the lock of a dead process counts as free here.
  */
 function loadLockfile(): typeof import('proper-lockfile') {
   const before = new Set(signalListeners().map(([, listener]) => listener));
-  // Not import(): nobody else can add a listener meanwhile.
+  // Not import(), which is asynchronous: other code could add a listener in between.
   const lockfile = require('proper-lockfile') as typeof import('proper-lockfile');
   for (const [signal, listener] of signalListeners())
     if (!before.has(listener)) process.removeListener(signal, listener);
@@ -99,8 +102,9 @@ function signalListeners(): SignalListener[] {
 }
 
 /**
- * ERELEASED: it was lost before, and the section has been told. A SysError: the disk will not let go of the name;
- * the section is done, and the lock is a dead holder's as soon as this process ends.
+ * Errors of a release that the caller need not see. ERELEASED: the lock was lost before, and the signal told the
+ * section. SysError: the disk does not remove the name; the section is done, and the lock's holder counts as dead as
+ * soon as this process ends.
  */
 function ignoreLost(error: unknown): void {
   if (!(error instanceof SysError) && !hasCode(error, 'ERELEASED', 'ENOTACQUIRED')) throw error;
@@ -108,7 +112,7 @@ function ignoreLost(error: unknown): void {
 
 type Done<T = void> = (error: unknown, value?: T) => void;
 
-/** The five calls that proper-lockfile makes of `fs`, for one lock. */
+/** The five functions of `fs` that proper-lockfile calls, for one lock. */
 function heldDirectory() {
   let hold: Hold | undefined;
   let touched = new Date();
@@ -127,7 +131,8 @@ function heldDirectory() {
         if (!('entry' in tried)) throw new SysError(EEXIST, 'mkdir', path);
         hold = tried;
       }),
-    // Without a hold it asks whether the other's lock is old: never, or `mkdir` would have taken it over.
+    // Without a hold, proper-lockfile asks for the age of the other process's lock. The answer is always "fresh":
+    // `mkdir` takes a dead holder's lock over by itself.
     stat: (path: string, done: Done<{ mtime: Date }>) =>
       answer(done, () => {
         if (!hold) return { mtime: new Date() };

@@ -1,7 +1,8 @@
 /**
- * Told by the kernel that one of some places of `holder.ts` changes hands: by inotify(7) on its directory, whose entry
- * a release removes, and by a pidfd of its holder, which tells of one that is killed too. And, where a directory is
- * given for it, that something was renamed into that directory: so layers are published.
+ * Watches some holds (`holder.ts`) until the kernel reports that one of them may have changed its holder. inotify(7) on
+ * the hold's directory reports a release, which removes the entry. A pidfd of the holder reports that the process
+ * ended, also by SIGKILL. With `arrivals`, inotify also reports a rename into that directory: layers are published by
+ * such a rename.
  */
 import { hasCode } from '../kernel/errno.ts';
 import { close } from '../kernel/files.ts';
@@ -18,14 +19,17 @@ const IN = {
 const WANTED = IN.DELETE | IN.DELETE_SELF | IN.MOVE_SELF | IN.ONLYDIR;
 const ARRIVALS = IN.MOVED_TO | IN.ONLYDIR;
 const POLLIN = 1;
-/** A descriptor that could not be had; poll(2) passes over it. Without what it would tell, one only looks later. */
+/**
+ * Stands for a descriptor that could not be opened; poll(2) ignores negative descriptors. Without its report, the
+ * caller only looks later.
+ */
 const NONE = -1;
 
 export class ReleaseWatch implements Disposable {
   readonly #inotify: number;
   readonly #holders: number[] = [];
 
-  /** From here on what happens to the places, and what arrives in the directory, is told. */
+  /** Starts the watch: the kernel reports what happens from now on to the holds and in the directory `arrivals`. */
   constructor(places: readonly string[], arrivals?: string) {
     const inotify = syscall(nr.inotify_init1, O.CLOEXEC);
     this.#inotify = inotify;
@@ -38,7 +42,7 @@ export class ReleaseWatch implements Disposable {
     this.#inotify = NONE;
   }
 
-  /** Watches who has the places now too. Returns false where not all that can happen will be told. */
+  /** Watches the current holders too. Returns false when the kernel will not report all changes. */
   follow(holders: readonly (Owner | undefined)[]): boolean {
     for (const holder of holders) {
       if (holder === undefined || !isOfThisNamespace(holder)) return false;
@@ -49,9 +53,9 @@ export class ReleaseWatch implements Disposable {
     return this.#inotify >= 0;
   }
 
-  /** Blocks this thread until something is told, a signal comes, or `ms` have passed. @throws SysError */
+  /** Blocks this thread until the kernel reports a change, a signal arrives, or `ms` have passed. @throws SysError */
   block(ms: number): void {
-    // struct pollfd: a descriptor, and two shorts: the events that are wanted, and those that came.
+    // struct pollfd: a descriptor, and two shorts: the requested events and the returned events.
     const watched = [this.#inotify, ...this.#holders];
     const descriptors = Int32Array.from(watched.flatMap((fd) => [fd, POLLIN]));
     const time = BigInt64Array.of(BigInt(Math.floor(ms / 1000)), BigInt(Math.floor((ms % 1000) * 1e6)));
