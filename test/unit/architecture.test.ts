@@ -33,6 +33,23 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const ALL_LIB = ['lib/plugin', 'lib/image', ...(ALLOWED['lib/image'] ?? [])];
 const ARROWS: typeof ALLOWED = { ...ALLOWED, 'lib/plugin': ALL_LIB.slice(1), cmd: ALL_LIB };
 
+/**
+ * The inner rooms of a room, the lower ones first: each may import those before it. `.` stands for the files that lie in
+ * the room itself. A room that is not listed has no inner rooms.
+ */
+const INNER: Readonly<Record<string, readonly string[]>> = {
+  'lib/base': ['errors', '.'],
+  'lib/http': ['.'],
+  'lib/oci': ['generated', '.'],
+  'lib/sys': ['kernel', 'files', 'mounts', 'exclusive'],
+  'lib/layer': ['tar', 'manifest', 'tree', 'unpack'],
+  'lib/registry': ['answers', 'policy', 'auth', 'blobs', '.'],
+  'lib/store': ['layout', 'records', '.', 'collect', 'init', 'checks'],
+  'lib/image': ['source', 'stack', 'cvmfs', 'pull'],
+  'lib/plugin': ['metrics', '.'],
+  cmd: ['cli', 'settings', 'sentences', 'terminal', 'program', 'sources', 'verbs', '.'],
+};
+
 const MAX_LINES = 300;
 /** Each costs a verb more than an empty program does as a whole; they are loaded where they are needed. */
 const SLOW = [
@@ -61,8 +78,56 @@ function wrongArrow(from: string, { specifier }: Import): string | undefined {
   if (target === undefined) return wrongPackage(from, specifier);
   if (target === 'package.json') return undefined;
   const [here, there] = [folderOf(from), folderOf(target)];
-  if (here === there) return undefined;
+  if (here === there) return wrongInnerArrow(here, from, target);
   return ARROWS[here]?.includes(there) === true ? undefined : `${here} must not import ${there}`;
+}
+
+/** `.` for a file of the room itself. */
+function innerRoomOf(room: string, path: string): string {
+  const below = path.slice(room.length + 1).split('/');
+  return below.length > 1 ? (below[0] ?? '') : '.';
+}
+
+function wrongInnerArrow(room: string, from: string, target: string): string | undefined {
+  const rooms = INNER[room];
+  const [here, there] = [innerRoomOf(room, from), innerRoomOf(room, target)];
+  if (here === there) return undefined;
+  if (rooms === undefined) return `${room} has no inner rooms in the list`;
+  for (const inner of [here, there]) if (!rooms.includes(inner)) return `${room}/${inner} is not in the list`;
+  return rooms.indexOf(there) < rooms.indexOf(here)
+    ? undefined
+    : `${room}/${here} must not import ${room}/${there}`;
+}
+
+/** Files that import each other, in any number of steps and with types too: one line for each circle. */
+function circles(sources: readonly Source[]): string[] {
+  const known = new Set(sources.map(({ path }) => path));
+  const next = new Map(
+    sources.map(({ path, imports }) => [
+      path,
+      imports
+        .map(({ specifier }) => resolveImport(path, specifier))
+        .filter((target): target is string => target !== undefined && known.has(target)),
+    ]),
+  );
+  const reach = (from: string): Set<string> => {
+    const seen = new Set<string>();
+    const queue = [...(next.get(from) ?? [])];
+    for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+      if (seen.has(path)) continue;
+      seen.add(path);
+      queue.push(...(next.get(path) ?? []));
+    }
+    return seen;
+  };
+  const reached = new Map([...known].map((path) => [path, reach(path)]));
+  const found = [...known].map((path) =>
+    [...(reached.get(path) ?? [])]
+      .filter((other) => reached.get(other)?.has(path))
+      .sort()
+      .join(' ↔ '),
+  );
+  return [...new Set(found)].filter(Boolean);
 }
 
 function wrongPackage(from: string, specifier: string): string | undefined {
@@ -152,6 +217,15 @@ describe('the sources', () => {
     expect(sources.flatMap(violations)).toEqual([]);
   });
 
+  test('lie in rooms that the list has', () => {
+    for (const { path } of sources) {
+      const room = folderOf(path);
+      const inner = innerRoomOf(room, path);
+      if (inner !== '.' || INNER[room] !== undefined)
+        expect([room, INNER[room]]).toEqual([room, expect.arrayContaining([inner])]);
+    }
+  });
+
   test('import files that exist', () => {
     const missing = sources.flatMap(({ path, imports }) =>
       imports
@@ -160,6 +234,12 @@ describe('the sources', () => {
         .map((target) => `${path}: ${target}`),
     );
     expect(missing).toEqual([]);
+  });
+
+  test.each(['create', 'delete', 'stats'])('of a warm %s load no room that fetches or unpacks', (verb) => {
+    const loaded = [...loadedAtStart(sources, [...ENTRIES, `cmd/verbs/${verb}.ts`]).keys()];
+    const heavy = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs'];
+    expect(loaded.filter((path) => heavy.includes(folderOf(path)))).toEqual([]);
   });
 
   test('load nothing slow at start', () => {
@@ -203,6 +283,23 @@ describe('the rules bite', () => {
     ['lib/base/x.ts', 'console.log(text);', 'console. belongs into cmd'],
     ['lib/base/x.ts', 'process.exit(1);', 'process.exit belongs into cmd'],
     ['lib/layer/x.ts', "new Worker('./cmd/unpack-worker.ts');", 'could come from the working directory'],
+    [
+      'lib/sys/kernel/x.ts',
+      "import { a } from '../files/path.ts';",
+      'lib/sys/kernel must not import lib/sys/files',
+    ],
+    [
+      'lib/store/records/x.ts',
+      "import { a } from '../store.ts';",
+      'lib/store/records must not import lib/store/.',
+    ],
+    [
+      'lib/store/x.ts',
+      "import { a } from './collect/x.ts';",
+      'lib/store/. must not import lib/store/collect',
+    ],
+    ['lib/oci/x.ts', "import { a } from './inner/x.ts';", 'lib/oci/inner is not in the list'],
+    ['lib/sys/x.ts', "import { a } from './kernel/libc.ts';", 'lib/sys/. is not in the list'],
   ])('%s: %s', (path, text, sentence) => {
     const found = broken(path, text);
     expect(found).toHaveLength(1);
@@ -228,6 +325,16 @@ describe('the rules bite', () => {
     ['lib/layer/x.ts', "new Worker('/$bunfs/root/unpack-worker.js');"],
   ])('allowed in %s: %s', (path, text) => {
     expect(broken(path, text)).toEqual([]);
+  });
+
+  test('a circle of files is found through every step, also one of types', () => {
+    const graph = [
+      parseSource('lib/base/a.ts', "import { b } from './b.ts';"),
+      parseSource('lib/base/b.ts', "import type { C } from './c.ts';"),
+      parseSource('lib/base/c.ts', "const a = () => import('./a.ts');"),
+      parseSource('lib/base/d.ts', "import { a } from './a.ts';"),
+    ];
+    expect(circles(graph)).toEqual(['lib/base/a.ts ↔ lib/base/b.ts ↔ lib/base/c.ts']);
   });
 
   test('what static imports load at start is found through every step', () => {

@@ -1,27 +1,15 @@
 /** What a layer's tree takes on the disk, found out while it is written: looking at every name again costs 5 % more. */
+import { bytesOnDisk, inBlocks } from '../../base/disk-blocks.ts';
 import { RootedTree } from '../../sys/files/rooted.ts';
 import { type Stat, statIfThere } from '../../sys/kernel/stat.ts';
 import { readTreeManifest } from '../manifest/reader.ts';
 import type { Xattr } from '../tar/entry.ts';
 import { splitName } from '../tar/entry-name.ts';
 
-/** Of `Stat.blocks`, on every filesystem (stat(2)). */
-const STAT_BLOCK = 512;
-/** What XFS and ext4 give out at least, by default. */
-export const DISK_BLOCK = 4096;
 /** XFS lays out more than was written for a file that grows above this size, until the file is closed. */
 const PREALLOCATED_FROM = 64 * 1024;
 /** ext4 keeps shorter targets in the inode, XFS longer ones too. */
 const INLINE_TARGET = 59;
-
-/** Bytes in whole blocks. */
-export function inBlocks(bytes: number): number {
-  return Math.ceil(bytes / DISK_BLOCK) * DISK_BLOCK;
-}
-
-export function bytesOnDisk(stat: Pick<Stat, 'blocks'>): number {
-  return stat.blocks * STAT_BLOCK;
-}
 
 /** The sum for a tree of which nothing is removed again; directories tell their own part when they are closed. */
 export class DiskSize {

@@ -1,5 +1,6 @@
 /** From the entries of an archive to a tree and its manifest. */
 import { byteName } from '../../base/bytes.ts';
+import { bytesOnDisk } from '../../base/disk-blocks.ts';
 import { PluginError } from '../../base/errors/error.ts';
 import type { Directory } from '../../sys/files/directory.ts';
 import { close, ftruncate, mknodAt, openAt, skip, symlinkAt, writeAll } from '../../sys/kernel/files.ts';
@@ -13,7 +14,7 @@ import { bad, shown } from '../tar/header.ts';
 import type { TarSink } from '../tar/reader.ts';
 import { makeBaseDirectory } from './base-directory.ts';
 import type { Budget } from './budget.ts';
-import { bytesOnDisk, DiskSize } from './disk-size.ts';
+import { DiskSize } from './disk-size.ts';
 import { HardLinks } from './hard-links.ts';
 import { LayerTree, pathOf } from './layer-tree.ts';
 import { LowerTrees } from './lower-trees.ts';

@@ -4,12 +4,13 @@
  * far as it can be read, since a broken transfer explains every other error.
  */
 import { parseDiffId } from '../../base/digest.ts';
+import { inBlocks } from '../../base/disk-blocks.ts';
 import { type ErrorCode, PluginError } from '../../base/errors/error.ts';
 import { compactTreeManifest } from '../manifest/compact.ts';
 import { TreeManifestWriter } from '../manifest/writer.ts';
 import { TarReader } from '../tar/reader.ts';
 import { Budget } from '../tree/budget.ts';
-import { inBlocks, measureTree } from '../tree/disk-size.ts';
+import { measureTree } from '../tree/disk-size.ts';
 import { TreeWriter } from '../tree/tree-writer.ts';
 import type { Unpacked, UnpackRequest, UnpackResult } from '../tree/types.ts';
 import { Blob, type ChunkSource } from './blob.ts';

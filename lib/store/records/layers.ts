@@ -1,7 +1,7 @@
 import { byteName } from '../../base/bytes.ts';
+import { DISK_BLOCK, inBlocks } from '../../base/disk-blocks.ts';
 import { isPluginError, PluginError } from '../../base/errors/error.ts';
 import { silentLogger } from '../../base/log.ts';
-import { DISK_BLOCK, inBlocks } from '../../layer/tree/disk-size.ts';
 import type { UnpackResult } from '../../layer/tree/types.ts';
 import { publishQuickly } from '../../sys/files/durable.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
