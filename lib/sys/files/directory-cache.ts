@@ -1,12 +1,12 @@
-/** The open directories of one tree: by their own path, and by the names that led there through links. */
+/** The open directories of one tree, found by their own path and by paths that lead to them through symbolic links. */
 import type { Directory } from './directory.ts';
 
-/** Directories kept open; the entries of an archive come in the order of a tree, so few are enough. */
+/** How many directories stay open. The entries of an archive come in the order of a tree, so few are enough. */
 const MAX_OPEN = 48;
 const MAX_ALIASES = 8;
 
 export class DirectoryCache {
-  /** In the order of last use. */
+  /** In the order of last use, the latest last. */
   readonly #open = new Map<string, Directory>();
   readonly #aliases = new Map<string, Directory>();
   readonly #root: Directory;
@@ -17,18 +17,18 @@ export class DirectoryCache {
     this.#root = root;
   }
 
-  /** Blocks of 512 bytes that the directories released so far have grown by. */
+  /** Blocks of 512 bytes by which the directories released so far have grown. */
   get grownBlocks(): number {
     return this.#grown;
   }
 
-  /** By a name that may lead through links; the directory becomes the last used one. */
+  /** Finds a directory by a path that may lead through links. The directory becomes the last used one. */
   byName(path: string): Directory | undefined {
     const known = path === '' ? this.#root : this.#aliases.get(path);
     return known === undefined ? undefined : this.#use(known);
   }
 
-  /** By the directory's own path. */
+  /** Finds a directory by its own path, without links. */
   byPath(path: string): Directory | undefined {
     const known = path === '' ? this.#root : this.#open.get(path);
     return known === undefined ? undefined : this.#use(known);
@@ -42,7 +42,7 @@ export class DirectoryCache {
     return directory;
   }
 
-  /** Takes a newly opened directory in, and releases the one not used for longest when there are too many. */
+  /** Adds a newly opened directory. When too many are open, releases the one that was not used for longest. */
   add(directory: Directory): Directory {
     this.#open.set(directory.path, directory);
     this.#last = directory;
@@ -58,7 +58,7 @@ export class DirectoryCache {
     directory.aliases.push(path);
   }
 
-  /** Forgets all names but the directories' own: a link was removed, or stands where none was. */
+  /** Forgets all paths that led through links: a link was removed, or a new one changes where a path leads. */
   forgetNames(): void {
     this.#aliases.clear();
     this.#root.aliases.length = 0;

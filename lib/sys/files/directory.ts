@@ -1,9 +1,11 @@
 /**
- * An open directory of a tree that is being written. What would act on the files made in it meanwhile is put aside
- * before the first of them and applied when the directory is released:
- *  - the modification time, which every name made inside changes;
+ * An open directory of a tree that is being written. Two of its attributes conflict with making files in it. They are
+ * taken off before the first such file and applied when the directory is released:
+ *
+ *  - the modification time, which changes with every name made inside;
  *  - the setgid bit and a default ACL, which new files would inherit (inode(7), acl(5)).
- * The disk holds the state of released directories, so a tree of any size needs only the open ones in memory.
+ *
+ * The disk holds the state of released directories, so memory holds only the open ones, whatever the size of the tree.
  */
 import type { ByteName } from '../../base/bytes.ts';
 import { type Dirent, DirentReader } from '../kernel/dirents.ts';
@@ -15,9 +17,9 @@ import { fgetxattr, fremovexattr } from '../kernel/xattr.ts';
 export const DEFAULT_ACL = 'system.posix_acl_default';
 
 export class Directory {
-  /** Below the root of the tree, without symbolic links in it; `''` is the root. */
+  /** Path below the root of the tree, without symbolic links in it; `''` is the root. */
   readonly path: ByteName;
-  /** Names under which the tree's cache knows it. */
+  /** Paths under which the tree's cache has this directory. */
   readonly aliases: string[] = [];
   #fd: number;
   #pins = 0;
@@ -25,7 +27,7 @@ export class Directory {
   #mtime: Timespec | undefined;
   #laterMode: number | undefined;
   #laterAcl: Uint8Array | undefined;
-  /** Of 512 bytes, before the first change. */
+  /** Size in blocks of 512 bytes before the first change. */
   #blocks = 0;
 
   private constructor(fd: number, path: ByteName, prepared: boolean) {
@@ -34,7 +36,7 @@ export class Directory {
     this.#prepared = prepared;
   }
 
-  /** One that mkdirat made just now below a directory of ours: it has nothing that must be kept. */
+  /** A directory that mkdirat(2) has just made below a directory of ours. There are no attributes to save. */
   static fresh(fd: number, path: ByteName): Directory {
     return new Directory(fd, path, true);
   }
@@ -43,13 +45,16 @@ export class Directory {
     return new Directory(fd, path, false);
   }
 
-  /** For looking. @throws Error when it was released: its number may belong to another file by now. */
+  /**
+   * The descriptor for calls that change nothing. @throws Error when the directory was released: the kernel may have
+   * given the same number to another file.
+   */
   get fd(): number {
     if (this.#fd < 0) throw new Error('a released directory was used');
     return this.#fd;
   }
 
-  /** For making, changing and removing names inside. */
+  /** The descriptor for making, changing and removing names inside. */
   get changingFd(): number {
     if (!this.#prepared) this.#putAside();
     return this.fd;
@@ -59,7 +64,7 @@ export class Directory {
     return this.#pins > 0;
   }
 
-  /** All names inside, through a descriptor of its own: the directory may be released in between. */
+  /** All names inside, read through a second descriptor, since the directory may be released in between. */
   *entries(): Generator<Dirent> {
     const fd = openAt(this.fd, '.', O.RDONLY | O.DIRECTORY);
     try {
@@ -84,7 +89,7 @@ export class Directory {
     fchown(this.fd, uid, gid, this.path);
   }
 
-  /** Permission bits with setuid, setgid and sticky; setgid waits for the release. */
+  /** Sets the permission bits with setuid, setgid and sticky. The setgid bit is applied at the release. */
   setMode(mode: number): void {
     if (!this.#prepared) this.#putAside();
     this.#laterMode = (mode & S.ISGID) === 0 ? undefined : mode;
@@ -101,7 +106,10 @@ export class Directory {
     this.#laterAcl = value;
   }
 
-  /** Applies what waited and closes, in any case. @returns how many blocks of 512 bytes the directory has grown by */
+  /**
+   * Applies the saved attributes and closes the directory, also after an error.
+   * @returns by how many blocks of 512 bytes the directory has grown
+   */
   release(): number {
     const fd = this.fd;
     try {
@@ -114,7 +122,7 @@ export class Directory {
     }
   }
 
-  /** Closes without applying anything: the tree is going to be thrown away. */
+  /** Closes without applying anything: the caller is going to remove the tree. */
   abandon(): void {
     if (this.#fd >= 0) close(this.#fd);
     this.#fd = -1;

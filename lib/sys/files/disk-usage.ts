@@ -1,4 +1,7 @@
-/** What du(1) -x would count: blocks of every name below a directory, each inode once, one filesystem only. */
+/**
+ * The disk usage of a directory as du(1) -x counts it: the blocks of every name below it, each inode once, on one
+ * filesystem.
+ */
 import { bytesOf } from '../../base/bytes.ts';
 import { DirentReader, DT } from '../kernel/dirents.ts';
 import { hasCode } from '../kernel/errno.ts';
@@ -6,14 +9,14 @@ import { close, openAt } from '../kernel/files.ts';
 import { O, type PathBytes } from '../kernel/libc.ts';
 import { isDirectory, type Stat, statAt, statFd } from '../kernel/stat.ts';
 
-/** One descriptor a level is open. What lies deeper is not counted: only somebody who hides something nests so far. */
+/** Each level of the walk has one open descriptor. Deeper directories are not counted: no honest tree is so deep. */
 const MAX_DEPTH = 256;
 const OPEN = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.NONBLOCK;
 
 /**
- * Bytes of `name` in `dirfd` and of everything below, as far as it can be looked at: others may work in the tree, and
- * what vanishes or is replaced meanwhile counts 0. Links are not followed, descriptors are what the walk goes by. A file
- * with names elsewhere counts in proportion to the names that are here.
+ * Disk usage in bytes of `name` in `dirfd` and of everything below. Other processes may change the tree during the
+ * walk: a name that vanishes, is replaced or cannot be read counts 0. The walk goes by descriptor and follows no links.
+ * A file that also has hard links elsewhere counts in proportion to its links in this tree.
  */
 export function diskUsage(dirfd: number, name: PathBytes): number {
   let stat: Stat;
@@ -43,7 +46,7 @@ function below(dirfd: number, name: PathBytes, stat: Stat, top: Stat, depth: num
   }
   let sum = 0;
   try {
-    // Another directory by now, or the root of a mount.
+    // The name is another directory by now, or the root of a mount.
     if (statFd(fd).ino !== stat.ino || statFd(fd).devMinor !== top.devMinor) return 0;
     const reader = new DirentReader(fd, '');
     for (let entry = reader.next(); entry !== undefined; entry = reader.next()) {

@@ -16,15 +16,15 @@ import { lastName, parentOf } from './path.ts';
 import { temporaryPath } from './temporary.ts';
 
 /**
- * State on disk changes by stage, sync, publish. A name that exists is complete; what a crash leaves is
- * under a temporary name (`temporary.ts`) or under none at all.
+ * State on disk changes in three steps: stage, sync, publish (rename). So a name that exists is complete. After a
+ * crash, unfinished files have a temporary name (`temporary.ts`) or no name at all.
  */
 
 /**
- * Publishes a staged directory: everything written to the filesystem so far is synced, then one rename gives
- * it its name, then the rename is synced. Rename alone may reach the disk before the files' content does, and a
- * power cut then leaves empty files in a layer that looks complete (containers/storage#1064 and others).
- * Both paths are on one filesystem. Returns false, and leaves `staged` alone, when `final` exists already.
+ * Publishes a staged directory: syncs everything written to the filesystem so far, renames the directory to its final
+ * name, and syncs the rename. A rename alone may reach the disk before the content of the files does; a power cut then
+ * leaves empty files in a layer that looks complete (containers/storage#1064 and others). Both paths are on one
+ * filesystem. Returns false, and leaves `staged` alone, when `final` exists already.
  * @throws SysError
  */
 export function publishDirectory(staged: string, final: string): boolean {
@@ -40,12 +40,12 @@ export function publishDirectory(staged: string, final: string): boolean {
   }
 }
 
-/** The same without any sync: for directories that need not outlive a power cut. */
+/** As `publishDirectory` without any sync: for directories that need not outlive a power cut. */
 export function publishQuickly(staged: string, final: string): boolean {
   return renamedInto(staged, AT_FDCWD, final);
 }
 
-/** A plain rename replaces an empty directory without a word (measured), hence RENAME_NOREPLACE. */
+/** RENAME_NOREPLACE, because a plain rename(2) replaces an empty directory without an error (measured). */
 function renamedInto(staged: string, parent: number, final: string): boolean {
   const name = parent === AT_FDCWD ? final : lastName(final);
   try {
@@ -67,7 +67,10 @@ function exists(dirFd: number, name: string): boolean {
   }
 }
 
-/** Replaces or makes a file: after the return it survives a power cut, before it the old one does. @throws SysError */
+/**
+ * Replaces or makes a file. A power cut before the return leaves the old file or the new one; after the return the new
+ * one survives. @throws SysError
+ */
 export function writeFileDurable(path: string, bytes: Uint8Array, mode: number): void {
   replace(path, bytes, mode, true);
   const parent = openDir(parentOf(path));
@@ -79,8 +82,8 @@ export function writeFileDurable(path: string, bytes: Uint8Array, mode: number):
 }
 
 /**
- * Replaces or makes a file in one step, without waiting for the disk: readers see the old or the new one, a
- * power cut may leave an empty one. @throws SysError
+ * Replaces or makes a file in one step, without waiting for the disk. Readers see the old file or the new one; a power
+ * cut may leave an empty one. @throws SysError
  */
 export function replaceFile(path: string, bytes: Uint8Array, mode: number): void {
   replace(path, bytes, mode, false);
@@ -97,8 +100,8 @@ function replace(path: string, bytes: Uint8Array, mode: number, sync: boolean): 
 }
 
 /**
- * Makes a file that appears with all of its content, or not at all. Returns false when the name is taken.
- * Where the filesystem has nameless files (O_TMPFILE) a crash leaves nothing. @throws SysError
+ * Makes a file that appears with all of its content, or not at all. Returns false when the name is taken. A crash
+ * leaves nothing where the filesystem has nameless files (O_TMPFILE). @throws SysError
  */
 export function createExclusive(path: string, bytes: Uint8Array, mode: number): boolean {
   const fd = openNameless(parentOf(path), mode);
@@ -121,7 +124,7 @@ function createByLink(path: string, bytes: Uint8Array, mode: number): boolean {
   }
 }
 
-/** Follows `from`, which is what gives a nameless file its name (open(2), O_TMPFILE). */
+/** linkat(2) that follows the link `from`: this is how a nameless file gets its name (open(2), O_TMPFILE). */
 function linkNew(from: string, to: string): boolean {
   try {
     mutate('linkat', to, () =>
@@ -139,13 +142,13 @@ function openNameless(directory: string, mode: number): number | undefined {
   try {
     return openAt(AT_FDCWD, directory, O.TMPFILE | O.WRONLY, mode);
   } catch (error) {
-    // EISDIR: a kernel or filesystem that takes O_TMPFILE for O_DIRECTORY (open(2)).
+    // EISDIR: this kernel or filesystem ignores O_TMPFILE and sees only O_DIRECTORY (open(2)).
     if (hasCode(error, 'EOPNOTSUPP', 'EISDIR', 'EINVAL')) return undefined;
     throw error;
   }
 }
 
-/** A new file with all of `bytes` beside the final one. */
+/** Writes all of `bytes` to a new file under a temporary name in `directory`. */
 function writeTemporary(directory: string, bytes: Uint8Array, mode: number, sync: boolean): string {
   const { path, fd } = openTemporary(directory, mode);
   try {
@@ -173,7 +176,10 @@ function openTemporary(directory: string, mode: number): { path: string; fd: num
   }
 }
 
-/** After an error that matters more: what cannot be removed now is under a temporary name. */
+/**
+ * Removes a staged name after an error, and ignores failures, which matter less than that error: the name is temporary,
+ * so a later sweep removes it.
+ */
 function discard(path: string): void {
   try {
     unlinkAt(AT_FDCWD, path);

@@ -3,8 +3,8 @@ import { AT_FDCWD, O } from '../kernel/libc.ts';
 import { statFd, statIfThere } from '../kernel/stat.ts';
 
 /**
- * A directory that is known again, wherever it is moved and whatever takes its name: as long as it is open its inode
- * number is nobody else's, also where the filesystem gives the number of a removed one to the next (XFS does at once).
+ * A directory that is recognised by its inode, wherever it is moved and whatever takes its name. The directory stays
+ * open, so the filesystem gives its inode number to no other file. (XFS reuses the number of a removed inode at once.)
  */
 export class HeldDirectory implements Disposable {
   readonly #fd: number;
@@ -16,7 +16,7 @@ export class HeldDirectory implements Disposable {
     this.#ino = statFd(this.#fd).ino;
   }
 
-  /** Whether it is what has this name now, on the filesystem where it was opened. */
+  /** Returns true when this directory has the name `path` now, on the filesystem where it was opened. */
   isAt(path: string): boolean {
     return statIfThere(AT_FDCWD, path)?.ino === this.#ino;
   }

@@ -1,7 +1,7 @@
 /**
- * Removal by descriptor, whatever the tree looks like: deeper than PATH_MAX, wider than memory, made by somebody
- * who wants us to fail. Nothing is followed, no path is ever built, at most MAX_OPEN descriptors are held and at most
- * MAX_LEVELS names: a container may nest as many directories as its limit has blocks, a million and more.
+ * Removal of a tree by descriptor, also of a hostile one: deeper than PATH_MAX, or with more names than memory holds.
+ * The removal follows no links, builds no paths, and keeps at most MAX_OPEN descriptors and MAX_LEVELS names. A
+ * container may nest as many directories as its limit has blocks, a million and more.
  */
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import { printable } from '../../base/text.ts';
@@ -11,20 +11,20 @@ import { close, openAt, RENAME_NOREPLACE, renameAt, rmdirAt, unlinkAt } from '..
 import { O, type PathBytes } from '../kernel/libc.ts';
 import { statFd } from '../kernel/stat.ts';
 
-/** Levels of a tree whose directories stay open; a deeper walk comes back up through `..`. */
+/** Levels of a tree whose directories stay open. A deeper walk comes back up through `..`. */
 const MAX_OPEN = 32;
-/** A level that is remembered costs about a kilobyte; what lies deeper is moved up to the top of the tree first. */
+/** Most levels in memory, about a kilobyte each. Deeper directories are first moved up to the top of the tree. */
 const MAX_LEVELS = 4096;
 const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 
-/** Told of every directory that goes, by its path below the removed name (`''` is that name itself). */
+/** Called for every removed directory with its path below the removed name (`''` is that name itself). */
 export type RemovedDirectory = (path: string) => void;
 
 class Level {
   readonly name: ByteName;
   readonly #ino: bigint;
   #fd: number | undefined;
-  /** Goes on where it stopped: looking from the start again after each child would be quadratic. */
+  /** The listing goes on where it stopped: starting again after each child would take quadratic time. */
   #entries: DirentReader | undefined;
 
   constructor(dirfd: number, name: PathBytes, shown: ByteName) {
@@ -50,9 +50,9 @@ class Level {
   }
 
   /**
-   * Opens the directory again, as the parent of `child`. Nobody else works in the trees that are removed here, yet
-   * a directory moved away in between must not lead the removal out of the tree: the inode says whether `..` is
-   * still the same. What was read before is gone from the directory, so starting at its beginning costs nothing.
+   * Opens the directory again, as the parent of `child`. A directory that another process moves away in between must
+   * not lead the removal out of the tree, so the inode number must show that `..` is still the same directory. The
+   * listing starts again at its beginning; this costs nothing, since the names read before are removed by now.
    */
   reopenFrom(child: Level): void {
     if (this.#fd !== undefined) return;
@@ -63,10 +63,10 @@ class Level {
 }
 
 /**
- * Removes `name` in the directory `dirfd`, with everything below. A name that is not there is no error.
- * Not atomic: what a crash leaves is removed by calling it again.
- * @param before called for each name inside before it goes; throws to end the work
- * @throws SysError for anything but a name that is gone already
+ * Removes `name` in the directory `dirfd`, with everything below. A missing name is no error. The removal is not
+ * atomic: after a crash, a second call removes the rest.
+ * @param before called for each name inside before its removal; throws to stop
+ * @throws SysError for any error except that a name is already gone
  */
 export function removeTree(
   dirfd: number,
@@ -90,7 +90,10 @@ export function removeTree(
   }
 }
 
-/** Unlinks what is no directory and removes empty directories; the first full one is opened and returned. */
+/**
+ * Unlinks everything that is not a directory and removes empty directories. Opens and returns the first directory that
+ * is not empty.
+ */
 function emptyOut(
   level: Level,
   levels: readonly Level[],
@@ -110,8 +113,8 @@ function emptyOut(
 const ENOTEMPTY = 39;
 
 /**
- * Moves `child` of the deepest level to the top of the tree. The top's own listing was given up long before, so that
- * the walk finds it when it comes back there. False where it may not leave its place (another project's quota).
+ * Moves `child` of the deepest level to the top of the tree. The walk finds it there later, since it lists the top
+ * again when it comes back. Returns false where the kernel refuses the move (a project quota with another id).
  */
 function moveUp(level: Level, child: Level, dirfd: number, name: PathBytes): boolean {
   const top = openAt(dirfd, name, DIRECTORY);
@@ -127,7 +130,7 @@ function moveUp(level: Level, child: Level, dirfd: number, name: PathBytes): boo
   }
 }
 
-/** Takes the emptied deepest level away. */
+/** Removes the emptied deepest level. */
 function leave(levels: Level[], dirfd: number, name: PathBytes, removed?: RemovedDirectory): void {
   const level = levels.pop();
   if (level === undefined) return;
@@ -135,7 +138,7 @@ function leave(levels: Level[], dirfd: number, name: PathBytes, removed?: Remove
     const above = levels.at(-1);
     above?.reopenFrom(level);
     const [parent, shown] = above === undefined ? [dirfd, name] : [above.fd, bytesOf(level.name)];
-    // Somebody else makes names in it.
+    // Another process makes names in the directory.
     if (!removeEmpty(parent, shown)) throw new SysError(ENOTEMPTY, 'unlinkat', printable(shown));
     removed?.(above === undefined ? '' : pathOf(levels, level.name));
   } finally {
@@ -143,7 +146,7 @@ function leave(levels: Level[], dirfd: number, name: PathBytes, removed?: Remove
   }
 }
 
-/** True when the name is gone now; false when it is a directory. */
+/** Returns true when the name is gone now, false when it is a directory. */
 function removeSimple(dirfd: number, name: PathBytes): boolean {
   try {
     unlinkAt(dirfd, name);

@@ -1,11 +1,11 @@
 /**
- * A tree that is written by names somebody else chose. Directories are opened with openat2 below the root or step by
- * step from an open directory, never through a symbolic link: links are read and followed here, inside the root.
- * Everything else happens by `*at` calls on an open directory and one name, and creation is exclusive. So no name and
- * no order of entries reaches anything outside, whatever the tree holds at that moment.
+ * A tree that is written under names from outside. Directories are opened with openat2(2) below the root, or step by
+ * step from an open directory, never through a symbolic link; this class reads the links itself and follows them inside
+ * the root. Everything else uses `*at` calls on an open directory and one name, and creation is exclusive. So no name
+ * and no order of entries reaches anything outside, whatever the tree holds at that moment.
  *
- * A link that leads out of the root by `..` or an absolute target stays inside, as it would for a program whose root
- * this is. At most 40 links are followed for one name, the kernel's own limit (path_resolution(7)).
+ * A link that leads out of the root by `..` or an absolute target stays inside, as for a program whose root directory
+ * is this tree. At most 40 links are followed for one name, the kernel's own limit (path_resolution(7)).
  */
 import { type ByteName, byteName } from '../../base/bytes.ts';
 import { hasCode, SysError } from '../kernel/errno.ts';
@@ -18,36 +18,42 @@ import { removeTree } from './remove-tree.ts';
 
 const MAX_LINKS = 40;
 const [ENOENT, ELOOP] = [2, 40];
-/** PATH_MAX is 4096 with the NUL; longer paths are opened in portions. */
+/** PATH_MAX is 4096 with the NUL. Longer paths are opened in portions. */
 const MAX_PORTION = 4000;
 const OPEN = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 const INSIDE = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS;
 
-/** What the owner of the tree decides and wants to know. Paths are below the root, without links in them. */
+/** Decisions and reports for the owner of the tree. Paths are below the root, without links in them. */
 export interface TreeEvents {
-  /** A directory is missing at `path`: the target of a symbolic link to follow instead of making it, if any. */
+  /**
+   * Called when no directory is at `path`. Returns the target of the symbolic link to follow there, or undefined to
+   * make the directory.
+   */
   linkBelow(path: ByteName): Uint8Array | undefined;
-  /** True where something else than a directory or a link shows through at `path`. */
+  /** Returns true where a lower tree has something other than a directory or a link at `path`. */
   otherBelow?(path: ByteName): boolean;
-  /** A missing directory was made; `over` is what stood in its place and was removed. */
+  /** A missing directory was made. `over` is the name that stood there before and was removed. */
   implied(directory: Directory, over: Stat | undefined): void;
-  /** A name was removed to make room; of a tree every directory, and not the other names in it. */
+  /**
+   * A name was removed to make room. For a removed tree, every directory in it is reported, but not the other names in
+   * it.
+   */
   removed(path: ByteName, kind: 'directory' | 'other'): void;
-  /** Called for each name before a whole tree goes, which may be long work; throws to end it. */
+  /** Called for each name before a whole tree is removed, which may take long. Throws to stop. */
   removing?: (() => void) | undefined;
 }
 
 export interface Put<T> {
   readonly value: T;
-  /** What was removed to make room. */
+  /** The name that was removed to make room. */
   readonly over: Stat | undefined;
 }
 
 export interface MadeDirectory {
   readonly directory: Directory;
-  /** False when it was there already. */
+  /** False when the directory existed already. */
   readonly made: boolean;
-  /** What was removed to make room. */
+  /** The name that was removed to make room. */
   readonly over: Stat | undefined;
 }
 
@@ -59,21 +65,21 @@ export class RootedTree {
   readonly #cache: DirectoryCache;
   #followedBelow = false;
 
-  /** @param path an existing directory, the root; nothing else may write in it meanwhile */
+  /** @param path an existing directory, the root; no other code may write in it meanwhile */
   constructor(path: PathBytes, events: TreeEvents) {
     this.root = Directory.existing(openDir(path), '' as ByteName);
     this.#events = events;
     this.#cache = new DirectoryCache(this.root);
   }
 
-  /** The directory at a clean path; missing ones are made, and what is in the way is replaced. */
+  /** The directory at a clean path. Missing directories are made, and any other file on the way is replaced by one. */
   directory(path: string): Directory {
     const found = this.#cache.byName(path) ?? this.#walk(path, 'make');
     if (found === undefined) throw new SysError(ENOENT, 'openat', path);
     return found;
   }
 
-  /** As `directory`, but undefined where something else than a directory is in the way. */
+  /** As `directory`, but undefined where something other than a directory is on the way. */
   directoryWhereFree(path: string): Directory | undefined {
     return this.#cache.byName(path) ?? this.#walk(path, 'make-where-free');
   }
@@ -83,7 +89,7 @@ export class RootedTree {
     return this.#cache.byName(path) ?? this.#walk(path, 'leave');
   }
 
-  /** The directory of that name, no link; undefined where the name is something else or nothing. */
+  /** The directory with that name, without following a link. Undefined where the name is missing or no directory. */
   child(parent: Directory, name: string): Directory | undefined {
     const path = pathOf(parent, name);
     const known = this.#cache.byPath(path);
@@ -93,12 +99,12 @@ export class RootedTree {
   }
 
   /**
-   * Makes `name` by `create`, which must not replace anything (EEXIST). What has the name is removed first.
-   * @returns what `create` returned, and what stood there
+   * Makes `name` by `create`, which must not replace anything (EEXIST). An existing `name` is removed first.
+   * @returns the result of `create`, and the stat of the removed name
    */
   put<T>(parent: Directory, name: string, create: (fd: number, name: Uint8Array) => T): Put<T> {
     const bytes = Buffer.from(name, 'latin1');
-    // Names found through a link of a lower tree would be wrong once something stands in that link's place.
+    // Paths that led through a link of a lower tree are wrong once a new name covers that link.
     if (this.#followedBelow) this.#cache.forgetNames();
     try {
       return { value: create(parent.changingFd, bytes), over: undefined };
@@ -109,7 +115,7 @@ export class RootedTree {
     return { value: create(parent.changingFd, bytes), over };
   }
 
-  /** The directory of that name, made where none is: anything else that has the name is removed. */
+  /** The directory with that name; a missing one is made. Anything else that has the name is removed. */
   make(parent: Directory, name: string, mode: number): MadeDirectory {
     const bytes = Buffer.from(name, 'latin1');
     try {
@@ -131,7 +137,7 @@ export class RootedTree {
     return { directory: this.#cache.add(Directory.fresh(fd, pathOf(parent, name))), made: true, over };
   }
 
-  /** Removes whatever has the name, trees included, and says what it was. */
+  /** Removes the name, with the whole tree if it is a directory, and returns its stat. */
   remove(parent: Directory, name: string): Stat {
     const bytes = Buffer.from(name, 'latin1');
     const stat = statAt(parent.fd, bytes);
@@ -149,22 +155,22 @@ export class RootedTree {
     return stat;
   }
 
-  /** Applies everything that waits in open directories, and closes them. */
+  /** Applies the saved attributes of all open directories, and closes them. */
   finish(): void {
     this.#cache.releaseAll();
   }
 
-  /** Blocks of 512 bytes that the directories take; exact after `finish`, where nothing was removed. */
+  /** Blocks of 512 bytes that the directories take. Exact after `finish`, if nothing was removed. */
   get directoryBlocks(): number {
     return this.#cache.grownBlocks;
   }
 
-  /** Closes all descriptors; after a failure the tree is rubbish. */
+  /** Closes all descriptors. For use after a failure: the tree is then incomplete. */
   abandon(): void {
     this.#cache.abandonAll();
   }
 
-  /** From the nearest known directory down, link by link. */
+  /** Goes from the nearest known directory downwards, link by link. */
   #walk(path: string, missing: Missing): Directory | undefined {
     let [at, rest] = this.#nearest(path);
     let links = 0;
@@ -176,7 +182,8 @@ export class RootedTree {
         [at, rest] = [further, rest.slice(portion.length + 1)];
         continue;
       }
-      // A portion that holds a link is walked in steps: trying again after each would be quadratic.
+      // A portion that holds a link is opened step by step: trying openat2(2) again after each step would take
+      // quadratic time.
       if (portion !== '') stepUntil = rest.length - portion.length;
       const [name, after] = cutFirst(rest);
       const next = this.#step(at, name, missing);
@@ -245,13 +252,16 @@ function cutFirst(path: string): [string, string] {
   return cut < 0 ? [path, ''] : [path.slice(0, cut), path.slice(cut + 1)];
 }
 
-/** Several components to open in one call; `''` where one step is as good or `.` and `..` need care. */
+/** Several components to open in one call. `''` where one step is as good, or where `.` and `..` need care. */
 function portionOf(rest: string): string {
   const portion = rest.length <= MAX_PORTION ? rest : rest.slice(0, rest.lastIndexOf('/', MAX_PORTION));
   return !portion.includes('/') || /(^|\/)\.{0,2}(\/|$)/.test(portion) ? '' : portion;
 }
 
-/** ENOTDIR: a file, or with O_NOFOLLOW and O_DIRECTORY a link. ELOOP: a link in the middle. */
+/**
+ * Returns undefined for the errors that mean "no directory". ENOTDIR: a file, or a link with O_NOFOLLOW and
+ * O_DIRECTORY. ELOOP: a link in the middle.
+ */
 function openIf(open: () => number): number | undefined {
   try {
     return open();

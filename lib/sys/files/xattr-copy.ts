@@ -3,23 +3,23 @@ import { fchmod, fchown, fdPath, fsetxattr, futimes, lgetxattr, llistxattr } fro
 import { AT_FDCWD, type PathBytes } from '../kernel/libc.ts';
 import { statAt } from '../kernel/stat.ts';
 
-/** Attributes that say something about the directory itself. */
+/** Attributes that describe the directory itself. */
 const CARRIED = /^(?:user\.|system\.posix_acl_(?:access|default)$|security\.capability$)/;
 /**
- * What overlayfs would obey. `trusted.overlay.*` is no match above; the same names under `user.` are what mounts
- * with `userxattr` obey, and a directory copied into another layer must not mean there what it meant here.
+ * Attributes that overlayfs obeys. CARRIED already excludes `trusted.overlay.*`. Mounts with `userxattr` obey the same
+ * names under `user.`; in the other layer they would change the meaning of the copied directory.
  */
 const OVERLAY = /^user\.overlay\./;
 
-/** Is this attribute carried over when a directory is made again in another layer? */
+/** Returns true for an attribute that is copied when a directory is made again in another layer. */
 export function isCarried(name: Uint8Array): boolean {
   const text = Buffer.from(name).toString('latin1');
   return CARRIED.test(text) && !OVERLAY.test(text);
 }
 
 /**
- * Copies the extended attributes that `carry` says yes to. A filesystem that keeps no attributes of a kind
- * is passed over for `user.*` only. Returns how many were set. @throws SysError
+ * Copies the extended attributes for which `carry` returns true. A filesystem without support for an attribute is an
+ * error, except for `user.*`. Returns how many attributes were set. @throws SysError
  */
 export function copyXattrs(from: PathBytes, toFd: number, carry = isCarried): number {
   let copied = 0;
@@ -42,13 +42,13 @@ function setIfKept(toFd: number, name: Uint8Array, value: Uint8Array): boolean {
 }
 
 /**
- * Gives the directory `toFd` owner, mode, attributes and times of the directory at `from`, which may be a name in
- * any layer. A new directory in an upper layer hides the one below, and so must look the same
+ * Gives the directory `toFd` the owner, mode, attributes and times of the directory at `from`, a path in any layer. A
+ * new directory in an upper layer hides the attributes of the one below, so it must have the same ones
  * (opencontainers/image-spec#737). @throws SysError
  */
 export function copyDirectoryAttributes(from: PathBytes, toFd: number): void {
   const stat = statAt(AT_FDCWD, from);
-  // In this order: chown clears setuid and setgid; an ACL changes the group's bits, and chmod the ACL's mask.
+  // The order matters: chown(2) clears setuid and setgid; an ACL changes the group's bits, and chmod(2) the ACL's mask.
   fchown(toFd, stat.uid, stat.gid);
   fchmod(toFd, stat.mode & 0o7777);
   copyXattrs(from, toFd);
