@@ -1,8 +1,8 @@
 /**
- * Directories that are reached by descriptor and not by name: a path below an anchored tree is resolved from the
- * nearest of its fixed directories, which was opened, and looked at, once. So no name above can lead a call elsewhere,
- * whatever stands there by then. `files.ts` and `stat.ts` ask here for every path that they are given; calls that take
- * nothing but paths (mount(2), xattrs) get them as they are.
+ * Directories that are reached by descriptor instead of by name. An anchored tree has fixed directories, each opened
+ * and checked once. A path below the tree is resolved from the nearest fixed directory, so no name above it can lead a
+ * system call elsewhere, even if another process replaces such a name later. `files.ts` and `stat.ts` ask this file for
+ * every path that they get. Calls that take only paths (mount(2), xattrs) get the path unchanged.
  */
 import { AT_FDCWD, libc, type PathBytes } from './libc.ts';
 
@@ -14,13 +14,18 @@ export interface AnchoredTree {
   readonly root: string;
   /** Directories below it, as paths from there, at most two names long: `meta`, `meta/images`. */
   readonly fixed: ReadonlySet<string>;
-  /** Opens one of them, or the root (`''`), and throws what is wrong with it. The anchor closes it. */
+  /**
+   * Opens a fixed directory, or the root (`''`), and throws what is wrong with it. The anchor closes the descriptor.
+   */
   readonly open: (directory: string) => number;
 }
 
 const anchors: Anchor[] = [];
 
-/** Anchors a tree, in place of an earlier one at the same path, until it is disposed of. @throws what `open` throws */
+/**
+ * Anchors a tree until the result is disposed of. Replaces an earlier tree with the same root. @throws what `open`
+ * throws
+ */
 export function anchorTree(tree: AnchoredTree): Disposable {
   letGoOf(tree.root);
   const anchor = new Anchor(tree);
@@ -28,7 +33,7 @@ export function anchorTree(tree: AnchoredTree): Disposable {
   return { [Symbol.dispose]: () => remove(anchor) };
 }
 
-/** Closes what is open of the tree at `root`: an open directory keeps its filesystem from being unmounted. */
+/** Closes the open directories of the tree at `root`: an open directory keeps its filesystem from being unmounted. */
 export function letGoOf(root: string): void {
   for (const anchor of [...anchors]) if (anchor.root === root) remove(anchor);
 }
@@ -39,12 +44,12 @@ function remove(anchor: Anchor): void {
   if (at >= 0) anchors.splice(at, 1);
 }
 
-/** Where the name `path` is made, removed or changed. */
+/** The directory and name for a call that makes, removes or changes the name `path`. */
 export function placeOf(dirfd: number, path: PathBytes): Place {
   return placed(dirfd, path, false);
 }
 
-/** Where what `path` names is looked at or opened: a fixed directory is its open descriptor. */
+/** The directory and name for a call that looks at or opens `path`. For a fixed directory: its open descriptor. */
 export function placeToOpen(dirfd: number, path: PathBytes): Place {
   return placed(dirfd, path, true);
 }
@@ -77,7 +82,7 @@ class Anchor {
     const below = path.slice(this.#prefix.length);
     const first = below.indexOf('/');
     const second = first < 0 ? -1 : below.indexOf('/', first + 1);
-    // The longest fixed directory that the path leads to or through.
+    // The longest fixed directory that the path names or leads through.
     for (const end of [below.length, second, first]) {
       if (end < 0 || (end === below.length && !toOpen)) continue;
       const directory = below.slice(0, end);

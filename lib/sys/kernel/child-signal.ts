@@ -1,14 +1,17 @@
 import { check, nr, syscall } from './libc.ts';
 
 const SIGCHLD = 17;
-/** struct sigaction of the kernel, on both machines: handler, flags, restorer and mask, eight bytes each. */
+/**
+ * struct sigaction of the kernel, the same on x86-64 and arm64: handler, flags, restorer and mask, eight bytes each.
+ */
 const ACTION_BYTES = 32;
 const MASK_BYTES = 8;
 const SIG_IGN = 1n;
 
 /**
- * A parent that ignores SIGCHLD hands that down through execve(2), and the kernel then tells nobody how a child ended
- * (wait(2), ECHILD): a mkfs.xfs that succeeds would count as one that fails, without a reason. All zeroes are the default.
+ * Sets SIGCHLD to its default action. A parent process that ignores SIGCHLD passes this on through execve(2), and then
+ * the kernel reports to nobody how a child ended (wait(2), ECHILD): a mkfs.xfs that succeeds would look like a failure
+ * without a reason. A struct of zeroes is the default action.
  */
 export function hearOfChildren(): void {
   const action = new BigUint64Array(ACTION_BYTES / 8);

@@ -1,14 +1,21 @@
-/** Which of the named levels of its architecture this machine's processor has, as image indexes name them. */
+/** The level of its architecture that this machine's processor has, by the names that image indexes use as variants. */
 import { close, openAt } from './files.ts';
 import { AT_FDCWD, check, libc, O } from './libc.ts';
 
-/** The first processor's lines; those of all take a megabyte on large machines. */
+/**
+ * How much of /proc/cpuinfo is read: the lines of the first processor. On large machines the whole file has a megabyte.
+ */
 const FIRST_PROCESSOR = 8 * 1024;
 
-/** Levels of an architecture, lowest first, each with what it adds, by the names of /proc/cpuinfo. */
+/**
+ * Levels of an architecture, the lowest first. Each lists the features that it adds, by their names in /proc/cpuinfo.
+ */
 type Levels = readonly (readonly [level: string, features: readonly string[]])[];
 
-/** x86-64 psABI, "Micro-Architecture Levels". The kernel calls SSE3 `pni`, LZCNT `abm`, and says XSAVE when it is on. */
+/**
+ * x86-64 psABI, "Micro-Architecture Levels". /proc/cpuinfo names SSE3 `pni` and LZCNT `abm`, and lists XSAVE when it is
+ * enabled.
+ */
 const X86_64: Levels = [
   ['v2', ['cx16', 'lahf_lm', 'popcnt', 'pni', 'sse4_1', 'sse4_2', 'ssse3']],
   ['v3', ['avx', 'avx2', 'bmi1', 'bmi2', 'f16c', 'fma', 'abm', 'movbe', 'xsave']],
@@ -16,8 +23,8 @@ const X86_64: Levels = [
 ];
 
 /**
- * Arm Architecture Reference Manual, A2: what is mandatory in each version, as far as the kernel tells user space
- * (Documentation/arch/arm64/elf_hwcaps.rst). Armv9.n has all of Armv8.(n+5), and SVE2.
+ * Arm Architecture Reference Manual, A2: the features that are mandatory in each version, as far as the kernel shows
+ * them to user space (Documentation/arch/arm64/elf_hwcaps.rst). Armv9.n has all features of Armv8.(n+5), and SVE2.
  */
 const ARM64: Levels = [
   ['v8.1', ['atomics', 'asimdrdm', 'crc32']],
@@ -28,12 +35,12 @@ const ARM64: Levels = [
   ['v8.6', ['bf16', 'i8mm']],
 ];
 
-/** Undefined: the baseline. @param arch as `process.arch` has it */
+/** The variant of this machine; undefined for the baseline. @param arch as in `process.arch` */
 export function cpuVariant(arch: string = process.arch): string | undefined {
   return arch === 'x64' || arch === 'arm64' ? variantIn(readStart(), arch) : undefined;
 }
 
-/** @param cpuinfo the beginning of /proc/cpuinfo, one processor at least */
+/** @param cpuinfo the beginning of /proc/cpuinfo, with at least one whole processor */
 export function variantIn(cpuinfo: string, arch: 'x64' | 'arm64'): string | undefined {
   const key = arch === 'x64' ? 'flags' : 'Features';
   const line = cpuinfo.split('\n').find((text) => text.startsWith(key));

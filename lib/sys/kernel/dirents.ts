@@ -1,11 +1,11 @@
 /**
- * Directory listings by descriptor with the type of each entry, names as bytes. `node:fs` gives bytes or types
- * but, on Bun, not both, and a walk that had to lstat every entry would take one FUSE request for each of them.
+ * Directory listings by descriptor, with the type of each entry and names as bytes. `node:fs` gives either bytes or
+ * types on Bun, not both. A walk that calls lstat(2) for every entry sends one FUSE request for each of them.
  */
 import type { ByteName } from '../../base/bytes.ts';
 import { check, nr, syscall } from './libc.ts';
 
-/** `d_type` of getdents64(2). A filesystem may answer UNKNOWN for anything. */
+/** `d_type` of getdents64(2). A filesystem may answer UNKNOWN for any entry. */
 export const DT = { UNKNOWN: 0, FIFO: 1, CHR: 2, DIR: 4, BLK: 6, REG: 8, LNK: 10, SOCK: 12 } as const;
 
 export interface Dirent {
@@ -13,7 +13,7 @@ export interface Dirent {
   readonly type: number;
 }
 
-/** The first listing of a process is mostly that of a few names; clearing 64 KiB for them costs 20 µs. */
+/** Size of the first buffer. The first listing of a process has mostly few names, and clearing 64 KiB costs 20 µs. */
 const FIRST_BYTES = 4 * 1024;
 const BUFFER_BYTES = 64 * 1024;
 /** Offsets in struct linux_dirent64: ino 8, off 8, reclen 2, type 1, then the name. */
@@ -21,7 +21,7 @@ const RECLEN = 16;
 const TYPE = 18;
 const NAME = 19;
 
-/** All entries of the directory `fd` but `.` and `..`, in the filesystem's order. `path` is for errors. */
+/** All entries of the directory `fd` except `.` and `..`, in the filesystem's order. `path` is for errors. */
 export function readDirents(fd: number, path: string): Dirent[] {
   const reader = new DirentReader(fd, path);
   const found: Dirent[] = [];
@@ -29,7 +29,10 @@ export function readDirents(fd: number, path: string): Dirent[] {
   return found;
 }
 
-/** The same one by one, at most 64 KiB of the kernel's records at a time: a million names never lie in memory together. */
+/**
+ * Reads the entries one by one, with at most 64 KiB of the kernel's records in memory: a directory may have a million
+ * names.
+ */
 export class DirentReader {
   readonly #fd: number;
   readonly #path: string;
@@ -42,7 +45,7 @@ export class DirentReader {
     this.#path = path;
   }
 
-  /** Undefined behind the last one. @throws SysError */
+  /** The next entry; undefined after the last. @throws SysError */
   next(): Dirent | undefined {
     for (;;) {
       if (this.#at === this.#length && !this.#fill()) return undefined;
@@ -55,7 +58,7 @@ export class DirentReader {
   }
 
   #fill(): boolean {
-    // The first buffer was full, so there is more than a few names.
+    // More than half of the first buffer is full, so the directory has many names.
     if (this.#length > FIRST_BYTES / 2 && this.#buffer.length === FIRST_BYTES)
       this.#buffer = new Uint8Array(BUFFER_BYTES);
     const buffer = this.#buffer;
@@ -65,7 +68,10 @@ export class DirentReader {
   }
 }
 
-/** One character a byte. Not through `Buffer`, whose first use costs a short verb 0.14 ms (measured). */
+/**
+ * The name at `from`, as one character for each byte. Without `Buffer`, whose first use costs a short verb 0.14 ms
+ * (measured).
+ */
 function nameAt(buffer: Uint8Array, from: number): ByteName {
   const bytes = buffer.subarray(from, buffer.indexOf(0, from));
   return String.fromCharCode.apply(null, bytes as unknown as number[]) as ByteName;

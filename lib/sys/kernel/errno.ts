@@ -1,4 +1,4 @@
-/** Names of the error numbers graft meets; the same on x86-64 and arm64 (asm-generic/errno*.h). */
+/** Names of the error numbers that graft meets. They are the same on x86-64 and arm64 (asm-generic/errno*.h). */
 const NAMES: Readonly<Record<number, string>> = {
   1: 'EPERM',
   2: 'ENOENT',
@@ -89,12 +89,12 @@ function errnoName(errno: number): string {
   return NAMES[errno] ?? `E${errno}`;
 }
 
-/** What the errno means, in the words of strerror(3), for sentences. */
+/** The meaning of the errno in the words of strerror(3), for sentences. */
 export function errnoMeaning(code: string): string {
   return MEANINGS[code] ?? code;
 }
 
-/** A system call said no. `code` is the name that node:fs errors carry too, so both are matched alike. */
+/** A system call failed. `code` is the errno's name, as in errors of node:fs, so that `hasCode` matches both. */
 export class SysError extends Error {
   readonly errno: number;
   readonly code: string;
@@ -102,7 +102,7 @@ export class SysError extends Error {
   readonly path: string;
   readonly detail: string;
 
-  /** `detail`: the kernel's own words, where it gives any (the log of a mount context). */
+  /** @param detail the kernel's own message, where there is one (the log of a mount context) */
   constructor(errno: number, syscall: string, path: string, detail = '') {
     const code = errnoName(errno);
     super(`${syscall} ${path}: ${errnoMeaning(code)}${detail === '' ? '' : ` (${detail})`}`);

@@ -1,16 +1,16 @@
 import { SysError } from './errno.ts';
 
-/** Set by `--define` in the build that the fault-injection tests use, and nowhere else. */
+/** Set by `--define` in the build for fault-injection tests, and in no other build. */
 declare const GRAFT_FAULTS: boolean;
 const ON = typeof GRAFT_FAULTS !== 'undefined' && GRAFT_FAULTS;
 
 /**
- * `GRAFT_FAULT` of that build: plans separated by blanks, each for the thread it names (`main`, `worker1`, `worker2` …
- * in the order in which they were started; each counts its own calls):
+ * The environment variable `GRAFT_FAULT` of that build: plans separated by blanks. Each plan names its thread (`main`,
+ * `worker1`, `worker2` and so on, in the order in which they were started), and each thread counts its own calls:
  *   kill:THREAD:N        SIGKILL after the Nth state-changing call
  *   fail:THREAD:N:ERRNO  the Nth call fails with this number, without being made
  *   stop:THREAD:N:TEXT   SIGSTOP before the Nth call with this text in its name and path
- *   count:FILE           a line of JSON for every call: thread, number, system call, path; one more when it is done
+ *   count:FILE           a line of JSON for every call: thread, number, system call, path; a second line when it is done
  */
 const plans = ON ? (process.env['GRAFT_FAULT'] ?? '').split(' ').map(parsePlan) : [];
 const thread = ON ? nameOfThread() : '';

@@ -1,7 +1,7 @@
 /**
- * Files by descriptor and name: the `*at` calls as functions that return or throw a SysError.
- * Everything that changes state on disk goes through here (and `mount.ts`, `quota.ts`), so that rooted
- * access is a matter of which descriptor is passed, and fault injection reaches every step.
+ * Files by descriptor and name: the `*at` calls as functions that return or throw a SysError. All changes of state on
+ * disk go through these functions (and `mount.ts`, `quota.ts`). So the descriptor that a caller passes decides where a
+ * name can lead, and fault injection reaches every step.
  */
 import { placeOf, placeToOpen } from './anchor.ts';
 import { hasCode } from './errno.ts';
@@ -29,13 +29,13 @@ export const RESOLVE = { NO_XDEV: 1, NO_MAGICLINKS: 2, NO_SYMLINKS: 4, BENEATH: 
 const how = new BigUint64Array(3);
 const howBytes = new Uint8Array(how.buffer);
 
-/** A `..` that raced this many renames in a row has met something else than a busy machine. */
+/** Highest number of attempts. So many races in a row have another cause than a busy machine. */
 const MAX_RACES = 1000;
 
 /**
- * openat2(2), since Linux 5.6. With RESOLVE.IN_ROOT `dirfd` is the root for `..` and absolute links alike. A rename
- * or mount anywhere on the machine while a `..` is resolved makes it EAGAIN (measured: one call in 150 beside one
- * process that renames a file to and fro): it is asked again.
+ * openat2(2), since Linux 5.6. With RESOLVE.IN_ROOT `dirfd` is the root for `..` and absolute links alike. If another
+ * process renames or mounts anywhere on the machine while the kernel resolves a `..`, the call fails with EAGAIN, and
+ * is repeated here (measured: one call in 150 fails beside one process that renames a file to and fro).
  */
 export function openat2(
   dirfd: number,
@@ -58,14 +58,14 @@ export function openat2(
   }
 }
 
-/** openat(2), close-on-exec always. */
+/** openat(2), always close-on-exec. */
 export function openAt(dirfd: number, path: PathBytes, flags: number, mode = 0): number {
   const [fd, name] = placeToOpen(dirfd, path);
   const run = () => libc.openat(fd, cpath(name), flags | O.CLOEXEC, mode);
   return (flags & (O.CREAT | O.TRUNC)) !== 0 ? mutate('openat', path, run) : check(run(), 'openat', path);
 }
 
-/** A directory opened for use as `dirfd`; never through a final symbolic link. */
+/** Opens a directory for use as `dirfd`, never through a symbolic link at the end of `path`. */
 export function openDir(path: PathBytes, dirfd = AT_FDCWD): number {
   return openAt(dirfd, path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
 }
@@ -74,7 +74,7 @@ export function close(fd: number): void {
   libc.close(fd);
 }
 
-/** Writes all of `bytes`. @throws SysError ENOSPC and the like. */
+/** Writes all of `bytes`. @throws SysError (ENOSPC and others) */
 export function writeAll(fd: number, bytes: Uint8Array, path: PathBytes = ''): void {
   for (let at = 0; at < bytes.length; ) {
     const rest = at === 0 ? bytes : bytes.subarray(at);
@@ -104,21 +104,24 @@ export function linkAt(fromFd: number, from: PathBytes, toFd: number, to: PathBy
   const [target, name] = placeOf(toFd, to);
   mutate('linkat', to, () => moreLibc().linkat(source, cpath(old), target, cpath(name), 0));
 }
-/** mknodat(2) by number: glibc has a symbol of that name only since 2.33. `dev` is the kernel's encoding. */
+/** mknodat(2) by its number, since glibc has this symbol only since 2.33. `dev` is in the kernel's encoding. */
 export function mknodAt(dirfd: number, path: PathBytes, mode: number, dev = 0): void {
   const [fd, name] = placeOf(dirfd, path);
   mutate('mknodat', path, () => syscallIPIII(nr.mknodat, fd, cpath(name), mode, dev));
 }
 
 export const RENAME_NOREPLACE = 1;
-/** renameat2(2). With RENAME_NOREPLACE an existing target is EEXIST; a plain rename replaces an empty directory silently. */
+/**
+ * renameat2(2). With RENAME_NOREPLACE an existing target is EEXIST; a plain rename replaces an empty directory without
+ * an error.
+ */
 export function renameAt(fromFd: number, from: PathBytes, toFd: number, to: PathBytes, flags = 0): void {
   const [source, old] = placeOf(fromFd, from);
   const [target, name] = placeOf(toFd, to);
   mutate('renameat2', to, () => syscallIPIPI(nr.renameat2, source, cpath(old), target, cpath(name), flags));
 }
 
-/** lchown by descriptor and name. Clears setuid, so the mode must come after (chown(2)). */
+/** fchownat(2) that does not follow a link. Clears setuid, so the mode is set after the owner (chown(2)). */
 export function chownAt(dirfd: number, path: PathBytes, uid: number, gid: number): void {
   const [fd, name] = placeToOpen(dirfd, path);
   mutate('fchownat', path, () => libc.fchownat(fd, cpath(name), uid, gid, AT_SYMLINK_NOFOLLOW));
@@ -126,7 +129,7 @@ export function chownAt(dirfd: number, path: PathBytes, uid: number, gid: number
 export function fchown(fd: number, uid: number, gid: number, path: PathBytes = ''): void {
   mutate('fchown', path, () => moreLibc().fchown(fd, uid, gid));
 }
-/** fchmodat(2) follows a final link: only for names known to be something else. */
+/** fchmodat(2). The call follows a link at the end of `path`, so it is only for names that are known to be no link. */
 export function chmodAt(dirfd: number, path: PathBytes, mode: number): void {
   const [fd, name] = placeToOpen(dirfd, path);
   mutate('fchmodat', path, () => libc.fchmodat(fd, cpath(name), mode, 0));
@@ -156,7 +159,9 @@ export function futimes(fd: number, time: Timespec, path: PathBytes = ''): void 
   mutate('futimens', path, () => moreLibc().futimens(fd, setTimes(time)));
 }
 
-/** Moves on by `bytes` without writing: what is skipped becomes a hole once something is written behind it. */
+/**
+ * Moves the file offset on by `bytes` without writing. The skipped range becomes a hole when a later write follows it.
+ */
 export function skip(fd: number, bytes: number): void {
   check(syscall(nr.lseek, fd, bytes, SEEK_CUR), 'lseek', '');
 }
@@ -167,12 +172,15 @@ export function ftruncate(fd: number, size: number, path: PathBytes = ''): void 
 export function fsync(fd: number, path: PathBytes = ''): void {
   mutate('fsync', path, () => moreLibc().fsync(fd));
 }
-/** syncfs(2): everything written to the filesystem of `fd`, in one go. */
+/** syncfs(2): syncs everything written to the filesystem of `fd`. */
 export function syncfs(fd: number, path: PathBytes = ''): void {
   mutate('syncfs', path, () => moreLibc().syncfs(fd));
 }
 
-/** The name of an open descriptor for calls that take paths only (xattrs): resolved by the kernel, not by name. */
+/**
+ * A path for an open descriptor, or for a name in it, for calls that take only paths (xattrs). The kernel resolves it
+ * by the descriptor.
+ */
 export function fdPath(dirfd: number, name?: PathBytes): PathBytes {
   const base = `/proc/self/fd/${dirfd}`;
   if (name === undefined) return base;
@@ -188,9 +196,9 @@ export function fsetxattr(fd: number, name: PathBytes, value: Uint8Array, path: 
   mutate('fsetxattr', path, () => moreLibc().fsetxattr(fd, cpath(name), bytes, value.length, 0));
 }
 const EMPTY = new Uint8Array(1);
-/** Largest xattr value and list the kernel hands out (XATTR_SIZE_MAX, XATTR_LIST_MAX in limits.h). */
+/** Largest size of an xattr value and of a list of names (XATTR_SIZE_MAX, XATTR_LIST_MAX in limits.h). */
 const XATTR_MAX = 65536;
-/** The raw value, or undefined where the name is not set. */
+/** The raw value of the attribute, or undefined where it is not set. */
 export function lgetxattr(path: PathBytes, name: PathBytes): Uint8Array | undefined {
   const buffer = new Uint8Array(XATTR_MAX);
   const n = Number(moreLibc().lgetxattr(cpath(path), cpath(name), buffer, buffer.length));

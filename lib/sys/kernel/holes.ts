@@ -1,4 +1,4 @@
-/** Where a sparse file has data: lseek(2) with SEEK_DATA and SEEK_HOLE. */
+/** Finds the data of a sparse file: lseek(2) with SEEK_DATA and SEEK_HOLE. */
 import { hasCode } from './errno.ts';
 import { check, nr, type PathBytes, syscall } from './libc.ts';
 
@@ -7,8 +7,8 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
 /**
- * Offset and length of each piece of data of a file, in turn; the rest are holes. On a filesystem that cannot tell
- * (lseek(2)) the whole file is data. The position of `fd` is 0 afterwards.
+ * Offset and length of each piece of data of a file, in ascending order; the rest of the file is holes. If the
+ * filesystem does not know its holes (lseek(2)), the whole file counts as data. Afterwards the offset of `fd` is 0.
  * @param size in bytes
  */
 export function dataRegions(fd: number, size: number, path: PathBytes = ''): number[] {
@@ -23,7 +23,7 @@ export function dataRegions(fd: number, size: number, path: PathBytes = ''): num
   return regions;
 }
 
-/** Undefined where only a hole follows. */
+/** The offset of the next data; undefined where only a hole follows. */
 function seekData(fd: number, from: number, path: PathBytes): number | undefined {
   try {
     return check(syscall(nr.lseek, fd, from, SEEK_DATA), 'lseek', path);
@@ -33,7 +33,7 @@ function seekData(fd: number, from: number, path: PathBytes): number | undefined
   }
 }
 
-/** The next byte that is read or written is that at `offset`. */
+/** Sets the file offset: the next read or write starts at `offset`. */
 export function moveTo(fd: number, offset: number, path: PathBytes = ''): void {
   check(syscall(nr.lseek, fd, offset, SEEK_SET), 'lseek', path);
 }

@@ -5,8 +5,8 @@ import { SysError } from './errno.ts';
 import { faultAfter, faultBefore } from './fault.ts';
 
 /**
- * The functions that short verbs need. All of them are older than glibc 2.17; one missing symbol would make the
- * whole dlopen throw, so anything younger goes through `syscall(2)` by number (`nr` below).
+ * The C functions that short verbs need. All of them are older than glibc 2.17, because dlopen(3) here throws if one
+ * symbol is missing. Younger functions are called by number through `syscall(2)` (`nr` below).
  */
 const LIBC = 'libc.so.6';
 export let libcWorks = true;
@@ -16,7 +16,8 @@ function openLibc() {
   try {
     return dlopenLibc();
   } catch (error) {
-    // The runtime makes the calls to a library at run time, as machine code, and refuses where it may make none.
+    // Bun makes calls to a library by machine code that it generates at run time, and throws where the system forbids
+    // that.
     libcWorks = false;
     const refused = new PluginError('CLI_NO_MACHINE_CODE', {}, { cause: error });
     return new Proxy({} as ReturnType<typeof dlopenLibc>, {
@@ -50,7 +51,10 @@ function dlopenLibc() {
   } as const).symbols;
 }
 
-/** What unpacking, publishing and old kernels need besides: every symbol costs 8 µs at start (measured). */
+/**
+ * The functions for unpacking, publishing and old kernels. They are loaded later, since every symbol costs 8 µs at
+ * start (measured).
+ */
 function openMore() {
   return dlopen(LIBC, {
     linkat: { args: ['i32', 'ptr', 'i32', 'ptr', 'i32'], returns: 'i32' },
@@ -68,7 +72,7 @@ function openMore() {
   } as const).symbols;
 }
 let more: ReturnType<typeof openMore> | undefined;
-/** The other functions, looked up at the first call. */
+/** These functions; the first call loads them. */
 export function moreLibc(): ReturnType<typeof openMore> {
   more ??= openMore();
   return more;
@@ -77,9 +81,9 @@ export function moreLibc(): ReturnType<typeof openMore> {
 type Bytes = Uint8Array | Pointer | null;
 
 /**
- * `syscall(2)` by number: up to five arguments, numbers as they are and byte arrays by their address (which
- * stays put while the array is referenced). One signature for all shapes: every `dlopen` costs 50–100 µs at
- * start, and converting the address here costs no more than a typed signature (0.9 µs a call either way).
+ * `syscall(2)` by number, with up to five arguments: numbers unchanged, byte arrays by their address (which does not
+ * change while the array is referenced). One type of signature serves all calls: every `dlopen` costs 50–100 µs at
+ * start, and converting the address here costs no more than a typed signature (0.9 µs for each call either way).
  */
 export function syscall(number: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg = 0, e: Arg = 0): number {
   return libc.syscall(number, word(a), word(b), word(c), word(d), word(e)) as number;
@@ -90,21 +94,21 @@ function word(value: Arg): number {
   return value === null ? 0 : ptr(value);
 }
 
-/** (int, pointer, int, int, int) */
+/** Argument types (int, pointer, int, int, int). */
 export function syscallIPIII(nr: number, a: number, b: Bytes, c = 0, d = 0, e = 0): number {
   return syscall(nr, a, b, c, d, e);
 }
-/** (int, pointer, pointer, int, int) */
+/** Argument types (int, pointer, pointer, int, int). */
 export function syscallIPPII(nr: number, a: number, b: Bytes, c: Bytes, d = 0, e = 0): number {
   return syscall(nr, a, b, c, d, e);
 }
-/** (int, pointer, int, pointer, int) */
+/** Argument types (int, pointer, int, pointer, int). */
 export function syscallIPIPI(nr: number, a: number, b: Bytes, c: number, d: Bytes, e = 0): number {
   return syscall(nr, a, b, c, d, e);
 }
 
 const ARM = process.arch === 'arm64';
-/** System call numbers; those above 424 are the same on every architecture (asm-generic/unistd.h). */
+/** System call numbers. Those above 424 are the same on every architecture (asm-generic/unistd.h). */
 export const nr = {
   ioctl: ARM ? 29 : 16,
   lseek: ARM ? 62 : 8,
@@ -150,20 +154,22 @@ export const O = {
   NOATIME: 0o1000000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
-  /** O_TMPFILE holds O_DIRECTORY, so that kernels without it refuse (open(2)). */
+  /** O_TMPFILE includes the bit of O_DIRECTORY, so that kernels without it fail (open(2)). */
   TMPFILE: 0o20000000 | (ARM ? 0o40000 : 0o200000),
 } as const;
 
 /** A path as bytes: names in layers are not always UTF-8. */
 export type PathBytes = string | Uint8Array;
 
-/** NUL-terminated bytes of a path. A NUL inside would silently cut the path, so it is refused here. */
+/**
+ * The bytes of a path, NUL-terminated. Throws for a NUL inside, where the kernel would cut the path without an error.
+ */
 export function cpath(path: PathBytes): Uint8Array {
   const bytes = typeof path === 'string' ? encoder.encode(`${path}\0`) : terminated(path);
   if (bytes.indexOf(0) !== bytes.length - 1) throw new SysError(22, 'path', printable(path));
   return bytes;
 }
-/** `Buffer` costs 0.2 ms at its first use (measured), which short verbs need not spend. */
+/** For text as bytes without `Buffer`, whose first use costs 0.2 ms (measured). */
 const encoder = new TextEncoder();
 
 function terminated(path: Uint8Array): Uint8Array {
@@ -177,15 +183,18 @@ export function errno(): number {
   return at === null ? 0 : read.i32(at, 0);
 }
 
-/** Turns a -1 into a SysError. errno is read at once: nothing may run between the call and this. */
+/**
+ * Turns a result of -1 into a SysError. The errno is read at once: no other call may run between the system call and
+ * this one.
+ */
 export function check(result: number, syscall: string, path: PathBytes): number {
   if (result < 0) throw new SysError(errno(), syscall, printable(path));
   return result;
 }
 
 /**
- * Runs a call that changes state. Builds for fault injection can fail it or stop the process after it;
- * in the shipped program both hooks are compiled away.
+ * Runs a system call that changes state. Fault-injection builds can make the call fail, or kill or stop the process
+ * around it; the build removes both hooks from the shipped program.
  */
 export function mutate(syscall: string, path: PathBytes, call: () => number): number {
   faultBefore(syscall, path);

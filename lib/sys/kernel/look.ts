@@ -1,4 +1,6 @@
-/** Looking at the store without `node:fs`, whose first use costs a short verb 0.9 ms (measured; see read.ts). */
+/**
+ * Read-only access to the store without `node:fs`, whose first use costs a short verb 0.9 ms (measured; see read.ts).
+ */
 
 import { readDirents } from './dirents.ts';
 import { hasCode } from './errno.ts';
@@ -8,12 +10,12 @@ import { readOwnFile } from './read.ts';
 import { type Stat, statIfThere } from './stat.ts';
 import { utf8 } from './utf8.ts';
 
-/** Is there anything of this name? A dangling link counts. */
+/** Returns true when the name exists. A dangling link counts. */
 export function exists(path: string): boolean {
   return lookIfThere(path) !== undefined;
 }
 
-/** What has this name, never what a link leads to; undefined where nothing has. */
+/** The stat of the name itself, never of a link's target. Undefined when the name does not exist. */
 export function lookIfThere(path: string): Stat | undefined {
   try {
     return statIfThere(AT_FDCWD, path);
@@ -23,7 +25,7 @@ export function lookIfThere(path: string): Stat | undefined {
   }
 }
 
-/** A directory, or a link that leads to one. */
+/** Returns true for a directory, or a link that leads to one. */
 export function isDirectoryAt(path: string): boolean {
   try {
     close(openAt(AT_FDCWD, path, O.PATH | O.DIRECTORY));
@@ -34,7 +36,7 @@ export function isDirectoryAt(path: string): boolean {
   }
 }
 
-/** The names in a directory, in the filesystem's order; names that are not UTF-8 are none of the store's. */
+/** The names in a directory, in the filesystem's order. Names that are not UTF-8 are left out: the store makes none. */
 export function listNames(path: string): string[] {
   const fd = openAt(AT_FDCWD, path, O.RDONLY | O.DIRECTORY);
   try {
@@ -44,7 +46,11 @@ export function listNames(path: string): string[] {
   }
 }
 
-/** A file of ours (`readOwnFile`) as UTF-8; undefined when there is none. @param limit in bytes. @throws SysError */
+/**
+ * A file that only graft writes (`readOwnFile`), as UTF-8. Undefined when the file does not exist.
+ * @param limit in bytes
+ * @throws SysError
+ */
 export function readTextIfThere(path: string, limit: number): string | undefined {
   try {
     return new TextDecoder().decode(readOwnFile(path, limit));

@@ -1,4 +1,7 @@
-/** How this process looks from outside: its memory, its core, its arguments, its descriptor for messages. */
+/**
+ * Hides parts of this process from other processes: its memory, its core dump, its arguments, and the runtime's
+ * messages.
+ */
 import { dlopen, type Pointer, read, toArrayBuffer } from 'bun:ffi';
 import { close, openAt } from './files.ts';
 import { AT_FDCWD, check, libc, O, syscall } from './libc.ts';
@@ -17,9 +20,9 @@ const F_DUPFD_CLOEXEC = 1030;
 const STDERR = 2;
 
 /**
- * No other user reads this process's memory or environment, and no core of it is written, whatever the machine does
- * with cores: the limit counts for files, the flag also for programs that take cores (core(5)). The kernel refuses
- * neither; a sandbox that does must not keep a container from its image.
+ * Keeps other users from reading this process's memory and environment, and prevents core dumps. RLIMIT_CORE prevents
+ * core files; the dumpable flag also stops programs that receive cores through a pipe (core(5)). The kernel never
+ * refuses these calls. A sandbox may refuse them, and its error is ignored: a container gets its image all the same.
  */
 export function keepMemoryPrivate(): void {
   syscall(NR.prctl, PR_SET_DUMPABLE, 0);
@@ -27,11 +30,11 @@ export function keepMemoryPrivate(): void {
 }
 
 /**
- * Overwrites parts of this process's arguments where `ps` and /proc/PID/cmdline read them. The kernel lays the
- * arguments one behind the other (execve(2)), and the C library knows the first.
- * @param count of arguments, without the program's name
- * @param partOf the part of an argument to overwrite, as offsets of its first byte and of the byte behind its last
- * one; it gets the argument and the one before it, one character a byte
+ * Overwrites parts of this process's arguments where `ps` and /proc/PID/cmdline read them. The kernel lays out the
+ * arguments one after the other (execve(2)), and the C library has the address of the first.
+ * @param count number of arguments, without the program's name
+ * @param partOf gets an argument and the one before it, one character for each byte; returns the part to overwrite as
+ * the offsets of its first byte and of the byte after its last
  */
 export function eraseArguments(
   count: number,
@@ -41,7 +44,7 @@ export function eraseArguments(
     program_invocation_name: { args: [], returns: 'ptr' },
     strlen: { args: ['ptr'], returns: 'u64' },
   }).symbols;
-  // The symbol is a variable, so its address is where the pointer to the name lies.
+  // The symbol is a variable of the C library: its address holds the pointer to the program's name.
   let at = read.ptr((name as unknown as { ptr: Pointer }).ptr, 0);
   let before = '';
   for (let i = 0; i <= count; i += 1) {
@@ -69,12 +72,13 @@ function latin1(bytes: Uint8Array): string {
 }
 
 /**
- * Keeps descriptor 2 for ourselves: what the runtime writes there, a report of its crash above all, goes nowhere.
- * @returns the descriptor under which messages now go out; 2 itself where there is no /dev/null
+ * Moves descriptor 2 to a new descriptor, and opens /dev/null as 2. So text that the runtime writes to 2, such as its
+ * crash report, is not shown.
+ * @returns the descriptor for messages from now on; 2 itself where there is no /dev/null
  */
 export function takeStderr(): number {
   const copy = syscall(NR.fcntl, STDERR, F_DUPFD_CLOEXEC, 3);
-  // A closed descriptor 2 has nothing to lose.
+  // Descriptor 2 is closed, so no text can appear there.
   if (copy < 0) return STDERR;
   try {
     const nowhere = openAt(AT_FDCWD, '/dev/null', O.WRONLY | O.CLOEXEC);

@@ -4,8 +4,8 @@ import { AT_FDCWD } from './libc.ts';
 import { readText } from './read.ts';
 
 /**
- * A process, named so that nobody is taken for it later: process ids are used again, start times within one
- * boot are not, and a process id means something only inside its pid namespace.
+ * A process, named so that no other process is ever taken for it. The kernel reuses process ids, but start times do not
+ * repeat within one boot. A process id has a meaning only inside its pid namespace.
  */
 export interface Owner {
   readonly pid: number;
@@ -16,12 +16,12 @@ export interface Owner {
   readonly pidNamespace: string;
 }
 
-/** `unknown`: of another pid namespace, or /proc does not say. */
+/** `unknown`: the process is in another pid namespace, or /proc gives no answer. */
 export type Liveness = 'alive' | 'dead' | 'unknown';
 
 let self: Owner | undefined;
 
-/** This process. Three small reads of /proc the first time, then remembered. */
+/** This process. The first call makes three small reads of /proc; later calls return the same result. */
 export function owner(): Owner {
   self ??= {
     pid: process.pid,
@@ -37,7 +37,7 @@ export function isThisProcess(who: Owner): boolean {
   return who.pid === me.pid && who.startTime === me.startTime && isOfThisNamespace(who);
 }
 
-/** Its process id means the same here. */
+/** Returns true when the process id of `who` means the same process in this pid namespace. */
 export function isOfThisNamespace(who: Owner): boolean {
   return who.pidNamespace === owner().pidNamespace && who.bootId === owner().bootId && procIsOurs();
 }
@@ -53,7 +53,7 @@ export function ownerOf(pid: number): Owner | undefined {
   }
 }
 
-/** When in doubt a process is alive: only what is certainly dead loses its locks and leases. */
+/** Returns true also when in doubt: only a process that is certainly dead loses its locks and leases. */
 export function isAlive(who: Owner): boolean {
   return livenessOf(who) !== 'dead';
 }
@@ -66,23 +66,24 @@ export function livenessOf(who: Owner): Liveness {
   try {
     stat = parseStat(readProc(`/proc/${who.pid}/stat`));
   } catch (error) {
-    // ESRCH: it ended between the open and the read.
+    // ESRCH: the process ended between the open and the read.
     return hasCode(error, 'ENOENT', 'ESRCH') ? 'dead' : 'unknown';
   }
   if (!stat) return 'unknown';
   if (stat.startTime !== who.startTime) return 'dead';
-  // A zombie with threads left is still being killed; without, it waits for its parent and touches nothing.
+  // A zombie with other threads is still being killed. A zombie without them changes nothing any more; it waits for its
+  // parent.
   return 'ZXx'.includes(stat.state) && stat.threads <= 1 ? 'dead' : 'alive';
 }
 
 let ours: boolean | undefined;
-/** A /proc that was mounted for another pid namespace numbers processes differently. */
+/** Returns false when /proc was mounted for another pid namespace, where the numbers mean other processes. */
 function procIsOurs(): boolean {
   ours ??= readLink('/proc/self') === String(process.pid);
   return ours;
 }
 
-/** These files are one line. */
+/** Size limit for a file of /proc. These files have one line. */
 const PROC_BYTES = 4096;
 
 function readProc(path: string): string {
@@ -99,7 +100,7 @@ interface Stat {
   readonly startTime: string;
 }
 
-/** proc_pid_stat(5). The second field is the program's name in brackets and may hold blanks and brackets. */
+/** proc_pid_stat(5). The second field is the program's name in brackets, and may itself contain blanks and brackets. */
 function parseStat(text: string): Stat | undefined {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state, threads, startTime] = [fields[0], fields[17], fields[19]];
@@ -107,20 +108,20 @@ function parseStat(text: string): Stat | undefined {
   return { state, threads: Number(threads), startTime };
 }
 
-/** When this boot began, by today's clock: milliseconds since 1970. */
+/** When this boot began, by the current clock: milliseconds since 1970. */
 export function bootTimeMs(): number {
   return Date.now() - Number.parseFloat(readProc('/proc/uptime')) * 1000;
 }
 
-/** `<pid>.<start>.<pid namespace>.<boot id>`: an owner as a part of a file name. */
+/** An owner as a part of a file name: `<pid>.<start>.<pid namespace>.<boot id>`. */
 export function formatOwner(who: Owner): string {
-  // Without its `pid:[` and `]`. No regular expressions here: the first use of one costs a short verb 30 µs.
+  // Without its `pid:[` and `]`. Not by a regular expression, whose first use costs a short verb 30 µs.
   return `${who.pid}.${who.startTime}.${who.pidNamespace.slice(5, -1)}.${who.bootId}`;
 }
 
 const OWNER = /^(\d{1,10})\.(\d{1,20})\.(\d{1,20})\.([0-9a-f-]{36})$/;
 
-/** Undefined for a name that `formatOwner` did not make. */
+/** The owner in a name that `formatOwner` made; undefined for any other name. */
 export function parseOwner(text: string): Owner | undefined {
   const match = OWNER.exec(text);
   if (!match) return undefined;

@@ -1,16 +1,19 @@
 /**
- * Small files, read through libc. `node:fs` costs 0.9 ms at its first use (measured: a third of an empty
- * program's whole CPU time), which the verbs that Garden calls by the thousand do not spend.
+ * Small files, read through libc. `node:fs` costs 0.9 ms at its first use (measured: a third of an empty program's
+ * whole CPU time). Garden calls the short verbs thousands of times, so they avoid it.
  */
 import { SysError } from './errno.ts';
 import { close, openAt } from './files.ts';
 import { AT_FDCWD, check, libc, O } from './libc.ts';
 
-/** Nearly all of these files are smaller. More would be cleared for nothing: 16 KiB cost a warm verb 2 % (measured). */
+/**
+ * Size of the first buffer. Nearly all of these files are smaller, and a larger buffer costs time to clear: 16 KiB cost
+ * a warm verb 2 % (measured).
+ */
 const FIRST_READ = 4 * 1024;
 const EFBIG = 27;
 
-/** The whole file, pipes and /proc included. @param limit in bytes. @throws SysError, EFBIG above the limit */
+/** The whole file, also for pipes and /proc. @param limit in bytes. @throws SysError, EFBIG above the limit */
 export function readFile(path: string, limit: number): Uint8Array {
   const fd = openAt(AT_FDCWD, path, O.RDONLY);
   try {
@@ -21,8 +24,8 @@ export function readFile(path: string, limit: number): Uint8Array {
 }
 
 /**
- * As `readFile`, of a file that nobody else makes: a symbolic link in its place is ELOOP, and of a pipe nobody waits for
- * a writer. @throws SysError, EFBIG above the limit
+ * As `readFile`, for a file that only graft makes. A symbolic link in its place is ELOOP, and opening a pipe does not
+ * wait for a writer. @throws SysError, EFBIG above the limit
  */
 export function readOwnFile(path: string, limit: number): Uint8Array {
   const fd = openAt(AT_FDCWD, path, O.RDONLY | O.NOFOLLOW | O.NONBLOCK);
@@ -33,7 +36,7 @@ export function readOwnFile(path: string, limit: number): Uint8Array {
   }
 }
 
-/** All that an open file, a pipe or a socket gives until its end. Errors as `readFile`; `path` is for them. */
+/** Reads an open file, pipe or socket to its end. Errors as in `readFile`; `path` is for them. */
 export function readToEnd(fd: number, limit: number, path: string): Uint8Array {
   let buffer = new Uint8Array(FIRST_READ);
   for (let length = 0; ; ) {
@@ -46,7 +49,7 @@ export function readToEnd(fd: number, limit: number, path: string): Uint8Array {
   }
 }
 
-/** What an open file gives from where it stands, `limit` bytes at the most. @throws SysError */
+/** Reads an open file from its current offset, at most `limit` bytes. @throws SysError */
 export function readUpTo(fd: number, limit: number, path: string): Uint8Array {
   const buffer = new Uint8Array(limit);
   for (let length = 0; ; ) {
@@ -56,12 +59,12 @@ export function readUpTo(fd: number, limit: number, path: string): Uint8Array {
   }
 }
 
-/** The file as UTF-8; what is not becomes U+FFFD. */
+/** The file as UTF-8. Bytes that are not UTF-8 become U+FFFD. */
 export function readText(path: string, limit: number): string {
   return new TextDecoder().decode(readFile(path, limit));
 }
 
-/** One byte more than the limit is enough to see that there is more. */
+/** A larger buffer, of at most the limit and one byte more: that byte is enough to see that the file is too large. */
 function grown(full: Uint8Array, limit: number): Uint8Array<ArrayBuffer> {
   const larger = new Uint8Array(Math.max(full.length + 1, Math.min(full.length * 4, limit + 1)));
   larger.set(full);

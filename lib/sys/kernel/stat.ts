@@ -1,6 +1,6 @@
 /**
- * statx(2), since Linux 4.11: one call for type, mode, owner, size and times with nanoseconds, by descriptor and
- * name of bytes. node:fs takes paths only, and splits nothing of the device number.
+ * statx(2), since Linux 4.11: one call gives type, mode, owner, size and times with nanoseconds, by descriptor and name
+ * in bytes. node:fs takes only paths, and does not split the device number.
  */
 import { placeToOpen } from './anchor.ts';
 import { hasCode } from './errno.ts';
@@ -36,12 +36,15 @@ export interface Stat {
   readonly gid: number;
   readonly nlink: number;
   readonly size: number;
-  /** Of 512 bytes, whatever the filesystem's own blocks are (stat(2)); data, attributes and mappings. */
+  /**
+   * In units of 512 bytes, whatever the filesystem's own block size is (stat(2)). Counts data, attributes and block
+   * mappings.
+   */
   readonly blocks: number;
   readonly ino: bigint;
   readonly rdevMajor: number;
   readonly rdevMinor: number;
-  /** Of the filesystem that holds it. */
+  /** Device number of the filesystem that holds the file. */
   readonly devMajor: number;
   readonly devMinor: number;
   readonly mtime: Timespec;
@@ -71,17 +74,17 @@ function statx(dirfd: number, path: PathBytes, flags: number): Stat {
   };
 }
 
-/** The name itself, never what a symbolic link leads to. */
+/** The stat of the name itself, never of a link's target. */
 export function statAt(dirfd: number, name: PathBytes): Stat {
   return statx(dirfd, name, AT_SYMLINK_NOFOLLOW);
 }
 
-/** What a symbolic link at the end leads to. */
+/** The stat of `path`; a symbolic link at its end is followed. */
 export function statFollowing(path: PathBytes): Stat {
   return statx(AT_FDCWD, path, 0);
 }
 
-/** As `statAt`; undefined where nothing has the name. */
+/** As `statAt`; undefined when the name does not exist. */
 export function statIfThere(dirfd: number, name: PathBytes): Stat | undefined {
   try {
     return statAt(dirfd, name);
@@ -101,7 +104,10 @@ export function isDirectory(stat: Stat): boolean {
 export function isSymlink(stat: Stat): boolean {
   return (stat.mode & S.IFMT) === S.IFLNK;
 }
-/** overlayfs's mark for "nothing here, and nothing below shows" (Documentation/filesystems/overlayfs.rst). */
+/**
+ * Returns true for a whiteout of overlayfs: it hides the name in all lower layers
+ * (Documentation/filesystems/overlayfs.rst).
+ */
 export function isWhiteout(stat: Stat): boolean {
   return (stat.mode & S.IFMT) === S.IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0;
 }

@@ -1,7 +1,7 @@
 import { openAt } from './files.ts';
 import { AT_FDCWD, check, libc, O, type PathBytes } from './libc.ts';
 
-/** Names by magic number (linux/magic.h, and the filesystems' own headers). */
+/** Names of filesystems by magic number (linux/magic.h, and the filesystems' own headers). */
 const NAMES: ReadonlyMap<number, string> = new Map([
   [0x58465342, 'xfs'],
   [0xef53, 'ext4'],
@@ -21,20 +21,20 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 ]);
 
 export interface Filesystem {
-  /** The usual name, or the magic number as `0x…`. ext2, ext3 and ext4 share one number: `ext4`. */
+  /** The usual name, or the magic number as `0x…`. ext2, ext3 and ext4 share one number and are all `ext4`. */
   readonly type: string;
   readonly magic: number;
-  /** Inside a directory with a project quota XFS reports the limit instead of the disk. */
+  /** Inside a directory with a project quota, XFS reports the limit instead of the disk. */
   readonly totalBytes: number;
   readonly freeBytes: number;
-  /** What an unprivileged writer may still use. */
+  /** Bytes that an unprivileged process may still use. */
   readonly availableBytes: number;
-  /** Inodes; 0 where the filesystem does not count them (btrfs). */
+  /** Number of inodes; 0 where the filesystem does not count them (btrfs). */
   readonly totalFiles: number;
   readonly freeFiles: number;
 }
 
-/** fstatfs(2) of a path (opened without reading it) or a descriptor. @throws SysError */
+/** fstatfs(2) of a path (opened with O_PATH) or of a descriptor. @throws SysError */
 export function filesystemOf(at: PathBytes | number): Filesystem {
   if (typeof at === 'number') return statfsOf(at, '');
   const fd = openAt(AT_FDCWD, at, O.PATH);
@@ -45,13 +45,16 @@ export function filesystemOf(at: PathBytes | number): Filesystem {
   }
 }
 
-/** struct statfs is the same on x86-64 and arm64: eight-byte words, type first, fragment size in the tenth. */
+/**
+ * struct statfs is the same on x86-64 and arm64: words of eight bytes, the type in the first, the fragment size in the
+ * tenth.
+ */
 function statfsOf(fd: number, path: PathBytes): Filesystem {
   const words = new BigUint64Array(15);
   check(libc.fstatfs(fd, new Uint8Array(words.buffer)), 'fstatfs', path);
   const at = (index: number) => Number(words[index] ?? 0n);
   const magic = Number(BigInt.asUintN(32, words[0] ?? 0n));
-  // f_frsize (statfs(2), since 2.6) is the unit of the counts; FUSE sets f_bsize to something else.
+  // f_frsize (statfs(2), since 2.6) is the unit of the counts. FUSE sets f_bsize to another value.
   const unit = at(9) || at(1);
   return {
     type: NAMES.get(magic) ?? `0x${magic.toString(16)}`,

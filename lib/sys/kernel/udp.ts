@@ -1,6 +1,6 @@
 /**
- * UDP to an address that is already a number. The runtime's sockets cost 2 ms at start and an event loop turn
- * (measured); these four system calls cost microseconds and can never wait.
+ * UDP to a numeric address. The runtime's sockets cost 2 ms at start and a turn of the event loop (measured). These
+ * four system calls cost microseconds and never wait.
  */
 import { close } from './files.ts';
 import { check, libc, syscall } from './libc.ts';
@@ -22,8 +22,8 @@ export interface Address {
 }
 
 /**
- * Sends each datagram once. One that the kernel does not take at once, or that nobody listens for, is lost, as
- * datagrams are. @throws SysError when there can be no socket, or no route
+ * Sends each datagram once. A datagram is lost when the kernel does not take it at once or no process listens for it.
+ * @throws SysError when no socket can be made, or there is no route
  */
 export function sendDatagrams(to: Address, datagrams: readonly Uint8Array[]): void {
   const family = to.bytes.length === 4 ? AF_INET : AF_INET6;
@@ -31,7 +31,8 @@ export function sendDatagrams(to: Address, datagrams: readonly Uint8Array[]): vo
   try {
     const address = socketAddress(family, to);
     check(syscall(NR_CONNECT, fd, address, address.length), 'connect', `udp port ${to.port}`);
-    // A port that nobody listens on answers by ICMP: the next write says ECONNREFUSED, and the rest may arrive.
+    // A port without a listener answers by ICMP. Then the next write fails with ECONNREFUSED, and later ones may still
+    // arrive.
     for (const datagram of datagrams) libc.write(fd, datagram, datagram.length);
   } finally {
     close(fd);

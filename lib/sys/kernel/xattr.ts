@@ -2,10 +2,10 @@
 import { hasCode } from './errno.ts';
 import { check, cpath, mutate, nr, type PathBytes, syscall } from './libc.ts';
 
-/** XATTR_SIZE_MAX and XATTR_LIST_MAX (linux/limits.h): nothing the kernel hands out is larger. */
+/** XATTR_SIZE_MAX and XATTR_LIST_MAX (linux/limits.h): the kernel returns nothing larger. */
 export const XATTR_MAX_BYTES = 65536;
 
-/** The value, or undefined where the name is not set or the filesystem has no such attributes. */
+/** The value; undefined where the attribute is not set or the filesystem does not support it. */
 export function fgetxattr(fd: number, name: PathBytes, path: PathBytes = ''): Uint8Array | undefined {
   const buffer = new Uint8Array(XATTR_MAX_BYTES);
   try {
@@ -29,7 +29,7 @@ export function flistxattr(fd: number, path: PathBytes = ''): Uint8Array[] {
   return names;
 }
 
-/** A name that is not set is no error. */
+/** Removes the attribute. An attribute that is not set is no error. */
 export function fremovexattr(fd: number, name: PathBytes, path: PathBytes = ''): void {
   try {
     mutate('fremovexattr', path, () => syscall(nr.fremovexattr, fd, cpath(name)));
