@@ -1,19 +1,19 @@
 import ipaddr from 'ipaddr.js';
 
 /**
- * Where an address lies, so that nobody outside can send us inside: a public registry must not redirect, or
- * have tokens fetched, to the cell's metadata service or its neighbours (go-containerregistry guards the same).
- * Ranges from the IANA special-purpose registries, RFC 6890.
+ * The zone of an address. A server outside must not send graft to an address inside: a public registry must not redirect,
+ * or have tokens fetched, to the cell's metadata service or its neighbours (go-containerregistry guards the same).
+ * The ranges are those of the IANA special-purpose registries, RFC 6890.
  */
 
-/** From outside to inside. Who is asked may only lead to the same or further out. */
+/** The zones, ordered from outside to inside. A server may send graft to its own zone, or further out. */
 export type Zone = 'public' | 'private' | 'loopback' | 'link-local';
 
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 type Range = readonly [network: string, zone: Zone];
 
-/** The first that fits holds. */
+/** The first range that contains the address gives the zone. */
 const V4: readonly Range[] = [
   ['0.0.0.0/8', 'loopback'],
   ['127.0.0.0/8', 'loopback'],
@@ -49,15 +49,15 @@ const V6: readonly Range[] = [
 ];
 
 /**
- * Where IPv4 addresses are inside IPv6 ones, as indexes of their bytes: a packet to such an address may reach what
- * the inner address names.
+ * IPv6 ranges whose addresses contain an IPv4 address, with the indexes of its bytes. A packet to such an address may
+ * reach the host of the inner address.
  */
 const EMBEDDED: readonly (readonly [network: string, ...bytes: readonly number[][]])[] = [
   // IPv4-compatible, mapped (RFC 4291) and translated (RFC 2765).
   ['::/96', [12, 13, 14, 15]],
   ['::ffff:0:0/96', [12, 13, 14, 15]],
   ['::ffff:0:0:0/96', [12, 13, 14, 15]],
-  // NAT64. A network divides its local prefix as it likes: all forms of RFC 6052 2.2 that fit.
+  // NAT64. A network divides its local prefix as it likes, so all forms of RFC 6052 2.2 that fit are listed.
   ['64:ff9b::/96', [12, 13, 14, 15]],
   ['64:ff9b:1::/48', [6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]],
   // 6to4, and Teredo's server; a Teredo client's own address is the complement of the last four bytes.
@@ -97,20 +97,20 @@ function unmapped(address: Address): Address {
   return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
 }
 
-/** True when something that lies in `from` may lead us to `to`. */
-export function mayLead(from: Zone, to: Zone): boolean {
+/** True when a server in the zone `from` may send graft to the zone `to`. */
+export function maySendTo(from: Zone, to: Zone): boolean {
   return RANK[to] <= RANK[from];
 }
 const RANK: Readonly<Record<Zone, number>> = { public: 0, private: 1, loopback: 2, 'link-local': 3 };
 
-/** The innermost of several zones: to be led to a name with one private address is to be led into a private network. */
+/** The innermost of several zones: a name with a single private address leads into a private network. */
 export function innermost(zones: readonly Zone[]): Zone {
   return zones.reduce((inner, zone) => (RANK[zone] > RANK[inner] ? zone : inner), 'public' as Zone);
 }
 
 /**
- * The outermost of several zones: whose name has one public address is a stranger, whatever other addresses he gave it.
- * Public where there is none.
+ * The outermost of several zones: a host with a single public address is a stranger, since it chooses its other addresses
+ * itself. Public where there is no zone.
  */
 export function outermost(zones: readonly Zone[]): Zone {
   const [first = 'public', ...others] = zones;
@@ -120,7 +120,7 @@ export function outermost(zones: readonly Zone[]): Zone {
 function zoneV6(address: ipaddr.IPv6): Zone {
   const bytes = address.toByteArray();
   const at = (indexes: readonly number[]) => indexes.map((index) => bytes[index] ?? 0);
-  // `::` and `::1` are no IPv4 addresses, though they lie in the range of those.
+  // `::` and `::1` are no IPv4 addresses, though they lie in the IPv4-compatible range.
   const own = zoneIn(V6, address);
   if (own === 'loopback') return own;
   const inner = EMBEDDED.filter(([network]) => isIn(network, address)).flatMap(([network, ...places]) => [
@@ -130,7 +130,7 @@ function zoneV6(address: ipaddr.IPv6): Zone {
   return innermost([own, ...inner.map(zoneOfEmbedded)]);
 }
 
-/** Bytes of 0.0.0.0/8 are no destination that anything translates to; they are filling of another form. */
+/** The zone of an inner IPv4 address. Nothing translates to 0.0.0.0/8: such bytes are the padding of another form. */
 function zoneOfEmbedded(bytes: number[]): Zone {
   return bytes[0] === 0 ? 'public' : zoneIn(V4, new ipaddr.IPv4(bytes));
 }

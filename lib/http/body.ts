@@ -2,7 +2,7 @@ import { PluginError } from '../base/errors/error.ts';
 import { Failure } from './failure.ts';
 import type { Deadlines } from './policy.ts';
 
-/** The header is there, the body to be read once: in whole under a ceiling, in chunks, or not at all. */
+/** The body of an answer whose header has arrived. The caller reads it once: in whole up to a limit, or in chunks. */
 export class Body {
   readonly #registry: string;
   readonly #stream: ReadableStream<Uint8Array> | null;
@@ -12,7 +12,7 @@ export class Body {
 
   /**
    * @param abort ends the exchange, connection included.
-   * @param classify makes a Failure of what the stream throws.
+   * @param classify makes a Failure of an error that the stream throws.
    */
   constructor(
     registry: string,
@@ -28,7 +28,7 @@ export class Body {
     this.#classify = classify;
   }
 
-  /** All of it. @throws REGISTRY_BODY_TOO_LARGE (final) as soon as it is over `limit` bytes. */
+  /** The whole body. @throws REGISTRY_BODY_TOO_LARGE (final) as soon as more than `limit` bytes have come */
   async bytes(limit: number, what: string): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
     let size = 0;
@@ -51,14 +51,14 @@ export class Body {
         if (size >= limit) break;
       }
     } catch {
-      // What came so far is still the best there is to say.
+      // The bytes that came before the error are the best message there is.
     }
     return Buffer.concat(chunks).subarray(0, limit).toString('utf8');
   }
 
   /**
-   * The bytes as they come. Only time spent waiting for the network counts against the deadlines, not the
-   * time the caller takes. Leaving the loop early ends the exchange.
+   * The bytes as they come. Only the time of waiting for the network counts against the deadlines, not the time that the
+   * caller takes. The exchange ends when the caller leaves the loop early.
    */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     if (this.#stream === null) return;
@@ -82,7 +82,7 @@ export class Body {
     }
   }
 
-  /** Reads a small rest, so that the connection can serve again; gives the connection up over a large one. */
+  /** Reads a small rest, so that the connection can serve again. A connection with a large rest is closed. */
   async discard(): Promise<void> {
     await this.excerpt(DISCARD_BYTES);
   }
@@ -90,20 +90,20 @@ export class Body {
   #stuck(step: string, ms: number): Failure {
     const seconds = Math.round(ms / 10) / 100;
     return new Failure(
-      'passing',
+      'transient',
       new PluginError('REGISTRY_DEADLINE', { registry: this.#registry, step, seconds }),
     );
   }
 }
 
-/** Reading more than this costs more than a new connection. */
+/** To read more than this takes longer than a new connection. */
 const DISCARD_BYTES = 64 * 1024;
 
 function tooLarge(registry: string, what: string, limit: number): Failure {
   return new Failure('final', new PluginError('REGISTRY_BODY_TOO_LARGE', { registry, what, limit }));
 }
 
-/** Watches one body for standstill, and for a trickle that never stands still (one byte every ten seconds). */
+/** Watches a body for silence, and for a rate below the limit (a byte every ten seconds, say). */
 class Pace {
   readonly #deadlines: Deadlines;
   readonly #stuck: (step: string, ms: number) => void;
@@ -124,7 +124,7 @@ class Pace {
     else this.#timer = setTimeout(() => this.#stuck('the next bytes', idleMs), idleMs);
   }
 
-  /** The window is one of waiting time, so that a slow disk does not look like a slow registry. */
+  /** The window counts waiting time only, so that a slow disk does not look like a slow server. */
   came(bytes: number): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -2,17 +2,17 @@ import { readdirSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
 
-/** The files of one host's directory, as paths. */
+/** The paths of the files in the directory of a host. */
 export interface CertsDir {
   readonly directory: string;
   readonly ca: readonly string[];
-  /** Pairs by the names of the certificates. */
+  /** Sorted by the names of the certificates. */
   readonly pairs: readonly { readonly certificate: string; readonly key: string }[];
 }
 
 /**
- * certs.d(5) of containers and Docker: `*.crt` are authorities, `NAME.cert` with `NAME.key` a client's pair. The first
- * base directory that has one of the host's names holds.
+ * Finds a host's directory, as certs.d(5) of containers and Docker describes it: `*.crt` are authorities, `NAME.cert` with
+ * `NAME.key` is a client's pair. The first base directory with a directory of one of the host's names counts.
  * @throws CONFIG_INVALID for half a pair, and for a directory that cannot be read
  */
 export function findCertsDir(bases: readonly string[], names: readonly string[]): CertsDir | undefined {
@@ -49,8 +49,8 @@ function authorities(directory: string, files: readonly string[]): string[] {
 function pairs(directory: string, files: readonly string[]): CertsDir['pairs'] {
   const there = new Set(files);
   const other = (name: string, from: RegExp, to: string) => {
-    const wanted = name.replace(from, to);
-    if (there.has(wanted)) return `${directory}/${wanted}`;
+    const sought = name.replace(from, to);
+    if (there.has(sought)) return `${directory}/${sought}`;
     const reason = `there is no ${to} of the same name beside it`;
     throw new PluginError('CONFIG_INVALID', { path: `${directory}/${name}`, reason });
   };

@@ -4,14 +4,14 @@ import { oneLine } from '../base/text.ts';
 import { NO_ALTERNATIVE_NAME } from './peer-names.ts';
 
 /**
- * What a failed exchange means for whoever asked:
- *  - `passing`: the same request may succeed in a moment (a reset, a 503, a deadline);
- *  - `limited`: the registry says how long to wait;
- *  - `final`: asking again gives the same answer. Another mirror may still have the content.
+ * The kinds of failed exchanges:
+ *  - `transient`: the same request may succeed in a moment (a reset, a 503, a deadline);
+ *  - `limited`: the server says how long to wait;
+ *  - `final`: the same request gives the same answer. Another mirror may still have the content.
  */
-export type FailureKind = 'passing' | 'limited' | 'final';
+export type FailureKind = 'transient' | 'limited' | 'final';
 
-/** Between the parts of this library; what leaves it is `error`. */
+/** A failed exchange. lib/http and lib/registry throw it to each other; other callers get its `error`. */
 export class Failure extends Error {
   readonly kind: FailureKind;
   readonly error: PluginError;
@@ -26,19 +26,19 @@ export class Failure extends Error {
   }
 }
 
-/** The error a caller of this library gets: never a `Failure`, whose kind is our business. */
+/** The error for callers outside lib/http and lib/registry, which have no use for the kind of a failure. */
 export function asPluginError(error: unknown): unknown {
   return error instanceof Failure ? error.error : error;
 }
 
-/** Whether the same request may succeed in a while, and how long to wait at least. */
+/** Whether the same request is worth another attempt, and after how many milliseconds at the earliest. */
 export function verdict(error: unknown, retryAfterMaxMs: number): Verdict {
   if (!(error instanceof Failure) || error.kind === 'final') return 'stop';
   const afterMs = error.retryAfterMs ?? 0;
   return afterMs > retryAfterMaxMs ? 'stop' : { afterMs };
 }
 
-/** The authority is unknown: what a self-made CA looks like (verify(1), X509_V_ERR_*). */
+/** Errors of an unknown authority, a self-made CA for instance (verify(1), X509_V_ERR_*). */
 const UNKNOWN_AUTHORITY = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'UNABLE_TO_GET_ISSUER_CERT',
@@ -63,7 +63,7 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
   [NO_ALTERNATIVE_NAME]: 'it has no subject alternative name, and its common name does not count',
 };
 
-/** The runtime's words for an answer that is no HTTP. */
+/** The runtime's codes for an answer that is no HTTP. */
 const GARBLED: Readonly<Record<string, string>> = {
   InvalidContentLength: 'its answer has no usable Content-Length, or several that differ',
   Malformed_HTTP_Response: 'its answer is not HTTP',
@@ -71,8 +71,8 @@ const GARBLED: Readonly<Record<string, string>> = {
   UnsupportedTransferEncoding: 'its answer has an unknown Transfer-Encoding',
 };
 
-/** Names of trouble that may pass, with what it means in words. */
-const PASSING: Readonly<Record<string, string>> = {
+/** Codes of transient errors, with their meaning in words. */
+const TRANSIENT: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was closed before the answer was complete',
   ConnectionClosed: 'the connection was closed before the answer was complete',
@@ -90,7 +90,7 @@ const PASSING: Readonly<Record<string, string>> = {
 
 const NAMELESS = new Set(['ENOTFOUND', 'ENODATA', 'ENONAME', 'EAI_NODATA', 'EAI_NONAME']);
 
-/** What `fetch` threw, as a failure. `registry` is the host that was asked. */
+/** Makes a failure of an error that `fetch` threw. `registry` is the host that was asked. */
 export function networkFailure(error: unknown, registry: string, proxy: string | undefined): Failure {
   const code = codeOf(error);
   if (UNKNOWN_AUTHORITY.has(code)) {
@@ -119,13 +119,13 @@ export function networkFailure(error: unknown, registry: string, proxy: string |
     return new Failure('final', new PluginError('REGISTRY_BAD_RESPONSE', subject, { cause: error }));
   }
   if (code === 'ERR_PROXY_TUNNEL') return proxyFailure(error, registry, proxy ?? '');
-  const passing = PASSING[code];
+  const transient = TRANSIENT[code];
   const through = proxy === undefined ? '' : ` (through the proxy ${proxy})`;
   const reason = NAMELESS.has(code)
     ? 'its name is not known to the name service'
-    : (passing ?? describe(error));
+    : (transient ?? describe(error));
   return new Failure(
-    passing === undefined ? 'final' : 'passing',
+    transient === undefined ? 'final' : 'transient',
     new PluginError('REGISTRY_UNREACHABLE', { registry, reason: `${reason}${through}` }, { cause: error }),
   );
 }
@@ -133,13 +133,13 @@ export function networkFailure(error: unknown, registry: string, proxy: string |
 /** A proxy that answers 5xx to CONNECT often means that it cannot reach the host at the moment. */
 function proxyFailure(error: unknown, registry: string, proxy: string): Failure {
   const reason = describe(error).replace(/^Proxy refused to open a tunnel: /, 'it answers ');
-  const kind = /\b50[234]\b/.test(reason) ? 'passing' : 'final';
+  const kind = /\b50[234]\b/.test(reason) ? 'transient' : 'final';
   return new Failure(kind, new PluginError('REGISTRY_PROXY', { registry, proxy, reason }, { cause: error }));
 }
 
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
-  // The name service's errors have a prefix when they come from a look-up alone.
+  // Errors of the name service have a prefix when `Bun.dns.lookup` throws them.
   return typeof code === 'string' ? code.replace(/^DNS_/, '') : '';
 }
 

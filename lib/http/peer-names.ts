@@ -1,18 +1,19 @@
 import { parseAddress } from './address.ts';
 
-/** What is used of a server's certificate, as `node:tls` describes it. */
+/** The part of a server's certificate that is checked, as `node:tls` describes it. */
 export interface PeerCertificate {
   /** `DNS:a.example, IP Address:10.0.0.1`; values that hold a comma or a quote are quoted and escaped. */
   readonly subjectaltname?: string;
 }
 
-/** Names of the errors that `checkNames` returns, for whoever turns them into sentences. */
+/** The codes of the errors that `checkNames` returns; `failure.ts` turns them into reasons. */
 export const NO_ALTERNATIVE_NAME = 'CERT_WITHOUT_ALTERNATIVE_NAME';
 const OTHER_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
 
 /**
- * Whether a certificate is for `host`, as Go decides since 1.15: by its subject alternative names only. OpenSSL's check,
- * the runtime's own, falls back to the common name where a certificate has none of the kind.
+ * Checks that a certificate names `host`, as Go does since 1.15: by its subject alternative names only. The runtime's own
+ * check, OpenSSL's, accepts the common name of a certificate that has no alternative names.
+ * @returns undefined when it does, else an error with a code
  */
 export function checkNames(host: string, { subjectaltname = '' }: PeerCertificate): Error | undefined {
   const names = subjectaltname.split(', ');
@@ -23,11 +24,11 @@ export function checkNames(host: string, { subjectaltname = '' }: PeerCertificat
   if (hosts.length + addresses.length === 0) {
     return fault(NO_ALTERNATIVE_NAME, 'the certificate has no subject alternative name');
   }
-  const wanted = parseAddress(host);
+  const address = parseAddress(host);
   const fits =
-    wanted === undefined
+    address === undefined
       ? hosts.some((pattern) => matches(pattern.toLowerCase(), host.toLowerCase().replace(/\.$/, '')))
-      : addresses.some((address) => parseAddress(address)?.toString() === wanted.toString());
+      : addresses.some((named) => parseAddress(named)?.toString() === address.toString());
   return fits ? undefined : fault(OTHER_NAME, 'the certificate names another host');
 }
 
@@ -35,7 +36,7 @@ export function checkNames(host: string, { subjectaltname = '' }: PeerCertificat
 function matches(pattern: string, host: string): boolean {
   if (!pattern.startsWith('*.')) return pattern === host;
   const dot = host.indexOf('.');
-  // `*.com` is nobody's; the runtime's own check says no to it too.
+  // `*.com` names no host of a single owner; the runtime's own check refuses it too.
   return dot > 0 && pattern.indexOf('.', 2) > 0 && host.slice(dot) === pattern.slice(1);
 }
 

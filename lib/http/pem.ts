@@ -1,6 +1,6 @@
 /**
- * PEM files as operators keep them: several blocks, text between them, sometimes a broken one. The runtime hands all of
- * a text to OpenSSL, which stops at the first block that it cannot read, without a word and without the file's name.
+ * PEM files of operators: several blocks, text between them, sometimes a broken block. The runtime passes the whole text to
+ * OpenSSL, which stops at the first block that it cannot read, and reports neither the block nor the file.
  */
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -11,7 +11,7 @@ export function certificateBlocks(text: string): string[] {
   return text.match(CERTIFICATE) ?? [];
 }
 
-/** Those blocks that OpenSSL can read. As in Go, a broken one says nothing about the others. */
+/** The blocks that OpenSSL can read. As in Go, a broken block does not spoil the others. */
 export async function readableBlocks(blocks: readonly string[]): Promise<string[]> {
   const { X509Certificate } = await import('node:crypto');
   return blocks.filter((block) => {
@@ -23,14 +23,14 @@ export async function readableBlocks(blocks: readonly string[]): Promise<string[
   });
 }
 
-/** Authorities from a file that somebody named. */
+/** The authorities of a file. */
 export interface Authorities {
   readonly blocks: readonly string[];
-  /** How many blocks had to be left out. */
+  /** The number of blocks that cannot be read and were dropped. */
   readonly broken: number;
 }
 
-/** The authorities in a text, or in words why there is none. */
+/** The authorities in a text, or the reason why there is none. */
 export async function authoritiesIn(text: string): Promise<Authorities | string> {
   const all = certificateBlocks(text);
   if (all.length === 0) return 'it has no certificate in PEM form';
@@ -40,20 +40,20 @@ export async function authoritiesIn(text: string): Promise<Authorities | string>
 }
 
 export interface ClientPair {
-  /** The client's certificate, then those of authorities that it brings along. */
+  /** The client's certificate, followed by the certificates of intermediate authorities. */
   readonly cert: string;
   readonly key: string;
 }
 
-/** What is wrong with a client's pair, and which of the two files to look at. */
+/** The fault of a client's pair, and the file that has it. */
 export interface PairFault {
   readonly of: 'certificate' | 'key';
   readonly reason: string;
 }
 
 /**
- * A client's certificate and key, that fit. The runtime's word for any fault of them is that the connection could not
- * be opened. @param name of the certificate's file, for the sentence about a key that belongs to another one
+ * Checks a client's certificate and key. The runtime would report any fault of theirs only as a connection that could not
+ * be opened. @param name of the certificate's file, for the reason about a key that belongs to another certificate
  */
 export async function clientPair(cert: string, key: string, name: string): Promise<ClientPair | PairFault> {
   const [leaf, ...others] = certificateBlocks(cert);

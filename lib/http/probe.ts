@@ -1,6 +1,6 @@
-/** Two small questions that turn a failed or silent exchange into a sentence somebody can act on. */
+/** Two small probes that find the cause of a failed or silent exchange, so that its sentence can say what to do. */
 
-/** Longest wait for an answer to either; less where the policy is less patient. */
+/** The longest wait for the result of a probe; deadlines of the policy may be shorter. */
 export const PROBE_MS = 3000;
 
 export interface Peer {
@@ -8,20 +8,20 @@ export interface Peer {
   readonly port: number;
 }
 
-/** True when a TCP connection can be made: the host is there, only slow to answer. */
+/** True when a TCP connection can be made: the host is up, but slow to answer. */
 export function acceptsConnections(peer: Peer, ms: number): Promise<boolean> {
   return ask(peer, ms, undefined, () => true);
 }
 
 /**
- * True when HTTP is the answer to TLS. Nothing but the beginning of a TLS handshake is sent, so that a registry that
- * nobody listed as insecure is asked for nothing in the clear, whoever sits in between.
+ * True when the peer answers a TLS handshake in HTTP. graft sends nothing but the beginning of that handshake, so that a
+ * registry that is not listed as insecure never gets a request without TLS.
  */
 export function answersTlsInHttp(peer: Peer, ms: number): Promise<boolean> {
   return ask(peer, ms, clientHello(), (answer) => answer.startsWith('HTTP/'));
 }
 
-/** @param judge is asked with what came by then, at once after connecting where nothing is sent */
+/** @param judge gets the bytes that came so far; it is called right after the connection where `greeting` is undefined */
 async function ask(
   { hostname, port }: Peer,
   ms: number,
@@ -61,8 +61,8 @@ async function ask(
 const ENOUGH = 5;
 
 /**
- * A ClientHello of TLS 1.2 (RFC 5246 7.4.1.2) with two cipher suites. Servers of HTTP wait for the end of a line before
- * they complain, so the 32 bytes of the "random" are ends of lines; no handshake ever uses them.
+ * A ClientHello of TLS 1.2 (RFC 5246 7.4.1.2) with two cipher suites. An HTTP server answers only after the end of a line,
+ * so the 32 bytes of the "random" are ends of lines. No handshake goes on from it.
  */
 function clientHello(): Uint8Array {
   const random = Buffer.from('\r\n'.repeat(16), 'latin1');

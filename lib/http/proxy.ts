@@ -3,7 +3,7 @@ import { Secret } from '../base/secret.ts';
 import { printable } from '../base/text.ts';
 import { inNetwork, parseAddress, zoneOf } from './address.ts';
 
-/** The proxy variables, or their settings, unparsed. They may hold credentials, hence `Secret`. */
+/** The unparsed values of the proxy variables, or of the settings that replace them. They may hold credentials. */
 export interface ProxySettings {
   readonly http: Secret | undefined;
   readonly https: Secret | undefined;
@@ -20,7 +20,7 @@ export interface ProxyServer {
   readonly shown: string;
 }
 
-/** Which proxy a URL goes through. NO_PROXY is read as Go reads it, since GrootFS's operators wrote it for that. */
+/** Chooses the proxy of a URL. NO_PROXY is read as Go reads it, since operators of GrootFS wrote it for Go. */
 export class Proxies {
   readonly #http: ProxyServer | undefined;
   readonly #https: ProxyServer | undefined;
@@ -37,7 +37,7 @@ export class Proxies {
     const proxy = url.protocol === 'https:' ? this.#https : this.#http;
     if (proxy === undefined) return undefined;
     const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
-    // As in Go: this machine itself is never behind a proxy.
+    // As in Go, requests to this machine itself never go through a proxy.
     if (host === 'localhost' || zoneOf(host) === 'loopback') return undefined;
     const port = url.port || (url.protocol === 'https:' ? '443' : '80');
     return this.#direct.some((pattern) => pattern(host, port)) ? undefined : proxy;
@@ -62,7 +62,7 @@ function parseProxy(setting: Secret | undefined, name: string): ProxyServer | un
 
 type Pattern = (host: string, port: string) => boolean;
 
-/** Entries may carry a port, and are separated by commas or blanks. What cannot match is left out, as in Go. */
+/** Entries may have a port, and are separated by commas or blanks. As in Go, an entry that cannot match is dropped. */
 function parseNoProxy(text: string): Pattern[] {
   return text
     .toLowerCase()
@@ -79,7 +79,7 @@ function parseEntry(entry: string): Pattern | undefined {
   const address = parseAddress(host);
   if (address !== undefined) return matching(`${host}/${address.toByteArray().length * 8}`, port);
   const domain = host.replace(/^\*?\./, '');
-  // `example.com` is the domain and all below it; `.example.com` and `*.example.com` only what is below.
+  // `example.com` is the domain and all names below it; `.example.com` and `*.example.com` are only the names below.
   const itself = domain === host;
   return (actual, at) =>
     (port === undefined || port === at) && ((itself && actual === domain) || actual.endsWith(`.${domain}`));

@@ -4,15 +4,15 @@ import { Failure } from './failure.ts';
 import type { Routes } from './route.ts';
 import type { Answer, Exchange, Transport } from './transport.ts';
 
-/** Content networks need one or two; Go's client stops at ten. */
+/** Content networks need one or two redirects; Go's client stops at ten. */
 const MAX_REDIRECTS = 10;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 export interface RedirectRules {
-  /** The registry in whose name we ask. */
+  /** The registry that the first request goes to. */
   readonly registry: URL;
-  /** Hosts that it may lead to although they lie in a private network. */
+  /** Hosts that it may redirect to although they lie in a private network. */
   readonly privateHosts: readonly string[];
   /** `host[:port]` without TLS verification. */
   readonly insecure: (host: string) => boolean;
@@ -32,10 +32,10 @@ export class Redirects {
   }
 
   /**
-   * Sends, and follows where the answer points. Credentials travel to the origin they were meant for (scheme,
-   * host and port) and nowhere else: elsewhere the request has no Authorization, and no answer from elsewhere
-   * is taken for the registry's own challenge (`Answer.url` says who spoke). A client certificate is shown elsewhere
-   * only in the name of a registry that was shown one: others could lead us to it and have what the cell may read.
+   * Sends a request and follows redirects. Credentials go only to the origin that they are for (scheme, host and port).
+   * A request to another origin has no Authorization, and its 401 is not the registry's challenge (`Answer.url` names the
+   * server that answered). Another origin gets a client certificate only if the registry got one too: any other registry
+   * could redirect graft there and so read with the cell's rights.
    * @throws Failure REGISTRY_REDIRECT, REGISTRY_ADDRESS and what the transport throws.
    */
   async follow(first: Exchange, rules: RedirectRules): Promise<Answer> {
@@ -51,14 +51,14 @@ export class Redirects {
   }
 
   async #next(exchange: Exchange, answer: Answer, origin: URL, rules: RedirectRules): Promise<Exchange> {
-    // A body is a token request with a secret in it: that goes to one place only.
+    // A POST is a token request with a secret in its body, which goes to a single server only.
     if (exchange.method === 'POST') throw refused(rules, 'it redirects a request that carries a token');
     const url = targetOf(answer, rules);
     if (exchange.url.protocol === 'https:' && url.protocol !== 'https:') {
       throw refused(rules, `it redirects from https to ${printable(`${url.protocol}//${url.host}`)}`);
     }
-    const lead = { from: rules.registry, listed: rules.privateHosts, what: 'a redirect' };
-    const addresses = await this.#routes.check(url, lead);
+    const referrer = { from: rules.registry, listed: rules.privateHosts, what: 'a redirect' };
+    const addresses = await this.#routes.check(url, referrer);
     const headers = url.origin === origin.origin ? exchange.headers : withoutCredentials(exchange.headers);
     const certificate =
       exchange.certificate !== false &&
@@ -79,7 +79,7 @@ function targetOf(answer: Answer, rules: RedirectRules): URL {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
     throw refused(rules, `it redirects to ${printable(url.protocol)}`);
   }
-  // A registry has no credentials to give us; Authorization made from userinfo would only confuse.
+  // A redirect must not choose credentials: `fetch` would make an Authorization header of the userinfo.
   url.username = '';
   url.password = '';
   url.hash = '';

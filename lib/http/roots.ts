@@ -3,7 +3,7 @@ import { listDirectory } from './certs-dir.ts';
 import { certificateBlocks } from './pem.ts';
 import type { RootsPolicy } from './policy.ts';
 
-/** Where distributions keep the system's authorities in one file (Go, crypto/x509/root_linux.go). */
+/** Files in which distributions keep all the system's authorities (Go, crypto/x509/root_linux.go). */
 const ROOT_FILES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -14,7 +14,7 @@ const ROOT_FILES = [
 ];
 const ROOT_DIRECTORIES = ['/etc/ssl/certs', '/etc/pki/tls/certs'];
 
-/** The system's authorities, a PEM block each. Nobody has looked yet whether they can be read. */
+/** The system's authorities, a PEM block each. Blocks that OpenSSL cannot read are among them. */
 export function systemRoots(roots: RootsPolicy): string[] {
   const found: string[] = [];
   for (const file of roots.file === undefined ? ROOT_FILES : [roots.file]) {

@@ -1,26 +1,26 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
-import { innermost, mayLead, outermost, type Zone, zoneOf } from './address.ts';
+import { innermost, maySendTo, outermost, type Zone, zoneOf } from './address.ts';
 import { Failure, networkFailure } from './failure.ts';
 import type { Proxies } from './proxy.ts';
 
-/** A host's addresses as the name service gives them. Comes in, so that a test plays a hostile one. */
+/** Looks up a host's addresses. The caller passes it, so that a test can play a hostile name service. */
 export type Lookup = (hostname: string) => Promise<readonly string[]>;
 
 /**
- * By the C library, as everything else on the machine does: `/etc/hosts`, nsswitch.conf, both families, in the order of
- * RFC 6724. The runtime's own resolver would ask name servers only.
+ * Looks up by the C library, as all programs of the machine do: `/etc/hosts`, nsswitch.conf, both families, in the order
+ * of RFC 6724. The runtime's own resolver would ask name servers only.
  */
 export const systemLookup: Lookup = async (hostname) =>
   (await Bun.dns.lookup(hostname, { backend: 'libc', socketType: 'tcp' })).map((found) => found.address);
 
-/** In whose name a URL is followed. */
-export interface Lead {
-  /** The registry, which may lead to what lies no further inside than it does; `outside`: to nothing inside at all. */
+/** The author of a URL that graft follows. */
+export interface Referrer {
+  /** The registry, which may send graft to its own zone or further out; `outside`: to public addresses only. */
   readonly from: URL | 'outside';
   /**
-   * Hosts that the operator lets lie in a private network all the same. This machine and link-local addresses
-   * (metadata services) are beyond what a list of names can mean.
+   * Hosts that the operator allows although they lie in a private network. The list does not allow addresses of this
+   * machine or link-local ones (metadata services).
    */
   readonly listed: readonly string[];
   /** For the sentence: `a redirect`. */
@@ -28,17 +28,17 @@ export interface Lead {
 }
 
 /**
- * Finds the addresses of hosts, and guards where a registry may lead us: redirects, token realms and foreign layers
- * are URLs that somebody else wrote. A name is looked up once, its addresses judged, and the judged address itself is
- * dialled: a second answer of the name service ("rebinding") changes nothing. What is refused is refused before
- * anything is dialled, so that the refusal tells nothing about what is there.
+ * Finds the addresses of hosts, and refuses addresses that a server must not send graft to: other people write the URLs of
+ * redirects, token realms and foreign layers. A name is looked up once, its addresses are checked, and the connection goes
+ * to a checked address, so that a second answer of the name service ("rebinding") changes nothing. graft refuses before it
+ * connects, so that a refusal does not tell whether the host exists.
  */
 export class Routes {
   readonly #proxies: Proxies;
   readonly #lookup: Lookup;
   readonly #log: Logger | undefined;
   readonly #known = new Map<string, Promise<readonly string[]>>();
-  /** The address of a host that answered. Its zone is the host's from then on. */
+  /** The address at which a host answered. Its zone is the host's zone from then on. */
   readonly #answered = new Map<string, string>();
 
   constructor(proxies: Proxies, lookup: Lookup, log?: Logger) {
@@ -48,8 +48,8 @@ export class Routes {
   }
 
   /**
-   * The addresses of a host that the user or the operator named, and that may therefore lie anywhere; undefined where
-   * the name itself is dialled (a literal, a proxy that looks names up by itself).
+   * The addresses of a host that the user or the operator named, in any zone. Undefined where the connection goes to the
+   * name itself (an address, or a host behind a proxy, which looks names up by itself).
    * @throws Failure REGISTRY_UNREACHABLE
    */
   async own(target: URL): Promise<readonly string[] | undefined> {
@@ -57,13 +57,14 @@ export class Routes {
     const found = await this.#addresses(target, false);
     const answered = this.#answered.get(target.hostname);
     if (answered === undefined) return found;
-    // Else a name with two faces could show the other one to the second request.
+    // Other addresses must not lie further inside. Otherwise a name with a public and an inner address could serve the
+    // first request from the one and the next from the other.
     const zone = zoneOfFound(answered);
-    const others = found.filter((address) => address !== answered && mayLead(zone, zoneOfFound(address)));
+    const others = found.filter((address) => address !== answered && maySendTo(zone, zoneOfFound(address)));
     return [answered, ...others];
   }
 
-  /** Told which of the addresses of `target` answered. */
+  /** Records which address of `target` answered. */
   noteAnswer(target: URL, address: string | undefined): void {
     if (address !== undefined && !this.#answered.has(target.hostname)) {
       this.#answered.set(target.hostname, address);
@@ -71,22 +72,22 @@ export class Routes {
   }
 
   /**
-   * The addresses to dial for `target`, or undefined where the name itself is dialled.
+   * The addresses of `target`, which `referrer` named. Undefined where the connection goes to the name itself.
    * @throws Failure REGISTRY_ADDRESS, REGISTRY_UNREACHABLE
    */
-  async check(target: URL, lead: Lead): Promise<readonly string[] | undefined> {
-    const { from, listed, what } = lead;
+  async check(target: URL, referrer: Referrer): Promise<readonly string[] | undefined> {
+    const { from, listed, what } = referrer;
     if (from !== 'outside' && from.hostname === target.hostname) return this.own(target);
     const literal = zoneOf(bare(target));
     const proxied = this.#proxies.for(target) !== undefined;
     const addresses = literal === undefined ? await this.#addresses(target, proxied) : [bare(target)];
     const zone = innermost(addresses.map(zoneOfFound));
-    const allowed = listed.includes(target.host) && mayLead('private', zone);
-    if (!allowed && !mayLead(from === 'outside' ? 'public' : await this.#zoneOfRegistry(from), zone)) {
+    const allowed = listed.includes(target.host) && maySendTo('private', zone);
+    if (!allowed && !maySendTo(from === 'outside' ? 'public' : await this.#zoneOfRegistry(from), zone)) {
       const registry = from === 'outside' ? target.host : from.host;
       const address = addresses.find((found) => zoneOfFound(found) === zone) ?? '';
       const error = new PluginError('REGISTRY_ADDRESS', { registry, host: target.host, address, what });
-      // The sentence has no address, since it goes to whoever named the image.
+      // The sentence has no address, since the user who named the image reads it. The log has it.
       this.#log?.error('registry-address', error, error.subject);
       throw new Failure('final', error);
     }
@@ -97,15 +98,15 @@ export class Routes {
     try {
       return await this.#resolve(target.hostname);
     } catch (error) {
-      // Behind a proxy the name service here need not know the outside world.
+      // Behind a proxy the name service of this machine need not know outside names.
       if (proxied) return [];
       throw networkFailure(error, target.host, undefined);
     }
   }
 
   /**
-   * Where a registry lies: where the address lies that answered, else the outermost of its addresses, since it chooses
-   * itself how many it has. One that the name service here does not know (it is behind a proxy) counts as public.
+   * The zone of a registry: that of the address that answered, else the outermost of its addresses, since a registry
+   * chooses its addresses itself. A registry that the name service does not know (it is behind a proxy) counts as public.
    */
   async #zoneOfRegistry(registry: URL): Promise<Zone> {
     const settled = zoneOf(bare(registry)) ?? zoneOf(this.#answered.get(registry.hostname) ?? '');
@@ -124,7 +125,7 @@ export class Routes {
   }
 }
 
-/** What cannot be read as an address is treated as the innermost there is. */
+/** The zone of an address from the name service. Text that is no address counts as the innermost zone. */
 function zoneOfFound(address: string): Zone {
   return zoneOf(address) ?? 'link-local';
 }

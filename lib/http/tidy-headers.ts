@@ -1,4 +1,4 @@
-/** What one value is read of. Several challenges or links may rightly come; of these there is one. */
+/** Headers of which a single value is read. Of other headers, challenges for instance, several are valid. */
 const SINGLE = [
   'content-length',
   'content-range',
@@ -11,9 +11,9 @@ const SINGLE = [
 ];
 
 /**
- * Headers as Go's clients see them: of several equal ones there is one, and a length that the chunks contradict is none
- * (RFC 9112 6.3). Proxies in front of registries send both kinds. In words what is wrong where several are unequal:
- * which of them is meant nobody can know.
+ * Headers as Go's clients read them: several equal values count as a single value, and Content-Length does not count beside
+ * Transfer-Encoding (RFC 9112 6.3). Proxies in front of registries send both.
+ * @returns the headers, or the fault in words where several values differ
  */
 export function tidyHeaders(given: Headers): Headers | string {
   const headers = new Headers(given);
@@ -29,7 +29,7 @@ export function tidyHeaders(given: Headers): Headers | string {
   return headers;
 }
 
-/** The runtime joins headers of one name: `5, 5`. The value that is repeated, or all of it where nothing is. */
+/** The value that is repeated, or the whole text. The runtime joins headers of the same name: `5, 5`. */
 function single(value: string): string {
   const parts = value.split(', ');
   for (let size = 1; size <= parts.length / 2; size += 1) {

@@ -9,7 +9,7 @@ import { Proxies, type ProxyServer } from './proxy.ts';
 import { tidyHeaders } from './tidy-headers.ts';
 import { type TlsOptions, Trust } from './trust.ts';
 
-/** One request to one URL: no redirects, no credentials of its own, no second try. */
+/** A request to a URL, sent once: the transport follows no redirect, adds no credentials and does not try again. */
 export interface Exchange {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
@@ -17,9 +17,9 @@ export interface Exchange {
   readonly body?: string;
   /** TLS without verification. */
   readonly insecure: boolean;
-  /** The addresses to dial, one after the other, instead of asking the name service again: they have been checked. */
+  /** The checked addresses to connect to, in this order, so that the name service is not asked again. */
   readonly addresses: readonly string[] | undefined;
-  /** False: no client certificate is shown, whatever is configured for the host: somebody else led us there. */
+  /** False: no client certificate is shown, also where the settings have one for the host, since a server sent us there. */
   readonly certificate?: boolean;
   readonly signal: AbortSignal;
 }
@@ -28,21 +28,21 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly url: URL;
-  /** The address that was dialled, where it was not the name itself. */
+  /** The address of the connection; undefined where the connection went to the name itself. */
   readonly address: string | undefined;
   readonly body: Body;
 }
 
-/** One of a host's addresses, and whether another one is left to try after it. */
+/** An address of a host, and whether more addresses follow it. */
 interface Dialled {
   readonly address: string | undefined;
   readonly more: boolean;
 }
 
-/** With another address to try, silence is waited for no longer: half the world has IPv6 that leads nowhere. */
+/** The longest wait for a connection while other addresses are left: many machines have IPv6 addresses without a route. */
 const IMPATIENT_MS = 1000;
 
-/** HTTP as registries need it: raw bytes, no redirects, a proxy and certificates by host, deadlines. */
+/** HTTP requests with raw bytes, without redirects, with proxies and certificates by host, and with deadlines. */
 export class Transport {
   readonly proxies: Proxies;
   readonly #policy: HttpPolicy;
@@ -57,12 +57,12 @@ export class Transport {
     this.proxies = new Proxies(policy.proxies);
   }
 
-  /** Whether a request to `host[:port]` came with a client certificate: what it got, the cell got. */
+  /** True when `host[:port]` got a client certificate: its answers are then for the cell. */
   showedCertificateTo(host: string): boolean {
     return this.#shownTo.has(host);
   }
 
-  /** @throws Failure for everything the network does; the signal's reason when it aborts. */
+  /** @throws Failure for every error of the network; the signal's reason when it aborts */
   async send(exchange: Exchange): Promise<Answer> {
     exchange.signal.throwIfAborted();
     const { addresses } = exchange;
@@ -108,7 +108,7 @@ export class Transport {
     }
   }
 
-  /** Once more without them where a broken authority of the system's keeps the runtime from opening a connection. */
+  /** Sends again without the broken authorities of the system where they keep the runtime from opening a connection. */
   async #fetch(
     exchange: Exchange,
     address: string | undefined,
@@ -144,16 +144,16 @@ export class Transport {
         'user-agent': this.#policy.userAgent,
         ...(address !== undefined && { host: url.host }),
       },
-      // Digests are of the bytes on the wire, whatever Content-Encoding says about them.
+      // A digest is of the bytes as they are sent, whatever their Content-Encoding.
       decompress: false,
       redirect: 'manual',
       // BUN_CONFIG_VERBOSE_FETCH in the environment would print every header, credentials among them.
       verbose: false,
       signal,
-      // Switches off the runtime's own five minutes of silence: our deadlines are the ones that count.
+      // Switches off the runtime's own limit of five minutes of silence; the deadlines of the policy count.
       timeout: false,
       ...(exchange.body !== undefined && { body: exchange.body }),
-      // Said either way: the runtime would else obey the proxy variables of the environment.
+      // Always set, since the runtime would otherwise obey the proxy variables of the environment.
       proxy: proxy === undefined ? false : { url: proxy.url.reveal(), respectNoProxy: false },
       ...(tls !== undefined && { tls }),
     };
@@ -167,7 +167,7 @@ export class Transport {
     const names = insecure
       ? {}
       : await this.#trust.namesCheck(url.host, zone !== undefined && zone !== 'public');
-    // The name that certificates are for has no dot at its end.
+    // Certificates name hosts without a dot at the end.
     return {
       ...tls,
       ...names,
@@ -175,16 +175,16 @@ export class Transport {
     };
   }
 
-  /** Deadlines up to the header of the answer; the body has its own. Returns what takes them off again. */
+  /** Sets the deadlines up to the header of the answer; the body has its own. The returned function clears them. */
   #armDeadlines(peer: Peer, registry: string, more: boolean, abort: AbortController): () => void {
     const { connectMs: patience, answerMs } = this.#policy.deadlines;
     const connectMs = more ? Math.min(IMPATIENT_MS, patience) : patience;
     const giveUp = (step: string, ms: number) => {
       const error = new PluginError('REGISTRY_DEADLINE', { registry, step, seconds: ms / 1000 });
-      abort.abort(new Failure('passing', error));
+      abort.abort(new Failure('transient', error));
     };
     let answered = false;
-    // `fetch` does not say when it is connected; asking only after a silence costs a healthy registry nothing.
+    // `fetch` does not tell when it is connected. The probe comes after a silence, so it costs a healthy server nothing.
     const connecting = setTimeout(async () => {
       const there = await acceptsConnections(peer, Math.min(PROBE_MS, connectMs));
       if (!there && !answered) giveUp('a connection', connectMs);
@@ -198,8 +198,8 @@ export class Transport {
   }
 
   /**
-   * A handshake that fails looks the same whether the host has no TLS at all or wants a client certificate.
-   * @param peer undefined behind a proxy, which is who would answer
+   * Finds the cause of a failed handshake: the host may have no TLS at all, or require a client certificate.
+   * @param peer undefined behind a proxy, which would answer instead of the host
    */
   async #explain(error: unknown, url: URL, peer: Peer | undefined): Promise<unknown> {
     const handshake = error instanceof Failure && error.error.code === 'REGISTRY_HANDSHAKE';
@@ -218,7 +218,7 @@ function nowhere(registry: string): Failure {
   return new Failure('final', new PluginError('REGISTRY_UNREACHABLE', { registry, reason }));
 }
 
-/** Nobody was there to take the request: another address of the same host may have somebody. */
+/** True when no connection was made. Another address of the same host may work. */
 function isUnreachable(error: unknown): boolean {
   if (!(error instanceof Failure)) return false;
   const { code, subject } = error.error;
@@ -231,7 +231,7 @@ function dialledUrl(url: URL, address: string | undefined): string {
   const pinned = new URL(url.href);
   const hostname = address.includes(':') ? `[${address}]` : address;
   pinned.hostname = hostname;
-  // What is no address leaves a URL as it was, and the name would be looked up again, unjudged.
+  // A URL ignores a host that is no address. The name would then be looked up again, without a check.
   if (zoneOf(pinned.hostname) === undefined) throw nowhere(url.host);
   return pinned.href;
 }
@@ -243,7 +243,7 @@ function dialledPeer(url: URL, address: string | undefined, proxy: ProxyServer |
   return { hostname, port: via.port === '' ? standard : Number(via.port) };
 }
 
-/** A URL for logs: signed URLs of content networks carry their credential in the query. */
+/** A URL for logs, without query: signed URLs of content networks have their credential there. */
 function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }

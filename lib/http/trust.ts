@@ -10,7 +10,7 @@ import { systemRoots } from './roots.ts';
 
 /** The `tls` option of one connection. */
 export interface TlsOptions {
-  /** Always said: the runtime would else obey NODE_TLS_REJECT_UNAUTHORIZED. */
+  /** Always set, since the runtime would otherwise obey NODE_TLS_REJECT_UNAUTHORIZED. */
   readonly rejectUnauthorized: boolean;
   readonly minVersion: number;
   /** Every certificate in `ca` is an anchor, self-signed or not, as in Go. */
@@ -22,7 +22,7 @@ export interface TlsOptions {
   readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
 }
 
-/** TLS 1.2, the least that Go's clients speak and so what registries are used to. */
+/** TLS 1.2, the lowest version that Go's clients speak, and so that registries expect. */
 const TLS_1_2 = 0x0303;
 
 interface HostMaterial {
@@ -31,12 +31,12 @@ interface HostMaterial {
   readonly client: ClientPair | undefined;
 }
 
-/** Whom we believe, host by host. Files are read once, when the first connection needs them. */
+/** The TLS options of each host. Files are read once, when the first connection needs them. */
 export class Trust {
   readonly #policy: HttpPolicy;
   readonly #log: Logger;
   readonly #material = new Map<string, Promise<HostMaterial>>();
-  /** Hosts whose certificate was looked at by `checkNames`. */
+  /** Hosts whose certificate passed `checkNames`. */
   readonly #named = new Set<string>();
   #roots: readonly string[] | undefined;
 
@@ -59,16 +59,16 @@ export class Trust {
       rejectUnauthorized: !insecure,
       minVersion: TLS_1_2,
       allowPartialTrustChain: true,
-      // Without any, the runtime's own list of authorities stands.
+      // Without `ca`, the runtime uses its own list of authorities.
       ...(ca.length > 0 && { ca }),
       ...(shows && own.client),
     };
   }
 
   /**
-   * For the first connection to a host: whether its certificate names it. The runtime keeps no connection open that was
-   * checked in this way, so later ones go without; and so do those to hosts where only public authorities count, which
-   * issue no certificate without names. @param inside the host lies in a private network
+   * The check of names for the first connection to a host. The runtime keeps no connection open that was checked in this
+   * way, so later connections go without it. Hosts where only public authorities count need none: those authorities issue
+   * no certificate without alternative names. @param inside the host lies in a private network
    */
   async namesCheck(host: string, inside: boolean): Promise<Pick<TlsOptions, 'checkServerIdentity'>> {
     if (this.#named.has(host)) return {};
@@ -85,8 +85,8 @@ export class Trust {
   }
 
   /**
-   * For a connection that the runtime could not even open: throws out what it cannot read of the system's authorities.
-   * Nobody looks at those before, since there are a hundred and more. True when there was something.
+   * Removes the system's authorities that OpenSSL cannot read, after the runtime could not open a connection. They are not
+   * checked earlier, since there are a hundred and more. @returns true when some were removed
    */
   async dropBrokenRoots(): Promise<boolean> {
     const all = this.#systemRoots();
@@ -96,7 +96,7 @@ export class Trust {
     return broken > 0;
   }
 
-  /** Settings add to what the first fitting certs.d directory has, as both are the operator's. */
+  /** Reads the settings of the host and its certs.d directory. The operator owns both, so both count. */
   async #materialOf(host: string): Promise<HostMaterial> {
     const names = namesOf(host);
     const directory = findCertsDir(this.#policy.certsDirs, names);
@@ -104,7 +104,7 @@ export class Trust {
       const { pairs } = directory;
       const facts = { directory: directory.directory, authorities: directory.ca.length, pairs: pairs.length };
       this.#log.debug('certificates-found', { host, ...facts });
-      // OpenSSL has room for one of a kind; which of several a server wants shows only in the handshake.
+      // OpenSSL takes a single pair, and only the handshake shows which of several a server accepts.
       if (pairs.length > 1) this.#log.info('client-certificates', { host, used: pairs[0]?.certificate });
     }
     const settings = names.map((name) => this.#policy.hosts[name]).find((found) => found !== undefined);
@@ -117,7 +117,7 @@ export class Trust {
     return { ca: found.flat(), client: pair && (await readPair(pair)) };
   }
 
-  /** @param how a link in a directory may dangle, as Go's clients let it; a file that settings name must be there */
+  /** @param how a symlink in a directory may dangle, as in Go's clients; a file that the settings name must exist */
   async #authorities(path: string, how: 'found' | 'named'): Promise<readonly string[]> {
     const text = readText(path, how === 'found');
     if (text === undefined) {
@@ -138,14 +138,14 @@ export class Trust {
   }
 }
 
-/** A host's names in configuration: the default port may be said or left out; Docker Hub has two. */
+/** The names of a host in settings: with or without the default port; Docker Hub has two names. */
 function namesOf(host: string): string[] {
   const bare = host.replace(/:443$/, '');
   const both = /:\d+$/.test(bare) ? [bare] : [bare, `${bare}:443`];
   return bare === 'registry-1.docker.io' ? ['docker.io', ...both] : both;
 }
 
-/** @throws CONFIG_INVALID with the file that is at fault */
+/** @throws CONFIG_INVALID with the file that has the fault */
 async function readPair(paths: { readonly certificate: string; readonly key: string }): Promise<ClientPair> {
   const [certificate = '', key = ''] = [readText(paths.certificate, false), readText(paths.key, false)];
   const pair = await clientPair(certificate, key, paths.certificate);

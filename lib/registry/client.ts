@@ -7,15 +7,15 @@ import { type Lookup, Routes, systemLookup } from '../http/route.ts';
 import { Transport } from '../http/transport.ts';
 import type { RegistryReference } from '../oci/reference.ts';
 import { Credentials, type GivenCredentials } from './auth/credentials.ts';
-import type { BlobServer, WantedBlob } from './blobs/blob-request.ts';
+import type { BlobDescriptor, BlobServer } from './blobs/blob-request.ts';
 import { type BlobOrigin, Blobs } from './blobs/blobs.ts';
 import { allowedUrls, ForeignServer } from './blobs/foreign.ts';
-import { Gate } from './blobs/gate.ts';
 import type { PartialBlobs } from './blobs/partial.ts';
+import { Semaphore } from './blobs/semaphore.ts';
 import { Endpoint } from './endpoint.ts';
 import { Endpoints } from './endpoints.ts';
 import { type FoundManifest, type ManifestCache, Manifests, type ReadBlob } from './manifests.ts';
-import { placesOf } from './policy/mirrors.ts';
+import { pullSourcesOf } from './policy/mirrors.ts';
 import type { RegistryPolicy } from './policy/policy.ts';
 import { Proofs } from './proofs.ts';
 
@@ -26,7 +26,7 @@ export interface RegistryClientOptions {
   readonly cache: ManifestCache;
   readonly partials: PartialBlobs | undefined;
   readonly log: Logger;
-  /** The name service, for tests of hostile ones. */
+  /** The name service; a test plays a hostile one. */
   readonly lookup?: Lookup;
 }
 
@@ -39,7 +39,7 @@ interface Parts {
   readonly routes: Routes;
 }
 
-/** One image's registry and mirrors. Nothing is read or dialled before it is needed. */
+/** The registry and the mirrors of an image. Files are read and connections opened only when they are needed. */
 export class RegistryClient {
   readonly #options: RegistryClientOptions;
   readonly #closing = new AbortController();
@@ -51,7 +51,7 @@ export class RegistryClient {
   }
 
   /**
-   * What a tag means now. @param seen it was resolved before, so that its manifest may be in the cache
+   * The manifest that a tag names now. @param seen the tag was resolved before, so that its manifest may be in the cache
    * @throws Failure, REGISTRY_BLOCKED, CONFIG_INVALID
    */
   byTag(tag: string, seen: boolean, signal: AbortSignal): Promise<FoundManifest> {
@@ -62,22 +62,25 @@ export class RegistryClient {
     return this.#open().manifests.byDigest(digest, this.#until(signal));
   }
 
-  /** @throws Failure unless whoever asks may have this manifest now. */
+  /** Asks whether the caller has access to a manifest. @throws Failure if not */
   requireAccess(digest: Digest, signal: AbortSignal): Promise<void> {
     return this.#open().manifests.requireAccess(digest, this.#until(signal));
   }
 
-  /** A small blob in whole. */
-  smallBlob(blob: WantedBlob, what: string, signal: AbortSignal): Promise<ReadBlob> {
+  /** The bytes of a small blob. */
+  smallBlob(blob: BlobDescriptor, what: string, signal: AbortSignal): Promise<ReadBlob> {
     return this.#open().manifests.blob(blob, what, this.#until(signal));
   }
 
-  /** As whom whoever asks may have a blob that is here already; undefined: not at all. @throws Failure, for 401 and 403 too */
-  mayRead(blob: WantedBlob, signal: AbortSignal): Promise<Grade | undefined> {
+  /**
+   * Asks whether the caller has access to a blob that is already in the store. @returns the grade of the answer; undefined
+   * when the repository does not have the blob. @throws Failure, for 401 and 403 too
+   */
+  mayRead(blob: BlobDescriptor, signal: AbortSignal): Promise<Grade | undefined> {
     return this.#open().proofs.mayRead(blob, this.#until(signal));
   }
 
-  /** Who may have a layer that was read to its end. */
+  /** The grade of a layer that was read to its end. */
   grade(digest: Digest): Grade {
     return this.#open().blobs.grade(digest);
   }
@@ -87,8 +90,8 @@ export class RegistryClient {
     return this.#open().manifests.has(digest, this.#until(signal));
   }
 
-  /** A layer's bytes. They are the reader's to verify. */
-  blob(blob: WantedBlob, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  /** A layer's bytes. The reader verifies their digest. */
+  blob(blob: BlobDescriptor, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const { endpoints, blobs } = this.#open();
     const origin: BlobOrigin = {
       servers: () => endpoints.candidates('content'),
@@ -98,7 +101,7 @@ export class RegistryClient {
   }
 
   /** A foreign layer's bytes, from those of its URLs that are allowed. */
-  foreign(blob: WantedBlob, urls: readonly string[], signal: AbortSignal): AsyncIterable<Uint8Array> {
+  foreign(blob: BlobDescriptor, urls: readonly string[], signal: AbortSignal): AsyncIterable<Uint8Array> {
     const { redirects, routes, blobs } = this.#open();
     const { log, policy } = this.#options;
     const servers = allowedUrls(urls, policy.foreignHosts).map(
@@ -112,12 +115,12 @@ export class RegistryClient {
     return blobs.read(blob, origin, this.#until(signal));
   }
 
-  /** The bytes that `blob` gave were wrong. True when asking again gives others. */
+  /** Records that the bytes of `blob` were wrong. True when another read may give other bytes. */
   reject(digest: Digest): boolean {
     return this.#open().blobs.reject(digest);
   }
 
-  /** Ends everything that is under way. */
+  /** Ends all requests. */
   close(): void {
     clearTimeout(this.#deadline);
     this.#closing.abort(new Error('the image source is closed'));
@@ -135,19 +138,19 @@ export class RegistryClient {
   #build(): Parts {
     const { reference, policy, log, cache, partials, lookup } = this.#options;
     const lifetime = this.#closing.signal;
-    const places = placesOf(reference, policy);
+    const sources = pullSourcesOf(reference, policy);
     const transport = new Transport(policy, log);
     const routes = new Routes(transport.proxies, lookup ?? systemLookup, log);
     const redirects = new Redirects(transport, routes);
     const credentials = this.#credentials();
     const parts = { policy, transport, credentials, redirects, routes, log, lifetime };
     const endpoints = new Endpoints(
-      places.map((place) => new Endpoint(place, parts)),
+      sources.map((source) => new Endpoint(source, parts)),
       log,
     );
     const proofs = new Proofs(endpoints, policy);
     const manifests = new Manifests({ endpoints, policy, cache, proofs });
-    const blobs = new Blobs({ policy, gate: new Gate(policy.parallel), partials, log });
+    const blobs = new Blobs({ policy, semaphore: new Semaphore(policy.parallel), partials, log });
     this.#startDeadline();
     return { manifests, proofs, endpoints, blobs, redirects, routes };
   }

@@ -10,17 +10,17 @@ import { statusFailure } from './answers/status.ts';
 import { Auth } from './auth/auth.ts';
 import type { Credentials } from './auth/credentials.ts';
 import type { BlobServer } from './blobs/blob-request.ts';
-import type { Place } from './policy/mirrors.ts';
+import type { PullSource } from './policy/mirrors.ts';
 import { defaultHost, type RegistryPolicy } from './policy/policy.ts';
 
-/** What is asked of a registry, relative to its repository. */
+/** A request to a registry, relative to its repository. */
 export interface Ask {
   readonly method: 'GET' | 'HEAD';
   readonly kind: 'manifests' | 'blobs';
   /** Tag or digest. */
   readonly reference: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Statuses beside 200 that the caller deals with. */
+  /** Statuses beside 200 that the caller handles. */
   readonly accepts: readonly number[];
 }
 
@@ -34,38 +34,38 @@ export interface EndpointParts {
   readonly lifetime: AbortSignal;
 }
 
-/** One place, spoken to: its scheme, its token, its redirects. */
+/** A registry or a mirror of an image, with its scheme, its authorization and its redirects. */
 export class Endpoint implements BlobServer {
-  readonly place: Place;
+  readonly source: PullSource;
   readonly #parts: EndpointParts;
   readonly #auth: Auth;
   readonly #privateHosts: readonly string[];
-  /** Settled once, before the first request. */
+  /** Chosen once, before the first request. */
   #scheme: 'https' | 'http' = 'https';
   #settling: Promise<void> | undefined;
   #pinging: Promise<string | null> | undefined;
 
-  constructor(place: Place, parts: EndpointParts) {
-    this.place = place;
+  constructor(source: PullSource, parts: EndpointParts) {
+    this.source = source;
     this.#parts = parts;
-    const host = parts.policy.hosts[place.name] ?? defaultHost;
+    const host = parts.policy.hosts[source.name] ?? defaultHost;
     this.#privateHosts = host.privateHosts;
-    const { name, repository } = place;
+    const { name, repository } = source;
     const rules = () => this.#rules();
     this.#auth = new Auth({ name, repository, tokenRealms: host.tokenRealms, rules }, parts);
   }
 
   get host(): string {
-    return this.place.host;
+    return this.source.host;
   }
 
   /**
-   * A mirror that gives by digest only does not say who may have an image: what it gave is for whoever names the image's
-   * own repository, as it would give it to them again.
+   * The grade of content from here. A mirror that is asked by digest only does not know who has access to an image, so its
+   * content is for callers whose image names the same repository, to whom it would give the content again.
    */
   get grade(): Grade {
     const { transport } = this.#parts;
-    const asCell = this.place.pulls === 'digest-only' || transport.showedCertificateTo(this.#origin().host);
+    const asCell = this.source.pulls === 'digest-only' || transport.showedCertificateTo(this.#origin().host);
     return strictest([this.#auth.grade, asCell ? 'cell' : 'everybody']);
   }
 
@@ -78,16 +78,16 @@ export class Endpoint implements BlobServer {
     return this.once({ method: 'GET', kind: 'blobs', reference: digest, headers, accepts }, signal);
   }
 
-  /** One try. @throws Failure; the signal's reason when it aborts. */
+  /** Sends a request once. @throws Failure; the signal's reason when it aborts */
   async once(ask: Ask, signal: AbortSignal): Promise<Answer> {
     this.#settling ??= this.#settleScheme();
     await unlessAborted(this.#settling, signal);
     return this.#authorized(ask, signal);
   }
 
-  /** An insecure registry may have no TLS at all: one question to it tells. Others are never spoken to without. */
+  /** Finds out by a request whether an insecure registry has TLS. Other registries are never asked without TLS. */
   async #settleScheme(): Promise<void> {
-    if (!this.place.insecure) return;
+    if (!this.source.insecure) return;
     const { transport, routes, lifetime, log } = this.#parts;
     const url = new URL('/v2/', this.#origin());
     try {
@@ -107,22 +107,22 @@ export class Endpoint implements BlobServer {
         this.#settling = undefined;
         throw error;
       }
-      // What cannot be reached at all is asked, and reported, over HTTP, which such registries mostly speak.
+      // A registry that cannot be reached is asked over HTTP, which most insecure registries speak.
       if (NO_TLS.has(error.error.code)) this.#scheme = 'http';
       log.info('insecure-registry', {
-        registry: this.place.host,
+        registry: this.source.host,
         code: error.error.code,
         scheme: this.#scheme,
       });
     }
   }
 
-  /** As often as the policy allows, for what can pass. */
+  /** Sends a request up to `attempts` times, as long as the failures are transient. */
   request(ask: Ask, attempts: number, signal: AbortSignal): Promise<Answer> {
     return this.retrying(attempts, signal, () => this.once(ask, signal));
   }
 
-  /** Runs a request and whatever belongs to it, its body say, again for what can pass. */
+  /** Runs `work`, a request and the read of its body, up to `attempts` times, as long as the failures are transient. */
   retrying<T>(attempts: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const { retry: policy, retryAfterMaxMs } = this.#parts.policy;
     return retry(
@@ -137,10 +137,10 @@ export class Endpoint implements BlobServer {
   readonly #onRetry: OnRetry = (error, attempt, pauseMs) => {
     const code = error instanceof Failure ? error.error.code : String(error);
     const facts = error instanceof Failure ? error.error.subject : {};
-    this.#parts.log.info('registry-retry', { registry: this.place.host, code, ...facts, attempt, pauseMs });
+    this.#parts.log.info('registry-retry', { registry: this.source.host, code, ...facts, attempt, pauseMs });
   };
 
-  /** Sends; a challenge is answered once, be it the first one or because a token has run out. */
+  /** Sends a request, and answers a challenge once: the first challenge, or that after a token has expired. */
   async #authorized(ask: Ask, signal: AbortSignal): Promise<Answer> {
     const used = this.#auth.header;
     const first = await this.#send(ask, used, signal);
@@ -154,8 +154,9 @@ export class Endpoint implements BlobServer {
   }
 
   /**
-   * Some registries answer strangers with 403 or 404 and no challenge, and ask for a login at `/v2/` only, where clients
-   * are meant to begin (distribution-spec, "Determining Support"). We begin there only when we have a login to give.
+   * The challenge at `/v2/`. Some registries answer an anonymous request with 403 or 404 and no challenge, and have a
+   * challenge only at `/v2/`, where clients begin (distribution-spec, "Determining Support"). graft asks there only when
+   * it has credentials.
    */
   async #challengeAtPing(signal: AbortSignal): Promise<string | null> {
     if (!(await unlessAborted(this.#auth.hasCredential(), signal))) return null;
@@ -167,7 +168,7 @@ export class Endpoint implements BlobServer {
     const { redirects, routes, lifetime, log } = this.#parts;
     const url = new URL('/v2/', this.#origin());
     try {
-      const { insecure } = this.place;
+      const { insecure } = this.source;
       const asked = { method: 'GET' as const, url, headers: {}, insecure, signal: lifetime };
       const answer = await redirects.follow({ ...asked, addresses: await routes.own(url) }, this.#rules());
       await answer.body.discard();
@@ -175,7 +176,7 @@ export class Endpoint implements BlobServer {
       return ours ? answer.headers.get('www-authenticate') : null;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      log.info('registry-ping', { registry: this.place.host, code: error.error.code });
+      log.info('registry-ping', { registry: this.source.host, code: error.error.code });
       return null;
     }
   }
@@ -187,7 +188,7 @@ export class Endpoint implements BlobServer {
       method: ask.method,
       url,
       headers,
-      insecure: this.place.insecure,
+      insecure: this.source.insecure,
       addresses: await unlessAborted(this.#parts.routes.own(url), signal),
       signal,
     };
@@ -202,25 +203,25 @@ export class Endpoint implements BlobServer {
   #failureOf(ask: Ask, answer: Answer): Promise<Failure> {
     return statusFailure(answer, {
       registry: answer.url.host,
-      repository: this.place.repository,
+      repository: this.source.repository,
       reference: ask.reference,
       what: ask.kind === 'manifests' ? 'a manifest' : 'a blob',
-      standing: this.#auth.standing,
+      askedAs: this.#auth.askedAs,
       withheld: this.#auth.withheld,
       conceal: (text) => this.#auth.conceal(text),
     });
   }
 
-  /** From segments: nothing in a name can leave its place in the path. */
+  /** The URL of a request. Each segment is encoded, so that no name can change the rest of the path. */
   #url(ask: Ask): URL {
-    const name = this.place.repository.split('/').map(encodeURIComponent).join('/');
-    // The colon of a digest stays readable, as every registry expects it.
+    const name = this.source.repository.split('/').map(encodeURIComponent).join('/');
+    // The colon of a digest stays as it is: registries expect it so.
     const reference = encodeURIComponent(ask.reference).replace('%3A', ':');
     return new URL(`/v2/${name}/${ask.kind}/${reference}`, this.#origin());
   }
 
   #origin(): URL {
-    return new URL(`${this.#scheme}://${this.place.host}/`);
+    return new URL(`${this.#scheme}://${this.source.host}/`);
   }
 
   #rules(): RedirectRules {
@@ -228,15 +229,16 @@ export class Endpoint implements BlobServer {
     return {
       registry: this.#origin(),
       privateHosts: this.#privateHosts,
-      insecure: (host) => policy.insecure.includes(host) || (this.place.insecure && host === this.place.host),
+      insecure: (host) =>
+        policy.insecure.includes(host) || (this.source.insecure && host === this.source.host),
     };
   }
 }
 
-/** How a registry hides what it has from strangers. */
+/** The statuses with which registries hide content from anonymous requests. */
 const HIDES: ReadonlySet<number> = new Set([401, 403, 404]);
 
-/** What an insecure registry without TLS looks like when TLS is tried on it. */
+/** The errors of a TLS request to a registry that has no TLS. */
 const NO_TLS: ReadonlySet<string> = new Set([
   'REGISTRY_HANDSHAKE',
   'REGISTRY_PLAIN_HTTP',

@@ -3,10 +3,10 @@ import { Failure } from '../http/failure.ts';
 import type { BlobServer } from './blobs/blob-request.ts';
 import type { Endpoint } from './endpoint.ts';
 
-/** Tags say what an image is, so only trusted places may resolve them; content is checked by its digest. */
-export type Wanted = 'tag' | 'content';
+/** A tag is resolved by trusted registries and mirrors only. Content comes from all, since its digest is checked. */
+export type Purpose = 'tag' | 'content';
 
-/** The places an image may come from, in order, and what this run has learnt about them. */
+/** The mirrors and the registry of an image, in order, and which of them are down. */
 export class Endpoints {
   readonly #all: readonly Endpoint[];
   readonly #log: Logger;
@@ -17,21 +17,21 @@ export class Endpoints {
     this.#log = log;
   }
 
-  /** At least one: the last, the registry itself, is asked whatever is known about it. */
-  candidates(wanted: Wanted): readonly Endpoint[] {
-    const skipped = wanted === 'tag' ? 'digest-only' : 'tag-only';
+  /** The endpoints to ask; at least one, since the last, the registry itself, is always among them. */
+  candidates(purpose: Purpose): readonly Endpoint[] {
+    const skipped = purpose === 'tag' ? 'digest-only' : 'tag-only';
     const last = this.#all.at(-1);
     return this.#all.filter(
-      (endpoint) => endpoint === last || (endpoint.place.pulls !== skipped && !this.#down.has(endpoint)),
+      (endpoint) => endpoint === last || (endpoint.source.pulls !== skipped && !this.#down.has(endpoint)),
     );
   }
 
   /**
-   * Asks one after the other until one gives. @throws the failure of the last, which is the registry itself:
-   * what a mirror says ("not here") is not what the caller asked.
+   * Asks an endpoint after the other until one succeeds. @throws the failure of the last, the registry itself: a mirror's
+   * "not here" does not answer the caller's question
    */
-  async first<T>(wanted: Wanted, ask: (endpoint: Endpoint, last: boolean) => Promise<T>): Promise<T> {
-    const candidates = this.candidates(wanted);
+  async first<T>(purpose: Purpose, ask: (endpoint: Endpoint, last: boolean) => Promise<T>): Promise<T> {
+    const candidates = this.candidates(purpose);
     for (const [index, endpoint] of candidates.entries()) {
       const last = index === candidates.length - 1;
       try {
@@ -44,7 +44,7 @@ export class Endpoints {
     throw new Error('should never happen: no registry to ask');
   }
 
-  /** Goes on without `endpoint`: for this one request, or for the run when it cannot be used at all. */
+  /** Skips `endpoint`: for this request, or for the whole run where it cannot be used at all. */
   passOver(endpoint: BlobServer, failure: Failure): void {
     const { code, subject } = failure.error;
     if (code !== 'REGISTRY_NOT_FOUND' && code !== 'IMAGE_DIGEST_MISMATCH') this.#down.add(endpoint);

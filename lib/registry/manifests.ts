@@ -7,38 +7,38 @@ import { Failure } from '../http/failure.ts';
 import type { Answer } from '../http/transport.ts';
 import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import { isSignedSchema1 } from '../oci/signed-schema1.ts';
-import type { WantedBlob } from './blobs/blob-request.ts';
+import type { BlobDescriptor } from './blobs/blob-request.ts';
 import type { Ask, Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { RegistryPolicy } from './policy/policy.ts';
 import type { Proofs } from './proofs.ts';
 
-/** A document, and to whom it may be given again without a request. */
+/** The bytes of a document and their grade. */
 export interface FoundBlob {
   readonly bytes: Uint8Array;
   readonly grade: Grade;
 }
 
 /**
- * Manifests and configurations kept by digest: with them a digest-pinned image needs no request. What is found in it came
- * from the repository that the image names, or an anonymous caller got it.
+ * A cache of manifests and configurations by digest, with which a digest-pinned image needs no request. Its content came
+ * from the repository that the image names, or for an anonymous caller.
  */
 export interface ManifestCache {
-  /** The bytes, or undefined; whatever is wrong with them is the caller's to find out. */
+  /** The bytes, or undefined. The caller checks the bytes. */
   get(digest: Digest): FoundBlob | undefined;
   /** The bytes have been verified. */
   put(digest: Digest, blob: FoundBlob): void;
 }
 
-/** One that was looked for. */
+/** A document from the cache or from a registry. */
 export interface ReadBlob extends FoundBlob {
-  /** The cache does not have it so. */
+  /** True when the cache does not have the document with this grade. */
   readonly fresh: boolean;
 }
 
 export interface FoundManifest extends ReadBlob {
   readonly digest: Digest;
-  /** What the registry called it; undefined from the cache. */
+  /** The registry's Content-Type; undefined from the cache. */
   readonly contentType: string | undefined;
 }
 
@@ -51,10 +51,10 @@ export interface ManifestsParts {
 
 const ACCEPT = { accept: MANIFEST_ACCEPT.join(', ') };
 
-/** Small content: manifests by tag and digest, configurations by digest. */
+/** Reads small content: manifests by tag and digest, configurations by digest. */
 export class Manifests {
   readonly #parts: ManifestsParts;
-  /** As whom the repository has given a manifest to whoever asks: they may have those that it gave before. */
+  /** The grade with which the repository has given a manifest to this caller, who so has access to earlier ones too. */
   #proven: Grade | undefined;
 
   constructor(parts: ManifestsParts) {
@@ -62,10 +62,10 @@ export class Manifests {
   }
 
   /**
-   * What a tag means now: by a GET. Where its manifest may be in the cache, or another place is asked for content first,
-   * one HEAD comes before, which Docker Hub does not count against its limits. A HEAD is worth one attempt and no error: proxies cut it, answer it with 5xx, or from
-   * an older time, and all the while GET is right.
-   * @param seen the tag was resolved before, so that its manifest may be here
+   * Resolves a tag by a GET. Where its manifest may be in the cache, or a mirror is asked for content first, a HEAD comes
+   * before, which Docker Hub does not count against its limits. The HEAD is sent once and its failure is no error: proxies
+   * cut it, answer it with 5xx or with an old digest, while the GET is right.
+   * @param seen the tag was resolved before, so that its manifest may be in the cache
    * @throws Failure
    */
   byTag(tag: string, seen: boolean, signal: AbortSignal): Promise<FoundManifest> {
@@ -89,13 +89,13 @@ export class Manifests {
       return await this.byDigest(digest, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // Nobody there: the same again would take as long again.
+      // The server is silent, and a GET would take as long again.
       if (!(error instanceof Failure) || (!last && error.error.code === 'REGISTRY_DEADLINE')) throw error;
       return undefined;
     }
   }
 
-  /** A manifest that somebody names by digest. @throws Failure */
+  /** The manifest with a digest. @throws Failure */
   async byDigest(digest: Digest, signal: AbortSignal): Promise<FoundManifest> {
     const cached = this.#cached(digest);
     if (cached !== undefined) {
@@ -111,8 +111,8 @@ export class Manifests {
   }
 
   /**
-   * Whether whoever asks may have a manifest. Content that is here already, or that a mirror gives to anybody, proves
-   * nothing of that. @throws Failure
+   * Asks the repository whether the caller has access to a manifest. Content in the store, or from a mirror that gives it
+   * to every caller, does not prove that. @throws Failure
    */
   async requireAccess(digest: Digest, signal: AbortSignal): Promise<void> {
     const ask: Ask = { method: 'HEAD', kind: 'manifests', reference: digest, headers: ACCEPT, accepts: [] };
@@ -129,7 +129,7 @@ export class Manifests {
   }
 
   /** A configuration, or another small blob. @throws Failure */
-  async blob({ digest, size }: WantedBlob, what: string, signal: AbortSignal): Promise<ReadBlob> {
+  async blob({ digest, size }: BlobDescriptor, what: string, signal: AbortSignal): Promise<ReadBlob> {
     const cached = this.#cached(digest);
     if (cached !== undefined && (await this.#mayHave(digest, cached, signal))) return this.#givenNow(cached);
     return this.#parts.endpoints.first('content', async (endpoint, last) => {
@@ -141,7 +141,7 @@ export class Manifests {
     });
   }
 
-  /** Whether a blob is at one of the places at all: one HEAD, whose refusal says no. @throws Failure */
+  /** Asks by HEAD whether the registry or a mirror has a blob. A refusal counts as no. @throws Failure */
   async has(digest: Digest, signal: AbortSignal): Promise<boolean> {
     const ask: Ask = { method: 'HEAD', kind: 'blobs', reference: digest, headers: {}, accepts: [] };
     try {
@@ -164,7 +164,7 @@ export class Manifests {
     return grade === 'asked' && this.#proven === undefined && this.#parts.policy.authenticate !== 'never';
   }
 
-  /** What the repository has said yes to for an anonymous caller, or for the cell, is theirs from now on. */
+  /** The content with the grade of the repository's last answer, which may be less strict than the stored one. */
   #givenNow({ bytes, grade }: FoundBlob): ReadBlob {
     const now = grade === 'asked' ? (this.#proven ?? grade) : grade;
     return { bytes, grade: now, fresh: now !== grade };
@@ -175,7 +175,7 @@ export class Manifests {
     return (await this.#parts.proofs.mayRead({ digest, size: found.bytes.length }, signal)) !== undefined;
   }
 
-  /** Undefined when the answer does not tell. @throws Failure */
+  /** The digest that a HEAD gives; undefined where its answer has none. @throws Failure */
   async #head(endpoint: Endpoint, tag: string, signal: AbortSignal): Promise<Digest | undefined> {
     const ask: Ask = { method: 'HEAD', kind: 'manifests', reference: tag, headers: ACCEPT, accepts: [] };
     return digestIn(await endpoint.once(ask, signal));
@@ -190,11 +190,11 @@ export class Manifests {
     const ask: Ask = { method: 'GET', kind: 'manifests', reference, headers: ACCEPT, accepts: [] };
     const bounds = { last, limit: MAX_MANIFEST_BYTES, what: 'a manifest' };
     const found = await this.#whole(endpoint, ask, bounds, signal);
-    if (endpoint.place.pulls !== 'digest-only') this.#proven = endpoint.grade;
+    if (endpoint.source.pulls !== 'digest-only') this.#proven = endpoint.grade;
     return { digest: digestOf(found.bytes), fresh: true, ...found };
   }
 
-  /** Asks and reads to the end; a body that breaks is asked for again like an answer that does not come. */
+  /** Sends a request and reads the whole body. A broken body is asked for again, like a missing answer. */
   async #whole(
     endpoint: Endpoint,
     ask: Ask,
@@ -209,13 +209,13 @@ export class Manifests {
     });
   }
 
-  /** Where another place can be asked, waiting for this one is the slower way. */
+  /** A single attempt where another server is left, since the other server is quicker than a pause. */
   #attempts(last: boolean): number {
     return last ? this.#parts.policy.retry.attempts : 1;
   }
 }
 
-/** Refusals whose text a HEAD cannot carry. */
+/** The codes with which a registry refuses a HEAD for a blob. */
 const SAYS_MORE: ReadonlySet<string> = new Set([
   'REGISTRY_NOT_FOUND',
   'REGISTRY_DENIED',
@@ -229,16 +229,16 @@ function digestIn(answer: Answer): Digest | undefined {
   try {
     return parseDigest(header);
   } catch (error) {
-    // Another algorithm: the manifest's sha256 is ours to compute.
+    // Another algorithm: graft computes the manifest's sha256 itself.
     if (isPluginError(error, 'BAD_DIGEST')) return undefined;
     throw error;
   }
 }
 
-function schema1({ place }: Endpoint): Failure {
+function schema1({ source }: Endpoint): Failure {
   return new Failure(
     'final',
-    new PluginError('IMAGE_SCHEMA1', { source: `${place.name}/${place.repository}` }),
+    new PluginError('IMAGE_SCHEMA1', { source: `${source.name}/${source.repository}` }),
   );
 }
 

@@ -2,14 +2,14 @@ import type { Digest } from '../base/digest.ts';
 import type { Grade } from '../base/grade.ts';
 import { Failure } from '../http/failure.ts';
 import type { Answer } from '../http/transport.ts';
-import { openBlob, type WantedBlob } from './blobs/blob-request.ts';
+import { type BlobDescriptor, openBlob } from './blobs/blob-request.ts';
 import type { Ask, Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { RegistryPolicy } from './policy/policy.ts';
 
 /**
- * Whether whoever asks may have blobs that are here already: the registry itself, or a trusted mirror, is asked for each,
- * as the caller. Other mirrors say nothing about that.
+ * Proves that the caller has access to blobs of the store: graft asks the registry itself, or a trusted mirror, for each
+ * blob with the caller's credentials. The answers of other mirrors prove nothing.
  */
 export class Proofs {
   readonly #endpoints: Endpoints;
@@ -22,10 +22,10 @@ export class Proofs {
   }
 
   /**
-   * As whom the caller may; undefined when the repository has no such blob. Each is asked for once.
+   * Asks once for each blob. @returns the grade of the answer; undefined when the repository does not have the blob
    * @throws Failure, for 401 and 403 too
    */
-  mayRead(blob: WantedBlob, signal: AbortSignal): Promise<Grade | undefined> {
+  mayRead(blob: BlobDescriptor, signal: AbortSignal): Promise<Grade | undefined> {
     const known = this.#asked.get(blob.digest);
     if (known !== undefined) return known;
     const asking = this.#ask(blob, signal);
@@ -33,7 +33,7 @@ export class Proofs {
     return asking;
   }
 
-  #ask(blob: WantedBlob, signal: AbortSignal): Promise<Grade | undefined> {
+  #ask(blob: BlobDescriptor, signal: AbortSignal): Promise<Grade | undefined> {
     return this.#endpoints.first('tag', async (endpoint, last) => {
       try {
         return (await this.#head(endpoint, blob, last, signal)) ? endpoint.grade : undefined;
@@ -44,7 +44,12 @@ export class Proofs {
     });
   }
 
-  async #head(endpoint: Endpoint, blob: WantedBlob, last: boolean, signal: AbortSignal): Promise<boolean> {
+  async #head(
+    endpoint: Endpoint,
+    blob: BlobDescriptor,
+    last: boolean,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const reference = blob.digest;
     const ask: Ask = { method: 'HEAD', kind: 'blobs', reference, headers: {}, accepts: [] };
     try {
@@ -53,7 +58,7 @@ export class Proofs {
     } catch (error) {
       if (!isAboutHead(error, endpoint)) throw error;
     }
-    // The last byte, with its place in the whole.
+    // A GET of the last byte, whose answer has the size of the whole.
     const part = { start: blob.size - 1, end: blob.size, etag: undefined };
     const opened = await openBlob(endpoint, blob, part, signal);
     await opened.answer.body.discard();
@@ -61,13 +66,13 @@ export class Proofs {
   }
 }
 
-/** A page that asks for a login comes with 200 too; it has neither the blob's name nor its size. */
-function isAbout({ headers }: Answer, { digest, size }: WantedBlob): boolean {
+/** True when the answer has the blob's digest or size. A login page also has status 200, but neither of them. */
+function isAbout({ headers }: Answer, { digest, size }: BlobDescriptor): boolean {
   const named = headers.get('docker-content-digest');
   return named === null ? headers.get('content-length') === String(size) : named === digest;
 }
 
-/** Content networks are led to by URLs that are signed for GET alone; some proxies know no HEAD. */
+/** True when only HEAD fails: content networks have URLs that are signed for GET alone, and some proxies know no HEAD. */
 function isAboutHead(error: unknown, endpoint: Endpoint): boolean {
   if (!(error instanceof Failure) || error.kind !== 'final') return false;
   const { registry, status } = error.error.subject as { registry?: unknown; status?: unknown };

@@ -3,11 +3,11 @@ import { oneLine } from '../../base/text.ts';
 import { Failure } from '../../http/failure.ts';
 import type { Answer } from '../../http/transport.ts';
 
-/** Registries explain in some hundred bytes; a proxy's error page needs no more to be recognised. */
+/** A registry's explanation has some hundred bytes; the title of a proxy's error page is within this limit too. */
 const MAX_ERROR_BODY = 16 * 1024;
 
-/** As whom we asked: nobody, by a password that this very server judges, or by a token it was given for one. */
-export type Standing = 'anonymous' | 'password' | 'token';
+/** The identity of a request: anonymous, with a password, or with a token that was got for credentials. */
+export type AskedAs = 'anonymous' | 'password' | 'token';
 
 type Conceal = (text: string) => string;
 
@@ -17,14 +17,14 @@ export interface AskedFor {
   /** Tag or digest, for messages. */
   readonly reference: string;
   readonly what: string;
-  readonly standing: Standing;
+  readonly askedAs: AskedAs;
   /** Why credentials that exist were not sent. */
   readonly withheld?: string | undefined;
-  /** Takes out of a text what was sent to prove who asks: a server may repeat it. */
+  /** Removes the credentials of the request from a text, since a server may repeat them. */
   readonly conceal?: Conceal;
 }
 
-/** Makes a failure of an answer that is not the one hoped for, with the registry's own words. */
+/** Makes a failure of an answer with an unexpected status. The registry's own text is the reason. */
 export async function statusFailure(answer: Answer, asked: AskedFor): Promise<Failure> {
   const said = await saidBy(answer, asked.conceal ?? ((text) => text));
   const { registry, repository, reference } = asked;
@@ -56,7 +56,7 @@ export async function statusFailure(answer: Answer, asked: AskedFor): Promise<Fa
 function unauthorized(said: string, asked: AskedFor): Failure {
   const { registry, repository } = asked;
   const reason = noting(said || 'authentication required', asked);
-  switch (asked.standing) {
+  switch (asked.askedAs) {
     case 'password':
       return new Failure('final', new PluginError('REGISTRY_BAD_CREDENTIALS', { registry, reason }));
     case 'token':
@@ -81,12 +81,12 @@ function limited(answer: Answer, registry: string, said: string): Failure {
   return new Failure('limited', new PluginError('REGISTRY_RATE_LIMITED', subject), retryAfterMs);
 }
 
-/** 500 is a fault that repeats, except from object stores; the gateway's three are what a restart looks like. */
-const PASSING = new Set([408, 425, 500, 502, 503, 504]);
+/** Object stores answer 500 for a moment; gateways answer 502, 503 or 504 while a registry restarts. */
+const TRANSIENT = new Set([408, 425, 500, 502, 503, 504]);
 
 function otherStatus(answer: Answer, registry: string, said: string): Failure {
   const subject = { registry, status: answer.status, reason: said || 'no explanation' };
-  const kind = PASSING.has(answer.status) ? 'passing' : 'final';
+  const kind = TRANSIENT.has(answer.status) ? 'transient' : 'final';
   return new Failure(
     kind,
     new PluginError('REGISTRY_ERROR', subject),
@@ -113,7 +113,7 @@ function limitOf(headers: Headers): string | undefined {
   return `${match[1]} pulls in ${hours >= 1 ? `${Math.round(hours * 10) / 10} hours` : `${seconds} seconds`}`;
 }
 
-/** Nothing is said by a body that is content, which a success has, or that is no text. */
+/** The text of an error's body; empty where the body is no text. The body of a success is content and is not read. */
 async function saidBy(answer: Answer, conceal: Conceal): Promise<string> {
   if (answer.status < 300) {
     await answer.body.discard();
@@ -127,7 +127,7 @@ async function saidBy(answer: Answer, conceal: Conceal): Promise<string> {
 function explain(body: string, conceal: Conceal): string {
   const errors = errorsOf(body);
   if (errors.length > 0) return oneLine(conceal(errors.join('; ')));
-  // An error page says in its title what its body says at length.
+  // The title of an error page is enough.
   const title = /<title>([^<]{1,200})<\/title>/i.exec(body)?.[1];
   return oneLine(conceal(title ?? (body.trimStart().startsWith('<') ? '' : body)), 200);
 }
@@ -145,7 +145,7 @@ function errorsOf(body: string): string[] {
     details?: unknown;
   };
   if (!Array.isArray(errors)) {
-    // Token servers and Docker Hub's front answer with one message.
+    // Token servers and Docker Hub's front end answer with a single message.
     const single = typeof message === 'string' ? message : details;
     return typeof single === 'string' && single !== '' ? [single] : [];
   }

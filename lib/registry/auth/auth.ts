@@ -3,16 +3,17 @@ import type { Logger } from '../../base/log.ts';
 import { unlessAborted } from '../../base/retry.ts';
 import type { RedirectRules, Redirects } from '../../http/redirects.ts';
 import type { Routes } from '../../http/route.ts';
-import type { Standing } from '../answers/status.ts';
+import type { AskedAs } from '../answers/status.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';
 import { concealer } from './conceal.ts';
-import { type Credential, type Credentials, isOfCall } from './credentials.ts';
+import { type Credential, isOfCall } from './credential.ts';
+import type { Credentials } from './credentials.ts';
 import { judgeRealm, type Realm } from './realm.ts';
 import { basic, fetchToken } from './token.ts';
 
-/** Whom we authenticate to, and as what. */
+/** The registry and the repository of an authorization. */
 export interface AuthContext {
-  /** The name credentials are kept under: `host[:port]`, `docker.io` for Docker Hub. */
+  /** The name under which credentials are stored: `host[:port]`, `docker.io` for Docker Hub. */
   readonly name: string;
   readonly repository: string;
   readonly tokenRealms: readonly string[];
@@ -20,8 +21,8 @@ export interface AuthContext {
 }
 
 /**
- * The Authorization header for one repository at one registry. Eight layers that meet a 401 together renew it
- * once: whoever comes second waits for the first one's token.
+ * The Authorization header for a repository at a registry. Layers that get a 401 at the same time renew it once: the
+ * first asks for a token, and the others wait for it.
  */
 export class Auth {
   readonly #context: AuthContext;
@@ -29,13 +30,13 @@ export class Auth {
   readonly #redirects: Redirects;
   readonly #routes: Routes;
   readonly #log: Logger;
-  /** Of the whole image: a token outlives the one request that happened to ask for it. */
+  /** The signal of the whole image, since a token outlives the request that asked for it. */
   readonly #lifetime: AbortSignal;
   #header: string | undefined;
   #renewing: Promise<void> | undefined;
   #hadCredentials = false;
   #withheld: string | undefined;
-  /** As whom we have asked so far; what was sent once counts for all that came. */
+  /** The strictest grade so far: once credentials were sent, it holds for all later content. */
   #grade: Grade = 'everybody';
   #credential: Credential | undefined;
 
@@ -61,13 +62,13 @@ export class Auth {
     return this.#header;
   }
 
-  /** What the registry knows of us; it decides what a 401 means now. */
-  get standing(): Standing {
+  /** The identity of the next request. A 401 has a meaning for each. */
+  get askedAs(): AskedAs {
     if (this.#header?.startsWith('Basic ')) return 'password';
     return this.#hadCredentials ? 'token' : 'anonymous';
   }
 
-  /** Who may have what this authorization got. */
+  /** The grade of content that this authorization got. */
   get grade(): Grade {
     return this.#grade;
   }
@@ -77,14 +78,14 @@ export class Auth {
     return this.#withheld;
   }
 
-  /** Takes what was sent out of a text that the registry sent. */
+  /** Removes the credentials and the token that were sent from a text of the registry. */
   conceal(text: string): string {
     return concealer(this.#credential, this.#header)(text);
   }
 
   /**
-   * Whether there is a login to give. A helper that fails says no: nobody has asked for it, and the registry's own
-   * answer is the better sentence.
+   * True when there are credentials for the repository. False also when a helper fails: the registry has not asked for
+   * credentials, so its own answer is the better sentence.
    */
   async hasCredential(): Promise<boolean> {
     const { name, repository } = this.#context;
@@ -97,7 +98,8 @@ export class Auth {
   }
 
   /**
-   * Answers a 401 that came for `used` (the header that was sent, if any). True when another try makes sense.
+   * Answers a 401 to a request with the header `used`, if any. True when the header has changed, so that another try is
+   * useful.
    * @throws Failure REGISTRY_BAD_CHALLENGE, REGISTRY_BAD_CREDENTIALS …; the signal's reason when it aborts
    */
   async renew(
@@ -105,7 +107,7 @@ export class Auth {
     wwwAuthenticate: string | null,
     signal: AbortSignal,
   ): Promise<boolean> {
-    // Somebody else has renewed it since.
+    // Another request has renewed the header since.
     if (this.#header !== used) return true;
     const before = this.#header;
     this.#renewing ??= this.#authenticate(wwwAuthenticate).finally(() => {
@@ -122,7 +124,7 @@ export class Auth {
     const credential = await this.#credentials.find(name, repository, this.#lifetime);
     this.#credential = credential;
     if (challenge.scheme === 'basic') {
-      // Without a password to give the 401 stands.
+      // Without a password the 401 is final.
       if (credential?.kind !== 'password') return;
       this.#sends(credential);
       this.#header = basic(credential);
@@ -131,8 +133,8 @@ export class Auth {
     const realm = judgeRealm(challenge.realm, rules.registry, tokenRealms);
     this.#noteTrust(realm, credential);
     if (realm.trust === 'credentials' && credential !== undefined) this.#sends(credential);
-    const lead = { from: rules.registry, listed: rules.privateHosts, what: 'its token server' };
-    const addresses = await this.#routes.check(realm.url, lead);
+    const referrer = { from: rules.registry, listed: rules.privateHosts, what: 'its token server' };
+    const addresses = await this.#routes.check(realm.url, referrer);
     const request = {
       realm,
       service: challenge.service,
@@ -163,8 +165,8 @@ export class Auth {
   }
 
   /**
-   * What we need is to pull one repository. A mirror that rewrites names asks for its own in the challenge; that
-   * is taken when it too is pulling one repository, and nothing beyond.
+   * The scope of the token: to pull the repository. A mirror that rewrites names has another repository in its challenge.
+   * That scope is used when it too is to pull a single repository.
    */
   #scope(challenge: Extract<Challenge, { scheme: 'bearer' }>): string {
     const asked = challenge.scope ?? '';

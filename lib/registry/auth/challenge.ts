@@ -1,7 +1,7 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { Failure } from '../../http/failure.ts';
 
-/** What a 401 asks for (RFC 9110 11.6.1; the bearer form from distribution's token specification). */
+/** The challenge of a 401 (RFC 9110 11.6.1; the bearer form is from distribution's token specification). */
 export type Challenge =
   | { readonly scheme: 'basic' }
   | {
@@ -17,7 +17,7 @@ export type Challenge =
 const MAX_HEADER = 8 * 1024;
 
 /**
- * The challenge to answer: bearer before basic, as registries that offer both prefer it.
+ * The challenge to answer. Bearer comes before Basic, which registries that offer both prefer.
  * @throws Failure REGISTRY_BAD_CHALLENGE when there is none that can be answered.
  */
 export function parseChallenge(header: string | null, registry: string): Challenge {
@@ -47,10 +47,10 @@ interface Parsed {
 
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"/y;
-/** A challenge's single credential in base64 form (`Negotiate TlRMTVNT=`). */
+/** A challenge's token68 (RFC 9110 11.2): base64 without a name (`Negotiate TlRMTVNT=`). */
 const TOKEN68 = /[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))/y;
 
-/** A scanner rather than a split at commas, which may stand in quoted strings. Undefined: not the grammar. */
+/** Scans the header, since commas also occur in quoted strings. Undefined where it does not follow the grammar. */
 function split(header: string): Parsed[] | undefined {
   const challenges: Parsed[] = [];
   let at = 0;
@@ -68,7 +68,7 @@ function split(header: string): Parsed[] | undefined {
     if (word === undefined) return undefined;
     const current = challenges.at(-1);
     if (take(/\s*=\s*/y) !== undefined) {
-      // A parameter of the challenge before; the first of several equal names holds.
+      // A parameter of the last challenge. Of several with the same name the first counts.
       const value = take(QUOTED)?.[1]?.replace(/\\(.)/g, '$1') ?? take(TOKEN)?.[0];
       if (value === undefined || current === undefined) return undefined;
       const name = word.toLowerCase();
@@ -78,7 +78,7 @@ function split(header: string): Parsed[] | undefined {
     challenges.push({ scheme: word.toLowerCase(), parameters: new Map() });
     take(/\s+/y);
     const before = at;
-    // `name=value` starts a parameter list; anything else up to the comma is a token68.
+    // `name=value` starts a parameter list; other text up to the comma is a token68.
     if (take(/[^\s=,"]+\s*=(?!=*\s*(?:,|$))/y) !== undefined) at = before;
     else if (take(TOKEN68) === undefined) at = before;
   }

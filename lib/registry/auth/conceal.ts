@@ -1,5 +1,5 @@
 import { formsOf, mask } from '../../base/mask.ts';
-import type { Credential } from './credentials.ts';
+import type { Credential } from './credential.ts';
 
 /**
  * Takes a credential out of a text, in every form that it is sent in: the password or refresh token, the same in a

@@ -1,36 +1,18 @@
 import type { Logger } from '../../base/log.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { CredentialsPolicy, HostPolicy } from '../policy/policy.ts';
+import { type Credential, FLAGS, IMAGE_URI } from './credential.ts';
 import { type DockerConfig, readDockerConfig } from './docker-config.ts';
 import { runHelper } from './helper.ts';
 
-/** Who we are to a registry. `where` names the source for logs; it is never a secret. */
-export type Credential =
-  | {
-      readonly kind: 'password';
-      readonly username: string;
-      readonly password: Secret;
-      readonly where: string;
-    }
-  /** A refresh token that only a token server takes. */
-  | { readonly kind: 'identity-token'; readonly token: Secret; readonly where: string };
-
-const FLAGS = 'flags';
-const URI = 'the image URI';
-
-/** Whether it came with the call; else it is the cell's own, by its settings. */
-export function isOfCall({ where }: Credential): boolean {
-  return where === FLAGS || where === URI;
-}
-
-/** Credentials that came with the call, for the image's own registry alone. */
+/** A user name and a password of the call, for the image's own registry only. */
 export interface GivenCredentials {
   readonly username: string;
   readonly password: Secret;
 }
 
 export interface CredentialSources {
-  /** The registry that `flags` and `userinfo` are for; mirrors never get them. */
+  /** The registry of the image, which alone gets `flags` and `userinfo`; mirrors never get them. */
   readonly registry: string;
   readonly flags: GivenCredentials | undefined;
   readonly userinfo: GivenCredentials | undefined;
@@ -39,9 +21,9 @@ export interface CredentialSources {
 }
 
 /**
- * Finds the credential for a host: flags, userinfo of the URI, docker's configuration file, helpers. Hosts are
- * compared whole: a substring match would give `registry.example`'s password to `registry.example.evil.test`.
- * Nothing is looked up before a registry asks for it, and each host once.
+ * Finds the credential for a host, in this order: flags, userinfo of the URI, docker's configuration file, helpers. Whole
+ * hosts are compared, since a substring match would give `registry.example`'s password to `registry.example.evil.test`.
+ * The search starts when a registry asks for credentials, and runs once for each repository.
  */
 export class Credentials {
   readonly #sources: CredentialSources;
@@ -77,7 +59,7 @@ export class Credentials {
       given && (given.username !== '' || given.password.reveal() !== '')
         ? { kind: 'password', ...given, where }
         : undefined;
-    return password(flags, FLAGS) ?? password(userinfo, URI);
+    return password(flags, FLAGS) ?? password(userinfo, IMAGE_URI);
   }
 
   async #configured(host: string, repository: string, signal: AbortSignal): Promise<Credential | undefined> {

@@ -4,30 +4,30 @@ import { MiB } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import { asGoReads, map, structure, TEXT } from '../../oci/go-json.ts';
 import { JsonRefused } from '../../oci/json.ts';
-import type { Credential } from './credentials.ts';
+import type { Credential } from './credential.ts';
 
-/** Such a file holds a few entries; what is larger is not one. */
+/** A configuration file holds a few entries. A larger file is something else. */
 const MAX_BYTES = MiB;
 
-/** The key that Docker itself writes for Docker Hub, and what it asks helpers for. */
+/** The key that Docker writes for Docker Hub, and passes to helpers. */
 export const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
 
 interface Entry {
   /** `host[:port]`, lower case. */
   readonly host: string;
-  /** containers-auth.json(5) also has `host/namespace`; empty for all of a host. */
+  /** The path of `host/namespace` (containers-auth.json(5)); empty for the whole host. */
   readonly path: string;
   readonly credential: Credential;
 }
 
-/** A docker `config.json`, or the `auth.json` of podman and skopeo, which is the same with longer keys. */
+/** A docker `config.json`, or the `auth.json` of podman and skopeo, whose keys may also have a path. */
 export class DockerConfig {
   readonly #entries: readonly Entry[];
   readonly #helpers: ReadonlyMap<string, string>;
   readonly #store: string | undefined;
 
   constructor(entries: readonly Entry[], helpers: ReadonlyMap<string, string>, store: string | undefined) {
-    // Longest path first, so that the first match is the closest.
+    // The longest path comes first, so that the first match is the closest.
     this.#entries = entries.toSorted((a, b) => b.path.length - a.path.length);
     this.#helpers = helpers;
     this.#store = store;
@@ -38,13 +38,13 @@ export class DockerConfig {
     return this.#entries.find((entry) => entry.host === host && fits(entry.path))?.credential;
   }
 
-  /** The helper to ask where the file itself has nothing: the host's own before the general store. */
+  /** The helper for a host without an entry in the file: the host's own, else the general store. */
   helperFor(host: string): string | undefined {
     return this.#helpers.get(host) ?? this.#store;
   }
 }
 
-/** @throws CONFIG_INVALID, which never shows what is in the file. */
+/** @throws CONFIG_INVALID, whose reason never quotes the file */
 export function readDockerConfig(path: string): DockerConfig {
   const bad = (reason: string) => new PluginError('CONFIG_INVALID', { path, reason });
   let text: string;
@@ -61,7 +61,7 @@ export function readDockerConfig(path: string): DockerConfig {
     value = asGoReads(JSON.parse(text), SHAPE);
   } catch (error) {
     if (error instanceof JsonRefused) throw bad('two of its keys differ in capital and small letters only');
-    // JSON.parse quotes what it stumbles over, which may be a password.
+    // The message of JSON.parse quotes the text, which may be a password.
     throw bad('it is not JSON');
   }
   if (!isRecord(value)) throw bad('it is not a JSON object');
@@ -72,7 +72,7 @@ export function readDockerConfig(path: string): DockerConfig {
   );
 }
 
-/** Docker, podman and skopeo read the file in Go, where the case of a key does not count and `null` is nothing. */
+/** Docker, podman and skopeo read the file in Go: the case of a key does not count, and `null` means missing. */
 const SHAPE = structure({
   auths: map(structure({ auth: TEXT, username: TEXT, password: TEXT, identitytoken: TEXT })),
   credHelpers: map(TEXT),
@@ -89,7 +89,7 @@ function entriesOf(auths: Record<string, unknown>, where: string, bad: Bad): Ent
   });
 }
 
-/** Docker's keys may be URLs (`https://host/v1/`), podman's have a namespace behind the host. */
+/** Docker's keys may be URLs (`https://host/v1/`); podman's may have a namespace after the host. */
 function hostAndPath(key: string): { host: string; path: string } {
   const bare = key.replace(/^https?:\/\//i, '').replace(/\/+$/, '');
   const slash = bare.indexOf('/');
@@ -102,7 +102,7 @@ function isDockerHub(host: string): boolean {
   return host === 'index.docker.io' || host === 'registry-1.docker.io' || host === 'docker.io';
 }
 
-/** Docker leaves empty entries behind when a credential store holds the secret. */
+/** The credential of an entry. Docker writes empty entries where a credential store has the secret. */
 function credentialOf(entry: Record<string, unknown>, where: string, bad: Bad): Credential | undefined {
   const token = optionalText(entry['identitytoken'], 'identitytoken', bad);
   if (token) return { kind: 'identity-token', token: new Secret(token), where };

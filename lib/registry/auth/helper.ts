@@ -4,19 +4,19 @@ import { KiB } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import { printable } from '../../base/text.ts';
 import type { CredentialsPolicy } from '../policy/policy.ts';
-import type { Credential } from './credentials.ts';
+import type { Credential } from './credential.ts';
 import { DOCKER_HUB_KEY } from './docker-config.ts';
 
-/** A user name and a password; tokens of cloud identities reach a few KiB. */
+/** The output holds a user name and a password. Tokens of cloud identities have a few KiB. */
 const MAX_OUTPUT = 64 * KiB;
 
-/** What docker-credential-helpers print, with exit status 1, for a host they do not know. */
+/** The text that docker-credential-helpers print, with exit status 1, for an unknown host. */
 const NOT_FOUND = /credentials not found in native keychain/;
 
 /**
- * Asks `docker-credential-<name>` for one host: its name on stdin, JSON on stdout. The program comes from the
- * operator's configuration, still it may hang or babble: it gets a time and a size, and then it is killed with
- * everything it started. Its output is a secret, also when it fails, so no message quotes it.
+ * Asks `docker-credential-<name>` for a host: its name on stdin, JSON on stdout. The operator has configured the program,
+ * but it may hang or print without end. At a limit of time or size graft kills it with all its children. Its output is a
+ * secret, also when it fails, so no message quotes it.
  * @throws REGISTRY_HELPER
  */
 export async function runHelper(
@@ -50,13 +50,13 @@ export async function runHelper(
 
 function find(program: string, path: string): string | undefined {
   for (const directory of path.split(':')) {
-    // A relative entry would take a program from whatever directory we stand in, as root.
+    // A relative entry would run a program from the working directory, as root.
     if (!directory.startsWith('/')) continue;
     try {
       accessSync(`${directory}/${program}`, constants.X_OK);
       return `${directory}/${program}`;
     } catch {
-      // Not in this one.
+      // The next directory may have it.
     }
   }
   return undefined;
@@ -76,7 +76,7 @@ async function ask(
     stdin: Buffer.from(key),
     stdout: 'pipe',
     stderr: 'ignore',
-    // A process group of its own, so that what a helper started ends with it.
+    // A process group of its own, so that the helper's children can be killed with it.
     detached: true,
   });
   const { promise: stopped, reject } = Promise.withResolvers<never>();
@@ -101,7 +101,7 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // ESRCH: all of it has ended.
+    // ESRCH: all processes of the group have ended.
   }
 }
 
@@ -135,7 +135,7 @@ function credentialOf(
     throw bad('it prints no Username and Secret');
   if (username === '' && secret === '') return undefined;
   const where = `docker-credential-${name}`;
-  // How docker's helpers mark a refresh token.
+  // With this user name Docker's helpers mark a refresh token.
   if (username === '<token>') return { kind: 'identity-token', token: new Secret(secret), where };
   return { kind: 'password', username, password: new Secret(secret), where };
 }

@@ -4,9 +4,9 @@ import { zoneOf } from '../../http/address.ts';
 import { Failure } from '../../http/failure.ts';
 
 /**
- * Whether a token server may see a registry's credentials. A registry names that server itself, in a header
- * that anybody between us and a plain-HTTP registry can write; so credentials go only to the registry's own
- * host, to its own domain, and to hosts that the operator lists. Everybody else gets an anonymous request.
+ * Whether a token server may get a registry's credentials. The registry names that server in a header, which any machine
+ * between graft and a plain-HTTP registry can forge. So credentials go only to the registry's own host, to its own domain
+ * and to hosts that the operator lists. Any other server gets an anonymous request.
  */
 export type RealmTrust = 'credentials' | 'anonymous';
 
@@ -15,7 +15,7 @@ export interface Realm {
   readonly trust: RealmTrust;
 }
 
-/** @throws Failure REGISTRY_BAD_CHALLENGE for a realm that is no place to ask. */
+/** @throws Failure REGISTRY_BAD_CHALLENGE for a realm that is no usable URL */
 export function judgeRealm(text: string, registry: URL, allowed: readonly string[]): Realm {
   const bad = (reason: string) =>
     new Failure('final', new PluginError('REGISTRY_BAD_CHALLENGE', { registry: registry.host, reason }));
@@ -38,15 +38,15 @@ export function judgeRealm(text: string, registry: URL, allowed: readonly string
 
 function isOwn(realm: URL, registry: URL): boolean {
   if (realm.hostname === registry.hostname) return true;
-  // Without TLS a name proves nothing: only the very host that was asked.
+  // Without TLS a name proves nothing, so that only the same host counts, which is compared above.
   if (realm.protocol !== 'https:') return false;
   const site = siteOf(registry.hostname);
   return site !== undefined && site === siteOf(realm.hostname);
 }
 
 /**
- * Domains under which unrelated parties are neighbours: only the very host counts there. The full public-suffix
- * list changes weekly; a domain missing here makes us trust only the registry's own neighbours too much.
+ * Domains under which unrelated parties have hosts: there only the same host counts. The full public-suffix list changes
+ * weekly. A domain that is missing here gives credentials only to hosts of that domain.
  */
 const SHARED = new Set(
   (
@@ -57,12 +57,12 @@ const SHARED = new Set(
     'scw.cloud appdomain.cloud dyndns.org no-ip.org'
   ).split(' '),
 );
-/** Where the third label is a region that one party runs (`dockerauth.cn-hangzhou.aliyuncs.com`). */
+/** Domains whose third label is a region of a single party (`dockerauth.cn-hangzhou.aliyuncs.com`). */
 const REGIONAL = new Set(['aliyuncs.com']);
 /** `co.uk`, `com.au`, `ac.jp` …: generic second levels under a country. */
 const COUNTRY = /^(?:ac|co|com|edu|go|gob|gov|gouv|gv|mil|ne|net|nom|or|org|sch)\.[a-z]{2}$/;
 
-/** The registrable domain: the part of a name that one party owns. Undefined for addresses and bare names. */
+/** The registrable domain: the part of a name that a single party owns. Undefined for addresses and bare names. */
 function siteOf(hostname: string): string | undefined {
   if (zoneOf(hostname) !== undefined) return undefined;
   const labels = hostname.toLowerCase().replace(/\.$/, '').split('.');

@@ -5,7 +5,7 @@ import type { RedirectRules, Redirects } from '../../http/redirects.ts';
 import type { Answer } from '../../http/transport.ts';
 import { statusFailure } from '../answers/status.ts';
 import { concealer } from './conceal.ts';
-import type { Credential } from './credentials.ts';
+import type { Credential } from './credential.ts';
 import type { Realm } from './realm.ts';
 
 /** JSON web tokens with many scopes reach some KiB; go-containerregistry stops at the same size. */
@@ -20,9 +20,9 @@ export interface TokenRequest {
 }
 
 /**
- * One bearer token, as distribution's token specification has it: GET with basic authentication, or none; POST
- * in OAuth 2 form where all we have is a refresh token.
- * @throws Failure REGISTRY_BAD_CREDENTIALS when the token server does not take the credentials.
+ * Fetches a bearer token, as distribution's token specification describes: by GET with basic authentication or without,
+ * and by POST in OAuth 2 form where the credential is a refresh token.
+ * @throws Failure REGISTRY_BAD_CREDENTIALS when the token server refuses the credentials
  */
 export async function fetchToken(
   redirects: Redirects,
@@ -40,7 +40,7 @@ export async function fetchToken(
         : plain(request, credential)),
       insecure: rules.insecure(realm.url.host),
       addresses,
-      // A token is for the registry: one that was bought as the cell must not go to somebody else's.
+      // A token that a client certificate bought must not go to another party's registry.
       certificate: realm.trust === 'credentials',
       signal,
     },
@@ -93,7 +93,7 @@ async function tokenFailure(
     repository: request.repository,
     reference: '',
     what: 'a token',
-    standing: credential === undefined ? ('anonymous' as const) : ('password' as const),
+    askedAs: credential === undefined ? ('anonymous' as const) : ('password' as const),
     conceal: concealer(credential, undefined),
   };
   return statusFailure(answer, context);
@@ -108,9 +108,9 @@ function readToken(bytes: Uint8Array, registry: string): string {
   } catch {
     throw bad('its token server does not answer in JSON');
   }
-  // Both names are in use; where both are given they must be equal (token specification).
+  // Both names are in use. Where both are there, they are equal (token specification).
   const token = value?.token || value?.access_token;
-  // Anything else could end our header and begin another.
+  // Other characters could end the Authorization header and begin another.
   if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
     throw bad('its token server gives no usable token');
   return token;

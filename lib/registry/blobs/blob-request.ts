@@ -4,13 +4,13 @@ import type { Grade } from '../../base/grade.ts';
 import { Failure } from '../../http/failure.ts';
 import type { Answer } from '../../http/transport.ts';
 
-/** Somebody who has blobs: a registry, or a URL that a manifest gives for a foreign layer. */
+/** A server of blobs: a registry, or a URL that a manifest has for a foreign layer. */
 export interface BlobServer {
   /** `host[:port]`, for messages. */
   readonly host: string;
-  /** Who may have what it has given so far. */
+  /** The grade of all content that it has given so far. */
   readonly grade: Grade;
-  /** One try. Answers 200, or one of `accepts`. @throws Failure */
+  /** Sends a single request. The status of the answer is 200, or in `accepts`. @throws Failure */
   getBlob(
     digest: Digest,
     headers: Readonly<Record<string, string>>,
@@ -19,13 +19,13 @@ export interface BlobServer {
   ): Promise<Answer>;
 }
 
-export interface WantedBlob {
+export interface BlobDescriptor {
   readonly digest: Digest;
-  /** From the manifest; every server is held to it. */
+  /** Bytes, from the manifest. Every server has to give this size. */
   readonly size: number;
 }
 
-/** Which part is wanted: from `start` up to, not including, `end`. */
+/** A part of a blob: the bytes from `start` up to, not including, `end`. */
 export interface Part {
   readonly start: number;
   readonly end: number;
@@ -33,26 +33,26 @@ export interface Part {
   readonly etag: string | undefined;
 }
 
-/** A part of a blob, or more, as one server gives it. */
+/** The answer of a server that gives a part of a blob, or more. */
 export interface OpenedBlob {
   readonly answer: Answer;
-  /** Bytes to drop first: what came before `start`, from a server that would not begin in the middle. */
+  /** The number of bytes to drop first, from a server that ignores the range and begins before `start`. */
   readonly skip: number;
-  /** Bytes that come after those. */
+  /** The number of bytes after those. */
   readonly length: number;
   /** Strong validator of this server's copy (RFC 9110 8.8.3). */
   readonly etag: string | undefined;
 }
 
 /**
- * One GET for a blob, in the middle where some of it is here already. What a server says about ranges is checked
- * against what was asked, since bytes put together wrongly cost a whole layer: the start must be ours, the total
- * must be the manifest's. A server that gets it wrong is asked for the whole blob, once.
+ * Sends a GET for a part of a blob. The answer's range is compared with the request, since wrongly joined bytes cost a
+ * whole layer: the start must be the requested one, and the total the manifest's size. A server whose range is wrong is
+ * asked once for the whole blob.
  * @throws Failure
  */
 export async function openBlob(
   server: BlobServer,
-  blob: WantedBlob,
+  blob: BlobDescriptor,
   part: Part,
   signal: AbortSignal,
 ): Promise<OpenedBlob> {
@@ -66,7 +66,7 @@ export async function openBlob(
 
 async function askForPart(
   server: BlobServer,
-  blob: WantedBlob,
+  blob: BlobDescriptor,
   part: Part,
   signal: AbortSignal,
 ): Promise<OpenedBlob | undefined> {
@@ -82,10 +82,10 @@ async function askForPart(
 }
 
 /**
- * How much of the part comes, or undefined when it is not the part: `Content-Range: bytes 100-199/200`
- * (RFC 9110 14.4). A total of `*` is legal: the server does not know it.
+ * The number of bytes that the answer has of the part (`Content-Range: bytes 100-199/200`, RFC 9110 14.4); undefined when
+ * its range is another. The total `*` is valid and means that the server does not know it.
  */
-function lengthOf(answer: Answer, blob: WantedBlob, { start, end }: Part): number | undefined {
+function lengthOf(answer: Answer, blob: BlobDescriptor, { start, end }: Part): number | undefined {
   const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(answer.headers.get('content-range') ?? '');
   if (!match) return undefined;
   const [first, last, total] = [Number(match[1]), Number(match[2]), match[3]];
@@ -94,8 +94,8 @@ function lengthOf(answer: Answer, blob: WantedBlob, { start, end }: Part): numbe
   return right ? last - first + 1 : undefined;
 }
 
-/** GrootFS holds `Content-Length` against the manifest before it reads a byte, and names both. */
-async function whole(answer: Answer, blob: WantedBlob, { start }: Part): Promise<OpenedBlob> {
+/** Compares `Content-Length` with the manifest's size before the body is read, as GrootFS does, and names both. */
+async function whole(answer: Answer, blob: BlobDescriptor, { start }: Part): Promise<OpenedBlob> {
   const length = answer.headers.get('content-length');
   if (length !== null && Number(length) !== blob.size) {
     await answer.body.discard();

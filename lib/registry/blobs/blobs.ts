@@ -3,30 +3,30 @@ import { type Grade, strictest } from '../../base/grade.ts';
 import type { Logger } from '../../base/log.ts';
 import { asPluginError, type Failure } from '../../http/failure.ts';
 import type { RegistryPolicy } from '../policy/policy.ts';
-import type { BlobServer, WantedBlob } from './blob-request.ts';
+import type { BlobDescriptor, BlobServer } from './blob-request.ts';
 import { Download } from './download.ts';
-import type { Gate } from './gate.ts';
 import type { PartialBlob, PartialBlobs } from './partial.ts';
+import type { Semaphore } from './semaphore.ts';
 
 export interface BlobsParts {
   readonly policy: RegistryPolicy;
-  readonly gate: Gate;
+  readonly semaphore: Semaphore;
   readonly partials: PartialBlobs | undefined;
   readonly log: Logger;
 }
 
-/** Where a blob may come from. Asked late: by then some servers may be known to be down. */
+/** The servers of a blob. `servers` is called late, when some servers may be known to be down. */
 export interface BlobOrigin {
   servers(): readonly BlobServer[];
   onGivenUp(server: BlobServer, failure: Failure): void;
 }
 
-/** Layers as streams, at most as many at a time as the gate has places. */
+/** Layers as streams, at most as many at a time as the semaphore allows. */
 export class Blobs {
   readonly #parts: BlobsParts;
-  /** Whose bytes were handed out for a blob, other than those of the registry itself. */
+  /** The sources of a blob's bytes other than the registry itself. */
   readonly #used = new Map<Digest, Set<BlobServer | 'partial'>>();
-  /** Who gave a blob the last time, each of them a part of it. */
+  /** The servers that gave a part of a blob at its last read. */
   readonly #gave = new Map<Digest, Set<BlobServer>>();
   /** Servers whose bytes for a blob turned out wrong. */
   readonly #rejected = new Map<Digest, Set<BlobServer | 'partial'>>();
@@ -36,16 +36,16 @@ export class Blobs {
   }
 
   /**
-   * The bytes of a blob. Nothing happens before the first is asked for: streams that are opened together and
-   * read one after the other hold neither places nor connections while they wait.
+   * The bytes of a blob. The request is sent when the first chunk is read, so that streams that are opened together and
+   * read one after the other occupy neither the semaphore nor a connection while they wait.
    */
   async *read(
-    blob: WantedBlob,
+    blob: BlobDescriptor,
     from: BlobOrigin,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    const { gate, partials, policy, log } = this.#parts;
-    const leave = await gate.enter(signal);
+    const { semaphore, partials, policy, log } = this.#parts;
+    const leave = await semaphore.enter(signal);
     const partial = blob.size >= policy.resumeFromBytes ? partials?.begin(blob.digest, blob.size) : undefined;
     let end: 'complete' | 'failed' | 'left' = 'left';
     const started = performance.now();
@@ -77,15 +77,15 @@ export class Blobs {
     }
   }
 
-  /** Who may have a blob that was read: the strictest of those who gave a part of it. */
+  /** The grade of a blob that was read: the strictest of the servers that gave a part of it. */
   grade(digest: Digest): Grade {
     const gave = this.#gave.get(digest);
     return gave === undefined || gave.size === 0 ? 'asked' : strictest([...gave].map(({ grade }) => grade));
   }
 
   /**
-   * The reader found the bytes wrong. True when reading again gives others: without the mirrors and the kept bytes
-   * that these came from. The registry itself has the last word, so it is never left out.
+   * Records that the bytes of a blob were wrong. The next read skips the mirrors and the partial file that gave them, but
+   * never the registry itself. @returns true when the next read may give other bytes
    */
   reject(digest: Digest): boolean {
     const before = this.#rejected.get(digest)?.size ?? 0;
@@ -109,8 +109,8 @@ function noteIn(
 }
 
 /**
- * A reader that goes away without having been stopped found the bytes wrong, and they may be the kept ones. After
- * a failure of the network, or a stop, they are as good as ever.
+ * Keeps or drops the partial file. A reader that leaves early, without an abort, has found wrong bytes, and they may come
+ * from the file. After a failure of the network or an abort the bytes are as good as before.
  */
 function settle(partial: PartialBlob, end: 'complete' | 'failed' | 'left', signal: AbortSignal): void {
   if (end === 'complete' || (end === 'left' && !signal.aborted)) partial.drop();

@@ -3,51 +3,51 @@ import type { Logger } from '../../base/log.ts';
 import { backoffMs, sleep } from '../../base/retry.ts';
 import { Failure, verdict } from '../../http/failure.ts';
 import type { RegistryPolicy } from '../policy/policy.ts';
-import { type BlobServer, type OpenedBlob, openBlob, type WantedBlob } from './blob-request.ts';
+import { type BlobDescriptor, type BlobServer, type OpenedBlob, openBlob } from './blob-request.ts';
 import { PartSize } from './part-size.ts';
 import type { PartialBlob } from './partial.ts';
 
-/** Counts as progress: after so many bytes a broken connection is an event of its own, not the last one's repetition. */
+/** A connection that broke after so many bytes has made progress, and failures are counted anew. */
 const PROGRESS_BYTES = 64 * 1024;
 
 export interface DownloadParts {
-  /** In the order they are asked; at least one. */
+  /** The servers in the order of requests; at least one. */
   readonly servers: readonly BlobServer[];
-  /** Told whose bytes are handed out: a server's, or those that an earlier process left. */
+  /** Is called with the source of bytes: a server, or the partial file of an earlier process. */
   readonly onUsed: (from: BlobServer | 'partial') => void;
-  /** Told which server is given up for the next one. */
+  /** Is called with a server that is given up for the next one. */
   readonly onGivenUp: (server: BlobServer, failure: Failure) => void;
   readonly policy: RegistryPolicy;
   readonly log: Logger;
-  /** Bytes of an earlier process, and where these go; undefined for small blobs. */
+  /** The partial file with bytes of an earlier process, to which new bytes are appended; undefined for small blobs. */
   readonly partial: PartialBlob | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * One blob as a stream that survives what a network does to it. Bytes handed out cannot be taken back, so a
- * new connection goes on exactly where the last one broke: by range, or by dropping what a server insists on
- * sending again. The digest is the reader's to check; it also covers bytes that came from different places.
+ * A blob as a stream that survives broken connections. The reader already has the bytes so far, so a new connection goes on
+ * exactly where the last one broke: by a range, or by dropping bytes that a server sends again. The reader checks the
+ * digest, which also covers bytes from several servers.
  */
 export class Download {
-  readonly #blob: WantedBlob;
+  readonly #blob: BlobDescriptor;
   readonly #parts: DownloadParts;
   #at = 0;
   #server = 0;
   #etag: string | undefined;
-  /** Failures in a row at this server without progress between them. */
+  /** The number of failures in a row at this server, without progress between them. */
   #failures = 0;
   #lastFailureAt = 0;
   #partSize = new PartSize();
-  /** Where the last connection began, once it had come as far as its body. */
+  /** The offset at which the last connection began, once its header had come. */
   #bodyFrom: number | undefined;
 
-  constructor(blob: WantedBlob, parts: DownloadParts) {
+  constructor(blob: BlobDescriptor, parts: DownloadParts) {
     this.#blob = blob;
     this.#parts = parts;
   }
 
-  /** @throws Failure when no place has the rest; the signal's reason when it aborts. */
+  /** @throws Failure when no server gives the rest; the signal's reason when it aborts */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     const { partial } = this.#parts;
     if (partial !== undefined) yield* this.#replay(partial);
@@ -74,7 +74,7 @@ export class Download {
     this.#lastFailureAt = this.#at;
   }
 
-  /** One connection's bytes from `#at` on, never more than it announced. */
+  /** The bytes of a single connection from `#at` on, never more than its header announces. */
   async *#connection(): AsyncGenerator<Uint8Array, void, undefined> {
     const server = this.#current();
     const { size } = this.#blob;
@@ -90,7 +90,7 @@ export class Download {
       room -= chunk.length;
       yield chunk;
     }
-    // A body without a length that stops in the middle looks complete to HTTP.
+    // Without a length, HTTP cannot tell a body that broke from a complete one.
     if (this.#at < end) throw this.#endedEarly(server);
     this.#partSize.cameWhole();
   }
@@ -108,10 +108,13 @@ export class Download {
 
   #endedEarly(server: BlobServer): Failure {
     const reason = `it sent ${this.#at} of ${this.#blob.size} bytes`;
-    return new Failure('passing', new PluginError('REGISTRY_UNREACHABLE', { registry: server.host, reason }));
+    return new Failure(
+      'transient',
+      new PluginError('REGISTRY_UNREACHABLE', { registry: server.host, reason }),
+    );
   }
 
-  /** Decides where the next connection goes, after the pause it takes. @throws the error when there is none. */
+  /** Chooses the server of the next connection, and pauses before it. @throws `error` when no server is left */
   async #recover(error: unknown): Promise<void> {
     const { policy, signal, servers } = this.#parts;
     signal.throwIfAborted();
@@ -120,7 +123,7 @@ export class Download {
     const server = this.#current();
     const last = this.#server === servers.length - 1;
     const judged = verdict(error, policy.retryAfterMaxMs);
-    // Another place costs less than waiting for this one, unless it has served us already.
+    // Another server is quicker than a pause for this one, unless this one has already given bytes.
     const attempts = last || this.#at > 0 ? policy.retry.attempts : 1;
     if (judged !== 'stop' && this.#failures < attempts) {
       const pause = Math.max(judged.afterMs, backoffMs(policy.retry, this.#failures));
@@ -147,7 +150,7 @@ export class Download {
   }
 }
 
-/** The body without what was read before. */
+/** The body without the bytes that came before. */
 async function* rest(opened: OpenedBlob): AsyncGenerator<Uint8Array, void, undefined> {
   let { skip } = opened;
   for await (const chunk of opened.answer.body.chunks()) {

@@ -8,9 +8,9 @@ import { statusFailure } from '../answers/status.ts';
 import type { BlobServer } from './blob-request.ts';
 
 /**
- * Foreign layers: a manifest in a registry names any URL it likes for them (CVE-2020-15157 was credentials sent
- * there). So: https only, hosts that the operator lists only, never a credential, and no address of this machine
- * or link-local, whatever the name resolves to.
+ * The URLs of a foreign layer that may be fetched. The manifest of any image names them, and in CVE-2020-15157 a client sent
+ * them credentials. So the URL has https and a host that the operator lists, the request has no credential, and an address
+ * of this machine or a link-local one is refused.
  */
 export function allowedUrls(urls: readonly string[], hosts: readonly string[]): URL[] {
   return urls
@@ -22,7 +22,7 @@ export function allowedUrls(urls: readonly string[], hosts: readonly string[]): 
 
 export class ForeignServer implements BlobServer {
   readonly host: string;
-  /** The operator lists the host, which may be one that only the cell can reach. */
+  /** The operator lists the host, and perhaps only the cell can reach it. */
   readonly grade = 'cell';
   readonly #url: URL;
   readonly #hosts: readonly string[];
@@ -45,18 +45,18 @@ export class ForeignServer implements BlobServer {
   ): Promise<Answer> {
     const url = this.#url;
     const rules: RedirectRules = { registry: url, privateHosts: this.#hosts, insecure: () => false };
-    const lead = { from: 'outside', listed: this.#hosts, what: 'a foreign layer' } as const;
-    const addresses = await this.#routes.check(url, lead);
+    const referrer = { from: 'outside', listed: this.#hosts, what: 'a foreign layer' } as const;
+    const addresses = await this.#routes.check(url, referrer);
     const sent = { method: 'GET' as const, url, headers, insecure: false };
     const exchange = { ...sent, addresses, certificate: false, signal };
     const answer = await this.#redirects.follow(exchange, rules);
     if (answer.status === 200 || accepts.includes(answer.status)) return answer;
     if (answer.status === 401 || answer.status === 403) throw await this.#refused(answer);
     const asked = { registry: url.host, repository: url.pathname, reference: digest, what: 'a blob' };
-    throw await statusFailure(answer, { ...asked, standing: 'anonymous' });
+    throw await statusFailure(answer, { ...asked, askedAs: 'anonymous' });
   }
 
-  /** There is nothing we could log in with, nor would we. */
+  /** A foreign layer never gets a credential, so a 401 or 403 is final. */
   async #refused(answer: Answer): Promise<Failure> {
     await answer.body.discard();
     const subject = {

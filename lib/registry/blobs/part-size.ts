@@ -1,14 +1,14 @@
-/** What is asked for after a body broke without bringing anything. */
+/** The size of a part after a body broke before any byte arrived. */
 const SMALL = 32 * 1024;
 const SMALLEST = 1024;
-/** Parts of this size that come whole are no longer a special case. */
+/** After a part of this size that comes whole, the rest is asked for at once again. */
 const LARGE = 8 * 1024 * 1024;
 
 /**
- * How much of a blob to ask for in one request: all of it, as long as bodies bring anything. The runtime drops
- * what it has received and not handed out when a connection breaks. Behind something that cuts every answer after
- * some size, only answers that end by themselves bring anything at all; so small parts are asked for, then
- * larger ones up to what last failed.
+ * The size of the next request for a part of a blob: all of it, as long as bodies bring bytes. When a connection breaks,
+ * the runtime drops received bytes that the reader has not got yet. Behind a proxy that cuts every answer after some size,
+ * only an answer that ends by itself brings bytes. So graft asks for small parts, then for larger ones up to half of the
+ * size that failed last.
  */
 export class PartSize {
   #size = Number.POSITIVE_INFINITY;

@@ -1,12 +1,13 @@
 /**
- * Blobs that a killed process had begun. One directory, of which everything may be deleted at any time:
+ * Partial files hold blobs whose download a killed process has begun. All files of their directory may be deleted at any
+ * time:
  *
- *   <hex>          the first bytes of a blob, as many as came; named after its digest and the place it comes from
- *   <hex>.claim    somebody is downloading it
+ *   <hex>          the first bytes of a blob; the name is a hash of its digest and of the repository it comes from
+ *   <hex>.claim    a process is downloading the blob
  *
- * A process that dies leaves its bytes; the next one that wants the blob reads them first and asks the registry
- * for the rest: at least `TAIL`, so that nobody has a blob who cannot get any of it. Nothing is believed: the reader hashes these bytes like all others. They are not synced, so
- * what a power loss left may hold zeros; `begin` therefore drops files from before the last boot.
+ * The next process that needs the blob reads the file first and asks the registry for the rest: at least `TAIL` bytes, so
+ * that a caller without access to the blob cannot get it from the file. The reader hashes these bytes like all others. They
+ * are not synced, and after a power loss they may be zeros, so `begin` drops files from before the last boot.
  */
 import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Digest } from '../../base/digest.ts';
@@ -18,46 +19,49 @@ import { hasCode } from '../../sys/kernel/errno.ts';
 import { close, ftruncate, mkdirAt, openAt, unlinkAt, writeAll } from '../../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 
-/** What the downloader needs of it. */
+/** The partial files, as a download uses them. */
 export interface PartialBlobs {
-  /** Undefined when somebody else is at it, or the disk will not have it: the download then goes without. */
+  /** Undefined when another process has the file, or the disk refuses it: the download then goes on without it. */
   begin(digest: Digest, size: number): PartialBlob | undefined;
 }
 
 export interface PartialBlob {
-  /** The bytes that are here. To be read to the end before the first `append`. */
+  /** The bytes in the file. The caller reads them to the end before the first `append`. */
   replay(): AsyncIterable<Uint8Array>;
-  /** Never throws: a full disk ends the keeping, not the download. */
+  /** Never throws: on a full disk the file is dropped, and the download goes on. */
   append(chunk: Uint8Array): void;
-  /** Keeps what is here for the next try. */
+  /** Closes the file and leaves it for the next process. */
   keep(): void;
-  /** The blob is complete, or what is here is not it. */
+  /** Deletes the file: the blob is complete, or the bytes are wrong. */
   drop(): void;
 }
 
-/** Bytes handed to the reader at a time while replaying. */
+/** Bytes that `replay` reads at a time. */
 const REPLAY_CHUNK = 256 * 1024;
 
-/** More than the zeros that end a tar (GNU tar writes blocks of 10 KiB), which anybody can guess. */
+/** More than the zeros at the end of a tar (GNU tar writes blocks of 10 KiB), since those can be guessed. */
 const TAIL = 16 * KiB;
 
 const NAME = /^[0-9a-f]{64}$/;
 
-/** Partial blobs in one directory, which is made when first needed. */
+/** The directory of partial files, which is made when it is first needed. */
 export class PartialDirectory implements PartialBlobs {
   readonly #directory: string;
-  readonly #place: string | undefined;
+  readonly #repository: string | undefined;
   readonly #log: Logger;
 
-  /** @param place the repository that blobs come from: what one gave is no other's; undefined to collect, or for one */
-  constructor(directory: string, log: Logger, place: string | undefined) {
+  /**
+   * @param repository the repository that blobs come from; blobs of other repositories have other files. Undefined to
+   *   collect, or where all blobs come from the same repository
+   */
+  constructor(directory: string, log: Logger, repository: string | undefined) {
     this.#directory = directory;
-    this.#place = place;
+    this.#repository = repository;
     this.#log = log;
   }
 
   begin(digest: Digest, size: number): PartialBlob | undefined {
-    const name = this.#place === undefined ? hexOf(digest) : sha256Hex(`${this.#place} ${digest}`);
+    const name = this.#repository === undefined ? hexOf(digest) : sha256Hex(`${this.#repository} ${digest}`);
     const path = `${this.#directory}/${name}`;
     try {
       makeDirectory(this.#directory);
@@ -71,8 +75,8 @@ export class PartialDirectory implements PartialBlobs {
   }
 
   /**
-   * Removes what nobody has added to for `maxAgeMs`, and of the rest what was longest left alone, until `maxBytes` on the
-   * disk are left. What somebody is at stays. @returns bytes freed
+   * Removes files without a new byte for `maxAgeMs`, then the least recently written ones until `maxBytes` on the disk are
+   * left. A file that a process has claimed stays. @returns bytes freed
    */
   collect(maxAgeMs: number, maxBytes = Number.POSITIVE_INFINITY): number {
     const found = list(this.#directory)
@@ -122,7 +126,7 @@ function openPartial(path: string, size: number, claim: Claim, log: Logger): Par
   }
 }
 
-/** How much of the file counts. What cannot be the blob's beginning is cut off. */
+/** The number of bytes of the file that are used. Bytes that cannot be the blob's beginning are cut off. */
 function usable(path: string, fd: number, size: number): number {
   const found = statSync(path);
   const fits = found.size <= size && found.mtimeMs > bootTimeMs();
@@ -150,7 +154,7 @@ class OpenPartial implements PartialBlob {
     this.#log = log;
   }
 
-  /** By number of bytes, not to the end of the file: a reader that is killed and started again sees the same. */
+  /** Reads `#have` bytes and not to the end of the file, which `append` makes longer. */
   async *replay(): AsyncGenerator<Uint8Array, void, undefined> {
     if (this.#have === 0) return;
     const file = Bun.file(this.#path);
@@ -167,7 +171,7 @@ class OpenPartial implements PartialBlob {
     try {
       writeAll(this.#fd, chunk, this.#path);
     } catch (error) {
-      // The layer itself needs the space more.
+      // The layer needs the space of the disk more than the partial file.
       this.#log.error('partial-blob-given-up', error, { path: this.#path });
       this.drop();
     }

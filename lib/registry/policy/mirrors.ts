@@ -2,11 +2,11 @@ import { PluginError } from '../../base/errors/error.ts';
 import type { RegistryReference } from '../../oci/reference.ts';
 import type { Mirror, RegistryPolicy, RegistryRule } from './policy.ts';
 
-/** One repository at one registry, ready to be asked. */
-export interface Place {
-  /** `host[:port]` as credentials and settings name it. */
+/** A repository at a registry or a mirror, from which an image can be pulled. */
+export interface PullSource {
+  /** `host[:port]` in credentials and settings. */
   readonly name: string;
-  /** `host[:port]` as it is dialled. */
+  /** `host[:port]` of the connection. */
   readonly host: string;
   readonly repository: string;
   readonly insecure: boolean;
@@ -14,10 +14,10 @@ export interface Place {
 }
 
 /**
- * Where an image may come from, in order: mirrors, then the registry itself.
+ * The sources of an image, in order: mirrors, then the registry itself.
  * @throws REGISTRY_BLOCKED
  */
-export function placesOf(reference: RegistryReference, policy: RegistryPolicy): Place[] {
+export function pullSourcesOf(reference: RegistryReference, policy: RegistryPolicy): PullSource[] {
   const name = `${reference.registry}/${reference.repository}`;
   const rule = closestRule(name, policy.rules);
   if (rule?.blocked) {
@@ -25,21 +25,26 @@ export function placesOf(reference: RegistryReference, policy: RegistryPolicy): 
   }
   const rest = rule === undefined ? name : name.slice(matchedLength(name, rule.prefix));
   const at = (location: string, insecure: boolean, pulls: Mirror['pulls']) =>
-    placeAt(`${location}${rest}`, insecure, pulls, policy);
+    pullSourceAt(`${location}${rest}`, insecure, pulls, policy);
   return [
     ...(rule?.mirrors ?? []).map((mirror) => at(mirror.location, mirror.insecure, mirror.pulls)),
     rule === undefined || rule.location === ''
-      ? placeAt(name, rule?.insecure ?? false, 'all', policy)
+      ? pullSourceAt(name, rule?.insecure ?? false, 'all', policy)
       : at(rule.location, rule.insecure, 'all'),
   ];
 }
 
-function placeAt(name: string, insecure: boolean, pulls: Mirror['pulls'], policy: RegistryPolicy): Place {
+function pullSourceAt(
+  name: string,
+  insecure: boolean,
+  pulls: Mirror['pulls'],
+  policy: RegistryPolicy,
+): PullSource {
   const slash = name.indexOf('/');
   const host = name.slice(0, slash).toLowerCase();
   return {
     name: host,
-    // docker.io is the name of the service; its registry answers here.
+    // docker.io is the name of the service; its registry has this host.
     host: host === 'docker.io' ? 'registry-1.docker.io' : host,
     repository: name.slice(slash + 1),
     insecure: insecure || policy.insecure.includes(host),
@@ -58,7 +63,7 @@ function closestRule(name: string, rules: readonly RegistryRule[]): RegistryRule
   return best;
 }
 
-/** How much of `name` the prefix covers: whole path components, or `*.domain` for a host below it; 0 if none. */
+/** The length of `name` that the prefix covers: whole path components, or the host below `*.domain`; 0 if none. */
 function matchedLength(name: string, prefix: string): number {
   if (prefix.startsWith('*.')) {
     const host = name.slice(0, name.indexOf('/'));

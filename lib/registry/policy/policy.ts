@@ -3,63 +3,63 @@ import type { HostTls, HttpPolicy } from '../../http/policy.ts';
 import { noProxies } from '../../http/proxy.ts';
 
 /**
- * Everything about registries that somebody may configure, as typed values. It is made in one place from the
- * operator's settings, GrootFS's file, flags and environment (`settings.ts`); nothing below reads any of those.
+ * All settings of registries as typed values. `settings.ts` makes them from the operator's settings, GrootFS's file, flags
+ * and the environment; no other file of lib/registry reads those.
  */
 export interface RegistryPolicy extends HttpPolicy {
-  /** `host[:port]`, exact: TLS is not verified, and plain HTTP is spoken where TLS is not. */
+  /** Exact `host[:port]` of registries whose certificate is not verified, and which may have plain HTTP only. */
   readonly insecure: readonly string[];
-  /** By registry host or longer prefix; the longest that fits an image holds. */
+  /** Rules for a registry or a longer prefix. The longest prefix that fits an image counts. */
   readonly rules: readonly RegistryRule[];
   /** By exact `host[:port]`. */
   readonly hosts: Readonly<Record<string, HostPolicy>>;
   readonly credentials: CredentialsPolicy;
   readonly retry: RetryPolicy;
-  /** Longest `Retry-After` that is waited for; a longer one fails at once with the registry's words. */
+  /** The longest `Retry-After` that graft waits for. A longer one fails at once with the registry's text. */
   readonly retryAfterMaxMs: number;
-  /** Blobs downloaded at the same time, over all registries. */
+  /** The number of blobs downloaded at the same time, over all registries. */
   readonly parallel: number;
   /** Hosts whose `urls` of foreign layers may be fetched for images from registries. */
   readonly foreignHosts: readonly string[];
   /** Refuse every image that is not named by digest. */
   readonly requireDigest: boolean;
-  /** When the registry is asked whether whoever asks may have what is in the store. */
+  /** When the registry is asked whether the caller has access to content of the store. */
   readonly authenticate: Authenticate;
   /** Blobs from this size on leave a partial file behind when the process is killed. */
   readonly resumeFromBytes: number;
 }
 
 /**
- * `never`: what is in the store is given to whoever names it; `private`: what no anonymous caller got is asked for, where
- * it came from; `always`: so is each image, by its manifest.
+ * `never`: each caller gets content of the store. `private`: the repository is asked about content that no anonymous caller
+ * got. `always`: the registry is also asked about the manifest of each image.
  */
 export type Authenticate = 'never' | 'private' | 'always';
 
-/** What replaces a registry, or a part of one, as `[[registry]]` does in registries.conf(5). */
+/** A rule for a registry or a part of it, as `[[registry]]` in containers-registries.conf(5). */
 export interface RegistryRule {
   /** `host[:port][/path]`, or `*.domain`. */
   readonly prefix: string;
-  /** What the prefix becomes at the origin; the prefix itself where nothing is said. */
+  /** Replaces the prefix in requests to the registry itself; equal to the prefix where the file has none. */
   readonly location: string;
   readonly insecure: boolean;
   readonly blocked: boolean;
   readonly mirrors: readonly Mirror[];
-  /** Where this was said, for messages. */
+  /** The file with the rule, for messages. */
   readonly from: string;
 }
 
 export interface Mirror {
-  /** `host[:port][/path]`; what follows the prefix in the image's name is appended. */
+  /** `host[:port][/path]`. The part of the image's name after the prefix is appended. */
   readonly location: string;
   readonly insecure: boolean;
-  /** What it is asked for: content by digest only, tags only, or both. A mirror for tags is a trusted one. */
+  /** The requests that it gets: content by digest only, tags only, or both. A mirror for tags is trusted. */
   readonly pulls: 'all' | 'digest-only' | 'tag-only';
 }
 
 export interface HostPolicy extends HostTls {
   /** Further hosts that may be given this registry's credentials for a token. */
   readonly tokenRealms: readonly string[];
-  /** Hosts that this registry may lead to although they lie in a private network and it does not. */
+  /** Hosts that this registry may redirect to although they lie in a private network and it does not. */
   readonly privateHosts: readonly string[];
   /** Name of a `docker-credential-<name>` program. */
   readonly helper: string | undefined;
@@ -76,14 +76,14 @@ export const defaultHost: HostPolicy = {
 export interface CredentialsPolicy {
   /** A docker `config.json` or containers' `auth.json`. */
   readonly configFile: string | undefined;
-  /** Where `docker-credential-*` programs are looked for, colon-separated. */
+  /** The directories with `docker-credential-*` programs, colon-separated. */
   readonly helperPath: string;
   /** The whole environment of a helper. */
   readonly helperEnv: Readonly<Record<string, string>>;
   readonly helperTimeoutMs: number;
 }
 
-/** Values nobody has to set. Each number has its reason in `settings.schema.json`, where operators read it. */
+/** The defaults. `settings.schema.json`, which operators read, has the reason of each number. */
 export const defaultPolicy: RegistryPolicy = {
   userAgent: 'graft',
   insecure: [],

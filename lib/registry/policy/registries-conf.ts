@@ -4,9 +4,8 @@ import { oneLine, printable } from '../../base/text.ts';
 import type { Mirror, RegistryRule } from './policy.ts';
 
 /**
- * Reads what containers-registries.conf(5), version 2, says about single registries: prefix, location, insecure,
- * blocked, mirrors. Everything else in such a file (search lists, short names, credential helpers) is about
- * things that graft decides otherwise or not at all, and is passed over.
+ * Reads the [[registry]] tables of containers-registries.conf(5), version 2: prefix, location, insecure, blocked, mirrors.
+ * Other keys (search lists, short names, credential helpers) are ignored: graft has no such feature, or other settings.
  * @param paths files, and directories of `*.conf`; a later table replaces an earlier one of the same prefix.
  * @throws CONFIG_INVALID
  */
@@ -38,7 +37,7 @@ type Table = Readonly<Record<string, unknown>>;
 function rulesIn(path: string): RegistryRule[] {
   const bad = (reason: string) => new PluginError('CONFIG_INVALID', { path, reason });
   const document = parse(path, bad);
-  // Version 1 has a table of this name with lists of hosts; containers reads no mirrors from it either.
+  // Version 1 has a table of this name with lists of hosts, and no mirrors.
   if ('registries' in document)
     throw bad('it is of version 1; write [[registry]] tables, as version 2 has them');
   return tables(document, 'registry', bad).map((table) => toRule(table, path, bad));
@@ -58,7 +57,7 @@ function parse(path: string, bad: Bad): Table {
   }
 }
 
-/** The parser quotes what it stumbles over, which may be a password or another file altogether. */
+/** The parser's complaint without its quotation of the file, which may be a password. */
 function withoutQuotes(complaint: string): string {
   const words = complaint.replace(/^TOML Parse error: /, '');
   return oneLine(words.replace(/(?:: "| key ')[\s\S]*$/, ''), 200);
@@ -75,7 +74,7 @@ function toRule(table: Table, path: string, bad: Bad): RegistryRule {
   const digestsOnly = flagOf(table, 'mirror-by-digest-only', bad);
   return {
     prefix: lowerHost(prefix),
-    // Empty, for `*.domain` only: what it stands for stays as it is.
+    // An empty location, which only `*.domain` may have, leaves the name unchanged.
     location: lowerHost(location),
     insecure: flagOf(table, 'insecure', bad),
     blocked: flagOf(table, 'blocked', bad),

@@ -63,8 +63,8 @@ interface HostFile {
   readonly private_hosts?: readonly string[];
 }
 
-/** What decides beside the file: the call's flags, GrootFS's file, the environment as it was read at start. */
-export interface PolicySurroundings {
+/** The inputs beside the file: the call's flags, GrootFS's file, and the environment as it was read at start. */
+export interface PolicyInputs {
   /** `graft/1.2.3` */
   readonly userAgent: string;
   /** From `--insecure-registry` or `create.insecure_registries`. */
@@ -86,14 +86,14 @@ export interface PolicySurroundings {
 const REGISTRIES_CONF = ['/etc/containers/registries.conf', '/etc/containers/registries.conf.d'];
 
 /**
- * All that holds for registries in this call.
- * @param source names the settings file in errors.
- * @throws CONFIG_INVALID for what a schema cannot say, and for a registries.conf that cannot be read
+ * The settings of registries for this call.
+ * @param source names the settings file in errors
+ * @throws CONFIG_INVALID for a fault that the schema cannot express, and for a registries.conf that cannot be read
  */
 export function registryPolicy(
   file: RegistriesFile | undefined,
   source: string,
-  given: PolicySurroundings,
+  given: PolicyInputs,
 ): RegistryPolicy {
   const settings = file ?? {};
   const hosts = lowerKeys(settings.hosts ?? {});
@@ -125,14 +125,14 @@ export function registryPolicy(
   };
 }
 
-/** `true` and `false` are what the setting had first. */
+/** The setting; `true` and `false` are its older values. */
 export function authenticateOf(settings: RegistriesFile | undefined): Authenticate {
   const said = settings?.always_authenticate ?? defaultPolicy.authenticate;
   if (typeof said === 'string') return said;
   return said ? 'always' : 'never';
 }
 
-/** Host names have no case; a key that differs in it only would be two settings for one host. */
+/** Host names in lower case, since their case does not count. */
 function lowerKeys(hosts: Readonly<Record<string, HostFile>>): Record<string, HostFile> {
   return Object.fromEntries(Object.entries(hosts).map(([name, host]) => [name.toLowerCase(), host]));
 }
@@ -154,7 +154,7 @@ function rulesOf(hosts: Readonly<Record<string, HostFile>>, source: string): Reg
     }));
 }
 
-/** What the operator names must be there; the usual places need not. */
+/** Reads the files that the operator names, which must exist, or else the default files that exist. */
 function rulesOfContainers(named: readonly string[] | undefined): RegistryRule[] {
   return readRegistriesConf(named ?? REGISTRIES_CONF.filter((path) => existsSync(path)));
 }
@@ -191,7 +191,7 @@ function homeCerts(home: string | undefined): string[] {
   return home?.startsWith('/') ? [`${home}/.config/containers/certs.d`] : [];
 }
 
-function proxiesOf({ proxy }: RegistriesFile, given: PolicySurroundings): ProxySettings {
+function proxiesOf({ proxy }: RegistriesFile, given: PolicyInputs): ProxySettings {
   const secret = (text: string | undefined) => (text === undefined ? undefined : new Secret(text));
   if (proxy !== undefined)
     return { http: secret(proxy.http), https: secret(proxy.https), no: proxy.no_proxy };
@@ -199,7 +199,7 @@ function proxiesOf({ proxy }: RegistriesFile, given: PolicySurroundings): ProxyS
   return { http: secret(http ?? all), https: secret(https ?? all), no };
 }
 
-function credentialsOf(settings: RegistriesFile, given: PolicySurroundings): CredentialsPolicy {
+function credentialsOf(settings: RegistriesFile, given: PolicyInputs): CredentialsPolicy {
   const helpers = settings.credential_helpers;
   return {
     configFile: settings.docker_config,

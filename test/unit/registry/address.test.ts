@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { innermost, mayLead, outermost, type Zone, zoneOf } from '../../../lib/http/address.ts';
+import { innermost, maySendTo, outermost, type Zone, zoneOf } from '../../../lib/http/address.ts';
 
 describe('zoneOf', () => {
   const table: readonly [address: string, zone: Zone | undefined][] = [
@@ -100,7 +100,8 @@ describe('zoneOf', () => {
 test('one may lead outwards and sideways, never inwards', () => {
   const zones: readonly Zone[] = ['public', 'private', 'loopback', 'link-local'];
   for (const [i, from] of zones.entries())
-    for (const [j, to] of zones.entries()) expect([from, to, mayLead(from, to)]).toEqual([from, to, j <= i]);
+    for (const [j, to] of zones.entries())
+      expect([from, to, maySendTo(from, to)]).toEqual([from, to, j <= i]);
 });
 
 test('a name is as far inside as its innermost address', () => {

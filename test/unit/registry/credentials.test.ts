@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { type Credential, Credentials } from '../../../lib/registry/auth/credentials.ts';
+import type { Credential } from '../../../lib/registry/auth/credential.ts';
+import { Credentials } from '../../../lib/registry/auth/credentials.ts';
 import { readDockerConfig } from '../../../lib/registry/auth/docker-config.ts';
 import { defaultHost, defaultPolicy } from '../../../lib/registry/policy/policy.ts';
 import { login, NEVER, RecordingLog } from '../../support/registry-client.ts';

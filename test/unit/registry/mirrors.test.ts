@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { placesOf } from '../../../lib/registry/policy/mirrors.ts';
+import { pullSourcesOf } from '../../../lib/registry/policy/mirrors.ts';
 import { readRegistriesConf } from '../../../lib/registry/policy/registries-conf.ts';
 import { registryReference, testPolicy } from '../../support/registry-client.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
@@ -22,7 +22,7 @@ function conf(text: string): string {
 
 function places(image: string, text: string, insecure: readonly string[] = []): string[] {
   const policy = testPolicy({ rules: readRegistriesConf([conf(text)]), insecure });
-  return placesOf(registryReference(image), policy).map(
+  return pullSourcesOf(registryReference(image), policy).map(
     ({ host, repository, insecure: plain, pulls }) =>
       `${host}/${repository} ${pulls}${plain ? ' insecure' : ''}`,
   );
@@ -115,7 +115,7 @@ describe('places', () => {
     const policy = testPolicy({ rules: readRegistriesConf([file]) });
     let thrown: unknown;
     try {
-      placesOf(registryReference('docker://r.example/a'), policy);
+      pullSourcesOf(registryReference('docker://r.example/a'), policy);
     } catch (error) {
       thrown = error;
     }
@@ -123,7 +123,7 @@ describe('places', () => {
       registry: 'r.example',
       by: file,
     });
-    expect(placesOf(registryReference('docker://other.example/a'), policy).length).toBe(1);
+    expect(pullSourcesOf(registryReference('docker://other.example/a'), policy).length).toBe(1);
   });
 });
 

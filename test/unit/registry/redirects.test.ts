@@ -181,8 +181,8 @@ describe('a refusal tells nothing about what is there', () => {
   /** Of a public registry that leads to `location`. */
   async function refusal(location: string): Promise<unknown> {
     const routes = new Routes(new Proxies(noProxies), async () => ['203.0.113.1']);
-    const lead = { from: new URL('https://public.test'), listed: [], what: 'a redirect' };
-    return routes.check(new URL(location), lead).then(
+    const referrer = { from: new URL('https://public.test'), listed: [], what: 'a redirect' };
+    return routes.check(new URL(location), referrer).then(
       () => 'led',
       (error: unknown) => (error instanceof Failure ? [error.error.code, error.error.subject] : error),
     );
@@ -302,7 +302,7 @@ describe('where a redirect may lead', () => {
   describe('once an address has answered, its zone is the registry’s', () => {
     const url = (name: string) => new URL(`https://${name}.test/`);
     const from = url('two-faced');
-    const lead = { from, listed: [], what: 'x' };
+    const referrer = { from, listed: [], what: 'x' };
     const refusal = (promise: Promise<unknown>) =>
       promise.then(
         () => undefined,
@@ -312,8 +312,8 @@ describe('where a redirect may lead', () => {
     test('so one that is dialled inside may lead to its neighbours', async () => {
       const { made } = routes();
       made.noteAnswer(from, '10.0.0.6');
-      expect(await made.check(url('inside'), lead)).toEqual(['10.0.0.5']);
-      expect(await refusal(made.check(url('here'), lead))).toBe('REGISTRY_ADDRESS');
+      expect(await made.check(url('inside'), referrer)).toEqual(['10.0.0.5']);
+      expect(await refusal(made.check(url('here'), referrer))).toBe('REGISTRY_ADDRESS');
       expect(await made.own(from)).toEqual(['10.0.0.6', '203.0.113.3']);
     });
 
@@ -321,8 +321,8 @@ describe('where a redirect may lead', () => {
       const { made } = routes();
       expect(await made.own(from)).toEqual(['203.0.113.3', '10.0.0.6']);
       made.noteAnswer(from, '203.0.113.3');
-      expect(await refusal(made.check(url('inside'), lead))).toBe('REGISTRY_ADDRESS');
-      expect(await made.check(new URL('https://two-faced.test:8443/'), lead)).toEqual(['203.0.113.3']);
+      expect(await refusal(made.check(url('inside'), referrer))).toBe('REGISTRY_ADDRESS');
+      expect(await made.check(new URL('https://two-faced.test:8443/'), referrer)).toEqual(['203.0.113.3']);
       expect(await made.own(from)).toEqual(['203.0.113.3']);
     });
 
@@ -330,16 +330,16 @@ describe('where a redirect may lead', () => {
       const { made } = routes();
       made.noteAnswer(from, '203.0.113.3');
       made.noteAnswer(from, '10.0.0.6');
-      expect(await refusal(made.check(url('inside'), lead))).toBe('REGISTRY_ADDRESS');
+      expect(await refusal(made.check(url('inside'), referrer))).toBe('REGISTRY_ADDRESS');
     });
   });
 
   test('a name is looked up once, so a second answer changes nothing', async () => {
     const { made, asked } = routes();
     const [from, to] = [new URL('https://public.test'), new URL('https://other.test')];
-    const lead = { from, listed: [], what: 'x' };
-    await Promise.all([made.check(to, lead), made.check(to, lead)]);
-    await made.check(to, lead);
+    const referrer = { from, listed: [], what: 'x' };
+    await Promise.all([made.check(to, referrer), made.check(to, referrer)]);
+    await made.check(to, referrer);
     expect(asked.sort()).toEqual(['other.test', 'public.test']);
   });
 });

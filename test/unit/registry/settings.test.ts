@@ -4,12 +4,12 @@ import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { isRegistrySettings } from '../../../lib/oci/generated/validators.js';
 import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
 import {
-  type PolicySurroundings,
+  type PolicyInputs,
   type RegistriesFile,
   registryPolicy,
 } from '../../../lib/registry/policy/settings.ts';
 
-const given: PolicySurroundings = {
+const given: PolicyInputs = {
   userAgent: 'graft/test',
   insecure: ['Flag.example:5000'],
   requireDigest: false,
@@ -20,7 +20,7 @@ const given: PolicySurroundings = {
   sslCertFile: undefined,
   sslCertDir: undefined,
 };
-const policy = (file: RegistriesFile, more: Partial<PolicySurroundings> = {}) =>
+const policy = (file: RegistriesFile, more: Partial<PolicyInputs> = {}) =>
   registryPolicy({ registries_conf: [], ...file }, 'graft.yml', { ...given, ...more });
 
 /** The example of the operator's page, with every key. */

@@ -1,12 +1,12 @@
 import { expect, test } from 'bun:test';
-import { Gate } from '../../../lib/registry/blobs/gate.ts';
+import { Semaphore } from '../../../lib/registry/blobs/semaphore.ts';
 import { NEVER } from '../../support/registry-client.ts';
 
 test('lets in as many as it has places, then the longest waiting', async () => {
-  const gate = new Gate(2);
+  const semaphore = new Semaphore(2);
   const order: string[] = [];
   const enter = async (name: string) => {
-    const leave = await gate.enter(NEVER);
+    const leave = await semaphore.enter(NEVER);
     order.push(name);
     return leave;
   };
@@ -25,13 +25,13 @@ test('lets in as many as it has places, then the longest waiting', async () => {
 });
 
 test('a place given back twice is one place', async () => {
-  const gate = new Gate(1);
-  const leave = await gate.enter(NEVER);
+  const semaphore = new Semaphore(1);
+  const leave = await semaphore.enter(NEVER);
   leave();
   leave();
-  await gate.enter(NEVER);
+  await semaphore.enter(NEVER);
   let entered = false;
-  void gate.enter(NEVER).then(() => {
+  void semaphore.enter(NEVER).then(() => {
     entered = true;
   });
   await Bun.sleep(5);
@@ -39,17 +39,17 @@ test('a place given back twice is one place', async () => {
 });
 
 test('who gives up waiting leaves the queue, and no place is lost', async () => {
-  const gate = new Gate(1);
-  const leave = await gate.enter(NEVER);
+  const semaphore = new Semaphore(1);
+  const leave = await semaphore.enter(NEVER);
   const abort = new AbortController();
   const reason = new Error('enough');
-  const impatient = gate.enter(abort.signal).catch((error: unknown) => error);
-  const patient = gate.enter(NEVER);
+  const impatient = semaphore.enter(abort.signal).catch((error: unknown) => error);
+  const patient = semaphore.enter(NEVER);
   abort.abort(reason);
   expect(await impatient).toBe(reason);
   leave();
   (await patient)();
-  const again = await gate.enter(NEVER);
+  const again = await semaphore.enter(NEVER);
   again();
-  expect(await gate.enter(AbortSignal.abort(reason)).catch((error: unknown) => error)).toBe(reason);
+  expect(await semaphore.enter(AbortSignal.abort(reason)).catch((error: unknown) => error)).toBe(reason);
 });

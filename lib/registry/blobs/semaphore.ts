@@ -1,16 +1,16 @@
 /**
- * One bound on downloads over all layers and registries. Only whole blobs take a place, never the small
- * requests they need on their way (tokens, redirects), so the gate cannot wait for itself.
+ * Limits the number of downloads over all layers and registries. Only a whole blob takes a slot. The small requests of its
+ * download (tokens, redirects) take none, so the semaphore cannot wait for itself.
  */
-export class Gate {
+export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(places: number) {
-    this.#free = places;
+  constructor(slots: number) {
+    this.#free = slots;
   }
 
-  /** Waits for a place, first come first served. Returns what gives it back, which may be called twice. */
+  /** Waits for a slot, first come first served. The returned function releases it, and may be called twice. */
   async enter(signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     if (this.#free > 0) this.#free -= 1;
@@ -38,7 +38,7 @@ export class Gate {
     }
   }
 
-  /** A place goes straight to who waits longest: `#free` never rises while somebody waits. */
+  /** A released slot goes straight to the longest waiting caller: `#free` never rises while a caller waits. */
   #leave(): void {
     const next = this.#waiting.shift();
     if (next) next();
