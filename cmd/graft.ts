@@ -1,7 +1,6 @@
 /**
- * The program: reads the command line and the settings, loads the verb, and turns what it throws into one
- * sentence and an exit code. argv, stdout, exit codes and the environment are touched here and beside, never
- * in lib.
+ * The program: reads the command line and the settings, loads the verb, and turns its error into a sentence and an exit
+ * code. Only cmd touches argv, stdout, exit codes and the environment; lib never does.
  */
 import type { Logger } from '../lib/base/log.ts';
 import { Secret } from '../lib/base/secret.ts';
@@ -23,24 +22,24 @@ import type { Credentials, Environment, Settings } from './settings/types.ts';
 import { type Output, stdout } from './terminal/output.ts';
 import { verbModules } from './verbs/index.ts';
 
-/** The call as far as it got; a report of its failure uses what is there. */
+/** The state of the call. The report of a failure uses the parts that are set by then. */
 const call: {
   reporting?: Reporting;
-  /** The secrets of the command line, which no report may show. */
+  /** The secrets of the command line, which must not be in a report. */
   taken: TakenSecrets;
-  /** Tells the metrics, once there can be some. */
+  /** Sends the metrics; defined once the verb may have some. */
   sendMetrics?: () => Promise<void>;
   failed: boolean;
 } = { taken: { secrets: [], stderr: 2 }, failed: false };
 
-/** Only a verb that looks at its signal is asked to stop; any other is ended by it, as a program without a handler. */
+/** Defined once a verb reads its signal. A signal ends any other verb at once, since it has no handler. */
 let stop: Stop | undefined;
 function stopSignal(): AbortSignal {
   stop ??= listenForStop((exitCode) => process.exit(exitCode));
   return stop.signal;
 }
 
-/** Nothing is read or said before the arguments' secrets are out of sight. */
+/** Removes the secrets from the list of processes before anything is read or written. */
 async function start(argv: readonly string[]): Promise<void> {
   keepMemoryPrivate();
   hearOfChildren();
@@ -76,12 +75,12 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
       return stopSignal();
     },
   };
-  // verbModules has for each verb that verb's module; the type of one of them, unknown which, cannot say so.
+  // verbModules maps each verb to its own module, but TypeScript cannot express that for a verb that is not constant.
   await (run as RunVerb)(context);
   await call.sendMetrics();
 }
 
-/** On a terminal the answer must not land behind half a progress line. */
+/** An output that clears the progress line first, so that the answer starts on a line of its own. */
 function clearingFirst({ clear }: Reporting): Output {
   return {
     json: (value) => {
@@ -105,7 +104,7 @@ function credentialsOf({ options }: Invocation): Credentials | undefined {
   return { username: username ?? '', password: new Secret(password ?? '') };
 }
 
-/** Calls with nothing to tell do not even load what would send it. */
+/** Sends the metrics. Without any, the module that sends them is not loaded. */
 async function sendCollected(
   metrics: Metrics,
   { store, metronEndpoint, metricsFile }: Settings,
@@ -117,15 +116,15 @@ async function sendCollected(
   await sendMetrics(metrics, { store, metronEndpoint, metricsFile, extra }, log);
 }
 
-/** One sentence on stdout, the facts in the log, and out. */
+/** Writes the sentence to stdout and the facts to the log, and exits. */
 async function fail(error: unknown): Promise<void> {
-  // A second failure while the first is being reported adds nothing, and must not cut it short.
+  // A second failure must not interrupt the report of the first.
   if (call.failed) return;
   call.failed = true;
   try {
     process.exit(await report(error));
   } catch {
-    // Nobody reads stdout any more (EPIPE); the exit code is all that is left to say.
+    // stdout has no reader any more (EPIPE), so the caller gets the exit code only.
     process.exit(1);
   }
 }
@@ -148,7 +147,7 @@ async function report(error: unknown): Promise<number> {
   return stopped ?? exitCode;
 }
 
-/** Before anything else is set up: it answers for no verb, and its parent does not wait for it. */
+/** Runs as the child that touches CVMFS, before anything else is set up: it needs no settings and no log. */
 async function probe(): Promise<void> {
   const { runProbeChild } = await import('./probe.ts');
   process.exit(runProbeChild());
@@ -156,7 +155,7 @@ async function probe(): Promise<void> {
 
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
-// Whatever keeps waiting for something that nobody will do: no answer is no success.
+// The event loop is empty although the verb has not answered: that is a failure and must not exit with 0.
 process.on('beforeExit', () => fail(new Error('it stopped without an answer')));
 if (process.argv[2] === PROBE_VERB) {
   probe();

@@ -1,7 +1,7 @@
 /**
- * The child that touches repositories: `graft` started again with a verb that nobody else uses. It reads its request
- * from descriptor 0 and answers on descriptor 1; it opens nothing else of its parent's. A create waits for it, so it
- * does without `node:fs`, whose first use costs a millisecond.
+ * The child that touches CVMFS repositories: `graft` started again with a verb for this purpose. The child reads its request
+ * from descriptor 0, answers on descriptor 1, and inherits nothing else. A create waits for it, so this file does not use
+ * `node:fs`, whose first use costs a millisecond.
  */
 import { serveProbe } from '../lib/cvmfs/probe-child.ts';
 import type { ProbeRequest } from '../lib/cvmfs/probe-protocol.ts';
@@ -9,20 +9,20 @@ import { hasCode } from '../lib/sys/kernel/errno.ts';
 import { writeAll } from '../lib/sys/kernel/files.ts';
 import { readToEnd } from '../lib/sys/kernel/read.ts';
 
-/** 500 layers with long paths take less than half of it. */
+/** A request with 500 layers and long paths has less than half of this. */
 const MAX_REQUEST = 1024 * 1024;
 
-/** Answers one request and returns the exit status. */
+/** Answers a single request. @returns the exit status */
 export function runProbeChild(): number {
   const text = new TextDecoder().decode(readToEnd(0, MAX_REQUEST, 'stdin'));
-  // Started ahead, and not needed after all.
+  // The parent has started the child ahead and closed its input, since it did not need it.
   if (text === '') return 0;
   const request = JSON.parse(text) as ProbeRequest;
   try {
     serveProbe(request, (line) => writeAll(1, Buffer.from(`${JSON.stringify(line)}\n`)));
     return 0;
   } catch (error) {
-    // The parent has gone or has heard enough.
+    // The parent has ended, or has closed the pipe after the answers that it needed.
     if (hasCode(error, 'EPIPE')) return 0;
     throw error;
   }

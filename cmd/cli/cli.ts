@@ -4,7 +4,8 @@ import type { VerbDefinition } from './options.ts';
 import { type Invocation, readOptions, readStart, readVerb } from './parse.ts';
 
 /**
- * Reads the command line. The verbs that nobody calls in a hurry are read by yargs; what is misspelt gets a suggestion, and only then is yargs loaded.
+ * Reads the command line. yargs reads the options of verbs that only people call, and makes the suggestion after a misspelt
+ * word. For other calls it is not loaded.
  * @param argv without the program's name. @throws CLI_* codes
  */
 export async function readCommandLine(argv: readonly string[]): Promise<Invocation> {
@@ -24,10 +25,10 @@ async function withSuggestion(error: unknown): Promise<unknown> {
     return new PluginError('CLI_UNKNOWN_VERB', { ...error.subject, suggestion });
   }
   if (isPluginError(error, 'CLI_UNKNOWN_FLAG')) {
-    const { placeOf, suggestFlag } = await import('./suggest.ts');
+    const { verbsWith, suggestFlag } = await import('./suggest.ts');
     const { flag, verb } = error.subject;
     const suggestion = await suggestFlag(flag, verb);
-    return new PluginError('CLI_UNKNOWN_FLAG', { flag, verb, suggestion, place: placeOf(flag, verb) });
+    return new PluginError('CLI_UNKNOWN_FLAG', { flag, verb, suggestion, place: verbsWith(flag, verb) });
   }
   return error;
 }

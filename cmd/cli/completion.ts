@@ -5,10 +5,10 @@ import type { OptionTable, PositionalDefinition } from './options.ts';
 import { readOptions } from './parse.ts';
 import { addVerb, verbEntries } from './yargs.ts';
 
-/** The ids of root filesystems in the store that a line names. @param line up to the cursor, without graft's name */
+/** The ids of root filesystems in the store of a command line. @param line up to the cursor, without graft's name */
 export type ListIds = (line: readonly string[]) => readonly string[];
 
-/** Words that could stand where the cursor is. @param words the line so far, graft's name first. */
+/** The words that fit at the cursor. @param words the line so far, graft's name first */
 export async function completions(words: readonly string[], listIds: ListIds = () => []): Promise<string[]> {
   const { line, cut } = rejoin(words.slice(1));
   const last = line.at(-1) ?? '';
@@ -17,8 +17,8 @@ export async function completions(words: readonly string[], listIds: ListIds = (
 }
 
 /**
- * bash takes `--store=/s` and `a:b` for three words each (COMP_WORDBREAKS), and replaces the last of them alone.
- * @returns the words as they were typed, and how much of the last one bash keeps.
+ * Joins the words of bash, which splits `--store=/s` and `a:b` into three words each (COMP_WORDBREAKS) and replaces only
+ * the last. @returns the words as they were typed, and the number of characters of the last word that bash keeps
  */
 function rejoin(words: readonly string[]): { line: string[]; cut: number } {
   const line: string[] = [];
@@ -38,14 +38,14 @@ function rejoin(words: readonly string[]): { line: string[]; cut: number } {
   return { line, cut };
 }
 
-/** @param before the words in front of the cursor's. @param typed `--` where an option has been begun. */
+/** @param before the words in front of the cursor's word. @param typed `--` where that word begins an option */
 async function candidates(
   before: readonly string[],
   typed: string,
   ids: () => readonly string[],
 ): Promise<readonly string[]> {
   const start = restOf(before, GLOBAL_OPTIONS);
-  // A value is due, or nothing that graft knows was typed: the shell offers files.
+  // The next word is a value, or the line has an unknown option: the shell then offers files.
   if (start === undefined) return [];
   const [verb, ...words] = start;
   if (verb === undefined) return offer(GLOBAL_OPTIONS, [...before, typed], true);
@@ -55,7 +55,7 @@ async function candidates(
   return typed === '' ? argumentsOf(verb, ids) : offer(VERBS[verb].options, [...words, typed], false);
 }
 
-/** What follows the options; undefined where they cannot be read. */
+/** The words after the options; undefined where the options cannot be read. */
 function restOf(words: readonly string[], table: OptionTable): readonly string[] | undefined {
   try {
     return readOptions(words, table, {}, undefined).rest;
@@ -64,7 +64,7 @@ function restOf(words: readonly string[], table: OptionTable): readonly string[]
   }
 }
 
-/** Options from yargs, which leaves out what is already on the line; verbs too where one is due. */
+/** Options from yargs, without those that are already on the line. @param verbs whether verbs fit too */
 function offer(table: OptionTable, words: string[], verbs: boolean): Promise<readonly string[]> {
   const parser = yargs([], '/').help(false).version(false).exitProcess(false).detectLocale(false);
   for (const [name, { type, hidden }] of Object.entries(table))
@@ -93,7 +93,7 @@ const BASH = `_graft() {
 complete -o default -F _graft graft
 `;
 
-/** Sourced, or a file `_graft` on the fpath: then its first run is a call of the function that it defines. */
+/** For `source`, or for a file `_graft` on the fpath, whose first run also calls the function. */
 const ZSH = `#compdef graft
 _graft() {
   local -a words_found
@@ -103,7 +103,7 @@ _graft() {
 if [[ $funcstack[1] == _graft ]]; then _graft; else compdef _graft graft; fi
 `;
 
-/** @throws CLI_BAD_ARGUMENTS for a shell it does not know. */
+/** The completion script of a shell. @throws CLI_BAD_ARGUMENTS for another shell than bash or zsh */
 export function completionScript(shell: string | undefined): string {
   if (shell === 'bash') return BASH;
   if (shell === 'zsh') return ZSH;

@@ -1,6 +1,7 @@
 /**
- * Every verb, option and argument of graft, once. GrootFS's own (July 2026) come with its names and types, so
- * that Garden's calls and operators' scripts work unchanged; graft's additions are `--extra-config`,
+ * The table of all verbs, options and arguments, from which both parsers, the help, the completion and the manual are made.
+ * The verbs and options of GrootFS (July 2026) have its names and types, so that Garden's calls and operators' scripts
+ * work unchanged. graft adds `--extra-config`,
  * `--metrics-file`, `--restore-mounts`, `--require-digest`, `--dry-run`, `--json`, `--repair` and some verbs.
  */
 import type { GLOBAL_OPTIONS } from './global-options.ts';

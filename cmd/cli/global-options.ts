@@ -1,6 +1,6 @@
 import type { OptionTable } from './options.ts';
 
-/** What every verb takes, before the verb. */
+/** The options of all verbs, which come before the verb. */
 export const GLOBAL_OPTIONS = {
   config: { type: 'string', placeholder: 'FILE', description: "GrootFS's YAML configuration file" },
   'extra-config': {

@@ -1,17 +1,17 @@
-/** The value an option takes. `list` may be repeated and is split at commas; `int64` is a count of bytes. */
+/** The type of an option's value. A `list` may be repeated and is split at commas; `int64` is a number of bytes. */
 type OptionType = 'string' | 'boolean' | 'int64' | 'list';
 
-/** One option, from which the parsers, the help, the completion and the manual pages are all made. */
+/** An option. The parsers, the help, the completion and the manual pages are made from it. */
 export interface OptionDefinition {
   readonly type: OptionType;
   readonly description: string;
-  /** What stands for the value in help: `DIR`, `BYTES`. */
+  /** The word for the value in help: `DIR`, `BYTES`. */
   readonly placeholder?: string;
-  /** Shown in help; the value itself is decided in `settings.ts`, after the configuration file was read. */
+  /** The default in help. `settings.ts` applies defaults, after it has read the configuration file. */
   readonly default?: string;
-  /** The key of GrootFS's configuration file that says the same, `create.with_clean`. */
+  /** The key of GrootFS's configuration file with the same meaning, `create.with_clean`. */
   readonly configKey?: string;
-  /** Accepted so that command lines written for GrootFS keep working; graft itself needs no such thing. */
+  /** graft does not use the option, and accepts it so that command lines written for GrootFS keep working. */
   readonly unneeded?: true;
   /** Not in help, completion or the manual. */
   readonly hidden?: true;
@@ -20,8 +20,8 @@ export interface OptionDefinition {
 export type OptionTable = Readonly<Record<string, OptionDefinition>>;
 
 /**
- * What may follow the options: `count` arguments exactly, or anything at all (GrootFS ignores what it does
- * not read, and scripts have come to pass it).
+ * The arguments after the options: exactly `count`, or any number (some verbs of GrootFS ignore arguments, and scripts
+ * pass some).
  */
 export interface PositionalDefinition {
   readonly names: readonly string[];
@@ -35,7 +35,7 @@ export interface VerbDefinition {
   readonly options: OptionTable;
   readonly positionals: PositionalDefinition;
   readonly hidden?: true;
-  /** Called by people alone: its options are read by yargs, whatever that costs at start. */
+  /** Only people call the verb, so yargs reads its options although it is slow to load. */
   readonly rare?: true;
 }
 
@@ -46,7 +46,7 @@ interface ValueOf {
   list: readonly string[];
 }
 
-/** The values given on a command line, by the option's own name; an option not given is absent. */
+/** The values of a command line by the option's name. An option that is not given is absent. */
 export type OptionValues<T extends OptionTable> = {
   readonly [K in keyof T]?: ValueOf[T[K]['type']];
 };

@@ -1,11 +1,10 @@
 /**
  * The reader of command lines, in GrootFS's grammar (urfave/cli over Go's flag package):
  * `[global options] verb [options] arguments`; `-flag` is `--flag`; the first word that is no option ends
- * the options, so an option behind an argument is one more argument; `--` ends them too and is dropped.
+ * the options, so an option after an argument is another argument; `--` also ends them and is dropped.
  *
- * Garden calls graft thousands of times a day and this costs nothing at start, where yargs costs 28 ms
- * (measured) and has to be talked into the grammar; `yargs.ts` reads the same definitions, and a table test
- * holds the two to the same answers.
+ * Garden calls graft thousands of times a day. This reader costs nothing at start, while yargs costs 28 ms (measured).
+ * `yargs.ts` reads options by the same table (`definitions.ts`), and a test compares the answers of the two.
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import {
@@ -20,7 +19,7 @@ import type { OptionDefinition, OptionTable, OptionValue } from './options.ts';
 import { checkPositionals } from './positionals.ts';
 import { parseBoolean, parseInteger, splitList } from './values.ts';
 
-/** A command line that was understood. Help and version options have become their verbs. */
+/** A valid command line. The options for help and version have become the verbs `help` and `version`. */
 export type Invocation = {
   [V in Verb]: {
     readonly verb: V;
@@ -37,11 +36,11 @@ export interface Words {
 
 const HELP = { type: 'boolean', description: 'print help' } as const;
 const VERSION = { type: 'boolean', description: 'print the version' } as const;
-/** What urfave/cli adds to every table, and to the global one. */
+/** The options that urfave/cli adds to the global options, and to those of each verb. */
 const GLOBAL_BUILT_IN: OptionTable = { help: HELP, h: HELP, version: VERSION, v: VERSION };
 const VERB_BUILT_IN: OptionTable = { help: HELP, h: HELP };
 
-/** Reads the options in front of `words`; the verb is undefined for the global ones. */
+/** Reads the options at the start of `words`. The verb is undefined for global options. */
 export type ReadOptions = (
   words: readonly string[],
   table: OptionTable,
@@ -53,7 +52,7 @@ export type ReadOptions = (
 export interface Start {
   readonly verb: Verb;
   readonly globals: Record<string, OptionValue>;
-  /** What follows the verb. */
+  /** The words after the verb. */
   readonly words: readonly string[];
 }
 
@@ -81,7 +80,7 @@ export function readVerb({ verb, globals, words }: Start, read: ReadOptions): In
   return invocation(verb, globals, options, positionals);
 }
 
-/** The one place where a table's values are taken to have the types of that table. */
+/** The only cast of values to the types of their table. */
 function invocation(
   verb: Verb,
   globals: Record<string, OptionValue>,
@@ -130,7 +129,7 @@ function splitFlag(word: string): { name: string; inline: string | undefined } {
     : { name: body.slice(0, equals), inline: body.slice(equals + 1) };
 }
 
-/** @param earlier the value of an earlier occurrence: lists grow, everything else is replaced. */
+/** @param earlier the value of an earlier occurrence: lists grow, other values are replaced */
 export function readValue(
   name: string,
   option: OptionDefinition,

@@ -3,7 +3,7 @@ import { GLOBAL_OPTIONS, isVerb, VERBS } from './definitions.ts';
 import type { OptionTable, VerbDefinition } from './options.ts';
 import { addVerb } from './yargs.ts';
 
-/** The known verb that comes closest, if one is close. */
+/** The verb that is closest to a word; undefined where none is close. */
 export function suggestVerb(word: string): Promise<string | undefined> {
   const known = Object.entries(VERBS as Record<string, VerbDefinition>);
   return closest(
@@ -12,14 +12,14 @@ export function suggestVerb(word: string): Promise<string | undefined> {
   );
 }
 
-/** @param verb where the option was given; undefined before the verb. */
+/** The option that is closest to a word. @param verb the verb before the option; undefined for a global option */
 export async function suggestFlag(word: string, verb: string | undefined): Promise<string | undefined> {
   const close = await closest(word, visible(optionsAt(verb)));
   return close === undefined ? undefined : `--${close}`;
 }
 
-/** Where an option belongs that exists, only not where it was given; undefined if it exists nowhere. */
-export function placeOf(flag: string, verb: string | undefined): string | undefined {
+/** The verbs that have an option, in words, for an option that was given elsewhere; undefined where none has it. */
+export function verbsWith(flag: string, verb: string | undefined): string | undefined {
   if (verb !== undefined && Object.hasOwn(GLOBAL_OPTIONS, flag)) return `graft itself, before \`${verb}\``;
   const verbs = Object.entries(VERBS).filter(([, { options }]) => Object.hasOwn(options, flag));
   const names = verbs.map(([name]) => `\`${name}\``);
@@ -35,7 +35,7 @@ function visible(table: OptionTable): string[] {
   return Object.keys(table).filter((name) => !table[name]?.hidden);
 }
 
-/** yargs' own measure of what somebody may have meant; it knows commands only, so the names go in as such. */
+/** The name that yargs recommends for a misspelt word. yargs recommends commands only, so the names are declared as such. */
 async function closest(word: string, names: readonly string[]): Promise<string | undefined> {
   let said = '';
   const parser = yargs([], '/')

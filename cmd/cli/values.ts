@@ -1,4 +1,4 @@
-/** Texts of booleans, integers and lists, as Go's strconv and urfave/cli read them for GrootFS. */
+/** Reads booleans, integers and lists as GrootFS does with Go's strconv and urfave/cli. */
 
 const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
@@ -17,8 +17,8 @@ export type ParsedInteger =
   | { readonly reason: 'parse error' | 'value out of range' };
 
 /**
- * strconv.ParseInt(text, 0, 64): decimal, 0x, 0b, 0o, a leading 0 for octal, underscores between digits. What int64 holds is
- * taken as `heldBytes` says.
+ * strconv.ParseInt(text, 0, 64): decimal, 0x, 0b, 0o, a leading 0 for octal, underscores between digits. An int64
+ * becomes a number by `heldBytes`; a larger integer is out of range.
  */
 export function parseInteger(text: string): ParsedInteger {
   const exact = DECIMAL.test(text) ? BigInt(text.replace('+', '')) : parseUnusual(text);
@@ -29,12 +29,12 @@ export function parseInteger(text: string): ParsedInteger {
 
 export const INT64_MAX = 2n ** 63n - 1n;
 
-/** 8 PiB less a block: below it a number is exact, also when XFS has rounded it up to its blocks. */
+/** 8 PiB less a block. Up to it a number is exact, also after XFS has rounded it up to its blocks. */
 const HELD_AT_MOST = 2 ** 53 - 4096;
 
 /**
- * A count of bytes as a number. What a number does not hold exactly is more than any store of graft has: it counts as
- * 8 PiB less a block, and is neither rounded nor refused, since GrootFS takes it.
+ * A number of bytes. An integer that a number cannot hold exactly is more than any store has. GrootFS accepts it, so graft
+ * does too, and uses 8 PiB less a block instead.
  */
 export function heldBytes(exact: bigint): number {
   const value = Number(exact);
@@ -53,7 +53,7 @@ function parseUnusual(text: string): bigint | undefined {
   return sign === '-' ? -magnitude : magnitude;
 }
 
-/** `a,b` is two values; blanks around them are dropped, and so are empty ones. */
+/** The values of `a,b`. Blanks around values and empty values are dropped. */
 export function splitList(text: string): string[] {
   return text
     .split(',')

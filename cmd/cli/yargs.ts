@@ -1,6 +1,6 @@
 /**
- * The same definitions, given to yargs: for help, completion, suggestions and the verbs that nobody calls in a
- * hurry. Loading it costs 28 ms (measured), so nothing on Garden's path imports this file.
+ * yargs over the table of definitions: for help, completion, suggestions and the verbs that only people call. To load it costs
+ * 28 ms (measured), so no verb that Garden calls imports this file.
  */
 import yargs, { type Argv } from 'yargs';
 import { Parser } from 'yargs/helpers';
@@ -9,7 +9,7 @@ import { GLOBAL_OPTIONS, VERBS, type Verb } from './definitions.ts';
 import type { OptionTable, OptionValue, VerbDefinition } from './options.ts';
 import { readValue, type Words } from './parse.ts';
 
-/** yargs' own grammar, brought as near to Go's flag package as its settings go. */
+/** The settings of yargs that bring its grammar closest to Go's flag package. */
 const GRAMMAR = {
   'halt-at-non-option': true,
   'nargs-eats-options': true,
@@ -23,9 +23,9 @@ const GRAMMAR = {
 } as const;
 
 /**
- * In Go's grammar a boolean takes a value behind `=` alone, and any of twelve words there; yargs would take the
- * next word, and knows two. So every option is a text with one value to yargs, and `--flag` goes in as
- * `--flag=<IMPLIED>`; a word that was a value or an argument all along loses the mark on its way out.
+ * In Go's grammar a boolean has a value only after `=`, which is one of twelve words. yargs would take the next word, and
+ * knows two values. So yargs sees every option as text with a value, and `--flag` is passed as `--flag=<IMPLIED>`. The mark
+ * is removed again from words that were values or arguments.
  */
 const IMPLIED = '\u0000implied';
 
@@ -67,17 +67,17 @@ function unknownFlag(flag: string, verb: Verb | undefined): PluginError {
   return new PluginError('CLI_UNKNOWN_FLAG', { flag, verb, suggestion: undefined, place: undefined });
 }
 
-/** What `graft help` and `graft help VERB` print. */
+/** The output of `graft help` and `graft help VERB`. */
 export async function helpText(topic: Verb | undefined): Promise<string> {
   const text = await (topic === undefined ? describeAll() : describeVerb(topic)).getHelp();
-  // A description that fills its column to the last cell leaves no blank before the type behind it.
+  // Where a description fills its whole column, yargs writes no blank before the type that follows.
   return text.replace(/(?<=\S)(?=\[(?:string|boolean)\])/g, ' ').trimEnd();
 }
 
 const COLUMNS = 110;
 
 function helpPage(usage: string): Argv {
-  // The directory for relative file names; given, the working directory is not asked for.
+  // `/` is the directory for relative file names. Without it yargs would ask for the working directory.
   return yargs([], '/')
     .scriptName('graft')
     .detectLocale(false)
@@ -114,7 +114,7 @@ export function verbEntries(): [string, VerbDefinition][] {
   return Object.entries(VERBS);
 }
 
-/** @param summary undefined hides the verb. */
+/** @param summary undefined hides the verb */
 export function addVerb(parser: Argv, name: string, summary: string | undefined): void {
   if (summary === undefined) parser.command(name, false);
   else parser.command(name, summary);

@@ -1,4 +1,4 @@
-/** Secrets among the arguments, which everybody on the machine can read in a list of processes. */
+/** Secrets among the arguments, which each user of the machine can read in the list of processes. */
 import { userinfoIn } from '../../lib/oci/userinfo.ts';
 import { eraseArguments, takeStderr } from '../../lib/sys/kernel/own-process.ts';
 import { COMPILED } from './compiled.ts';
@@ -7,27 +7,26 @@ const PASSWORD = 'password';
 const STDERR = 2;
 
 export interface TakenSecrets {
-  /** As they may come back in a registry's answer. */
+  /** The secrets, in the forms in which a registry's answer may repeat them. */
   readonly secrets: readonly string[];
   /** The descriptor for messages. */
   readonly stderr: number;
 }
 
 /**
- * Collects the secrets of a command line, also of one that is wrong otherwise, and takes them out of the list of
- * processes. The runtime keeps copies of all arguments and prints them when it crashes: a process that was given a secret
- * leaves the runtime no stderr.
+ * Collects the secrets of a command line, also of an invalid one, and erases them in the list of processes. The runtime has
+ * copies of all arguments and prints them when it crashes, so a process with a secret takes stderr away from the runtime.
  * @param argv without the program's name
  */
 export function takeSecrets(argv: readonly string[]): TakenSecrets {
   const secrets = argv.flatMap((word, i) => secretsIn(word, argv[i - 1] ?? ''));
   if (secrets.length === 0) return { secrets, stderr: STDERR };
-  // Run from its sources the program is an argument itself.
+  // When the sources run, the path of the program is an argument too, and positions differ.
   if (COMPILED) eraseArguments(argv.length, secretPart);
   return { secrets, stderr: takeStderr() };
 }
 
-/** Where a secret stands in an argument: a password's option takes the next word or what follows its `=`. */
+/** The range of a secret in an argument: the word after `--password`, the text after `--password=`, or userinfo. */
 function secretPart(word: string, before: string): [from: number, to: number] | undefined {
   if (isPasswordOption(before)) return [0, word.length];
   const equals = word.indexOf('=');
@@ -45,7 +44,7 @@ function secretsIn(word: string, before: string): string[] {
   if (part === undefined) return [];
   const secret = word.slice(...part);
   if (isPasswordOption(before) || word.startsWith('-')) return [secret].filter(Boolean);
-  // Of userinfo the password is the secret; a name is shown, as that of --username is.
+  // The secret of userinfo is the password. A name may be shown, as the value of --username may.
   const password = secret.slice(secret.indexOf(':') + 1);
   return [...new Set([secret, password, decoded(password)])].filter(Boolean);
 }

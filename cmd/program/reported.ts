@@ -1,4 +1,4 @@
-/** Ends a verb with an exit code when stdout already has its whole answer, as JSON must be alone there. */
+/** Ends a verb with an exit code and without a sentence, since stdout already has the whole answer in JSON. */
 export class Reported extends Error {
   readonly exitCode: number;
 

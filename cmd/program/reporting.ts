@@ -9,19 +9,19 @@ import { TerminalProgress } from '../terminal/progress.ts';
 import { isTerminal, terminalOn } from '../terminal/terminal.ts';
 import type { TakenSecrets } from './arguments.ts';
 
-/** Where a call says what it does: a log for programs, a line for a person, or both. */
+/** The reports of a call: a log for programs, a progress line for a person, or both. */
 export interface Reporting {
   readonly log: Logger;
   readonly progress: Progress;
-  /** The log is a person's terminal, where the sentence of a failure is seen anyway. */
+  /** True when the log is the terminal of a person, who also sees the sentence of a failure there. */
   readonly plain: boolean;
-  /** Takes the progress line away, before stdout gets its answer and at the end. */
+  /** Clears the progress line, before the answer is written and at the end. */
   clear(): void;
 }
 
 /**
- * Somebody who asks for a log level gets that log, on a terminal too. Otherwise a person in front of stderr
- * gets plain lines and progress, and a program lager's JSON.
+ * Opens the log and the progress line. With `--log-level`, stderr gets lager's JSON, also on a terminal. Otherwise a
+ * terminal gets plain lines and progress, and a program gets lager's JSON.
  * @throws CLI_LOG_FILE
  */
 export function openReporting(
@@ -47,10 +47,10 @@ export function openReporting(
   return { log, plain, progress: shown ?? silentProgress, clear: () => shown?.clear() };
 }
 
-/** The verbs that are called seldom enough for a warning each time; the others are called every 15 seconds. */
+/** The verbs that warn at each call. Other verbs are called every 15 seconds, which is too often for a warning. */
 const WARNING: ReadonlySet<Verb> = new Set<Verb>(['create', 'init-store']);
 
-/** The effective settings at level debug, as GrootFS logs them, and the keys of the file that nothing reads. */
+/** Logs the settings at level debug, as GrootFS does, and the unknown keys of the configuration file. */
 export function reportSettings(
   verb: Verb,
   settings: Settings,

@@ -5,7 +5,7 @@ import type { Environment } from '../settings/types.ts';
 /** Formatting a large disk takes seconds; a program that hangs must not hang an operator's terminal for ever. */
 const DEADLINE_MILLISECONDS = 600_000;
 
-/** Runs a program to its end with a clean environment and none of our descriptors. */
+/** Runs a program to its end with a clean environment and without graft's descriptors. */
 export function runProgram(env: Environment): RunProgram {
   return (program, args) => {
     const done = spawnSync(program, args, {
@@ -27,7 +27,7 @@ export function runProgram(env: Environment): RunProgram {
   };
 }
 
-/** For a program that says nothing itself. */
+/** The complaint about a program that failed without output. */
 function howItEnded(
   program: string,
   { status, signal }: { status: number | null; signal: string | null },

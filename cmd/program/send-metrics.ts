@@ -5,12 +5,12 @@ import { numericAddress, sendToMetron } from '../../lib/plugin/metrics/metron.ts
 export interface MetricTargets {
   readonly store: string;
   readonly metronEndpoint: string | undefined;
-  /** From the command line; goes before the one of the extra settings. */
+  /** The file of the command line, which comes before that of the extra settings. */
   readonly metricsFile: string | undefined;
   readonly extra: () => Promise<{ readonly metricsFile: string | undefined }>;
 }
 
-/** At the end of a call, also of one that failed. What cannot be sent is logged: metrics decide nothing. */
+/** Sends the metrics at the end of a call, also after a failure. An error is logged only, since metrics decide nothing. */
 export async function sendMetrics(metrics: Metrics, targets: MetricTargets, log: Logger): Promise<void> {
   const { store, metronEndpoint } = targets;
   try {

@@ -3,14 +3,14 @@ import { PluginError } from '../../lib/base/errors/error.ts';
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 type StopSignal = keyof typeof SIGNALS;
 
-/** The call's own signal: the first SIGTERM, SIGINT or SIGHUP aborts it, and the verb undoes what it began. */
+/** The abort signal of the call. The first SIGTERM, SIGINT or SIGHUP aborts it, and the verb then undoes its work. */
 export interface Stop {
   readonly signal: AbortSignal;
-  /** What stopped it, as a shell counts exit codes; undefined while nothing has. */
+  /** 128 plus the number of the signal, as in shells; undefined before a signal. */
   exitCode(): number | undefined;
 }
 
-/** @param giveUp runs at the second signal: somebody insists, so nothing is undone any more. */
+/** @param giveUp is called at the second signal and exits at once, without undoing the work */
 export function listenForStop(giveUp: (exitCode: number) => void): Stop {
   const controller = new AbortController();
   let stoppedBy: StopSignal | undefined;

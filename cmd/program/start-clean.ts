@@ -7,9 +7,9 @@ import { openLogFile } from '../terminal/logger.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /**
- * Starts a clean in a session of its own. It holds none of the caller's pipes: Garden waits for their end.
- * Failing to start one is logged; the image that was made is made. A log that cannot be written is no reason to let the
- * store fill up: the clean runs without one.
+ * Starts a clean in a session of its own. The clean has none of the caller's pipes, since Garden waits for their end.
+ * An error is logged only, since the image is made already. If the log file of the clean cannot be opened, the clean runs
+ * without it, so that the store does not fill up.
  */
 export function startClean({ settings, env, log }: VerbContext<'create'>): void {
   const output = openCleanLog(settings, log);
@@ -42,8 +42,8 @@ function openCleanLog({ create: { cleanLogFile } }: Settings, log: Logger): numb
 }
 
 /**
- * The call of graft that cleans as this one would: the same store, files and endpoint. It runs in the root of the
- * machine, where it keeps nobody's directory busy, so that no path may depend on the working directory.
+ * The arguments of a clean with the same store, files and endpoint as this call. The clean runs in `/`, so that it keeps no
+ * other directory busy; so every path is absolute.
  * @throws CLI_WORKING_DIRECTORY
  */
 export function cleanArguments(settings: Settings): string[] {

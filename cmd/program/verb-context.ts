@@ -6,25 +6,25 @@ import type { ExtraSettings } from '../settings/extra.ts';
 import type { Credentials, Environment, Settings } from '../settings/types.ts';
 import type { Output } from '../terminal/output.ts';
 
-/** Everything a verb works with; it touches neither argv nor stdout nor the environment itself. */
+/** All inputs and outputs of a verb, which itself touches neither argv nor stdout nor the environment. */
 export interface VerbContext<V extends Verb = Verb> {
   readonly verb: V;
-  /** For what a configuration file can say too, read `settings`: precedence is decided there. */
+  /** The command line. Values that a configuration file may also have are in `settings`, which knows the precedence. */
   readonly args: { readonly options: VerbValues<V>; readonly positionals: readonly string[] };
   readonly settings: Settings;
-  /** graft's own settings, read and checked at the first call: verbs that need none do not pay for them. */
+  /** graft's own settings, which are read and checked at the first call, so that other verbs do not pay for them. */
   readonly extra: () => Promise<ExtraSettings>;
   /** From `--username` and `--password`; undefined when neither was given. */
   readonly credentials: Credentials | undefined;
   readonly env: Environment;
   readonly log: Logger;
   readonly progress: Progress;
-  /** Collected here, sent when the verb has ended, also when it failed. */
+  /** The metrics, which are sent when the verb has ended, also after a failure. */
   readonly metrics: Metrics;
   readonly out: Output;
   /** Aborted by SIGTERM and SIGINT; the verb then cleans up and rejects. */
   readonly signal: AbortSignal;
 }
 
-/** What every `cmd/verbs/<verb>.ts` exports as `run`. */
+/** The type of `run` in each `cmd/verbs/<verb>.ts`. */
 export type RunVerb<V extends Verb = Verb> = (context: VerbContext<V>) => Promise<void>;

@@ -6,7 +6,7 @@ const didYouMean = (suggestion: string | undefined) => (suggestion ? ` Did you m
 const optionsFirst = (word: string | undefined) =>
   word === undefined ? '' : ` (options go before the arguments: ${printable(word)} came after one)`;
 
-/** The first words of each are GrootFS's, which scripts and its tests look for. */
+/** The sentences of the command line. Each begins with the words of GrootFS, which scripts and its tests look for. */
 export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string } = {
   CLI_UNKNOWN_VERB: (s) =>
     `No help topic for '${printable(s.verb)}'${s.suggestion ? `.${didYouMean(s.suggestion)}` : '. `graft help` lists the verbs.'}`,

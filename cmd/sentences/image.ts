@@ -2,7 +2,7 @@ import type { ImageErrors } from '../../lib/base/errors/image.ts';
 import { printable } from '../../lib/base/text.ts';
 import { bytesInWords } from './words.ts';
 
-/** Where GrootFS has words for it, they are its words: its tests and operators' searches look for them. */
+/** The sentences of images. They repeat the words of GrootFS where it has some, since its tests and operators search for them. */
 export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => string } = {
   BAD_REFERENCE: (s) => `invalid image reference '${s.reference}': ${s.reason}`,
   BAD_DIGEST: (s) =>

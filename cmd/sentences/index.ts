@@ -8,7 +8,7 @@ import { storeSentences } from './store.ts';
 
 type Sentences = { [C in keyof PluginErrors]: (s: PluginErrors[C]) => string };
 
-/** The sentence of every code: one without a sentence does not compile. */
+/** The sentence of every code. A code without a sentence does not compile. */
 export const sentences: Sentences = {
   ...cliSentences,
   ...imageSentences,

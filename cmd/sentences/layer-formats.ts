@@ -1,4 +1,4 @@
-/** Sentences for layers and root filesystems that are no tar: each says what the data is, and what makes a tar of it. */
+/** Sentences for layers and root filesystems that are no tar: the format of the data, and how to make a tar of it. */
 import type { ForeignFormat } from '../../lib/base/errors/layer.ts';
 
 interface Known {
@@ -52,7 +52,7 @@ function twice(name: string): Known {
   return { is: `data compressed with ${name} where a tar is expected`, cure };
 }
 
-/** @param format undefined for data that nothing is known about */
+/** @param format undefined for an unknown format */
 export function notATar(format: ForeignFormat | undefined): string {
   if (format === undefined) {
     return 'the layer is no tar: nothing is known that begins as it does; fetch or copy it again, and if that does not help ask who publishes it';

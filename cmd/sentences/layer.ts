@@ -4,7 +4,7 @@ import { bytesInWords } from './words.ts';
 
 const REBUILD = 'build the image again with a current tool, or ask who publishes it';
 
-/** What GrootFS words well is left in its words: operators search for them, and its tests assert them. */
+/** The sentences of layers. They repeat the words of GrootFS where it has some, since its tests and operators search for them. */
 export const layerSentences: { [C in keyof LayerErrors]: (s: LayerErrors[C]) => string } = {
   LAYER_PATH_ESCAPE: (s) =>
     `a layer of the image names '${s.entry}', which leads out of it; such an image is not unpacked`,

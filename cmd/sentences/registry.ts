@@ -1,12 +1,12 @@
 import type { RegistryErrors } from '../../lib/base/errors/registry.ts';
 import { printable } from '../../lib/base/text.ts';
 
-/** The registries' part of graft's settings, as sentences call it. */
+/** The name of the settings for registries in sentences. */
 const SETTINGS = 'registries: in the extra settings';
 
 /**
- * GrootFS's exact words, which operators' tests compare whole. What else there is to advise, a CA for this
- * registry above all, is in the log (`registry-untrusted`).
+ * The exact sentence of GrootFS, which operators' tests compare whole. The log (`registry-untrusted`) has further advice,
+ * above all to trust the registry's CA.
  */
 const INSECURE =
   'This registry is insecure. To pull images from this registry, please use the --insecure-registry option.';
@@ -57,13 +57,13 @@ export const registrySentences: { [C in keyof RegistryErrors]: (s: RegistryError
   REGISTRY_PROXY: (s) =>
     `the proxy ${s.proxy} does not connect to ${s.registry}: ${s.reason}; check its rules and credentials, or name ` +
     'the registry in NO_PROXY',
-  // Without the address: whoever wrote the name would learn what it means in the cell's network.
+  // The sentence has no address: the user who wrote the name must not learn addresses of the cell's network.
   REGISTRY_ADDRESS: (s) =>
     `${s.registry} leads to ${s.host} (${s.what}), whose address lies further inside than the registry itself; if ` +
     `that is right, list the host under private_hosts of ${SETTINGS}`,
 };
 
-/** Registries mostly say these very words themselves. */
+/** The reason in brackets; empty where the registry's own text has these words already, as most have. */
 function unlessSaid(reason: string): string {
   return reason.includes('requested access to the resource is denied') ? '' : ` (${reason})`;
 }

@@ -1,7 +1,6 @@
 /**
- * From an error to what the caller gets: one sentence for a person on stdout, and an exit code. Garden shows
- * that sentence to the owner of the application, so it never holds a stack trace or a password.
- * Loaded only when something failed.
+ * Turns an error into a sentence for a person on stdout, and an exit code. Garden shows the sentence to the owner of the
+ * application, so it never holds a stack trace or a password. The file is loaded only after a failure.
  */
 import {
   type ErrorCode,
@@ -19,12 +18,12 @@ export interface Report {
   readonly exitCode: number;
 }
 
-/** Diego cuts at 1024 characters; a terminal can take more. */
+/** The most characters of a sentence. Diego cuts at 1024; a terminal can show more. */
 const MAX_SENTENCE = 2000;
 
 /**
- * @param secrets of this call: whatever a registry made of them, they are not repeated. Taken out of the facts, since
- * graft's own words hold none.
+ * @param secrets of this call, which a registry may have repeated. They are masked in the facts of the error; the words of
+ *   graft's sentences hold none
  */
 export function explain(error: unknown, secrets: readonly string[]): Report {
   return {
@@ -37,7 +36,7 @@ function sentenceOf(error: unknown, secrets: readonly string[]): string {
   if (error instanceof PluginError) return sentenceForCode(error.code, maskFacts(error.subject, secrets));
   if (error instanceof AggregateError && error.errors.length > 0) return sentenceOf(error.errors[0], secrets);
   const { code, syscall, path, message } = (error ?? {}) as Record<string, unknown>;
-  // SysError, and the errors of node:fs, which carry the same three.
+  // A SysError, or an error of node:fs, which has the same fields.
   if (typeof code === 'string' && typeof syscall === 'string' && /^E[A-Z0-9]+$/.test(code))
     return sentenceForCode('STORE_IO', {
       step: syscall,
@@ -53,14 +52,14 @@ function sentenceForCode<C extends ErrorCode>(code: C, subject: PluginErrors[C])
 }
 
 /**
- * Failures that callers provoke as a matter of course. Garden asks the unprivileged plugin for the stats of
- * every privileged container first: that must not fill its log with errors.
+ * Errors that normal calls cause, and that must not fill the log: Garden asks the unprivileged plugin for the stats of every
+ * privileged container first.
  */
 const EXPECTED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['IMAGE_NOT_FOUND', 'CLI_UNKNOWN_VERB']);
 
 /**
- * The log's side of a failure: at level error the sentence that the caller gets, which GrootFS's log has too, with its code
- * and facts; where it came from at level debug.
+ * Logs a failure: at level error the sentence that the caller gets, which GrootFS logs too, with its code and facts; at
+ * level debug its stack and causes.
  */
 export function logFailure(log: Logger, error: unknown, sentence: string): void {
   if (!isPluginError(error)) log.error('failed', sentence);
@@ -76,7 +75,7 @@ export function logFailure(log: Logger, error: unknown, sentence: string): void 
   });
 }
 
-/** Of what everything else followed from: the kernel's or a library's own words. */
+/** The message of the first cause: the text of the kernel or of a library. */
 function rootMessage(error: unknown): string {
   let root = error;
   for (let depth = 0; depth < 5 && root instanceof Error && root.cause instanceof Error; depth += 1)

@@ -2,7 +2,7 @@ import type { StoreErrors } from '../../lib/base/errors/store.ts';
 import { errnoMeaning } from '../../lib/sys/kernel/errno.ts';
 import { bytesInWords, graft } from './words.ts';
 
-/** What GrootFS words well is left in its words: operators search for them, and its tests assert them. */
+/** The sentences of stores. They repeat the words of GrootFS where it has some, since its tests and operators search for them. */
 export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => string } = {
   STORE_NOT_INITIALIZED: (s) =>
     `Store path is not initialized. Please run init-store. For ${s.store}: ${graft(s.store, 'init-store')}`,
@@ -76,7 +76,7 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   IMAGE_DELETE_FAILED: (s) => `deleting image path '${s.path}' failed: ${s.reason}; call delete again`,
 };
 
-/** What helps against the errors of a disk. */
+/** Advice for an error of the disk or the machine; empty for other errors. */
 function adviceFor(errno: string): string {
   switch (errno) {
     case 'ENOSPC':

@@ -1,4 +1,4 @@
-/** Small words for sentences: numbers of bytes, commands, lists. */
+/** Parts of sentences: numbers of bytes, commands. */
 import { printable } from '../../lib/base/text.ts';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
@@ -21,7 +21,7 @@ export function shortBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit]}`;
 }
 
-/** A command to copy: the store is always named, since the wrong one would be made or deleted otherwise. */
+/** A command to copy, which always names the store, since the command would otherwise make or delete the default store. */
 export function graft(store: string, command: string): string {
   return `graft --store ${shellWord(store)} ${command}`;
 }
@@ -30,7 +30,7 @@ function shellWord(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Why a clean takes no layer: what cannot be read may name any of them. */
+/** The reason why a clean deletes no layer: a damaged record may name any of them. */
 export function keptSentence({ path, reason }: { readonly path: string; readonly reason: string }): string {
   return (
     `no layer is deleted: ${printable(path)} is damaged (${reason}) and may name any of them; ` +

@@ -1,9 +1,8 @@
 import type { Environment } from './types.ts';
 
 /**
- * Variables by which the runtime, or a program it starts, would decide something behind our back: proxies
- * (`fetch` obeys them), certificate checks, the runtime's own switches. They are read here where they mean
- * something to graft, and gone for everything that runs later in this process.
+ * Variables that the runtime or a child obeys without graft's knowledge: proxies (`fetch` obeys them), certificate checks,
+ * the runtime's own switches. graft reads those that it uses here, and deletes all of them for the rest of the process.
  */
 const ACTING = [
   'HTTP_PROXY',
@@ -26,11 +25,11 @@ const ACTING = [
   'BUN_CONFIG_HTTP_RETRY_COUNT',
 ] as const;
 
-/** What a child may see: where programs are, and in which language to complain. */
+/** The variables that a child gets: the path of programs, directories, and the language of messages. */
 const FOR_CHILDREN = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL'] as const;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Reads the environment once and deletes from it what must not act. @param env `process.env` */
+/** Reads the environment once and deletes the variables of ACTING from it. @param env `process.env` */
 export function takeEnvironment(env: Record<string, string | undefined>): Environment {
   const acting: Partial<Record<string, string>> = {};
   for (const name of ACTING) {

@@ -1,6 +1,6 @@
 /**
- * graft's own settings: registries, CernVM-FS, metrics. They lie beside GrootFS's file, since the programs that
- * rewrite that one drop every key they do not know. Read at first need, by the calls that need them.
+ * graft's own settings: registries, CernVM-FS, metrics. They have files of their own beside GrootFS's file, since programs
+ * that rewrite GrootFS's file drop unknown keys. Only calls that need them read them.
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import type { CvmfsFile } from '../../lib/cvmfs/settings.ts';
@@ -11,12 +11,12 @@ import { statIfThere } from '../../lib/sys/kernel/stat.ts';
 import type { GlobalValues } from '../cli/definitions.ts';
 import { readConfigText } from './groot-file.ts';
 
-/** Each part belongs to its library. */
+/** The parts of the settings, each with the type of its library. */
 export interface ExtraSettings {
   readonly registries: RegistriesFile | undefined;
   readonly cvmfs: CvmfsFile | undefined;
   readonly metricsFile: string | undefined;
-  /** The files this came from, as errors name them. */
+  /** The paths of the files, for errors. */
   readonly source: string;
 }
 
@@ -33,7 +33,7 @@ const NO_SETTINGS: ExtraSettings = {
   source: 'the extra settings',
 };
 
-/** @throws CONFIG_MISSING for a named file that is not there, CONFIG_SYNTAX, CONFIG_INVALID */
+/** @throws CONFIG_MISSING for a named file that does not exist, CONFIG_SYNTAX, CONFIG_INVALID */
 export async function loadExtraSettings(
   globals: Pick<GlobalValues, 'extra-config' | 'config'>,
 ): Promise<ExtraSettings> {
@@ -48,7 +48,7 @@ export async function loadExtraSettings(
   let merged: unknown = {};
   for (const { path, text } of texts) {
     const document = parseConfig(path, text) ?? {};
-    // Each file by itself, so that the error names the right one.
+    // Each file is validated alone, so that the error names the right file.
     if (!isExtraSettings(document))
       throw new PluginError('CONFIG_INVALID', { path, reason: describeSchemaError(isExtraSettings) });
     merged = merge(merged, document);
@@ -57,29 +57,29 @@ export async function loadExtraSettings(
   return { registries, cvmfs, metricsFile: metrics?.file, source: files.join(', ') };
 }
 
-/** What a template renders where nothing is set. Every create reads it: no parser is loaded to find nothing in it. */
+/** The texts of a file without settings, as templates write it. Every create reads the file, and loads no parser for these. */
 const EMPTY_DOCUMENTS: readonly string[] = ['', '{}', '---', '--- {}'];
 
 function saysSomething(text: string): boolean {
   return !EMPTY_DOCUMENTS.includes(text.trim());
 }
 
-/** `CONFIG.d/*.yml`, in the order of their names. No directory is no settings, and costs one system call. */
+/** The files `CONFIG.d/*.yml`, sorted by name. A missing directory means no settings, and costs a single system call. */
 async function filesBeside(config: string | undefined): Promise<string[]> {
   if (!config) return [];
   const directory = `${config}.d`;
   try {
     if (statIfThere(AT_FDCWD, directory) === undefined) return [];
     const { listNames } = await import('../../lib/sys/kernel/look.ts');
-    const wanted = listNames(directory).filter((name) => name.endsWith('.yml') && !name.startsWith('.'));
-    return wanted.sort().map((name) => `${directory}/${name}`);
+    const names = listNames(directory).filter((name) => name.endsWith('.yml') && !name.startsWith('.'));
+    return names.sort().map((name) => `${directory}/${name}`);
   } catch (error) {
     const reason = errnoMeaning((error as SysError).code);
     throw new PluginError('CONFIG_MISSING', { path: directory, reason }, { cause: error });
   }
 }
 
-/** Mappings grow together, key by key; of everything else the later file's is taken whole. */
+/** Merges mappings key by key. Of other values the later file's counts. */
 function merge(earlier: unknown, later: unknown): unknown {
   if (!isMapping(earlier) || !isMapping(later)) return later;
   const merged: Record<string, unknown> = { ...earlier };

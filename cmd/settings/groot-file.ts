@@ -1,7 +1,7 @@
 /**
- * GrootFS's configuration file, with GrootFS's keys and no others: BOSH's thresholder reads it into a Go struct
- * and writes it again, so anything else in it would be lost. What graft needs no more is accepted in silence;
- * what nobody knows is reported by name and otherwise ignored, as GrootFS does.
+ * GrootFS's configuration file has GrootFS's keys only: BOSH's thresholder reads it into a Go struct and writes it again,
+ * so other keys would be lost. Keys that graft does not need are accepted. Unknown keys are reported by name and otherwise
+ * ignored, as in GrootFS.
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { errnoMeaning, type SysError } from '../../lib/sys/kernel/errno.ts';
@@ -16,12 +16,12 @@ export function readGrootFile(path: string): GrootFile {
   const text = readConfigText(path);
   const values = readQuickly(text);
   if (values !== undefined) return { values, unknownKeys: [] };
-  // Not import(): settings are there before anything else is, and nothing waits for them.
+  // `require` and not import(), since settings are loaded synchronously.
   const { readGrootYaml } = require('./groot-yaml.ts') as typeof import('./groot-yaml.ts');
   return readGrootYaml(path, text);
 }
 
-/** Far above any configuration file; a larger one is a mistake in the path. */
+/** More than any configuration file has; a larger file is a mistake in the path. */
 const MAX_BYTES = 1024 * 1024;
 
 /** @throws CONFIG_MISSING with the kernel's reason. */

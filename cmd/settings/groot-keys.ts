@@ -7,7 +7,7 @@ interface TypeOf {
   list: readonly string[];
 }
 
-/** Every key of GrootFS's file, July 2026, with the type of its Go field. */
+/** The table of all keys of GrootFS's file (July 2026) with the types of their Go fields, for both of its readers. */
 export const GROOT_KEYS = {
   store: 'string',
   tardis_bin: 'string',
@@ -39,7 +39,7 @@ export type GrootKey = keyof typeof GROOT_KEYS;
 /** The keys that have keys below them. */
 export const SECTIONS: readonly string[] = ['create', 'clean', 'init'];
 
-/** The keys that were given; empty strings and nulls count as not given, as in GrootFS. */
+/** The values of the file. A key with an empty string or null counts as missing, as in GrootFS. */
 export type GrootValues = { readonly [K in GrootKey]?: TypeOf[(typeof GROOT_KEYS)[K]] };
 
 export interface GrootFile {

@@ -10,7 +10,7 @@ import {
 } from './groot-keys.ts';
 import { parseYaml, YamlProblem } from './yaml.ts';
 
-/** GrootFS's file in whatever YAML it is written. @throws CONFIG_SYNTAX, CONFIG_INVALID */
+/** Reads GrootFS's file in any form of YAML. @throws CONFIG_SYNTAX, CONFIG_INVALID */
 export function readGrootYaml(path: string, text: string): GrootFile {
   const document = parseConfig(path, text, 'int64');
   const values: Record<string, unknown> = {};
@@ -56,18 +56,18 @@ function take(
   const type: KeyType = GROOT_KEYS[key as GrootKey];
   const typed = convert(type, value);
   if (typed === undefined)
-    throw new PluginError('CONFIG_INVALID', { path, reason: `${key} must be ${WANTED[type]}` });
+    throw new PluginError('CONFIG_INVALID', { path, reason: `${key} must be ${IN_WORDS[type]}` });
   values[key] = typed;
 }
 
-const WANTED: Readonly<Record<KeyType, string>> = {
+const IN_WORDS: Readonly<Record<KeyType, string>> = {
   string: 'text',
   boolean: 'true or false',
   integer: 'a whole number of bytes',
   list: 'a list of texts',
 };
 
-/** YAML 1.1's words for booleans, which GrootFS's reader takes and Bun's (YAML 1.2) leaves as text. */
+/** Booleans of YAML 1.1, which GrootFS's reader accepts. Bun's reader (YAML 1.2) gives them as text. */
 const TRUE = /^(?:y|yes|on)$/i;
 const FALSE = /^(?:n|no|off)$/i;
 

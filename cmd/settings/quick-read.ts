@@ -3,18 +3,18 @@ import { GROOT_KEYS, type GrootValues, type KeyType, SECTIONS } from './groot-ke
 const TYPES: Readonly<Record<string, KeyType>> = GROOT_KEYS;
 
 /**
- * What YAML needs to say more than it shows: escapes, anchors, aliases, tags, flow mappings, `? key`, ends of documents. Without them
- * every colon of the values read is one of the text, and every key of the text has one of its own.
+ * Signs of escapes, anchors, aliases, tags, flow mappings, `? key` and ends of documents. In YAML without them every colon
+ * of a value is in the text, and every key of the text has a colon of its own.
  */
 const ADDS_MEANING = ['\\', '&', '*', '!', '{', '?', '...'] as const;
 
 /**
- * Reads GrootFS's file as BOSH's template and thresholder write it. Every call of Garden begins with this file;
- * looking for duplicate keys line by line costs 0.3 ms at start (measured: a tenth of an empty program), so
- * colons are counted instead, by functions of the runtime: a key that was given twice leaves the text with more of
- * them than what was read. Whatever is not beyond doubt is left to `groot-yaml.ts`, which also finds the words
- * for what is wrong; a test holds the two to the same answers.
- * @returns undefined when the file needs the second look
+ * Reads GrootFS's file as BOSH's template and thresholder write it. Every call of Garden reads this file. A search for
+ * duplicate keys line by line costs 0.3 ms at start (measured: a tenth of an empty program), so this reader counts colons
+ * with functions of the runtime: with a duplicate key the text has more colons than the values. In any doubt
+ * `groot-yaml.ts` reads the file, which also explains faults. Both use the table GROOT_KEYS, and a test compares their
+ * answers.
+ * @returns undefined when `groot-yaml.ts` has to read the file
  */
 export function readQuickly(text: string): GrootValues | undefined {
   for (const sign of ADDS_MEANING) if (text.includes(sign)) return undefined;
@@ -41,7 +41,7 @@ function parseOrUndefined(text: string): unknown {
   }
 }
 
-/** Null and '' count as not given. */
+/** Adds a value; null and '' count as missing. False when the key or the type is unknown. */
 function take(key: string, value: unknown, values: Record<string, unknown>): boolean {
   if (!Object.hasOwn(TYPES, key)) return false;
   if (value === null || value === '') return true;

@@ -1,6 +1,6 @@
 /**
- * What holds for one call. The order is GrootFS's, key by key (flag, then file, then default), except where it
- * tested whether a flag was there and not what it said: `--with-clean=false` does not clean here.
+ * The settings of a call. The precedence is GrootFS's, key by key: flag, then file, then default. But GrootFS only tests
+ * whether some flags are there, while graft reads their values: `--with-clean=false` does not clean.
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { fromWorkingDirectory } from '../../lib/sys/files/path.ts';
@@ -10,7 +10,7 @@ import { EMPTY_FILE, readGrootFile } from './groot-file.ts';
 import type { GrootValues } from './groot-keys.ts';
 import { type CreateSettings, LOG_LEVELS, type LogLevel, type Settings } from './types.ts';
 
-/** What any verb's options may say about settings; the verbs that lack an option lack the key. */
+/** The options of all verbs that are settings. A verb without an option has no such key. */
 type Flags = Partial<VerbValues<'create'> & VerbValues<'clean'> & VerbValues<'init-store'>>;
 
 /** @throws CONFIG_* and CLI_CLEAN_CONFLICT. Reads the configuration file, if one is named. */
@@ -20,7 +20,7 @@ export function loadSettings({ globals, options }: Pick<Invocation, 'globals' | 
   const { values: file, unknownKeys } = configFile === undefined ? EMPTY_FILE : readGrootFile(configFile);
   const logFile = globals['log-file'] || file.log_file;
   const settings: Settings = {
-    // Overlay mounts and detached cleans run elsewhere.
+    // Overlay mounts and detached cleans have another working directory, so the path has to be absolute.
     store: fromWorkingDirectory(globals.store ?? file.store ?? GLOBAL_OPTIONS.store.default),
     configFile,
     extraConfigFile: globals['extra-config'] || undefined,
@@ -66,14 +66,14 @@ function withClean(flags: Flags): boolean | undefined {
   return !unwanted;
 }
 
-/** Where the two contradict each other, not mounting wins, as in GrootFS. */
+/** Where the two options contradict each other, the root filesystem is not mounted, as in GrootFS. */
 function withMount(flags: Flags): boolean | undefined {
   const [wanted, unwanted] = [flags['with-mount'], flags['without-mount']];
   if (wanted === undefined && unwanted === undefined) return undefined;
   return (wanted ?? true) && !(unwanted ?? false);
 }
 
-/** Any case; anything unknown is fatal, and a log file that says nothing is no log file: info at least. */
+/** The log level, in any case of letters; an unknown word means fatal. With a log file the level is info at least. */
 function logLevel(text: string | undefined, logFile: string | undefined): LogLevel {
   const level = LOG_LEVELS.find((known) => known === text?.toLowerCase()) ?? 'fatal';
   return level === 'fatal' && logFile !== undefined ? 'info' : level;

@@ -17,21 +17,21 @@ export interface CreateSettings {
   readonly remoteLayerCertificates: string | undefined;
 }
 
-/** What holds for one call: command line, then GrootFS's file, then the defaults. */
+/** The settings of a call: from the command line, else from GrootFS's file, else the defaults. */
 export interface Settings {
   readonly store: string;
   readonly configFile: string | undefined;
-  /** `--extra-config`: instead of what lies beside the configuration file. */
+  /** `--extra-config`: the file that replaces the settings beside the configuration file. */
   readonly extraConfigFile: string | undefined;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
   readonly metronEndpoint: string | undefined;
   readonly metricsFile: string | undefined;
   readonly create: CreateSettings;
-  /** Of `clean`, and of the clean that a create schedules. Bytes; 0 cleans always. */
+  /** The threshold of `clean`, and of the clean that a create starts. Bytes; 0 always cleans. */
   readonly cleanThresholdBytes: number;
   readonly init: { readonly storeSizeBytes: number; readonly withDirectIo: boolean };
-  /** Keys of the file that nothing reads; a warning, since other programs write that file too. */
+  /** Unknown keys of the file. They cause a warning only, since other programs write the file too. */
   readonly unknownKeys: readonly string[];
 }
 
@@ -40,7 +40,7 @@ export interface Credentials {
   readonly password: Secret;
 }
 
-/** What the environment says, read once; nothing else looks at `process.env`. */
+/** The environment, read once; no other code reads `process.env`. */
 export interface Environment {
   readonly path: string;
   readonly home: string | undefined;
@@ -55,6 +55,6 @@ export interface Environment {
   readonly sslCertDir: string | undefined;
   readonly term: string | undefined;
   readonly noColor: boolean;
-  /** All that a child process gets: PATH, HOME, locale; no proxy credentials, no settings of the runtime. */
+  /** The whole environment of a child: PATH, HOME, locale; no proxy credentials, no settings of the runtime. */
   readonly forChildren: Readonly<Record<string, string>>;
 }

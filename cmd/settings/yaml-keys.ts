@@ -1,10 +1,10 @@
 /**
- * What `Bun.YAML` lets pass and a configuration must not have: a key twice in one mapping (the later one would
- * win silently), several documents, and anchors, aliases, tags and merge keys, which make a text mean more
- * than it shows. Runs after the parser, so the text is known to be YAML; it looks only for where keys are.
+ * Refuses YAML that `Bun.YAML` accepts and a configuration must not have: a key twice in a mapping (the later value would
+ * win silently), several documents, and anchors, aliases, tags and merge keys, which hide the meaning of a text. The check
+ * runs after the parser, so the text is valid YAML, and the scanner only has to find keys.
  */
 
-/** `message` goes after `yaml: ` in the sentence. */
+/** A fault of a YAML text; `message` follows `yaml: ` in the sentence. */
 export class YamlProblem extends Error {}
 
 /** @throws YamlProblem, with the number of the line. */
@@ -49,7 +49,7 @@ class KeyScanner {
     }
   }
 
-  /** Matches at the current place and moves past it. */
+  /** Matches at the current offset and moves past the match. */
   #match(pattern: RegExp): RegExpExecArray | undefined {
     pattern.lastIndex = this.#at;
     const match = pattern.exec(this.#text);
@@ -77,7 +77,7 @@ class KeyScanner {
     for (let dash = this.#match(DASH); dash; dash = this.#match(DASH)) {
       this.#leave(column);
       column += dash[0].length;
-      // What follows a dash is a new item: the keys of the one before it are done.
+      // A dash begins a new item, so the keys of the item before are complete.
       if (this.#mappings.at(-1)?.indent === column) this.#mappings.pop();
     }
     if (/^\?[ \n]/.test(this.#text.slice(this.#at, this.#at + 2))) this.#fail('"? key" is not read here');
@@ -91,7 +91,7 @@ class KeyScanner {
     while (this.#text[this.#at] === ' ') this.#at += 1;
   }
 
-  /** Only one document, however it is marked. */
+  /** Refuses a second document. */
   #marker(marker: string): void {
     this.#documents += 1;
     const more =
@@ -99,7 +99,7 @@ class KeyScanner {
     if (more || (marker === '---' && this.#documents > 1)) this.#fail('more than one document');
   }
 
-  /** Forgets the mappings that a line at this column has ended. */
+  /** Drops the mappings that end at a line with this column. */
   #leave(column: number): void {
     while ((this.#mappings.at(-1)?.indent ?? -1) > column) this.#mappings.pop();
   }
@@ -121,7 +121,7 @@ class KeyScanner {
     lines.set(key, this.#lineNumber());
   }
 
-  /** @param parent the column that lines of a block scalar are deeper than. */
+  /** @param parent lines of a block scalar have a column greater than this */
   #value(parent: number): void {
     const first = this.#text[this.#at] ?? '';
     if (/[&*!]/.test(first)) this.#fail(UNREADABLE);

@@ -4,9 +4,9 @@ import { checkYamlKeys, YamlProblem } from './yaml-keys.ts';
 export { YamlProblem };
 
 /**
- * One YAML document of plain data. `Bun.YAML` costs nothing at start (measured); what it is too lenient about
- * is refused here: duplicate keys, several documents, anchors, and integers that a number cannot hold.
- * @param integers `int64`: those above 2^53 are taken too, rounded as a number is
+ * Parses a YAML document of plain data. `Bun.YAML` costs nothing at start (measured), but is too lenient, so this refuses
+ * duplicate keys, several documents, anchors, and integers that a number cannot hold.
+ * @param integers `int64` accepts integers above 2^53 too, which the parser rounds
  * @throws YamlProblem
  */
 export function parseYaml(text: string, integers: 'exact' | 'int64' = 'exact'): unknown {
@@ -21,7 +21,7 @@ export function parseYaml(text: string, integers: 'exact' | 'int64' = 'exact'): 
   return value;
 }
 
-/** Integers above 2^53 arrive rounded: a setting would silently be another one. */
+/** Refuses integers above 2^53, which the parser rounds: a setting would silently be another. */
 function checkNumbers(value: unknown, key: string, int64In: string | undefined): void {
   if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
     const largest = int64In === undefined ? Number.MAX_SAFE_INTEGER : INT64_MAX;
@@ -33,7 +33,7 @@ function checkNumbers(value: unknown, key: string, int64In: string | undefined):
     checkNumbers(member, key ? `${key}.${name}` : name, int64In);
 }
 
-/** 2^63 - 1, the largest, arrives as 2^63, like some that are too large: the text tells which of them there are. */
+/** The parser rounds 2^63 - 1, the largest int64, to 2^63, like some larger integers, so the text decides. */
 function isInt64(value: number, text: string): boolean {
   if (Math.abs(value) !== 2 ** 63) return Math.abs(value) < 2 ** 63;
   const literals = text.match(/-?(?:0x[0-9a-f]+|0o[0-7]+|[0-9]+)/gi) ?? [];

@@ -1,4 +1,4 @@
-/** Sources that only CVMFS needs: images by their name there, and the registries that thin images name. */
+/** The sources that only CVMFS needs: images by their path on CVMFS, and registries that thin images name. */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { CvmfsSource } from '../../lib/image/source/from-cvmfs.ts';
 import type { RegistrySource } from '../../lib/image/source/from-registry.ts';
@@ -6,9 +6,9 @@ import type { ImageSource } from '../../lib/image/source/source.ts';
 import type { Machine } from '../../lib/oci/platform.ts';
 import { type CvmfsReference, parseImageReference } from '../../lib/oci/reference.ts';
 import type { Store } from '../../lib/store/store.ts';
+import type { SourceContext } from './context.ts';
 import { cvmfsFor } from './cvmfs.ts';
 import { openAnonymousSource, openRegistrySource } from './registry-source.ts';
-import type { SourceContext } from './source.ts';
 
 /** @throws CVMFS_NOT_ALLOWED when no repository is configured */
 export async function openCvmfsSource(
@@ -31,7 +31,7 @@ export async function openCvmfsSource(
   return new CvmfsSource({ reference, platform, cvmfs, registry, requireDigest, log: context.log });
 }
 
-/** Undefined where the text is no reference to an image in a registry. */
+/** The source of an image that a thin image names, without credentials; undefined where it is not in a registry. */
 export async function anonymousSource(
   context: SourceContext,
   text: string,

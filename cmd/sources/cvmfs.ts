@@ -3,9 +3,9 @@ import type { CvmfsDeps } from '../../lib/cvmfs/locate.ts';
 import type { CvmfsSettings } from '../../lib/cvmfs/settings.ts';
 import type { Store } from '../../lib/store/store.ts';
 import { probeCommand } from '../program/probe-command.ts';
-import type { SourceContext } from './source.ts';
+import type { SourceContext } from './context.ts';
 
-/** What `create`, `pull` and `inspect` ask repositories with; undefined where none is configured. */
+/** The services with which `create`, `pull` and `inspect` ask repositories; undefined where none is configured. */
 export function cvmfsFor(context: SourceContext, store: Store): () => Promise<CvmfsDeps | undefined> {
   return async () => {
     const extra = await context.extra();
@@ -29,7 +29,7 @@ export function cvmfsFor(context: SourceContext, store: Store): () => Promise<Cv
   };
 }
 
-/** For thin images, whose addresses are held against the configuration even where there is none. */
+/** The CVMFS settings for thin images. Their URLs are compared with the settings, which may have no repository. */
 export async function cvmfsSettingsFor(context: SourceContext, store: Store): Promise<CvmfsSettings> {
   const cvmfs = await cvmfsFor(context, store)();
   return cvmfs?.settings ?? { repositories: [] };

@@ -9,12 +9,12 @@ import type { RegistryPolicy } from '../../lib/registry/policy/policy.ts';
 import { type RegistriesFile, registryPolicy } from '../../lib/registry/policy/settings.ts';
 import type { Store } from '../../lib/store/store.ts';
 import { VERSION } from '../program/version.ts';
-import type { SourceContext } from './source.ts';
+import type { SourceContext } from './context.ts';
 
-/** What a settings file is called in errors, until they say themselves which one it was. */
+/** The name of the settings in errors, since the validator does not know which file has the fault. */
 const SETTINGS = 'registries: in the extra settings';
 
-/** An image in a registry, with everything that flags, files and environment say about registries. */
+/** Opens an image in a registry, with the settings of flags, files and environment. */
 export async function openRegistrySource(
   context: SourceContext,
   reference: RegistryReference,
@@ -38,7 +38,7 @@ export async function openRegistrySource(
   });
 }
 
-/** The same without anything that proves who asks: for an image that another image names. */
+/** Opens an image in a registry without credentials and client certificates, since another image has named it. */
 export async function openAnonymousSource(
   context: SourceContext,
   reference: RegistryReference,

@@ -16,15 +16,12 @@ import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
 import { lookIfThere } from '../../lib/sys/kernel/look.ts';
 import { readFile } from '../../lib/sys/kernel/read.ts';
 import { S } from '../../lib/sys/kernel/stat.ts';
-import type { VerbContext } from '../program/verb-context.ts';
+import type { SourceContext } from './context.ts';
 
-/** Seconds without a byte after which a remote layer counts as broken off. */
+/** Seconds without a byte after which the transfer of a remote layer counts as broken. */
 const REMOTE_IDLE_SECONDS = 30;
 
-/** What the verbs that read images have in common. */
-export type SourceContext = Pick<VerbContext, 'settings' | 'extra' | 'credentials' | 'env' | 'log'>;
-
-/** The place an image comes from, by its reference. What reads it is loaded when its name alone does not answer. */
+/** Opens the source of an image by its reference. The reader is loaded only if the store does not remember the image. */
 export async function openSource(
   context: SourceContext,
   argument: string,
@@ -56,8 +53,8 @@ export async function openSource(
 }
 
 /**
- * The bytes of the index fix everything below it. Where blobs are not held against their digests, what they say of
- * layers is another image: validated and unvalidated ones must never be taken for each other.
+ * The key under which the store remembers an image of a layout. The digest of index.json fixes all documents below it.
+ * Without validation the layers may be others, so validated and unvalidated images have different keys.
  */
 function layoutKey(
   { settings }: SourceContext,
@@ -71,13 +68,13 @@ function layoutKey(
   return `${formatReference(reference)} ${index} ${formatPlatform(platform)}${trust}`;
 }
 
-/** Anything odd in the place of an index is for the source to complain about. */
+/** True for a small regular file. In any other case the source is opened and reports the fault. */
 function isPlainFile(path: string): boolean {
   const stat = lookIfThere(path);
   return stat !== undefined && (stat.mode & S.IFMT) === S.IFREG && stat.size <= MAX_MANIFEST_BYTES;
 }
 
-/** `registries.always_authenticate`. */
+/** The setting `registries.always_authenticate`. */
 export async function authenticate(context: Pick<SourceContext, 'extra'>): Promise<Authenticate> {
   const { registries } = await context.extra();
   if (registries === undefined) return 'private';
@@ -85,7 +82,10 @@ export async function authenticate(context: Pick<SourceContext, 'extra'>): Promi
   return authenticateOf(registries);
 }
 
-/** A digest fixes the image. Settings may still block its registry: where there are any, they are asked. */
+/**
+ * The key under which the store remembers an image that is named by digest. Undefined where there are settings for
+ * registries, since they may block the registry, and the source reads them.
+ */
 async function pinnedKey(
   context: SourceContext,
   reference: RegistryReference,
@@ -110,7 +110,7 @@ async function openLayout(
   return new OciLayoutSource({ reference, platform, skipLayerValidation, remote, log });
 }
 
-/** The same source, with thin images resolved to their layers on CVMFS. What does that is loaded where it is needed. */
+/** The same source, with thin images resolved to their layers on CVMFS. The modules for that are loaded when needed. */
 function withThinImages(
   source: ImageSource,
   context: SourceContext,
@@ -131,7 +131,7 @@ function withThinImages(
   });
 }
 
-/** Proxies for layers that an OCI layout keeps behind URLs; read from the environment once, at the first URL. */
+/** The proxies for layers of an OCI layout that are behind URLs. */
 async function proxies(env: SourceContext['env']): Promise<{ proxyFor: (url: URL) => string | undefined }> {
   if (env.proxy.http === undefined && env.proxy.https === undefined) return { proxyFor: () => undefined };
   const [{ Proxies }, { Secret }] = await Promise.all([

@@ -2,22 +2,22 @@ import type { LogData } from '../../lib/base/log.ts';
 import { goJson } from './output.ts';
 
 /**
- * Bytes of a line's `data` as JSON. The line must stay under 4096 (PIPE_BUF, up to which a write to a pipe is
- * one piece); time, level, source and the longest event name take less than the rest.
+ * The most bytes of a line's `data` as JSON. The whole line must stay under 4096 bytes (PIPE_BUF, up to which a write to a
+ * pipe is atomic); time, level, source and the longest event name need less than the difference.
  */
 export const MAX_DATA_BYTES = 3700;
 
-/** Longest text, longest list, at each attempt to make it fit. */
+/** The longest text and the longest list at each attempt to shorten the data. */
 const ATTEMPTS = [
   [1024, 64],
   [256, 16],
   [64, 4],
 ] as const;
 
-/** Garden's reader takes these for texts, and a line where they are not for no lager line. */
+/** The keys that must be strings: otherwise Garden's reader does not accept the line as lager's. */
 const TEXTS = ['error', 'trace', 'session'] as const;
 
-/** The facts of a line as plain JSON values with sorted keys, cut where they are too long for one line. */
+/** The facts of a line as plain JSON values with sorted keys, shortened where they are too long for a line. */
 export function fitData(data: LogData): Record<string, unknown> {
   const plain = plainObject(data);
   if (fits(plain)) return plain;
@@ -36,7 +36,7 @@ function fits(value: unknown): boolean {
   return Buffer.byteLength(goJson(value)) <= MAX_DATA_BYTES;
 }
 
-/** What cannot be written as JSON must not lose the line: it becomes text. */
+/** The data as JSON values. A value that JSON cannot hold becomes text, so that the line is not lost. */
 function plainObject(data: LogData): Record<string, unknown> {
   const sorted = Object.fromEntries(Object.entries(data).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
   try {

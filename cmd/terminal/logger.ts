@@ -1,5 +1,5 @@
 /**
- * Logs in lager's JSON, which Garden reads line by line. What that reader demands is kept here:
+ * Logs in lager's JSON, which Garden reads line by line. Garden's reader requires this of a line:
  * every line has a `data` object (without one Garden dies), `timestamp` is RFC 3339 with nine digits,
  * `level` is one of four words, `data.session` is a string, and a line is one write(2) of less than 4096
  * bytes (PIPE_BUF: larger writes may be torn, and a torn line is read as two broken ones).
@@ -20,9 +20,9 @@ const SESSION = '1';
 export interface LoggerOptions {
   readonly verb: string;
   readonly level: LogLevel;
-  /** Takes one finished line, newline included. */
+  /** Writes a complete line, newline included. */
   readonly write: (line: string) => void;
-  /** Never shown in a line. */
+  /** The secrets that are masked in each line. */
   readonly secrets: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export function lagerLogger(options: LoggerOptions): Logger {
 
 /** pino costs 9 ms to load (measured), so it is loaded by the first line that the level lets through. */
 function openPino(options: LoggerOptions): Emit {
-  // Not import(): logging is synchronous, and the line must be out before the next step is taken.
+  // `require` and not import(), since logging is synchronous: the line has to be written before the next step.
   const { pino } = require('pino') as typeof import('pino');
   const lines = pino(
     {
@@ -61,25 +61,25 @@ function openPino(options: LoggerOptions): Emit {
   return (level, event, facts) => lines[level]({ data: data(facts) }, `graft.${options.verb}.${event}`);
 }
 
-/** pino ends a line itself. */
+/** Escapes a line of pino, which ends with a newline. */
 function escapeLine(line: string): string {
   return `${escapeJson(line.trimEnd())}\n`;
 }
 
-/** RFC 3339 with nine digits, UTC. The clock's own resolution is a microsecond at best. */
+/** The time as RFC 3339 with nine digits, UTC. The clock has a resolution of a microsecond at best. */
 export function timestamp(): string {
   const now = performance.timeOrigin + performance.now();
   const nanoseconds = Math.floor((now % 1000) * 1e6);
   return `${new Date(now).toISOString().slice(0, 19)}.${String(nanoseconds).padStart(9, '0')}Z`;
 }
 
-/** One line for `data.error`: the code and its facts, or the message; never a stack. */
+/** The text of `data.error`: the code and its facts, or the message; never a stack. */
 function errorText(error: unknown): string {
   if (isPluginError(error)) return `${error.code} ${JSON.stringify(error.subject)}`;
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Plain lines for a person. Events are for programs; what a person should know comes through `progress`. */
+/** Plain lines of errors for a person. Other events are for programs; a person gets notes through `progress`. */
 export function terminalLogger(write: (line: string) => void, secrets: readonly string[]): Logger {
   return {
     debug() {},
@@ -91,14 +91,14 @@ export function terminalLogger(write: (line: string) => void, secrets: readonly 
   };
 }
 
-/** How often, a millisecond apart, a line is offered to a reader that made its pipe non-blocking. */
-const OFFERS = 100;
+/** The attempts, a millisecond apart, to write a line to a full pipe that its reader made non-blocking. */
+const ATTEMPTS = 100;
 
-/** One write(2) a line. A log that cannot be written must not stop what it reports on. */
+/** Writes each line by a single write(2). An error is ignored, since a log must not stop the work. */
 export function lineWriter(fd: number): (line: string) => void {
   return (line) => {
     const bytes = new TextEncoder().encode(line);
-    for (let offers = 0; offers < OFFERS; offers += 1) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       try {
         writeOnce(fd, bytes);
         return;
@@ -111,8 +111,8 @@ export function lineWriter(fd: number): (line: string) => void {
 }
 
 /**
- * The log file, made 0644 if need be; open until the process ends. It may be a terminal, or a pipe that somebody reads;
- * open(2) of one that nobody reads would wait for ever, and with O_NONBLOCK is ENXIO.
+ * Opens the log file until the process ends; a new file has mode 0644. The path may be a terminal or a pipe with a reader.
+ * On a pipe without a reader open(2) would wait for ever, and with O_NONBLOCK fails with ENXIO.
  * @throws CLI_LOG_FILE
  */
 export function openLogFile(path: string): number {

@@ -3,21 +3,21 @@ import { hasCode } from '../../lib/sys/kernel/errno.ts';
 import { check, libc, libcWorks } from '../../lib/sys/kernel/libc.ts';
 
 /**
- * The one way to stdout. All throw when the reader is gone (EPIPE): the answer then has reached nobody. Each makes what
- * it writes harmless for a terminal, so that no caller has to.
+ * The only way to stdout. All methods throw when stdout has no reader (EPIPE), since the answer is then lost. They escape
+ * characters that a terminal obeys, so that callers need not.
  */
 export interface Output {
-  /** One JSON value and a newline. */
+  /** Writes a JSON value and a newline. */
   json(value: unknown): void;
-  /** One line, whatever is in it. */
+  /** Writes a single line; newlines in it are escaped. */
   text(line: string): void;
-  /** Lines of the program's own: help, a script. */
+  /** Writes several lines, of a help text or a script. */
   page(lines: string): void;
 }
 
 /**
- * JSON with `<`, `>`, `&` and the two line separators escaped, as Go's encoding/json does it: GrootFS's
- * output had this form, and what compares texts keeps working. Escaped too is what acts on a terminal.
+ * JSON with `<`, `>`, `&` and the two line separators escaped, as Go's encoding/json writes it: GrootFS's output has this
+ * form, and scripts may compare text. Characters that a terminal obeys are escaped too.
  */
 export function goJson(value: unknown): string {
   return escapeJson(JSON.stringify(value));
@@ -25,7 +25,7 @@ export function goJson(value: unknown): string {
 
 const HTML = ['<', '>', '&'] as const;
 
-/** Only ever applied to JSON text, where these characters occur within strings alone: the value stays the same. */
+/** Escapes JSON text. These characters occur only within its strings, so the value stays the same. */
 export function escapeJson(json: string): string {
   let escaped = json;
   for (const c of HTML) if (escaped.includes(c)) escaped = escaped.replaceAll(c, unicodeEscape(c));
@@ -34,16 +34,16 @@ export function escapeJson(json: string): string {
 
 function unicodeEscape(char: string): string {
   let escaped = '';
-  // By halves of surrogate pairs, as JSON has it.
+  // JSON escapes each half of a surrogate pair.
   for (let i = 0; i < char.length; i += 1)
     escaped += `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`;
   return escaped;
 }
 
-/** Milliseconds between attempts while a reader that made its pipe non-blocking catches up. */
+/** Milliseconds between attempts to write to a full pipe that its reader made non-blocking. */
 const FULL_PIPE_MS = 1;
 
-/** Writes all of it. `process.stdout` would cost 13 ms at start, and `node:fs` 0.9 ms (measured). */
+/** Writes the whole text. `process.stdout` would cost 13 ms at start, and `node:fs` 0.9 ms (measured). */
 export function writeFully(fd: number, text: string): void {
   const bytes = new TextEncoder().encode(text);
   for (let at = 0; at < bytes.length; ) {
@@ -56,9 +56,9 @@ export function writeFully(fd: number, text: string): void {
   }
 }
 
-/** One write(2). @returns bytes written. @throws SysError, or the error of node:fs */
+/** Calls write(2) once. @returns bytes written. @throws SysError, or the error of node:fs */
 export function writeOnce(fd: number, bytes: Uint8Array): number {
-  // Where libc cannot be called, that has to be told all the same.
+  // Where libc cannot be called, the sentence about that still has to be written.
   if (!libcWorks) return (require('node:fs') as typeof import('node:fs')).writeSync(fd, bytes);
   return check(Number(libc.write(fd, bytes, bytes.length)), 'write', `file descriptor ${fd}`);
 }

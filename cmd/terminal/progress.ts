@@ -1,7 +1,7 @@
 /**
- * Progress for a person: one line at the bottom of the terminal, redrawn at most ten times a second.
- * One line and not one bar a layer: it needs no cursor movement beyond its own row, so that it survives narrow
- * windows, resizing and lines that other programs write.
+ * Progress for a person: a single line at the bottom of the terminal, redrawn at most ten times a second. A bar for each
+ * layer would need to move the cursor over several rows, and narrow windows, resizing or lines of other programs would
+ * break that.
  */
 import type { LayerProgress, Progress } from '../../lib/base/progress.ts';
 import { printable, visible } from '../../lib/base/text.ts';
@@ -12,10 +12,10 @@ const ERASE_LINE = '\r\x1b[K';
 const BAR_CELLS = 24;
 
 export interface Terminal {
-  /** Writes as it is; what comes from outside goes through `visible` first. */
+  /** Writes text unchanged, so the caller passes text from outside through `visible` first. */
   readonly write: (text: string) => void;
   readonly columns: () => number;
-  /** False for TERM=dumb and the like: then only notes and finished layers are written, a line each. */
+  /** False for TERM=dumb, or without TERM: then only notes and finished layers are written, a line each. */
   readonly redraws: boolean;
 }
 
@@ -40,7 +40,7 @@ export class TerminalProgress implements Progress {
     this.#clock = clock;
   }
 
-  /** @param label of a person's choosing, a path say: control characters would move the cursor */
+  /** @param label a path, say; escaped, since control characters in it would move the cursor */
   layer(label: string, total: number | undefined): LayerProgress {
     const name = printable(label);
     const layer: Layer = { total, read: 0 };
@@ -70,7 +70,7 @@ export class TerminalProgress implements Progress {
     this.#terminal.write(`${visible(text)}\n`);
   }
 
-  /** Takes the line away: before anything else is written, and at the end. */
+  /** Erases the line: before other text is written, and at the end. */
   clear(): void {
     if (this.#drawn) this.#terminal.write(ERASE_LINE);
     this.#drawn = false;

@@ -8,7 +8,7 @@ export function bar(part: number, whole: number): string {
   return `[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}]`;
 }
 
-/** Rows with their columns lined up, two blanks apart; no blanks at the end of a line. */
+/** Rows as lines with aligned columns, two blanks apart, without blanks at the end. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows)

@@ -1,9 +1,9 @@
 import { libc } from '../../lib/sys/kernel/libc.ts';
 import type { Terminal } from './progress.ts';
 
-/** ioctl(2) that every terminal answers and nothing else does (tcgetattr(3), so isatty(3), is made of it). */
+/** The ioctl(2) that only terminals answer; tcgetattr(3) and isatty(3) use it. */
 const TCGETS = 0x5401;
-/** struct termios of the kernel is 36 bytes; room to spare. */
+/** More than the 36 bytes of the kernel's struct termios. */
 const TERMIOS_BYTES = 64;
 
 /** isatty(3). */

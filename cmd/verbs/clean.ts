@@ -19,7 +19,7 @@ export async function run(context: VerbContext<'clean'>): Promise<void> {
     metrics.duration('ImageCleanTime', performance.now() - started);
     report(context, cleaned);
   } catch (error) {
-    // A cell whose store was never made has nothing to clean, as GrootFS answers too.
+    // Without a store there is nothing to clean; GrootFS gives the same answer.
     if (!isPluginError(error, 'STORE_MISSING')) {
       metrics.duration('ImageCleanTime', performance.now() - started);
       tellLayers(metrics, settings.store, log);

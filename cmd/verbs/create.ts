@@ -59,7 +59,7 @@ export async function run(context: VerbContext<'create'>): Promise<void> {
   }
 }
 
-/** A caller that is gone (EPIPE) will never use the image, nor delete it. */
+/** Prints the answer. If the caller has closed stdout (EPIPE), it will never delete the image, so the image is deleted. */
 async function answer(
   { out, log }: VerbContext<'create'>,
   store: Store,

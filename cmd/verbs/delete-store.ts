@@ -5,7 +5,7 @@ import { storeExists, storeRoot } from '../../lib/store/store.ts';
 import { runProgram } from '../program/run-program.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 
-/** What is not there is deleted; what is not graft's is refused, untouched. */
+/** Deletes the store. A missing store is a success; a directory that is no store of graft is refused unchanged. */
 export async function run({ settings, env, log }: VerbContext<'delete-store'>): Promise<void> {
   const layout = new Layout(storeRoot(settings.store));
   if (!storeExists(layout) && !existsSync(layout.backing)) return;

@@ -27,7 +27,7 @@ export async function run(context: VerbContext<'doctor'>): Promise<void> {
   if (diagnoses.some(({ verdict }) => verdict === 'problem')) throw new Reported(1);
 }
 
-/** Each repository as this store would use it; as a store without a mapping where there is no store yet. */
+/** Diagnoses each CVMFS repository with the mapping of the store, or without a mapping where there is no store. */
 async function repositories(context: VerbContext<'doctor'>): Promise<Diagnosis[]> {
   const { settings } = context;
   const found = await extraSettings(context);
@@ -53,7 +53,7 @@ async function repositories(context: VerbContext<'doctor'>): Promise<Diagnosis[]
   );
 }
 
-/** Settings that cannot be read are one more thing that is wrong, and keep nothing else from being told. */
+/** The extra settings. If they cannot be read, that is a diagnosis too, and the others are still printed. */
 async function extraSettings({ extra }: VerbContext<'doctor'>): Promise<ExtraSettings | Diagnosis> {
   try {
     return await extra();
@@ -68,7 +68,7 @@ function mappingsOf(store: string): IdMappings {
   try {
     return Store.open(store).format.mappings;
   } catch (error) {
-    // The store's own line says what is wrong with it.
+    // The diagnosis of the store reports the error.
     if (isPluginError(error) || error instanceof SysError) return { uids: [], gids: [] };
     throw error;
   }

@@ -2,8 +2,8 @@ import { Store } from '../../lib/store/store.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 
 /**
- * BOSH runs this before Garden starts: GrootFS's older stores lacked the sizes of their layers. graft records a
- * layer's size when it unpacks it, so all there is to do is to see that every record can be read.
+ * Checks that every layer's record can be read. BOSH runs this verb before Garden starts, since older stores of GrootFS
+ * have no sizes of layers. graft records the size of a layer when it unpacks it, so nothing has to be measured.
  */
 export async function run({ settings }: VerbContext<'generate-volume-size-metadata'>): Promise<void> {
   const store = Store.open(settings.store);

@@ -4,7 +4,7 @@ import { suggestVerb } from '../cli/suggest.ts';
 import { helpText } from '../cli/yargs.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 
-/** Help on graft, or on the verb that is named. */
+/** Prints the help of graft or of a verb. */
 export async function run({ args, out }: VerbContext<'help'>): Promise<void> {
   const [topic] = args.positionals;
   if (topic !== undefined && !isVerb(topic))

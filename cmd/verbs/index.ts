@@ -1,7 +1,7 @@
 import type { Verb } from '../cli/definitions.ts';
 import type { RunVerb } from '../program/verb-context.ts';
 
-/** The module of each verb, loaded when it is called: a verb pays for its own imports alone. */
+/** The module of each verb, which is loaded when it is called, so that a verb pays for its own imports only. */
 export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: RunVerb<V> }> } = {
   capacity: () => import('./capacity.ts'),
   check: () => import('./check.ts'),

@@ -1,7 +1,7 @@
 import type { VerbContext } from '../program/verb-context.ts';
 import { VERSION } from '../program/version.ts';
 
-/** `graft version 0.1.0`, as GrootFS words its own. */
+/** Prints `graft version 0.1.0`, in GrootFS's form. */
 export async function run({ out }: VerbContext<'version'>): Promise<void> {
   out.text(`graft version ${VERSION}`);
 }

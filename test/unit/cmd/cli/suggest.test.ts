@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { placeOf, suggestFlag, suggestVerb } from '../../../../cmd/cli/suggest.ts';
+import { suggestFlag, suggestVerb, verbsWith } from '../../../../cmd/cli/suggest.ts';
 
 describe('suggestions', () => {
   test.each([
@@ -33,6 +33,6 @@ describe('suggestions', () => {
     ['bogus', 'create', undefined],
     ['constructor', 'create', undefined],
   ])('option -%s given to %p belongs to %p', (flag, verb, expected) => {
-    expect(placeOf(flag, verb)).toBe(expected as string);
+    expect(verbsWith(flag, verb)).toBe(expected as string);
   });
 });
