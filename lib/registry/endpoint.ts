@@ -208,7 +208,7 @@ export class Endpoint implements BlobServer {
       what: ask.kind === 'manifests' ? 'a manifest' : 'a blob',
       askedAs: this.#auth.askedAs,
       withheld: this.#auth.withheld,
-      conceal: (text) => this.#auth.conceal(text),
+      mask: (text) => this.#auth.mask(text),
     });
   }
 

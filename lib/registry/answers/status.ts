@@ -9,7 +9,7 @@ const MAX_ERROR_BODY = 16 * 1024;
 /** The identity of a request: anonymous, with a password, or with a token that was got for credentials. */
 export type AskedAs = 'anonymous' | 'password' | 'token';
 
-type Conceal = (text: string) => string;
+type Mask = (text: string) => string;
 
 export interface AskedFor {
   readonly registry: string;
@@ -21,12 +21,12 @@ export interface AskedFor {
   /** Why credentials that exist were not sent. */
   readonly withheld?: string | undefined;
   /** Removes the credentials of the request from a text, since a server may repeat them. */
-  readonly conceal?: Conceal;
+  readonly mask?: Mask;
 }
 
 /** Makes a failure of an answer with an unexpected status. The registry's own text is the reason. */
 export async function statusFailure(answer: Answer, asked: AskedFor): Promise<Failure> {
-  const said = await saidBy(answer, asked.conceal ?? ((text) => text));
+  const said = await saidBy(answer, asked.mask ?? ((text) => text));
   const { registry, repository, reference } = asked;
   switch (answer.status) {
     case 401:
@@ -114,22 +114,22 @@ function limitOf(headers: Headers): string | undefined {
 }
 
 /** The text of an error's body; empty where the body is no text. The body of a success is content and is not read. */
-async function saidBy(answer: Answer, conceal: Conceal): Promise<string> {
+async function saidBy(answer: Answer, mask: Mask): Promise<string> {
   if (answer.status < 300) {
     await answer.body.discard();
     return 'it sends something else than what was asked for';
   }
   const text = await answer.body.excerpt(MAX_ERROR_BODY);
-  return text.includes('\ufffd') ? '' : explain(text, conceal);
+  return text.includes('\ufffd') ? '' : explain(text, mask);
 }
 
 /** The messages of a registry's error list (distribution-spec, "Error Codes"), or the first of other text. */
-function explain(body: string, conceal: Conceal): string {
+function explain(body: string, mask: Mask): string {
   const errors = errorsOf(body);
-  if (errors.length > 0) return oneLine(conceal(errors.join('; ')));
+  if (errors.length > 0) return oneLine(mask(errors.join('; ')));
   // The title of an error page is enough.
   const title = /<title>([^<]{1,200})<\/title>/i.exec(body)?.[1];
-  return oneLine(conceal(title ?? (body.trimStart().startsWith('<') ? '' : body)), 200);
+  return oneLine(mask(title ?? (body.trimStart().startsWith('<') ? '' : body)), 200);
 }
 
 function errorsOf(body: string): string[] {

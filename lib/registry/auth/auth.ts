@@ -5,9 +5,9 @@ import type { RedirectRules, Redirects } from '../../http/redirects.ts';
 import type { Routes } from '../../http/route.ts';
 import type { AskedAs } from '../answers/status.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';
-import { concealer } from './conceal.ts';
 import { type Credential, isOfCall } from './credential.ts';
 import type { Credentials } from './credentials.ts';
+import { credentialMask } from './mask-credential.ts';
 import { judgeRealm, type Realm } from './realm.ts';
 import { basic, fetchToken } from './token.ts';
 
@@ -79,8 +79,8 @@ export class Auth {
   }
 
   /** Removes the credentials and the token that were sent from a text of the registry. */
-  conceal(text: string): string {
-    return concealer(this.#credential, this.#header)(text);
+  mask(text: string): string {
+    return credentialMask(this.#credential, this.#header)(text);
   }
 
   /**

@@ -4,8 +4,8 @@ import { Failure } from '../../http/failure.ts';
 import type { RedirectRules, Redirects } from '../../http/redirects.ts';
 import type { Answer } from '../../http/transport.ts';
 import { statusFailure } from '../answers/status.ts';
-import { concealer } from './conceal.ts';
 import type { Credential } from './credential.ts';
+import { credentialMask } from './mask-credential.ts';
 import type { Realm } from './realm.ts';
 
 /** JSON web tokens with many scopes reach some KiB; go-containerregistry stops at the same size. */
@@ -94,7 +94,7 @@ async function tokenFailure(
     reference: '',
     what: 'a token',
     askedAs: credential === undefined ? ('anonymous' as const) : ('password' as const),
-    conceal: concealer(credential, undefined),
+    mask: credentialMask(credential, undefined),
   };
   return statusFailure(answer, context);
 }

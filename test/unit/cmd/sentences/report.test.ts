@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import { openSync } from 'node:fs';
-import { explain, logFailure } from '../../../cmd/sentences/report.ts';
-import { PluginError } from '../../../lib/base/errors/error.ts';
-import { SysError } from '../../../lib/sys/kernel/errno.ts';
-import { openAt } from '../../../lib/sys/kernel/files.ts';
-import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
+import { explain, logFailure } from '../../../../cmd/sentences/report.ts';
+import { PluginError } from '../../../../lib/base/errors/error.ts';
+import { SysError } from '../../../../lib/sys/kernel/errno.ts';
+import { openAt } from '../../../../lib/sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../../../lib/sys/kernel/libc.ts';
 
 function thrown(action: () => unknown): unknown {
   try {

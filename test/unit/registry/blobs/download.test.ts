@@ -1,6 +1,6 @@
 /** A blob comes whole or not at all, whatever a server does to it on the way (hostile rows 38 to 41). */
 import { afterEach, describe, expect, test } from 'bun:test';
-import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
+import type { RegistryPolicy } from '../../../../lib/registry/policy/policy.ts';
 import {
   contentAnswer,
   errorAnswer,
@@ -10,8 +10,8 @@ import {
   fakeRegistry,
   noise,
   type Override,
-} from '../../support/fake-registry.ts';
-import { head, type RawAnswer, type RawRequest, whole } from '../../support/raw-server.ts';
+} from '../../../support/fake-registry.ts';
+import { head, type RawAnswer, type RawRequest, whole } from '../../../support/raw-server.ts';
 import {
   NEVER,
   RecordingLog,
@@ -19,7 +19,7 @@ import {
   registrySource,
   rejection,
   testPolicy,
-} from '../../support/registry-client.ts';
+} from '../../../support/registry-client.ts';
 
 const KiB = 1024;
 const image = fakeImage([noise(700 * KiB)]);

@@ -1,10 +1,10 @@
 /** Credential helpers are programs of somebody else: they hang, babble and fail (hostile row 59). */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { runHelper } from '../../../lib/registry/auth/helper.ts';
-import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
-import { NEVER, rejection } from '../../support/registry-client.ts';
-import { type TempDir, tempDir } from '../../support/temp.ts';
+import { runHelper } from '../../../../lib/registry/auth/helper.ts';
+import { defaultPolicy } from '../../../../lib/registry/policy/policy.ts';
+import { NEVER, rejection } from '../../../support/registry-client.ts';
+import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;
 beforeAll(() => {
@@ -123,7 +123,7 @@ test('is killed when the pull is stopped', async () => {
   await ended(dir.at('slow-pid'));
 });
 
-test.each(['../../bin/sh', 'UPPER', '', '-x', 'a b', 'a/b', 'a.b'])(
+test.each(['../../../bin/sh', 'UPPER', '', '-x', 'a b', 'a/b', 'a.b'])(
   'with the name %p is not run',
   async (name) => {
     expect(await refused(ask(name))).toEqual([

@@ -1,13 +1,13 @@
 /** Who gets which password: the order of the sources, and exact hosts (hostile row 59). */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
-import { isPluginError } from '../../../lib/base/errors/error.ts';
-import type { Credential } from '../../../lib/registry/auth/credential.ts';
-import { Credentials } from '../../../lib/registry/auth/credentials.ts';
-import { readDockerConfig } from '../../../lib/registry/auth/docker-config.ts';
-import { defaultHost, defaultPolicy } from '../../../lib/registry/policy/policy.ts';
-import { login, NEVER, RecordingLog } from '../../support/registry-client.ts';
-import { type TempDir, tempDir } from '../../support/temp.ts';
+import { isPluginError } from '../../../../lib/base/errors/error.ts';
+import type { Credential } from '../../../../lib/registry/auth/credential.ts';
+import { Credentials } from '../../../../lib/registry/auth/credentials.ts';
+import { readDockerConfig } from '../../../../lib/registry/auth/docker-config.ts';
+import { defaultHost, defaultPolicy } from '../../../../lib/registry/policy/policy.ts';
+import { login, NEVER, RecordingLog } from '../../../support/registry-client.ts';
+import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;
 beforeAll(() => {

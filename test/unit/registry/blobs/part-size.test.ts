@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { PartSize } from '../../../lib/registry/blobs/part-size.ts';
+import { PartSize } from '../../../../lib/registry/blobs/part-size.ts';
 
 const KiB = 1024;
 

@@ -9,8 +9,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { hexOf, parseDigest } from '../../../lib/base/digest.ts';
-import { type PartialBlob, PartialDirectory } from '../../../lib/registry/blobs/partial.ts';
+import { hexOf, parseDigest } from '../../../../lib/base/digest.ts';
+import { type PartialBlob, PartialDirectory } from '../../../../lib/registry/blobs/partial.ts';
 import {
   blobOf,
   contentAnswer,
@@ -19,10 +19,16 @@ import {
   fakeRegistry,
   noise,
   type Override,
-} from '../../support/fake-registry.ts';
-import { NEVER, RecordingLog, readLayer, registrySource, rejection } from '../../support/registry-client.ts';
-import { cleanEnv, must } from '../../support/shell.ts';
-import { type TempDir, tempDir } from '../../support/temp.ts';
+} from '../../../support/fake-registry.ts';
+import {
+  NEVER,
+  RecordingLog,
+  readLayer,
+  registrySource,
+  rejection,
+} from '../../../support/registry-client.ts';
+import { cleanEnv, must } from '../../../support/shell.ts';
+import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;
 let log: RecordingLog;
@@ -205,7 +211,7 @@ describe('a pull', () => {
         return true;
       },
     });
-    const script = `${import.meta.dir}/../../support/pull-until-killed.ts`;
+    const script = `${import.meta.dir}/../../../support/pull-until-killed.ts`;
     const child = Bun.spawn(
       [process.execPath, script, registry.image(':latest'), registry.host, dir.at('partial')],
       {

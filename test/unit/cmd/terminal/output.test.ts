@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { goJson, writeFully } from '../../../cmd/terminal/output.ts';
-import { hasCode } from '../../../lib/sys/kernel/errno.ts';
-import { NONBLOCKING, pipe } from '../../contract/garden/pipe.ts';
-import { tempDir } from '../../support/temp.ts';
+import { goJson, writeFully } from '../../../../cmd/terminal/output.ts';
+import { hasCode } from '../../../../lib/sys/kernel/errno.ts';
+import { NONBLOCKING, pipe } from '../../../contract/garden/pipe.ts';
+import { tempDir } from '../../../support/temp.ts';
 
 describe('JSON', () => {
   test('has Go’s escapes, and says the same', () => {

@@ -6,7 +6,7 @@ import type { Credential } from './credential.ts';
  * URL's or a form's encoding, and what follows the scheme in the Authorization header. Short ones go as `mask` says.
  * @param header the whole Authorization header
  */
-export function concealer(
+export function credentialMask(
   credential: Credential | undefined,
   header: string | undefined,
 ): (text: string) => string {

@@ -126,7 +126,7 @@ describe('credentials', () => {
 
 describe('a redirect is refused', () => {
   test('after ten', async () => {
-    const registry = redirecting(() => `./${layer.digest}`);
+    const registry = redirecting(() => `../registry/${layer.digest}`);
     const error = await rejection(pull(registry));
     expect([error.code, error.subject['reason']]).toEqual([
       'REGISTRY_REDIRECT',

@@ -1,11 +1,11 @@
 /** From an image's name to the places it may come from, as registries.conf(5) and our own settings have it. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { pullSourcesOf } from '../../../lib/registry/policy/mirrors.ts';
-import { readRegistriesConf } from '../../../lib/registry/policy/registries-conf.ts';
-import { registryReference, testPolicy } from '../../support/registry-client.ts';
-import { type TempDir, tempDir } from '../../support/temp.ts';
+import { isPluginError } from '../../../../lib/base/errors/error.ts';
+import { pullSourcesOf } from '../../../../lib/registry/policy/mirrors.ts';
+import { readRegistriesConf } from '../../../../lib/registry/policy/registries-conf.ts';
+import { registryReference, testPolicy } from '../../../support/registry-client.ts';
+import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;
 beforeAll(() => {

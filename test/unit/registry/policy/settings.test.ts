@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { isPluginError } from '../../../lib/base/errors/error.ts';
-import { isRegistrySettings } from '../../../lib/oci/generated/validators.js';
-import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
+import { isPluginError } from '../../../../lib/base/errors/error.ts';
+import { isRegistrySettings } from '../../../../lib/oci/generated/validators.js';
+import { defaultPolicy } from '../../../../lib/registry/policy/policy.ts';
 import {
   type PolicyInputs,
   type RegistriesFile,
   registryPolicy,
-} from '../../../lib/registry/policy/settings.ts';
+} from '../../../../lib/registry/policy/settings.ts';
 
 const given: PolicyInputs = {
   userAgent: 'graft/test',
@@ -68,7 +68,7 @@ const EVERYTHING: RegistriesFile = {
 test('the schema admits every key, and has a description for each', () => {
   expect(isRegistrySettings(EVERYTHING)).toBe(true);
   const schema = JSON.parse(
-    readFileSync(`${import.meta.dir}/../../../lib/registry/settings.schema.json`, 'utf8'),
+    readFileSync(`${import.meta.dir}/../../../../lib/registry/settings.schema.json`, 'utf8'),
   );
   const missing: string[] = [];
   const walk = (node: Record<string, unknown>, path: string): void => {
@@ -87,7 +87,7 @@ test('the schema admits every key, and has a description for each', () => {
 
 test("the schema's defaults are the defaults", () => {
   const schema = JSON.parse(
-    readFileSync(`${import.meta.dir}/../../../lib/registry/settings.schema.json`, 'utf8'),
+    readFileSync(`${import.meta.dir}/../../../../lib/registry/settings.schema.json`, 'utf8'),
   );
   const of = (group: string) => {
     const entries = Object.entries(
@@ -126,7 +126,7 @@ describe('the schema refuses', () => {
     ['a URL for a mirror', { hosts: { a: { mirrors: [{ location: 'https://m' }] } } }],
     ['a URL for an insecure registry', { insecure: ['http://a'] }],
     ['a relative path', { docker_config: 'config.json' }],
-    ['a helper with a path', { hosts: { a: { credential_helper: '../sh' } } }],
+    ['a helper with a path', { hosts: { a: { credential_helper: '../../sh' } } }],
     ['text for a number', { parallel_downloads: '3' }],
     ['no downloads at all', { parallel_downloads: 0 }],
     ['a fraction', { timeouts: { idle_ms: 1.5 } }],

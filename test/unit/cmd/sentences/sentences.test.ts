@@ -1,9 +1,9 @@
 /** GrootFS's words, which operators search for and its own integration tests assert (its contract, section 18). */
 import { describe, expect, test } from 'bun:test';
-import { sentences } from '../../../cmd/sentences/index.ts';
-import { explain } from '../../../cmd/sentences/report.ts';
-import { bytesInWords, graft, shortBytes } from '../../../cmd/sentences/words.ts';
-import { type ErrorCode, PluginError, type PluginErrors } from '../../../lib/base/errors/error.ts';
+import { sentences } from '../../../../cmd/sentences/index.ts';
+import { explain } from '../../../../cmd/sentences/report.ts';
+import { bytesInWords, graft, shortBytes } from '../../../../cmd/sentences/words.ts';
+import { type ErrorCode, PluginError, type PluginErrors } from '../../../../lib/base/errors/error.ts';
 
 const say = <C extends ErrorCode>(code: C, subject: PluginErrors[C]) =>
   explain(new PluginError(code, subject), []).sentence;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { imageSentences } from '../../../cmd/sentences/image.ts';
+import { imageSentences } from '../../../../cmd/sentences/image.ts';
 
 describe('the sentences about images', () => {
   test("are GrootFS's where its tests ask for exactly them", () => {

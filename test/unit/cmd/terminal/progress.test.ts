@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { TerminalProgress } from '../../../cmd/terminal/progress.ts';
+import { TerminalProgress } from '../../../../cmd/terminal/progress.ts';
 
 function terminal(options: { columns?: number; redraws?: boolean } = {}) {
   let written = '';

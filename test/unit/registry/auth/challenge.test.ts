@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { Failure } from '../../../lib/http/failure.ts';
-import { type Challenge, parseChallenge } from '../../../lib/registry/auth/challenge.ts';
+import { Failure } from '../../../../lib/http/failure.ts';
+import { type Challenge, parseChallenge } from '../../../../lib/registry/auth/challenge.ts';
 
 const bearer = (more: Partial<Extract<Challenge, { scheme: 'bearer' }>>): Challenge => ({
   scheme: 'bearer',

@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
-import { Secret } from '../../../lib/base/secret.ts';
-import { concealer } from '../../../lib/registry/auth/conceal.ts';
+import { Secret } from '../../../../lib/base/secret.ts';
+import { credentialMask } from '../../../../lib/registry/auth/mask-credential.ts';
 
 const of = (username: string, password: string) =>
-  concealer(
+  credentialMask(
     { kind: 'password', username, password: new Secret(password), from: 'flags' } as never,
     undefined,
   );
@@ -17,12 +17,12 @@ test.each([
   ['in the encoding of a form', 'long secret/ü', 'p=long+secret%2F%C3%BC', 'p=***'],
   ['as it is quoted in JSON', 'long "secret"', '{"a":"long \\"secret\\""}', '{"a":"***"}'],
   ['half a surrogate pair', 'secret-\ud800', 'you said secret-\ud800', 'you said ***'],
-])('%s', (_name, password, text, concealed) => {
-  expect(of('user', password)(text)).toBe(concealed);
+])('%s', (_name, password, text, masked) => {
+  expect(of('user', password)(text)).toBe(masked);
 });
 
 test('what was sent in the header goes, the scheme stays', () => {
   const pair = Buffer.from('user:a').toString('base64');
   expect(of('user', 'a')(`you said Basic ${pair}`)).toBe('you said Basic ***');
-  expect(concealer(undefined, 'Bearer T0KEN')('you said Bearer T0KEN')).toBe('you said Bearer ***');
+  expect(credentialMask(undefined, 'Bearer T0KEN')('you said Bearer T0KEN')).toBe('you said Bearer ***');
 });

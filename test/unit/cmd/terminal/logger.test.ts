@@ -1,19 +1,19 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync, statSync } from 'node:fs';
-import type { LogLevel } from '../../../cmd/settings/types.ts';
-import { MAX_DATA_BYTES } from '../../../cmd/terminal/fit.ts';
+import type { LogLevel } from '../../../../cmd/settings/types.ts';
+import { MAX_DATA_BYTES } from '../../../../cmd/terminal/fit.ts';
 import {
   lagerLogger,
   lineWriter,
   openLogFile,
   terminalLogger,
   timestamp,
-} from '../../../cmd/terminal/logger.ts';
-import { isPluginError, PluginError } from '../../../lib/base/errors/error.ts';
-import type { Logger } from '../../../lib/base/log.ts';
-import { Secret } from '../../../lib/base/secret.ts';
-import { type Relogged, relog } from '../../contract/garden/relog.ts';
-import { tempDir } from '../../support/temp.ts';
+} from '../../../../cmd/terminal/logger.ts';
+import { isPluginError, PluginError } from '../../../../lib/base/errors/error.ts';
+import type { Logger } from '../../../../lib/base/log.ts';
+import { Secret } from '../../../../lib/base/secret.ts';
+import { type Relogged, relog } from '../../../contract/garden/relog.ts';
+import { tempDir } from '../../../support/temp.ts';
 
 interface Lines {
   readonly log: Logger;

@@ -1,21 +1,21 @@
 /** Tokens: one for all layers, renewed once, and nobody's secret where it does not belong (hostile rows 54 to 56). */
 import { afterEach, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
-import { defaultHost, defaultPolicy, type RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
+import { defaultHost, defaultPolicy, type RegistryPolicy } from '../../../../lib/registry/policy/policy.ts';
 import {
   errorAnswer,
   type FakeRegistry,
   fakeImage,
   fakeRegistry,
   noise,
-} from '../../support/fake-registry.ts';
+} from '../../../support/fake-registry.ts';
 import {
   type RawAnswer,
   type RawRequest,
   type RawServer,
   rawServer,
   whole,
-} from '../../support/raw-server.ts';
+} from '../../../support/raw-server.ts';
 import {
   login,
   NEVER,
@@ -25,8 +25,8 @@ import {
   registrySource,
   rejection,
   type TestSourceOptions,
-} from '../../support/registry-client.ts';
-import { tempDir } from '../../support/temp.ts';
+} from '../../../support/registry-client.ts';
+import { tempDir } from '../../../support/temp.ts';
 
 const image = fakeImage([noise(1000, 1), noise(1000, 2), noise(1000, 3), noise(1000, 4)]);
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { Failure } from '../../../lib/http/failure.ts';
-import { judgeRealm, type RealmTrust } from '../../../lib/registry/auth/realm.ts';
+import { Failure } from '../../../../lib/http/failure.ts';
+import { judgeRealm, type RealmTrust } from '../../../../lib/registry/auth/realm.ts';
 
 describe('who may see the credentials of a registry', () => {
   const table: readonly [registry: string, realm: string, trust: RealmTrust][] = [

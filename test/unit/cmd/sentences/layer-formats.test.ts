@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { notATar } from '../../../cmd/sentences/layer-formats.ts';
+import { notATar } from '../../../../cmd/sentences/layer-formats.ts';
 
 test('a sentence names the format and the command that makes a tar of it', () => {
   const commands = {
