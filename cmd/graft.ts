@@ -10,7 +10,7 @@ import { keepMemoryPrivate } from '../lib/sys/kernel/own-process.ts';
 import { readCommandLine } from './cli/cli.ts';
 import type { Invocation } from './cli/parse.ts';
 import { type TakenSecrets, takeSecrets } from './program/arguments.ts';
-import { PROBE_VERB } from './program/probe-command.ts';
+import { PROBE_VERB } from './program/executable.ts';
 import { Reported } from './program/reported.ts';
 import { openReporting, type Reporting, reportSettings } from './program/reporting.ts';
 import { listenForStop, type Stop } from './program/signals.ts';

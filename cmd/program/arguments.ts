@@ -1,7 +1,7 @@
 /** Secrets among the arguments, which each user of the machine can read in the list of processes. */
 import { userinfoIn } from '../../lib/oci/userinfo.ts';
 import { eraseArguments, takeStderr } from '../../lib/sys/kernel/own-process.ts';
-import { COMPILED } from './compiled.ts';
+import { COMPILED } from './executable.ts';
 
 const PASSWORD = 'password';
 const STDERR = 2;

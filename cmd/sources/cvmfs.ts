@@ -2,7 +2,7 @@
 import type { CvmfsDeps } from '../../lib/cvmfs/locate.ts';
 import type { CvmfsSettings } from '../../lib/cvmfs/settings.ts';
 import type { Store } from '../../lib/store/store.ts';
-import { probeCommand } from '../program/probe-command.ts';
+import { probeCommand } from '../program/executable.ts';
 import type { SourceContext } from './context.ts';
 
 /** The services with which `create`, `pull` and `inspect` ask repositories; undefined where none is configured. */

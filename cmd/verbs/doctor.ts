@@ -4,7 +4,7 @@ import type { IdMappings } from '../../lib/base/id-mapping.ts';
 import { type Diagnosis, diagnose } from '../../lib/plugin/doctor.ts';
 import { Store } from '../../lib/store/store.ts';
 import { SysError } from '../../lib/sys/kernel/errno.ts';
-import { probeCommand } from '../program/probe-command.ts';
+import { probeCommand } from '../program/executable.ts';
 import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { explain } from '../sentences/report.ts';

@@ -1,8 +1,8 @@
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { pullOnly } from '../../lib/plugin/pull.ts';
 import { Store } from '../../lib/store/store.ts';
+import { unpackWorkerUrl } from '../program/executable.ts';
 import { layersAtATime } from '../program/layers-at-a-time.ts';
-import { unpackWorkerUrl } from '../program/unpack-worker-url.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { shortBytes } from '../sentences/words.ts';
 import { cvmfsFor } from '../sources/cvmfs.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
-import { unpackWorkerUrl } from '../../../cmd/program/unpack-worker-url.ts';
+import { unpackWorkerUrl } from '../../../cmd/program/executable.ts';
 import { PluginError } from '../../../lib/base/errors/error.ts';
 import type { UnpackRequest } from '../../../lib/layer/tree/types.ts';
 import { type UnpackBytes, type UnpackDeps, unpackLayer } from '../../../lib/layer/unpack/unpack.ts';

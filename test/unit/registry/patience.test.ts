@@ -1,6 +1,6 @@
 /** What unpacks a layer waits as long as the registry client does: the deadlines are the client's. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { unpackWorkerUrl } from '../../../cmd/program/unpack-worker-url.ts';
+import { unpackWorkerUrl } from '../../../cmd/program/executable.ts';
 import type { RegistrySource } from '../../../lib/image/source/from-registry.ts';
 import type { ImageLayer } from '../../../lib/image/source/source.ts';
 import { unpackLayer } from '../../../lib/layer/unpack/unpack.ts';
