@@ -55,7 +55,7 @@ function twice(name: string): Known {
 /** @param format undefined for an unknown format */
 export function notATar(format: ForeignFormat | undefined): string {
   if (format === undefined) {
-    return 'the layer is no tar: nothing is known that begins as it does; fetch or copy it again, and if that does not help ask who publishes it';
+    return 'the layer is no tar: its format is unknown; fetch or copy it again, and if that does not help ask who publishes it';
   }
   const { is, cure } = FORMATS[format];
   return `the layer is no tar but ${is}: ${cure}`;

@@ -28,8 +28,9 @@ export const layerSentences: { [C in keyof LayerErrors]: (s: LayerErrors[C]) => 
     `'${s.entry}' in a layer belongs to ${s.kind} ${s.id}, which the store's mapping (${s.mappings}) does not have; ` +
     `use a store whose --${s.kind}-mapping covers it`,
   LAYER_BAD_XATTR: (s) =>
-    `'${s.entry}' in a layer: the extended attribute '${s.xattr}' cannot be set: ${s.reason}`,
-  LAYER_TOO_LARGE: (s) => `the layer has more than ${s.limit} ${s.what}, which is the most that is unpacked`,
+    `'${s.entry}' in a layer: the extended attribute '${s.xattr}' cannot be set: ${s.reason}; build the layer without it`,
+  LAYER_TOO_LARGE: (s) =>
+    `the layer has more than ${s.limit} ${s.what}, which is the most that is unpacked; build the image with smaller layers`,
   LAYER_STALLED: (s) =>
     `unpacking the layer stands still: nothing moved for ${s.seconds} seconds, and it does not wait for a registry; ` +
     'look at the disk of the store',
@@ -48,5 +49,5 @@ export const layerSentences: { [C in keyof LayerErrors]: (s: LayerErrors[C]) => 
   LAYER_BASE_DIRECTORY: (s) =>
     `base directory not found in parent layer: ${s.directory}: ${s.reason}; the layer goes on top of an image that has it`,
   LAYER_NEEDS_LOWER: (s) =>
-    `'${s.entry}' in a layer leads to '${s.target}' in a layer below, and the layer was unpacked alone`,
+    `'${s.entry}' in a layer leads to '${s.target}' in a lower layer, and the layer was unpacked alone; report this fault of graft`,
 };

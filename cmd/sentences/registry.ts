@@ -37,13 +37,14 @@ export const registrySentences: { [C in keyof RegistryErrors]: (s: RegistryError
     `${s.registry} limits how much may be pulled${s.limit === undefined ? '' : ` (${s.limit})`}: ${s.reason}; ` +
     `${retryIn(s.retryAfterSeconds)}, give credentials with a higher limit, or set up a mirror under ${SETTINGS}`,
   REGISTRY_ERROR: (s) =>
-    `${s.registry} answers with status ${s.status}: ${s.reason}; try again, or ask who runs it`,
+    `${s.registry} answers with status ${s.status}: ${s.reason}; try again, or ask who runs the registry`,
   REGISTRY_BODY_TOO_LARGE: (s) =>
-    `${s.registry} sends ${s.what} of more than the ${s.limit} bytes allowed; it is not what it should be`,
+    `${s.registry} sends ${s.what} of more than the ${s.limit} bytes allowed; check that the image's name is right, or ask who runs the registry`,
   REGISTRY_BAD_RESPONSE: (s) =>
-    `${s.registry} does not answer as a registry does: ${s.reason}; check that the host in the image's name is one`,
-  REGISTRY_BAD_CHALLENGE: (s) => `cannot log in to ${s.registry}: ${s.reason}; ask who runs it`,
-  REGISTRY_REDIRECT: (s) => `${s.registry} leads astray: ${s.reason}; ask who runs it`,
+    `${s.registry} does not answer as a registry does: ${s.reason}; check the host in the image's name`,
+  REGISTRY_BAD_CHALLENGE: (s) => `cannot log in to ${s.registry}: ${s.reason}; ask who runs the registry`,
+  REGISTRY_REDIRECT: (s) =>
+    `${s.registry} sends a redirect that is not followed: ${s.reason}; ask who runs the registry`,
   REGISTRY_DEADLINE: (s) =>
     `${s.registry}: waited ${s.seconds} s for ${s.step}; try again, or raise timeouts: under ${SETTINGS}`,
   REGISTRY_BLOCKED: (s) =>

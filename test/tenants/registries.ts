@@ -95,7 +95,7 @@ export function hostileRegistries({ popular, secret }: Victims): HostileRegistry
     lies('too many bytes', 304, () => whole(200, noise(1 << 20)), 'size'),
     lies('no bytes', 305, () => whole(200, ''), 'size'),
     lies('inward', 306, () => redirect(METADATA_SERVICE), 'further inside'),
-    lies('to a file', 307, () => redirect('file:///etc/shadow'), 'leads astray'),
+    lies('to a file', 307, () => redirect('file:///etc/shadow'), 'sends a redirect that is not followed'),
     lies('in circles', 308, () => redirect('/v2/app/blobs/again'), 'reading blob'),
   ];
 }
