@@ -12,10 +12,11 @@ const OPEN = O.PATH | O.DIRECTORY;
 const INSIDE = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
 
 /**
- * Opens a store's directory: from here on every path below it is reached from a directory that was found to be root's
- * alone (lib/sys/kernel/anchor.ts). Its other directories are opened when something in them is wanted; what is wrong with one
- * of them is STORE_UNSAFE then.
- * @returns what is wrong with the store's own directory, which is not anchored then; undefined also where there is none
+ * Opens a store's directory. From then on, every path below it is resolved from this open directory, which was
+ * checked to be writable by root alone (lib/sys/kernel/anchor.ts). Each subdirectory is opened and checked at its
+ * first use; the check throws STORE_UNSAFE.
+ * @returns the error for the store's own directory, which is then not anchored; undefined when it is sound or does
+ * not exist
  */
 export function anchorStore(layout: Layout): PluginError | undefined {
   let root = -1;
@@ -53,7 +54,7 @@ function openInside(layout: Layout, root: number, directory: string): number {
   } catch (error) {
     if (hasCode(error, 'ELOOP', 'ENOTDIR', 'EXDEV'))
       throw unsafe(layout, path, 'is not a directory of its own');
-    // Of the name alone nobody would know where it is.
+    // The error names the full path: the name alone would not say in which directory it is.
     throw error instanceof SysError ? new SysError(error.errno, 'openat', path) : error;
   }
 }

@@ -18,7 +18,7 @@ import { oldestOf, type StoreVersions, VERSIONS } from './versions.ts';
 
 export type { StoreFormat } from './store-format.ts';
 
-/** Host ids of the containers' root. */
+/** The host's uid and gid of the containers' root. */
 export function rootOwner(mappings: IdMappings): { uid: number; gid: number } {
   return { uid: toHostId(mappings.uids, 0) ?? 0, gid: toHostId(mappings.gids, 0) ?? 0 };
 }
@@ -36,8 +36,8 @@ export function encodeFormat(format: StoreFormat): Uint8Array {
 }
 
 /**
- * Reads the marker of a store that can be used as it is.
- * @throws what `readAnyFormat` throws, STORE_TOO_OLD, STORE_NOT_MIGRATED
+ * Reads the marker of a store that this version can use without a migration.
+ * @throws STORE_TOO_OLD, STORE_NOT_MIGRATED, and all errors of `readAnyFormat`
  */
 export function readFormat(layout: Layout, versions: StoreVersions = VERSIONS): StoreFormat {
   const format = readMigratable(layout, versions);
@@ -47,8 +47,8 @@ export function readFormat(layout: Layout, versions: StoreVersions = VERSIONS): 
 }
 
 /**
- * Reads the marker of a store that can be used once it is migrated.
- * @throws what `readAnyFormat` throws, STORE_TOO_OLD
+ * Reads the marker of a store of this version, or of an older one that can be migrated.
+ * @throws STORE_TOO_OLD, and all errors of `readAnyFormat`
  */
 export function readMigratable(layout: Layout, versions: StoreVersions = VERSIONS): StoreFormat {
   return refuseTooOld(layout, readAnyFormat(layout, versions), versions);
@@ -73,7 +73,10 @@ export function readAnyFormat(
   return decodeFormat(text, layout, versions.current);
 }
 
-/** What the marker's copy says; undefined where it cannot be read. @throws STORE_VERSION, STORE_TOO_OLD, STORE_FOREIGN */
+/**
+ * Reads the copy of the marker; undefined where it cannot be read.
+ * @throws STORE_VERSION, STORE_TOO_OLD, STORE_FOREIGN
+ */
 export function readCopy(layout: Layout, versions: StoreVersions): StoreFormat | undefined {
   try {
     return refuseTooOld(layout, readAnyFormat(layout, versions, layout.markerCopy), versions);
@@ -98,7 +101,10 @@ function damagedMarker(layout: Layout, reason: string): PluginError {
   return new PluginError('STORE_MARKER_DAMAGED', { store: layout.root, path: layout.marker, reason });
 }
 
-/** A store that is not there has several reasons, and each has another cure. */
+/**
+ * Finds out why a store has no marker. Each reason has its own error, since each needs another action of the
+ * operator.
+ */
 export function whyNoMarker(layout: Layout): PluginError {
   const store = layout.root;
   if (exists(layout.backing) && mountAt(store) === undefined) {
@@ -114,7 +120,7 @@ export function whyNoMarker(layout: Layout): PluginError {
   return new PluginError('STORE_NOT_INITIALIZED', { store });
 }
 
-/** The names in the marker are the same in every version, so that each graft can read those of the others. */
+/** The field names of the marker are the same in every version, so that each version of graft can read all markers. */
 function decodeFormat(text: string, layout: Layout, known: number): StoreFormat {
   const damaged = (reason: string) => damagedMarker(layout, reason);
   let raw: unknown;

@@ -7,7 +7,7 @@ export type ImageId = string & { readonly __brand: 'ImageId' };
 /** NAME_MAX of Linux filesystems. */
 const MAX_BYTES = 255;
 
-/** Why a text cannot be an id, in words for a sentence; undefined when it can. */
+/** Says why a text cannot be an id, as a part of a sentence; undefined when it can. */
 function whyNot(text: string): string | undefined {
   if (text === '') return 'is empty';
   if (text === '.' || text === '..') return 'is a directory name of its own';
@@ -17,14 +17,14 @@ function whyNot(text: string): string | undefined {
   return undefined;
 }
 
-/** @throws IMAGE_ID_INVALID for what cannot be a file name, or would be dangerous as one. */
+/** @throws IMAGE_ID_INVALID for a text that cannot be a file name, or that would be dangerous as one. */
 export function parseImageId(text: string): ImageId {
   const reason = whyNot(text);
   if (reason !== undefined) throw new PluginError('IMAGE_ID_INVALID', { id: printable(text), reason });
   return text as ImageId;
 }
 
-/** For names that come from reading the store's own directories. */
+/** Parses a name that was read from one of the store's own directories. */
 export function imageIdOrUndefined(text: string): ImageId | undefined {
   return whyNot(text) === undefined ? (text as ImageId) : undefined;
 }

@@ -2,27 +2,33 @@ import { type DiffId, type Digest, hexOf, sha256Hex } from '../../base/digest.ts
 
 /** The name of a directory below volumes/. */
 export type VolumeName = string & { readonly __volume: true };
-/** The name of a layer there: everything that shapes its tree, besides the store's own mapping. */
+/**
+ * The name of a layer below volumes/. The name covers everything that shapes the layer's tree, except the store's
+ * mapping.
+ */
 export type LayerKey = VolumeName & { readonly __layerKey: true };
-/** The name of what the store keeps about a layer that lies in a CVMFS repository: its shim, its mask, its facts. */
+/** The name of a layer on CVMFS: the layer's shim, mask and record in the store have this name. */
 export type PublishedKey = string & { readonly __publishedKey: true };
-/** A list of layers, bottom first, as one name. */
+/** The name of a list of layers, bottom first. */
 export type StackKey = string & { readonly __stackKey: true };
 
 /**
- * Raised whenever unpacking would give another tree for the same bytes (which xattrs are kept, how names
- * are treated …): layers of an older policy are then simply never found again, and collected.
+ * This number is raised whenever unpacking gives another tree for the same bytes (which xattrs are kept, how names
+ * are treated). Then no create finds layers of the older policy any more, and a clean deletes them.
  */
 const POLICY = 1;
 
 export interface LayerIdentity {
-  /** What names the bytes: the diffID; for layers nobody validated, the digest that was claimed. */
+  /**
+   * The digest that names the bytes: the diffID; for a layer that was not validated, the digest that the image
+   * declares.
+   */
   readonly content: DiffId | Digest;
-  /** Validated layers and invented digests must never meet under one name. */
+  /** Part of the name, so that a layer that was not validated never gets the name of a validated one. */
   readonly validated: boolean;
-  /** The base directory, and what its missing components are copied from. */
+  /** The base directory, and the layer from which missing parent directories are copied. */
   readonly base?: { readonly directory: string; readonly parent: LayerKey | undefined } | undefined;
-  /** The layers below, bottom first, for a layer that cannot stand alone. */
+  /** The layers below, bottom first, for a layer that cannot be unpacked without them. */
   readonly chain?: readonly LayerKey[] | undefined;
 }
 
@@ -35,13 +41,13 @@ export function layerKey(identity: LayerIdentity): LayerKey {
   return `${plain}-${sha256Hex(shape).slice(0, 16)}` as LayerKey;
 }
 
-/** As POLICY, for what is made of the walk of a published layer. */
+/** The same as POLICY, for shims, masks and records that come from the walk of a layer on CVMFS. */
 const PUBLISHED_POLICY = 1;
 
 export interface PublishedIdentity {
-  /** Of the compressed blob, or of whatever else names the bytes. */
+  /** The digest of the compressed blob, or another digest that names the bytes. */
   readonly content: Digest;
-  /** Where the layer lies, and what it looked like there: whatever else shapes the shim and the mask. */
+  /** The path of the layer on CVMFS and its state there: everything else that shapes the shim and the mask. */
   readonly place: readonly (string | boolean)[];
 }
 
@@ -71,36 +77,44 @@ export function stackKeyOrUndefined(text: string): StackKey | undefined {
   return STACK_KEY.test(text) ? (text as StackKey) : undefined;
 }
 
-/** The shim that belongs to a layer (it stands below it) or to a stack (it stands on top). */
+/** The shim of a layer (mounted directly below the layer) or of a stack (mounted on top of the stack). */
 export function shimOf(of: LayerKey | StackKey | PublishedKey): VolumeName {
   return `${of}.shim` as VolumeName;
 }
 
-/** What stands directly above a published layer and hides the markers in it. */
+/**
+ * The mask of a layer on CVMFS: the lower directory directly above the layer, which hides the whiteout markers in it.
+ */
 export function maskOf(of: PublishedKey): VolumeName {
   return `${of}.mask` as VolumeName;
 }
 
-/** What must be named by an image or a lease for this volume to be in use: itself, or what its shim or mask is for. */
+/**
+ * The name that an image record or a lease contains while this volume is in use: for a shim or a mask the name that
+ * it belongs to, else the volume's own.
+ */
 export function usedThrough(volume: string): string {
   return volume.replace(/\.(shim|mask)$/, '');
 }
 
-/** A lower directory as records and plans name it: below volumes/, or an absolute path that is not the store's. */
+/**
+ * True for a lower directory as records and plans write it: a name below volumes/, or an absolute path outside the
+ * store.
+ */
 export function isLower(value: unknown): value is string {
   if (typeof value !== 'string' || value.includes('\0')) return false;
   return value.startsWith('/') || isVolume(value);
 }
 
-/** A name that graft gives to something below volumes/. */
+/** True for a name that graft gives to a directory below volumes/. */
 export function isVolume(name: string): name is VolumeName {
   const of = usedThrough(name);
   return LAYER_KEY.test(of) || STACK_KEY.test(of) || PUBLISHED_KEY.test(of);
 }
 
 /**
- * The name below l/: 12 characters, so that 300 of them fit the one page that mount(2) takes. 60 bits of the
- * name's hash; `layers.ensureLink` notices a collision instead of trusting it away.
+ * The name below l/: 12 characters, so that the options with 300 of them fit into the one page that mount(2) takes.
+ * The name has 60 bits of a hash, so that two volumes may get the same one: `layers.ensureLink` detects that.
  */
 export function shortName(volume: VolumeName): string {
   return BigInt(`0x${sha256Hex(volume).slice(0, 15)}`)

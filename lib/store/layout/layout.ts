@@ -1,5 +1,5 @@
 /**
- * The store on disk, version 2. One store is one directory on one filesystem; its path is `root`.
+ * The store on disk, version 2. A store is one directory on one filesystem; its path is `root`.
  *
  *   images/<id>/            a container's own directory; carries its project quota
  *     diff/ workdir/        upper and work directory of the overlay
@@ -11,18 +11,18 @@
  *     layer.json            its completion record, with its sizes (lib/store/records/layer-record.ts)
  *     names                 its marked directories, for planning a stack (lib/store/records/layer-names.ts)
  *     tree                  the manifest of its tree, for `check`
- *     access                who may have it (lib/store/records/grants.ts)
+ *     access                which callers may use it (lib/store/records/grants.ts)
  *   volumes/<layer>.shim/   a shim that stands directly below that layer (lib/image/stack/stack.ts)
  *   volumes/<stack>.shim/   a shim that stands on top of that stack of layers
- *   volumes/<published>.shim/  stands directly below a layer on CVMFS: what its whiteout markers mean
+ *   volumes/<published>.shim/  stands directly below a layer on CVMFS: gives the effect of its whiteout markers
  *   volumes/<published>.mask/  stands directly above it: hides the markers
- *   volumes/gc.<name>       out of use, being deleted
+ *   volumes/gc.<name>       not in use, a clean deletes it
  *   l/<short>               -> ../volumes/<name>/fs, for mount options that must be short
- *   meta/graft.json         format marker and mapping; a store without it is not ours
- *   meta/graft.json.copy    the same, for an init-store that finds it damaged
+ *   meta/graft.json         format marker and mapping; without it the directory is not a store of graft
+ *   meta/graft.json.copy    a copy, which init-store reads when the marker is damaged
  *   meta/boot               boot id of the last recovery
  *   meta/images/<id>        record of an image: its layers and where they came from
- *   meta/leases/<owner>     what a running create is about to use; the name says whose it is
+ *   meta/leases/<owner>     the layers that a running create will use; the name says which process
  *   meta/stacks/<stack>     the remembered order of lower directories for a list of layers
  *   meta/published/<published>  what a walk of a layer on CVMFS found (lib/store/records/published.ts)
  *   meta/sources/<hash>     the diffID that a local tar (device, inode, size, mtime) gave
@@ -30,18 +30,19 @@
  *   meta/blobs/<hex>.*      the same, for callers whose image comes from one repository (lib/store/records/blobs.ts)
  *   meta/partial/<hex>      the first bytes of a blob whose download was killed (lib/registry/blobs/partial.ts)
  *   meta/totals             running sums: whether a clean is due, and what metrics tell
- *   locks/                  claims on downloads and short locks; nothing is ever wrong without them
- *   projectids/<n>          -> owner: project id n is taken (a dangling symbolic link: made in one step)
- *   tmp/<owner>.<what>      staging and rubbish; whatever belongs to a dead owner is swept
+ *   locks/                  download claims and short locks; they save work, correctness does not need them
+ *   projectids/<n>          -> owner: project id n is taken (a dangling symbolic link, which one system call makes)
+ *   tmp/<owner>.<what>      stages and paths to delete; a sweep deletes those of dead owners
  *
- * Every directory here is root's, and nobody else can write or list it; passage.ts says who may pass. Only what is below
- * `diff`, `workdir`, `rootfs` and `fs` may belong to others.
+ * Every directory here belongs to root, and nobody else can write or list it; passage.ts says who may search it. Only
+ * files below `diff`, `workdir`, `rootfs` and `fs` may belong to others.
  *
  * Invariants:
  *  1. A directory below volumes/ or images/ under its final name is complete.
- *  2. A create names layers in its lease before it looks for them, behind a gate (flock(2) on meta/leases) that a
- *     `clean` closes while it looks who names what and renames what nobody does. So either the create sees the
- *     layer gone, or the clean sees the lease; what a lease names never moves.
+ *  2. A create writes layer names into its lease before it looks for the layers. Before it writes, the create passes a
+ *     gate (flock(2) on meta/leases). A `clean` closes this gate while it reads leases and records and renames the
+ *     layers that none of them names. So either the create finds the layer gone, or the clean sees the lease: a layer
+ *     that a lease names is never renamed.
  *  3. An image directory without a record and without a live lease that names it is half made or half deleted.
  *  4. Readers take no lock.
  */
@@ -50,10 +51,10 @@ import { hexOf } from '../../base/digest.ts';
 import type { ImageId } from './image-id.ts';
 import type { VolumeName } from './layer-key.ts';
 
-/** The version of all this; `versions.ts` has the steps that lead to it. */
+/** The version of this layout; `versions.ts` has the migration steps to it. */
 export const STORE_VERSION = 2;
 
-/** Paths of one store. Built only from typed names, never from text from outside. */
+/** Paths of one store. All are built from typed names, never from outside text. */
 export class Layout {
   readonly root: string;
 
@@ -88,7 +89,7 @@ export class Layout {
   get marker(): string {
     return `${this.root}/meta/graft.json`;
   }
-  /** The marker once more, for when it is damaged: nothing else knows the mappings. */
+  /** The copy of the marker. When the marker is damaged, only this copy knows the mappings. */
   get markerCopy(): string {
     return `${this.root}/meta/graft.json.copy`;
   }
@@ -137,13 +138,13 @@ export class Layout {
   get tmp(): string {
     return `${this.root}/tmp`;
   }
-  /** The loop file beside a store that `init-store --store-size-bytes` made. */
+  /** The loop file beside the store; `init-store --store-size-bytes` makes it. */
   get backing(): string {
     return `${this.root}.backing-store`;
   }
 }
 
-/** Directories of a store, parents first; made by `init-store`. */
+/** Directories of a store, parents first; `init-store` makes them. */
 export const STORE_DIRECTORIES = [
   'images',
   'volumes',

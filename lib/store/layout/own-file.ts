@@ -7,15 +7,16 @@ import { S, type Stat, statFd } from '../../sys/kernel/stat.ts';
 import type { Layout } from './layout.ts';
 import { whyNotRoots } from './roots-own.ts';
 
-/** A regular file that is root's alone. */
+/** True for a regular file that only root can change. */
 export function isOwnFile(path: string): boolean {
   const stat = lookIfThere(path);
   return stat !== undefined && whyForeign(stat) === undefined;
 }
 
 /**
- * Opens the loop file beside a store, never through a link. A file that is not root's alone is refused: whoever can write
- * it is master of all that is in it. @throws STORE_BAD_PATH, SysError
+ * Opens the loop file beside a store and does not follow a link. A file that others than root can change is refused:
+ * a user who can write the file controls the whole filesystem in it.
+ * @throws STORE_BAD_PATH, SysError
  */
 export function openOwnFile(layout: Layout, path: string, flags: number): number {
   let fd = -1;
@@ -39,7 +40,8 @@ function whyForeign(stat: Stat): string | undefined {
   const type = stat.mode & S.IFMT;
   if (type === S.IFLNK) return 'is a symbolic link';
   if (type !== S.IFREG) return 'is not a regular file';
-  // Who made the other name may have made the file, and some kernels let everybody make one (fs.protected_hardlinks).
+  // A second hard link may mean that another user made the file: without fs.protected_hardlinks every user may link
+  // it.
   if (stat.nlink !== 1) return `has ${stat.nlink} names`;
   return whyNotRoots(stat);
 }

@@ -1,21 +1,24 @@
 /**
- * JSON of the store's own files. They are root's, and yet nobody knows what a crash, a bad disk or an older program left
- * in them; and what they quote of an image was chosen by a stranger. So each value is held against its type before it is
- * used, by functions and not by schemas: warm verbs read these files, and need not load what the schemas become.
+ * JSON of the store's own files. Only root writes them, but a crash, a bad disk or an older program may have damaged
+ * them, and the values that they copy from an image are hostile. So each value's type is checked before use.
+ * Functions check, not schemas: warm verbs read these files, and loading compiled schemas would slow these verbs.
  */
 
-/** Undefined for what is no JSON; a key `__proto__` is an ordinary key to JSON.parse, and no record has it. */
+/**
+ * Parses JSON; undefined for a text that is none. JSON.parse gives `__proto__` as an ordinary key, and no record has
+ * such a key.
+ */
 export function parseOwn(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // A RangeError is what a text of a hundred thousand brackets ends in.
+    // JSON.parse throws a RangeError for a text of a hundred thousand brackets.
     if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
     throw error;
   }
 }
 
-/** An object, and no list; values are looked up by own keys only. */
+/** True for an object that is not an array. Callers look values up by own keys only. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -24,7 +27,7 @@ export function isStrings(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
-/** A whole number of bytes or of things. */
+/** True for a whole number that is not negative: bytes, or a count. */
 export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

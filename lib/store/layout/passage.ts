@@ -1,8 +1,9 @@
 /**
- * Who may pass through the store's directories. All of them are root's, and nobody else can write or list one. The root of
- * a mapped container comes to its root filesystem by the host's names, as a user whom root's directories are closed to:
- * runc(8) opens it from inside the user namespace. So the group of the mapped root may search the store, `images/` and the
- * container's own directory. In a store without a mapping the containers' root is root, and everything is closed.
+ * Rules for who may search the store's directories. All directories belong to root, and nobody else can write or list
+ * them. With a mapping, runc(8) opens the rootfs by its host path from inside the user namespace, so as the mapped
+ * root, who has no access to root's directories. So the group of the mapped root may search the store, `images/` and
+ * the container's own directory. In a store without a mapping the containers' root is root, and every directory has
+ * mode 0700.
  */
 import { chmodAt, chownAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
@@ -18,20 +19,20 @@ export interface Ids {
 const SEARCHED_BY_GROUP = 0o710;
 const CLOSED = 0o700;
 
-/** Lets the group of `root`, the mapped root, search a directory of root's. */
+/** Lets the group of `root` (the mapped root) search one of root's directories. */
 export function letPass(path: string, root: Ids): void {
   const mapped = isMapped(root);
   chownAt(AT_FDCWD, path, 0, mapped ? root.gid : 0);
   chmodAt(AT_FDCWD, path, mapped ? SEARCHED_BY_GROUP : CLOSED);
 }
 
-/** For root alone. */
+/** Closes a directory to everybody except root. */
 export function shut(path: string): void {
   chownAt(AT_FDCWD, path, 0, 0);
   chmodAt(AT_FDCWD, path, CLOSED);
 }
 
-/** Whether `letPass` was here. */
+/** True for a directory that `letPass` has opened to the mapped root. */
 export function isPassable(path: string, root: Ids): boolean {
   const { uid, gid, mode } = statAt(AT_FDCWD, path);
   return isMapped(root) && uid === 0 && gid === root.gid && (mode & 0o7777) === SEARCHED_BY_GROUP;
@@ -42,9 +43,10 @@ function isMapped({ uid, gid }: Ids): boolean {
 }
 
 /**
- * For an overlay that runc mounts inside the user namespace (`--without-mount`): its kernel looks the lower directories up
- * as the mapped root. The layers of this container are open to the mapped root from then on, of which the files are its
- * own: docs/security.md says what that means. Nothing happens in a store without a mapping.
+ * Prepares an overlay that runc mounts inside the user namespace (`--without-mount`): there the kernel looks up the
+ * lower directories as the mapped root. So the mapped root, who owns the files in these layers, can search the layers
+ * of this container from now on; docs/security.md describes the consequences. Does nothing in a store without a
+ * mapping.
  */
 export function letMappedRootMount(layout: Layout, root: Ids, volumes: readonly VolumeName[]): void {
   if (!isMapped(root)) return;

@@ -3,8 +3,8 @@ import { hasCode } from '../../sys/kernel/errno.ts';
 import { readOwnFile } from '../../sys/kernel/read.ts';
 
 /**
- * What reading answers where a file of the store is damaged, and what that is in words. A pipe is opened without waiting
- * for a writer, and a link is not followed: graft makes neither.
+ * The error codes of reading a damaged file of the store, each with the damage in words. Reading opens a pipe without
+ * waiting for a writer, and does not follow a link; graft makes neither in the store.
  */
 const DAMAGE: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
@@ -17,18 +17,18 @@ const DAMAGE: Readonly<Record<string, string>> = {
   EFBIG: 'it is too large',
 };
 const DAMAGED = Object.keys(DAMAGE);
-/** The only writer is root's own: such a file is missing, whatever stands in a directory's place above it. */
+/** ENOTDIR means that a file replaces a parent directory: then the file that is looked for does not exist either. */
 const ABSENT = ['ENOENT', 'ENOTDIR'];
 
 const decoder = new TextDecoder();
 
-/** A file whose content can be found out again: a damaged one is as good as none. @throws SysError */
+/** Reads a file whose content graft can find out again: a damaged file counts as missing. @throws SysError */
 export function readFact(path: string, limit: number): string | undefined {
   const bytes = readFactBytes(path, limit);
   return bytes && decoder.decode(bytes);
 }
 
-/** As `readFact`. */
+/** The same as `readFact`, as bytes. */
 export function readFactBytes(path: string, limit: number): Uint8Array | undefined {
   try {
     return readOwnFile(path, limit);
@@ -38,13 +38,16 @@ export function readFactBytes(path: string, limit: number): Uint8Array | undefin
   }
 }
 
-/** A file that nothing can replace; undefined when there is none. @throws STORE_DAMAGED, SysError */
+/**
+ * Reads a file whose content cannot be found out again; undefined when the file does not exist. @throws
+ * STORE_DAMAGED, SysError
+ */
 export function readRecord(path: string, limit: number): string | undefined {
   const bytes = readRecordBytes(path, limit);
   return bytes && decoder.decode(bytes);
 }
 
-/** As `readRecord`. */
+/** The same as `readRecord`, as bytes. */
 export function readRecordBytes(path: string, limit: number): Uint8Array | undefined {
   try {
     return readOwnFile(path, limit);

@@ -1,11 +1,11 @@
 import type { Stat } from '../../sys/kernel/stat.ts';
 
-/** Permission bits with which others than the owner can change a directory or a file. */
+/** The permission bits that let users other than the owner change a directory or a file. */
 const OTHERS_WRITE = 0o022;
 
 /**
- * Why a directory or a file is not root's alone to change, in words that follow its name; undefined where it is. With
- * access control lists the bits of the group are the most that any of them gives (acl(5)).
+ * Says why others than root can change a directory or a file, in words that follow its name; undefined when only root
+ * can. With access control lists the group bits are the mask: no entry of the list gives more (acl(5)).
  */
 export function whyNotRoots({ uid, mode }: Stat): string | undefined {
   if (uid !== 0) return `belongs to user ${uid}, not to root`;

@@ -8,14 +8,15 @@ import type { Layout } from './layout.ts';
 import { newOwnerName, ownerIsAlive, ownerNameOf } from './owner-name.ts';
 
 /**
- * Places in tmp/, named after their owner, so that a sweep can tell rubbish from work. Everything in the
- * store is built here and renamed to where it belongs, and everything to be deleted is renamed here first.
+ * Makes a path in tmp/ whose name contains the owner, so that a sweep can tell which files a dead process left.
+ * Everything in the store is built in tmp/ and then renamed to its final path; everything to delete is first renamed
+ * into tmp/.
  */
 export function newStagePath(layout: Layout, what: string): string {
   return `${layout.tmp}/${newOwnerName()}~${what}`;
 }
 
-/** An empty directory of ours, closed to everybody else. */
+/** Makes an empty directory in tmp/ that only root can use. */
 export function stageDirectory(layout: Layout, what: string): string {
   const path = newStagePath(layout, what);
   mkdirAt(AT_FDCWD, path, 0o700);
@@ -23,8 +24,8 @@ export function stageDirectory(layout: Layout, what: string): string {
 }
 
 /**
- * Writes a small file in one step, without waiting for the disk: under a name in tmp/ first, then renamed to
- * `path`. Where it fails nothing of it is left.
+ * Writes a small file atomically, without waiting for the disk: first under a name in tmp/, then renamed to `path`.
+ * After a failure no part of the file is left.
  */
 export function replaceSmall(layout: Layout, path: string, what: string, bytes: Uint8Array): void {
   const staged = newStagePath(layout, what);
@@ -34,7 +35,7 @@ export function replaceSmall(layout: Layout, path: string, what: string, bytes: 
     try {
       rename();
     } catch (error) {
-      // A directory where graft makes none: it cannot be replaced, and keeps nobody from working.
+      // A directory is at the file's path, where graft makes none. A rename cannot replace it, so it is deleted.
       if (!hasCode(error, 'EISDIR')) throw error;
       trash(layout, path);
       rename();
@@ -45,7 +46,7 @@ export function replaceSmall(layout: Layout, path: string, what: string, bytes: 
   }
 }
 
-/** A new file that only root reads, unless `mode` says otherwise. */
+/** Writes a new file that only root can read, unless `mode` says otherwise. */
 export function writeSmall(path: string, bytes: Uint8Array, mode = 0o600): void {
   const fd = openAt(AT_FDCWD, path, O.WRONLY | O.CREAT | O.EXCL, mode);
   try {
@@ -56,8 +57,9 @@ export function writeSmall(path: string, bytes: Uint8Array, mode = 0o600): void 
 }
 
 /**
- * Moves `path` into tmp/ and returns where it is now; undefined when it was gone already. On a full disk, which may
- * have no room for the name, it stays where it is: deleting must be possible then.
+ * Moves `path` into tmp/ and returns its new path; undefined when `path` did not exist. On a full disk the rename may
+ * need a block that is not free; then `path` is not moved and is returned itself, so that it can be deleted in its
+ * old place.
  */
 export function moveAway(layout: Layout, path: string): string | undefined {
   const away = newStagePath(layout, 'trash');
@@ -75,7 +77,7 @@ export function isFull(error: unknown): boolean {
   return hasCode(error, 'ENOSPC', 'EDQUOT');
 }
 
-/** Moves `path` out of the way, then deletes it. Returns false when it was gone already. */
+/** Moves `path` into tmp/, then deletes it. Returns false when `path` did not exist. */
 export function trash(layout: Layout, path: string): boolean {
   const away = moveAway(layout, path);
   if (away !== undefined) removeStaged(away);
@@ -83,8 +85,8 @@ export function trash(layout: Layout, path: string): boolean {
 }
 
 /**
- * Deletes a place in tmp/ after something else has failed, which matters more: what cannot be removed now
- * belongs to a dead owner as soon as this process ends, and the next sweep removes it.
+ * Deletes a path in tmp/ after another error, which the caller reports. If this deletion fails too, the next sweep
+ * deletes the path: its owner is dead as soon as this process ends.
  */
 export function discardStaged(path: string): void {
   try {
@@ -94,7 +96,7 @@ export function discardStaged(path: string): void {
   }
 }
 
-/** Removes a file of the store, or whatever stands in its place. Returns false when there is nothing. */
+/** Removes a file of the store, or a directory at its path. Returns false when nothing is there. */
 export function removeName(layout: Layout, path: string): boolean {
   try {
     unlinkAt(AT_FDCWD, path);
@@ -106,7 +108,7 @@ export function removeName(layout: Layout, path: string): boolean {
   }
 }
 
-/** Deletes a place in tmp/, or wherever moveAway left it, however deep it is. */
+/** Deletes a path in tmp/, or the path that moveAway returned, of any depth. */
 export function removeStaged(path: string): void {
   const parent = openDir(parentOf(path));
   try {
@@ -116,7 +118,7 @@ export function removeStaged(path: string): void {
   }
 }
 
-/** What lies in tmp/ and belongs to nobody alive. */
+/** The paths in tmp/ that belong to no living process. */
 export function abandoned(layout: Layout): string[] {
   return listNames(layout.tmp)
     .filter((file) => {

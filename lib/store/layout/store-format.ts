@@ -1,9 +1,9 @@
 import type { IdMappings } from '../../base/id-mapping.ts';
 
-/** What meta/graft.json says: which program's store this is, which version, and whose ids it holds. */
+/** The content of meta/graft.json: the store's format version, and the id mappings of its files. */
 export interface StoreFormat {
   readonly version: number;
   readonly mappings: IdMappings;
-  /** First project id this store hands out; stores that share a filesystem start at different places. */
+  /** The first project id that this store uses; stores on one filesystem start at different numbers. */
   readonly firstProjectId: number;
 }

@@ -4,7 +4,10 @@ import { encodeFormat, type StoreFormat } from './format.ts';
 import type { Layout } from './layout.ts';
 import { trash } from './staging.ts';
 
-/** Writes the marker, so that it outlives a power cut, and then its copy: one of them can always be read. */
+/**
+ * Writes the marker so that it survives a power cut, and then its copy: at any moment at least one of them can be
+ * read.
+ */
 export function writeFormat(layout: Layout, format: StoreFormat): void {
   const bytes = encodeFormat(format);
   for (const path of [layout.marker, layout.markerCopy]) write(layout, path, bytes);
@@ -14,7 +17,7 @@ function write(layout: Layout, path: string, bytes: Uint8Array): void {
   try {
     writeFileDurable(path, bytes, 0o600);
   } catch (error) {
-    // A directory in its place, which no rename replaces.
+    // A directory is at the marker's path: a rename cannot replace it.
     if (!hasCode(error, 'EISDIR')) throw error;
     trash(layout, path);
     writeFileDurable(path, bytes, 0o600);
