@@ -7,21 +7,22 @@ import { readFactBytes } from '../layout/read-file.ts';
 import { replaceSmall } from '../layout/staging.ts';
 import { addToTotals } from './totals.ts';
 
-/** A document and to whom it may be given. */
+/** A manifest or an image configuration, and which callers may have it. */
 export interface KeptBlob {
   readonly bytes: Uint8Array;
   readonly grade: Grade;
 }
 
-/** Hex digits of the hash of a place in a file's name: nobody finds two places with the same 128 bits. */
+/** Hex digits of the repository's hash in a file name: 128 bits, for which nobody can construct a collision. */
 const PLACE_DIGITS = 32;
 const GRADES: readonly Grade[] = ['everybody', 'cell', 'asked'];
 
 /**
- * Manifests and image configurations by digest: what lets a digest-pinned image start without a request. Those that an
- * anonymous caller got are kept under their digest, all others under their digest and the place that they came from
- * (grants.ts), so that whoever names a digest from elsewhere does not find them.
- * Not synced: whatever a crash left is found out by its digest and fetched again.
+ * Manifests and image configurations by digest: with them, a create of a digest-pinned image needs no request. A
+ * document that an anonymous caller got is kept under its digest; every other document is kept under its digest and
+ * the repository that it came from (grants.ts). So a caller who names the digest with another repository does not
+ * find it.
+ * Nothing is synced: a document that a crash damaged fails its digest check and is fetched again.
  */
 export class Blobs {
   readonly #layout: Layout;
@@ -30,7 +31,7 @@ export class Blobs {
     this.#layout = layout;
   }
 
-  /** The bytes, verified; undefined when they are not there or not what their name says. */
+  /** The verified bytes; undefined when the document is missing or does not match its digest. */
   get(digest: Digest, place: string): KeptBlob | undefined {
     for (const grade of GRADES) {
       const bytes = readFactBytes(this.#path(digest, grade, place), MAX_BLOB_BYTES);
@@ -39,13 +40,13 @@ export class Blobs {
     return undefined;
   }
 
-  /** `bytes` must have been verified against `digest`. */
+  /** Keeps a document. The caller has verified `bytes` against `digest`. */
   put(digest: Digest, { bytes, grade }: KeptBlob, place: string): void {
     replaceSmall(this.#layout, this.#path(digest, grade, place), 'blob', bytes);
     addToTotals({ layout: this.#layout }, { factBytes: bytes.length }, silentLogger);
   }
 
-  /** The blobs that a caller whose image comes from `place` may find. */
+  /** The documents that a caller whose image comes from `place` may find. */
   of(place: string): BlobsOfPlace {
     return {
       get: (digest) => this.get(digest, place),
@@ -64,7 +65,7 @@ export interface BlobsOfPlace {
   put(digest: Digest, blob: KeptBlob): void;
 }
 
-/** The hex of the digest in the name of a kept blob. */
+/** The hex digits of the digest in the file name of a kept document. */
 export function blobHex(name: string): string {
   return name.slice(0, 64);
 }

@@ -1,8 +1,8 @@
 /**
- * Who may have a layer of the store: `volumes/<layer>/access`, a line of JSON for each way in which the layer was
- * delivered. Lines are appended, each with one write(2), so that processes that add at once lose nothing; what a power
- * cut leaves of a line is no line. The first one is published together with the layer. A layer without a line that fits
- * is nobody's, and is delivered again to whoever wants it.
+ * The grants of a layer, `volumes/<layer>/access`: which callers may use the layer. Each delivery of the layer adds
+ * one line of JSON. A line is appended with one write(2), so that processes that append at once lose nothing; a line
+ * that a power cut left incomplete is ignored. The first line is published together with the layer. A caller whom no
+ * line fits has to fetch the layer as if the store did not have it.
  */
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
@@ -13,21 +13,24 @@ import { MAX_GRANTS_BYTES } from '../layout/ceilings.ts';
 import { readFact } from '../layout/read-file.ts';
 
 /**
- * A place is a repository (`registry.example:5000/team/app`), `LOCAL`, or the URL of a layer. Two images of one place
- * have the same source.
+ * A grant to one group of callers. A place is a repository (`registry.example:5000/team/app`), `LOCAL`, or the URL of
+ * a layer. Two images with the same place come from the same source.
  */
 export type Grant =
-  /** An anonymous caller got it. */
+  /** An anonymous caller got the layer: every caller may use it. */
   | { readonly to: 'everybody' }
-  /** What belongs to the cell got it from there: every caller whose image names that place may have it. */
+  /** The cell's own credentials got the layer from this place: every caller whose image names the place may use it. */
   | { readonly to: 'cell'; readonly place: string }
-  /** A caller's own credentials got this blob from there: the place is asked for the blob. */
+  /**
+   * A caller's own credentials got this blob from this place: each further caller is checked by a request to the
+   * place.
+   */
   | { readonly to: 'asked'; readonly place: string; readonly digest: Digest; readonly size: number };
 
-/** Layouts and tars on the machine: whoever can name their paths is root. It cannot be a repository's name. */
+/** The place of layouts and tars on this machine: only root can name their paths. No repository has this name. */
 export const LOCAL = 'local';
 
-/** What is known of a layer, oldest first; empty where nothing is. @throws SysError */
+/** The grants of a layer, oldest first; an empty list where none can be read. @throws SysError */
 export function readGrants(path: string): Grant[] {
   const lines = (readFact(path, MAX_GRANTS_BYTES) ?? '').split('\n');
   return lines.flatMap((line) => parseGrant(line) ?? []);
@@ -37,12 +40,15 @@ export function encodeGrant(grant: Grant): Uint8Array {
   return bytesOfText(`${JSON.stringify(grant)}\n`);
 }
 
-/** Adds what is not there yet. A layer that went away meanwhile, or whose file is full, stays as it is. */
+/**
+ * Appends a grant that the file does not have yet. Does nothing when the layer is gone, the disk is full or the file
+ * has its maximum size.
+ */
 export function appendGrant(path: string, grant: Grant): void {
   const line = encodeGrant(grant);
   const text = readFact(path, MAX_GRANTS_BYTES) ?? '';
   if (text.includes(new TextDecoder().decode(line)) || text.length + line.length > MAX_GRANTS_BYTES) return;
-  // A line that a crash cut off must not swallow this one.
+  // A crash may have cut off the last line: then this line starts on a new one.
   const whole = text === '' || text.endsWith('\n') ? line : Buffer.concat([bytesOfText('\n'), line]);
   try {
     const fd = openAt(AT_FDCWD, path, O.WRONLY | O.CREAT | O.APPEND | O.NOFOLLOW, 0o600);

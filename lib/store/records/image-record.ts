@@ -3,30 +3,33 @@ import { bytesOfText } from '../../sys/kernel/utf8.ts';
 import { isLower } from '../layout/layer-key.ts';
 import { isOptional, isRecord, isStrings, isText, parseOwn } from '../layout/own-json.ts';
 
-/** Where a layer of an image came from, for `list --json` and for operators. */
+/** The origin of a layer of an image, for `list --json` and for operators. */
 export interface LayerProvenance {
-  /** Key of the layer in the store, or the path of a lower directory that is not ours (CVMFS). */
+  /** The key of the layer in the store, or the path of a lower directory outside the store (CVMFS). */
   readonly layer: string;
   readonly diffId: string | undefined;
   readonly digest: string | undefined;
   readonly source: 'store' | 'registry' | 'oci' | 'tar' | 'cvmfs';
-  /** Why it came from there, where that was a choice. */
+  /** Why this source was chosen, where there was a choice. */
   readonly reason?: string;
-  /** CVMFS: repository, revision and root hash at the time. */
+  /** For a layer on CVMFS: the repository, with its revision and root hash when the image was made. */
   readonly cvmfs?: { readonly repository: string; readonly revision: string; readonly rootHash: string };
 }
 
-/** `meta/images/<id>`: written when the image is complete; what `clean` reads to know which layers are in use. */
+/**
+ * The record `meta/images/<id>`: written when the image is complete. A `clean` reads it to learn which layers are in
+ * use.
+ */
 export interface ImageRecord {
-  /** The reference it was made from, without credentials. */
+  /** The reference that the image was made from, without credentials. */
   readonly image: string;
   readonly manifestDigest: string | undefined;
   readonly created: string;
-  /** Layer and stack keys in use, as a lease names them. */
+  /** Keys of the layers and stacks in use, written as in a lease. */
   readonly uses: readonly string[];
-  /** Lower directories, topmost first: names below volumes/, or absolute paths that are not ours. */
+  /** Lower directories, topmost first: names below volumes/, or absolute paths outside the store. */
   readonly lowers: readonly string[];
-  /** As in the plan (stacks.ts). */
+  /** The same as in the plan (stacks.ts). */
   readonly idmapRoots?: readonly string[] | undefined;
   readonly mounted: boolean;
   readonly layers: readonly LayerProvenance[];

@@ -24,16 +24,16 @@ import { discardStaged, removeName, replaceSmall, stageDirectory, writeSmall } f
 import { decodeImageRecord, encodeImageRecord, type ImageRecord } from './image-record.ts';
 import type { ProjectIds } from './project-ids.ts';
 
-/** A container's directory while it is made. */
+/** A container's directory in tmp/, before it is published. */
 export interface StagedImage {
   readonly directory: string;
   readonly projectId: number | undefined;
 }
 
 export interface NewImage {
-  /** Host ids of the container's root. */
+  /** The host's uid and gid of the container's root. */
   readonly owner: Ids;
-  /** False where somebody else mounts the overlay, as that root. */
+  /** False where the caller mounts the overlay (`--without-mount`), as the container's root. */
   readonly mounted: boolean;
   /** Bytes of the layers below, for `image_info`. */
   readonly layerBytes: number;
@@ -61,8 +61,8 @@ export class Images {
   }
 
   /**
-   * Makes the directory of a container in tmp/. The project id goes onto the empty directory, before
-   * anything is in it: files inherit it when they are made, not later (ioctl_xfs_fsgetxattr(2)).
+   * Makes a container's directory in tmp/. The project id is set while the directory is empty: a file inherits the id
+   * when it is made, not later (ioctl_xfs_fsgetxattr(2)).
    */
   stage(image: NewImage): StagedImage {
     const directory = stageDirectory(this.#layout, 'image');
@@ -80,19 +80,19 @@ export class Images {
     }
   }
 
-  /** After something else has failed, which matters more. */
+  /** Removes a staged directory after another error, which the caller reports. */
   discard(staged: StagedImage, device: QuotaDevice | undefined): void {
     discardStaged(staged.directory);
     if (staged.projectId === undefined || device === undefined) return;
     try {
       this.#projectIds.giveBack(staged.projectId, device);
     } catch (error) {
-      // The next sweep gives it back: no directory carries it, and its owner is dead by then.
+      // The next sweep gives the id back: no directory carries it, and its owner is dead by then.
       if (!(error instanceof SysError)) throw error;
     }
   }
 
-  /** @throws IMAGE_EXISTS when the id is taken; the other image is untouched. */
+  /** Renames the directory to its id. @throws IMAGE_EXISTS when the id is taken; that image is not changed. */
   publish(staged: StagedImage, id: ImageId): void {
     try {
       renameAt(AT_FDCWD, staged.directory, AT_FDCWD, this.#layout.image(id), RENAME_NOREPLACE);
@@ -102,7 +102,10 @@ export class Images {
     }
   }
 
-  /** @throws IMAGE_DELETED when somebody deleted the image that was being made: there is no record then. */
+  /**
+   * Writes the record.
+   * @throws IMAGE_DELETED when the image was deleted while it was being made; then no record is left.
+   */
   writeRecord(id: ImageId, record: ImageRecord): void {
     replaceSmall(this.#layout, this.#layout.imageRecord(id), 'record', encodeImageRecord(record));
     if (this.exists(id)) return;
@@ -110,14 +113,14 @@ export class Images {
     throw new PluginError('IMAGE_DELETED', { id });
   }
 
-  /** Undefined when there is none. @throws STORE_DAMAGED */
+  /** The record of an image; undefined when there is none. @throws STORE_DAMAGED */
   record(id: ImageId): ImageRecord | undefined {
     const path = this.#layout.imageRecord(id);
     const text = readRecord(path, MAX_IMAGE_RECORD_BYTES);
     return text === undefined ? undefined : decodeImageRecord(text, path);
   }
 
-  /** For telling about images: undefined also where the record is damaged. */
+  /** The record for callers that only report: undefined also when the record is damaged. */
   recordIfReadable(id: ImageId): ImageRecord | undefined {
     try {
       return this.record(id);
@@ -135,7 +138,7 @@ export class Images {
     removeName(this.#layout, this.#layout.imageRecord(id));
   }
 
-  /** `image_info` or `image_quota` as a number; 0 when the file is missing or empty. */
+  /** The number in `image_info` or `image_quota`; 0 when the file is missing or empty. */
   number(id: ImageId, file: 'image_info' | 'image_quota'): number {
     const value = Number(readFact(`${this.#layout.image(id)}/${file}`, MAX_NUMBER_BYTES));
     return Number.isSafeInteger(value) && value > 0 ? value : 0;
@@ -153,8 +156,9 @@ function limit(directory: string, projectId: number, quota: { bytes: number; dev
 }
 
 /**
- * What lies in a container's directory: nothing else may, a fresh limited one reports 8192 bytes. `diff` gets the attributes
- * of the image's `/`. The others are the kernel's and a mount's, and whoever mounts has to write in them.
+ * Fills a container's directory. No further file may be in it: a fresh directory with a limit has to report 8192
+ * bytes. `diff` has the attributes of the image's `/`. `workdir` and `rootfs` are only for the kernel and for the
+ * mount, but the user who mounts must be able to write in them.
  */
 function fill(directory: string, image: NewImage): void {
   for (const name of ['diff', 'workdir', 'rootfs']) {

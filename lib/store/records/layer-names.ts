@@ -1,6 +1,7 @@
 /**
- * The names that placing a layer in a stack needs: `volumes/<layer>/names`, apart from its record, which every sum of
- * the store reads. Text of one character a byte, in which each item ends in NUL, the one byte that no name has:
+ * The names of a layer's directories that the planning of a stack needs: `volumes/<layer>/names`. They are not in the
+ * layer's record, since every sum over the store reads all records. The text has one character for each byte, and each
+ * item ends in NUL, the only byte that no name contains:
  *
  *   graft-names 1
  *   i<path> | w<path> | o<path>     an implied directory; one that holds whiteouts; an opaque one. The root is ''
@@ -9,7 +10,7 @@
 import type { ByteName } from '../../base/bytes.ts';
 
 export interface LayerNames {
-  /** As in `UnpackResult`, each of them sorted. */
+  /** The same lists as in `UnpackResult`, each sorted. */
   readonly impliedDirs: readonly ByteName[];
   readonly whiteoutDirs: readonly ByteName[];
   readonly opaqueDirs: readonly ByteName[];
@@ -24,7 +25,7 @@ export function encodeNames({ impliedDirs, whiteoutDirs, opaqueDirs }: LayerName
   return Buffer.from([HEAD, ...items, `${END}${items.length}`, ''].join('\0'), 'latin1');
 }
 
-/** Undefined where the bytes are not what `encodeNames` gives. */
+/** Undefined for bytes that `encodeNames` cannot have written. */
 export function decodeNames(bytes: Uint8Array): LayerNames | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
   const [head, ...items] = text.split('\0');

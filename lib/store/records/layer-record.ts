@@ -1,4 +1,7 @@
-/** A layer's completion record: `volumes/<layer>/layer.json`, small whatever the layer is, since every sum reads it. */
+/**
+ * A layer's completion record, `volumes/<layer>/layer.json`. Every sum over the store reads it, so its size is
+ * bounded.
+ */
 import { PluginError } from '../../base/errors/error.ts';
 import type { UnpackResult } from '../../layer/tree/types.ts';
 import { bytesOfText } from '../../sys/kernel/utf8.ts';
@@ -9,11 +12,11 @@ import type { LayerNames } from './layer-names.ts';
 export interface LayerRecord extends Omit<UnpackResult, keyof LayerNames> {
   readonly key: LayerKey;
   readonly validated: boolean;
-  /** Of the file of its names. */
+  /** Bytes of the layer's `names` file. */
   readonly nameBytes: number;
 }
 
-/** Raised with what the fields mean. */
+/** This number is raised when the fields get another meaning. */
 const VERSION = 2;
 const COUNTS = ['fileBytes', 'diskBytes', 'nameBytes', 'entries', 'compressedBytes', 'tarBytes'] as const;
 

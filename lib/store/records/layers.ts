@@ -22,25 +22,25 @@ import { layerSize, writeShimSize } from './volume-size.ts';
 
 export type { LayerRecord } from './layer-record.ts';
 
-/** A layer being written: fill `tree`, then `publish`; or `discard`. */
+/** A layer that is being written: fill `tree`, then call `publish` or `discard`. */
 export interface StagedLayer {
   readonly directory: string;
   readonly tree: string;
   readonly manifest: string;
 }
 
-/** A layer that is whole and not yet published. */
+/** A layer that is complete and not yet published. */
 export interface NewLayer {
   readonly staged: StagedLayer;
   readonly record: LayerRecord;
-  /** How it was delivered. */
+  /** How the layer was delivered, and so which callers may use it. */
   readonly grant: Grant;
 }
 
-/** Who may have a layer (lib/store/records/grants.ts). */
+/** The file of the layer's grants (lib/store/records/grants.ts). */
 const ACCESS = 'access';
 
-/** The layers of one store. Readers take no lock: what is there under its name is complete. */
+/** The layers of one store. Readers take no lock: a directory under a layer's final name is complete. */
 export class Layers {
   readonly #layout: Layout;
 
@@ -52,7 +52,10 @@ export class Layers {
     return exists(this.#layout.tree(volume));
   }
 
-  /** @throws STORE_DAMAGED when a published layer has no readable record. Undefined when there is no layer. */
+  /**
+   * The record of a layer; undefined when there is no layer.
+   * @throws STORE_DAMAGED when a published layer has no readable record
+   */
   record(key: LayerKey): LayerRecord | undefined {
     const path = `${this.#layout.volume(key)}/layer.json`;
     const text = readRecord(path, MAX_LAYER_RECORD_BYTES);
@@ -61,7 +64,7 @@ export class Layers {
     return undefined;
   }
 
-  /** The names of a published layer that planning a stack needs. @throws STORE_DAMAGED */
+  /** The names of a published layer that the planning of a stack needs. @throws STORE_DAMAGED */
   names(key: LayerKey): LayerNames {
     const path = `${this.#layout.volume(key)}/names`;
     const bytes = readRecordBytes(path, MAX_NAMES_BYTES);
@@ -73,7 +76,9 @@ export class Layers {
     });
   }
 
-  /** Undefined also where the record is damaged: `check` tells about it, sums do not. */
+  /**
+   * The record for callers that only sum or report: undefined also when the record is damaged, which `check` reports.
+   */
   recordIfReadable(key: LayerKey): LayerRecord | undefined {
     try {
       return this.record(key);
@@ -83,12 +88,12 @@ export class Layers {
     }
   }
 
-  /** How a layer was delivered, as far as known. */
+  /** The grants of a layer. */
   grants(key: LayerKey): Grant[] {
     return readGrants(`${this.#layout.volume(key)}/${ACCESS}`);
   }
 
-  /** The layer was delivered once more. It must be in use: a lease names it. */
+  /** Adds the grant of a further delivery. The caller's lease must name the layer. */
   addGrant(key: LayerKey, grant: Grant): void {
     appendGrant(`${this.#layout.volume(key)}/${ACCESS}`, grant);
   }
@@ -106,8 +111,8 @@ export class Layers {
   }
 
   /**
-   * Writes the names of a layer that is being made, and gives its record, which has none: the names of all layers of an
-   * image together need not lie in memory until the last of them is there.
+   * Writes the names of a layer that is being made, and returns its record, which does not contain them. So the names
+   * of an image's layers are not all in memory until the last layer is unpacked.
    */
   describe(
     staged: StagedLayer,
@@ -117,7 +122,7 @@ export class Layers {
     const { impliedDirs, whiteoutDirs, opaqueDirs, ...facts } = result;
     const bytes = encodeNames({ impliedDirs, whiteoutDirs, opaqueDirs });
     writeSmall(`${staged.directory}/names`, bytes, 0o600);
-    // The last two: its record, and who may have it.
+    // The last two blocks are those of the record and of the grants.
     const diskBytes = result.diskBytes + inBlocks(bytes.length) + 2 * DISK_BLOCK;
     return { ...facts, key, validated, diskBytes, nameBytes: bytes.length } satisfies LayerRecord;
   }
@@ -127,10 +132,10 @@ export class Layers {
   }
 
   /**
-   * Publishes layers whose trees are complete: records, one syncfs(2) for all of them, then a rename each.
-   * Without the sync a power cut can leave files of a published layer empty (their data is written back
-   * later than the rename). A layer that somebody else published meanwhile is kept, ours is dropped. After a
-   * failure some are published and no stage is left.
+   * Publishes layers whose trees are complete: writes the records, calls syncfs(2) once for all layers, then renames
+   * each. Without the sync, a power cut could leave empty files in a published layer, since file data may reach the
+   * disk after the rename. When another process has published a layer meanwhile, that layer is kept and the own one
+   * is dropped. After a failure some of the layers are published, and no stage is left.
    */
   publish(batch: readonly NewLayer[]): void {
     const staged = [...batch];
@@ -147,7 +152,7 @@ export class Layers {
     for (const { record } of batch) this.ensureLink(record.key);
   }
 
-  /** Takes out of `left` what is published. */
+  /** Publishes the layers of `left` and removes each published one from `left`. */
   #publishSynced(left: NewLayer[]): void {
     const volumes = openAt(AT_FDCWD, this.#layout.volumes, O.RDONLY | O.DIRECTORY);
     try {
@@ -169,15 +174,18 @@ export class Layers {
     }
   }
 
-  /** Here and not where an image is complete: a layer stays also when its image fails, and takes room like any other. */
+  /**
+   * Counts a layer when it is published, not when its image is complete: the layer stays on the disk even when the
+   * image fails.
+   */
   #count(record: LayerRecord): void {
     const sizes = { layerBytes: layerSize(record), fileBytes: record.fileBytes };
     addToTotals({ layout: this.#layout }, sizes, silentLogger);
   }
 
   /**
-   * Publishes a shim: a small tree of directories that anybody would make alike. It holds no file data, and
-   * XFS and ext4 journal what it does hold before the rename, so it needs no sync.
+   * Publishes a shim: a small tree of directories, which is the same whichever process makes it. No sync is needed: a
+   * shim holds no file data, and XFS and ext4 journal directories and attributes before the rename.
    */
   publishShim(directory: string, volume: VolumeName): void {
     writeShimSize(directory);
@@ -185,7 +193,7 @@ export class Layers {
     this.ensureLink(volume);
   }
 
-  /** Makes `l/<short>` and returns its name. @throws STORE_DAMAGED when another volume has that name. */
+  /** Makes `l/<short>` and returns its name. @throws STORE_DAMAGED when another volume has the same short name */
   ensureLink(volume: VolumeName): string {
     const short = shortName(volume);
     const path = `${this.#layout.links}/${short}`;
@@ -198,26 +206,26 @@ export class Layers {
       if (found !== undefined && shortName(found) === short) {
         throw new PluginError('STORE_DAMAGED', { path, reason: `it leads to ${found}, not to ${volume}` });
       }
-      // Anything else than a link of ours with this name is damage.
+      // Only damage leaves anything other than a link of graft under this name.
       removeName(this.#layout, path);
       return this.ensureLink(volume);
     }
     return short;
   }
 
-  /** Every layer that is published; shims and layers being deleted are not among them. */
+  /** The keys of all published layers, without shims and without volumes that are being deleted. */
   list(): LayerKey[] {
     return listNames(this.#layout.volumes).flatMap((name) => layerKeyOrUndefined(name) ?? []);
   }
 }
 
-/** Where a short link leads, as far as it is one. */
+/** The volume that a short link points to; undefined when the file is not such a link. */
 export function linkedVolume(path: string): VolumeName | undefined {
   try {
     const target = utf8(byteName(readlinkAt(AT_FDCWD, path)));
     return /^\.\.\/volumes\/([^/]+)\/fs$/.exec(target)?.[1] as VolumeName | undefined;
   } catch (error) {
-    // EINVAL: it is no link.
+    // EINVAL: the file is not a symbolic link.
     if (hasCode(error, 'EINVAL', 'ENOENT')) return undefined;
     throw error;
   }

@@ -1,7 +1,7 @@
 /**
- * Leases: what running creates are about to use. A lease is one file, made exclusively; names are added behind the
- * gate that a clean closes while it decides (invariant 2 of layout.ts), and looked for afterwards. What a lease
- * names is therefore either gone before its owner looks, or stays.
+ * Leases: the layers that running creates will use. A lease is one file, made with O_EXCL. A create first appends
+ * layer names, behind the gate that a clean closes while it chooses (invariant 2 of layout.ts), and looks for the
+ * layers afterwards. So a layer that a lease names is either gone before the lease's owner looks, or it stays.
  */
 
 import { isPluginError } from '../../base/errors/error.ts';
@@ -21,11 +21,11 @@ import { writeSmall } from '../layout/staging.ts';
 interface LeaseContent {
   /** The image being made, or undefined for a pull. */
   readonly image: ImageId | undefined;
-  /** Layer and stack keys. */
+  /** Keys of layers and stacks. */
   readonly uses: readonly string[];
 }
 
-/** A lease of this process. Dispose of it when what it protects is recorded elsewhere, or given up. */
+/** A lease of this process. Dispose of it when an image record names the layers, or when the create has failed. */
 export class Lease implements Disposable {
   readonly name: OwnerName;
   readonly #path: string;
@@ -52,8 +52,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Adds what the create is about to look for. The old names stay readable throughout: lines are appended.
-   * @throws STORE_BUSY when a clean that was stopped keeps the gate closed
+   * Appends the keys that the create will look for next. The earlier keys stay readable during the write.
+   * @throws STORE_BUSY when a stopped clean keeps the gate closed
    */
   add(uses: Iterable<string>): void {
     const fresh = [...uses].filter((use) => !this.#uses.has(use));
@@ -66,7 +66,7 @@ export class Lease implements Disposable {
     for (const use of fresh) this.#uses.add(use);
   }
 
-  /** Milliseconds that it took so far to get in: making the lease, and waiting while a clean chooses. */
+  /** Milliseconds until now for making the lease and for waiting at the gate while a clean chooses. */
   get lockingMs(): number {
     return this.#lockingMs;
   }
@@ -77,7 +77,8 @@ export class Lease implements Disposable {
     try {
       unlinkAt(AT_FDCWD, this.#path);
     } catch (error) {
-      // What was made is made. A lease that stays is a dead owner's as soon as this process ends.
+      // The image or the layers are complete, so this is no failure. When this process ends, the file is a dead
+      // owner's lease.
       if (!(error instanceof SysError)) throw error;
     }
   }
@@ -101,14 +102,15 @@ export class Lease implements Disposable {
   }
 }
 
-/** Who keeps a create waiting at the gate, and a clean. */
+/** The sentence parts that name the other side when a process waits at the gate for too long. */
 const DECIDING = 'a clean that is choosing layers';
 const NAMING = 'a create that is naming its layers';
 
 /**
- * Runs `decide` while no create can name anything: what no lease and no image names then is named by nobody until
- * somebody looks for it anew. Creates wait meanwhile, so it looks and renames, and leaves deleting for later.
- * @throws STORE_BUSY when a create that was stopped keeps the gate
+ * Runs `decide` while the gate is closed, so that no create can add names to a lease. A layer that no lease and no
+ * image record names now stays unnamed until `decide` returns. Creates wait meanwhile, so `decide` only reads and
+ * renames; deletions come later.
+ * @throws STORE_BUSY when a stopped create keeps the gate
  */
 export function whileNobodyNames<T>(layout: Layout, decide: () => T): T {
   return throughGate(layout.leases, 'alone', NAMING, decide);
@@ -117,16 +119,16 @@ export function whileNobodyNames<T>(layout: Layout, decide: () => T): T {
 export interface FoundLease extends LeaseContent {
   readonly name: OwnerName;
   readonly alive: boolean;
-  /** Why nobody can tell what it names: it may be anything, as long as its owner is alive. */
+  /** The reason why the lease cannot be read. While its owner lives, such a lease may name any layer. */
   readonly damage: string | undefined;
 }
 
-/** The lease of somebody alive that cannot be read: then any layer and any image may be what it names. */
+/** The first lease of a living owner that cannot be read: such a lease may name any layer and any image. */
 export function unreadableLease(leases: readonly FoundLease[]): FoundLease | undefined {
   return leases.find(({ alive, damage }) => alive && damage !== undefined);
 }
 
-/** All leases, those of dead owners too. One that vanishes while it is read is no lease any more. */
+/** All leases, also those of dead owners. A lease that vanishes while it is read is left out. */
 export function readLeases(layout: Layout): FoundLease[] {
   const found: FoundLease[] = [];
   for (const file of listNames(layout.leases)) {
@@ -141,7 +143,10 @@ export function readLeases(layout: Layout): FoundLease[] {
   return found;
 }
 
-/** A directory in its place says nothing, and belongs to nobody. One that cannot be read may say anything. */
+/**
+ * Reads one lease. A directory under its name is no lease: undefined. An unreadable lease may name anything:
+ * `damage`.
+ */
 function readLease(path: string): { readonly text: string; readonly damage: string | undefined } | undefined {
   try {
     const text = readRecord(path, MAX_LEASE_BYTES);

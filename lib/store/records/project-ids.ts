@@ -15,21 +15,23 @@ import type { Layout } from '../layout/layout.ts';
 import { newOwnerName, type OwnerName } from '../layout/owner-name.ts';
 import { discardStaged, newStagePath, removeName } from '../layout/staging.ts';
 
-/** Highest id handed out. The kernel has 32 bits; the upper half is left to others on a shared filesystem. */
+/**
+ * The highest id that graft uses. The kernel has 32 bits; the upper half is for other users of a shared filesystem.
+ */
 const LAST_PROJECT_ID = 0x7fffffff;
 
-/** Between looks at whether XFS has freed what was removed. */
+/** Pauses between the checks whether XFS has freed the removed blocks. */
 const PAUSES_MS = [1, 2, 4, 8, 16];
 
-/** What the link of an id says whose image is being deleted. */
+/** The ending of an id's link while the container's directory is being deleted. */
 const DELETING = '~delete';
 
 /**
- * Project ids of one store. `projectids/<n>` is a dangling symbolic link to its owner's name: made in one
- * exclusive step with its content, where a directory (as GrootFS makes) would say nothing about whose it is.
+ * Project ids of one store. `projectids/<n>` is a dangling symbolic link to its owner's name: one exclusive system
+ * call makes the link together with its content. A directory, as GrootFS makes it, would not say who the owner is.
  *
- * The lowest free id is taken, since XFS keeps a quota block for every id that was ever used and never
- * gives it back; random ids would leave 4 KiB behind for each container.
+ * The lowest free id is used, since XFS keeps a quota block for every id that was ever used and never frees it:
+ * random ids would leave 4 KiB behind for each container.
  */
 export class ProjectIds {
   readonly #layout: Layout;
@@ -40,7 +42,7 @@ export class ProjectIds {
     this.#first = first;
   }
 
-  /** Takes an id that nobody uses and that has no usage and no limit. @throws STORE_FULL never; SysError. */
+  /** Reserves a free id without usage and without a limit. @throws STORE_DAMAGED when no id is free, SysError */
   take(owner: OwnerName, device: QuotaDevice): number {
     const taken = new Set(this.list());
     for (let id = this.#first; id < LAST_PROJECT_ID; id += 1) {
@@ -49,7 +51,8 @@ export class ProjectIds {
       try {
         unused = isUnused(device, id);
       } finally {
-        // Somebody else's, on a filesystem that is not ours alone, or a leak of ours: not to be mixed with.
+        // Another program on this filesystem uses the id, or graft leaked it: files of two users must not count
+        // together.
         if (!unused) this.#release(id);
       }
       if (unused) return id;
@@ -60,7 +63,7 @@ export class ProjectIds {
     });
   }
 
-  /** Every id that is taken. */
+  /** Every id that is reserved. */
   list(): number[] {
     return listNames(this.#layout.projectIds)
       .map(Number)
@@ -68,9 +71,9 @@ export class ProjectIds {
   }
 
   /**
-   * Gives an id back once nothing is charged to it any more, and takes its limit away either way.
-   * Returns false while blocks are still charged: XFS frees them in the background after the last unlink, in
-   * milliseconds as a rule. What is left is for a sweep.
+   * Removes the limit of an id, and frees the id when nothing is charged to it. Returns false while blocks are
+   * charged: XFS frees them in the background after the last unlink, usually within milliseconds. A later sweep then
+   * frees the id.
    */
   giveBack(id: number, device: QuotaDevice): boolean {
     clearProjectLimit(device, id);
@@ -79,7 +82,7 @@ export class ProjectIds {
         this.#release(id);
         return true;
       }
-      // Asking for id 0 makes XFS begin with it at once (xfs_qm_scall_getquota).
+      // A query of id 0 makes XFS free the blocks at once (xfs_qm_scall_getquota).
       getProjectUsage(device, 0);
       Bun.sleepSync(pause);
     }
@@ -87,8 +90,8 @@ export class ProjectIds {
   }
 
   /**
-   * The id that this store gave to a container's directory; 0 for none. Below a directory that an operator has limited
-   * everything inherits another one, which is neither ours to report nor to take a limit from.
+   * The id that this store set on a container's directory; 0 for none. When an operator has limited a parent
+   * directory, everything below inherits the operator's id: graft neither reports that id nor removes its limit.
    */
   of(directory: string): number {
     const id = projectIdOf(directory);
@@ -96,7 +99,7 @@ export class ProjectIds {
     return isOurs ? id : 0;
   }
 
-  /** What the link of an id says: whose it is. Undefined when it is nobody's, or no link. */
+  /** The owner in the link of an id; undefined when the id is free or its file is not a link. */
   ownerOf(id: number): string | undefined {
     try {
       return utf8(byteName(readlinkAt(AT_FDCWD, this.#path(id))));
@@ -107,8 +110,9 @@ export class ProjectIds {
   }
 
   /**
-   * For whoever deletes the directory that carries the id, and before its last name goes: who made it is dead, and
-   * a sweep would take an id for leaked that no directory carries any more.
+   * Makes this process the owner of an id. A delete calls this before it removes the directory that carries the id:
+   * the process that made the image is dead, and a sweep takes an id of a dead owner for leaked when no directory
+   * carries it.
    */
   takeOver(id: number): void {
     const staged = newStagePath(this.#layout, 'projectid');
@@ -150,7 +154,7 @@ function isCharged(device: QuotaDevice, id: number): boolean {
   return usage !== undefined && (usage.usedBytes !== 0 || usage.inodes !== 0);
 }
 
-/** 0 for what carries none, cannot carry one, or is gone. */
+/** The project id of a file; 0 when it has none, cannot have one, or is gone. */
 export function projectIdOf(path: string): number {
   try {
     const fd = openAt(AT_FDCWD, path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);

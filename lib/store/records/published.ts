@@ -7,37 +7,37 @@ import { removeName } from '../layout/staging.ts';
 import type { Layers } from './layers.ts';
 import { recall, remember } from './records.ts';
 
-/** What a walk of a layer on CVMFS found: remembered, since the next create should not walk again. */
+/** The result of a walk of a layer on CVMFS. The store remembers it, so that the next create does not walk again. */
 export interface PublishedRecord {
   /** Absolute path of the tree, for people. */
   readonly path: string;
-  /** 64 hex digits, where the image names it: image configurations are found by it. */
+  /** 64 hex digits, where the image names the diffID: the image configuration is found by it. */
   readonly diffId?: string | undefined;
-  /** What the layer counts for against an inclusive limit. */
+  /** Bytes of the layer against an inclusive limit. */
   readonly bytes: number;
   readonly explicitRoot: boolean;
   readonly impliedDirs: readonly ByteName[];
-  /** Implied directories in which nothing shows. */
+  /** Implied directories in which no entry is visible. */
   readonly hollowDirs: readonly ByteName[];
   readonly opaqueDirs: readonly ByteName[];
-  /** Names to hide in the root of every container of this layer. */
+  /** Names to hide in the root directory of every container with this layer. */
   readonly rootHidden: readonly ByteName[];
   readonly hasShim: boolean;
   readonly hasMask: boolean;
-  /** The mask has what publishing lost, the attributes of the root among it. */
+  /** True when the mask restores what publishing to CVMFS lost, including the attributes of the root directory. */
   readonly isRepaired?: boolean | undefined;
-  /** What may have been lost in publishing and is accepted, one sentence each. */
+  /** Losses through publishing to CVMFS that are possible and accepted, one sentence each. */
   readonly accepted?: readonly string[] | undefined;
-  /** Why no container can be made with it, under the policies that its name stands for; found out once. */
+  /** Why no container can be made with the layer under the policies in its name; the walk finds this out once. */
   readonly unusable?: string | undefined;
-  /** What kind of doubt that is. */
+  /** The kind of the reason in `unusable`. */
   readonly doubt?: UnusableDoubt | undefined;
 }
 
 const DOUBTS = ['unusable_layer', 'lost_metadata'] as const;
 export type UnusableDoubt = (typeof DOUBTS)[number];
 
-/** What a store keeps about layers that lie in CVMFS repositories. */
+/** The records of layers that lie in CVMFS repositories. */
 export class PublishedLayers {
   readonly #layout: Layout;
 
@@ -45,7 +45,7 @@ export class PublishedLayers {
     this.#layout = layout;
   }
 
-  /** The record of a layer whose shim and mask, where it needs them, are there too. */
+  /** The record of a layer; undefined also when the layer needs a shim or a mask that is missing. */
   get(key: PublishedKey, layers: Layers): PublishedRecord | undefined {
     const record = recall(this.#path(key), isPublished);
     if (record === undefined) return undefined;

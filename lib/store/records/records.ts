@@ -8,8 +8,8 @@ import { replaceSmall } from '../layout/staging.ts';
 import { addToTotals } from './totals.ts';
 
 /**
- * Small remembered facts that can always be found out again: written whole by a rename, never synced,
- * and read as absent when they are not what they should be.
+ * Remembers a small fact that graft can find out again. The file is written whole by a rename and never synced; a
+ * reader treats a damaged file as missing.
  */
 export function remember(layout: Layout, path: string, value: unknown): void {
   const bytes = bytesOfText(`${JSON.stringify(value)}\n`);
@@ -17,7 +17,7 @@ export function remember(layout: Layout, path: string, value: unknown): void {
   addToTotals({ layout }, { factBytes: bytes.length }, silentLogger);
 }
 
-/** The remembered value, or undefined where there is none or `accept` refuses it. */
+/** The remembered value; undefined where there is none or where `accept` refuses it. */
 export function recall<T>(path: string, accept: (value: unknown) => value is T): T | undefined {
   const text = readFact(path, MAX_FACT_BYTES);
   const value = text === undefined ? undefined : parseOwn(text);

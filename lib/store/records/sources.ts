@@ -5,15 +5,15 @@ import type { Layout } from '../layout/layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-json.ts';
 import { recall, remember } from './records.ts';
 
-/** What a resolved image must have to be remembered: layers that the store can name. */
+/** The part of a resolved image that remembering needs: layers with diffIDs, by which the store names them. */
 export interface Resolved {
   readonly layers: readonly { readonly diffId: DiffId | undefined }[];
 }
 
-/** What images gave the last time: a local tar's diffID, what a pinned reference resolved to. */
+/** Facts about images from earlier creates: the diffID of a local tar, and the image behind a pinned reference. */
 export class Sources {
   readonly #layout: Layout;
-  /** What this process found out itself: a clean may forget the fact before its layer is there. */
+  /** Facts of this process: a clean may delete the file of a fact before the fact's layer is published. */
   readonly #needLower = new Set<LayerKey>();
 
   constructor(layout: Layout) {
@@ -29,7 +29,7 @@ export class Sources {
     remember(this.#layout, this.#path(identity), { identity, diffId });
   }
 
-  /** Whether a layer is known to be right only on top of others, so that nobody fetches it alone again. */
+  /** True for a layer that is known to need the layers below it, so that it is not fetched alone again. */
   needsLower(key: LayerKey): boolean {
     return this.#needLower.has(key) || exists(this.#path(`needs-lower ${key}`));
   }
@@ -39,7 +39,10 @@ export class Sources {
     remember(this.#layout, this.#path(`needs-lower ${key}`), { needsLower: key });
   }
 
-  /** What a name that fixes its answer resolved to; kept as long as all its layers are. */
+  /**
+   * The image of a name that always means the same image. The fact is kept as long as the store has all the image's
+   * layers.
+   */
   resolved(name: string): Resolved | undefined {
     return recall(this.#path(`resolved ${name}`), isResolved)?.resolved;
   }
@@ -48,12 +51,15 @@ export class Sources {
     remember(this.#layout, this.#path(`resolved ${name}`), { resolved });
   }
 
-  /** Whether a name with a tag was resolved before. */
+  /** True when a name with a tag was resolved before. */
   hasSeen(name: string): boolean {
     return exists(this.#path(`seen ${name}`));
   }
 
-  /** Kept as long as the topmost layer is: with an earlier one gone too, much of the image is still worth a question. */
+  /**
+   * Remembers that a name was resolved. The fact is kept as long as the topmost layer: if only lower ones are gone,
+   * most of the image is still here, so that asking the registry about it is worth the time.
+   */
   rememberSeen(name: string, layers: Resolved['layers']): void {
     if (this.hasSeen(name)) return;
     const [diffId] = layers.flatMap((layer) => layer.diffId ?? []).slice(-1);
@@ -70,7 +76,7 @@ function isSource(value: unknown): value is { diffId: string } {
   return isRecord(value) && isDigest(value['diffId']);
 }
 
-/** As `ImageSource.resolve` gives it, of which JSON leaves out what is undefined. */
+/** Checks a value of `ImageSource.resolve`; JSON leaves out fields that are undefined. */
 function isResolved(value: unknown): value is { resolved: Resolved } {
   const image = isRecord(value) ? value['resolved'] : undefined;
   return (
@@ -80,7 +86,7 @@ function isResolved(value: unknown): value is { resolved: Resolved } {
     isOptional(image['config'], isConfig) &&
     isOptional(image['origin'], isOrigin) &&
     isOptional(image['place'], isText) &&
-    // Whose own credentials got it is asked each time: such an image is not remembered.
+    // An image that needed a caller's own credentials is not remembered: the registry is asked each time.
     (image['grade'] === 'everybody' || image['grade'] === 'cell') &&
     Array.isArray(image['layers']) &&
     image['layers'].every(isLayer)
@@ -117,7 +123,10 @@ function isDigest(value: unknown): value is string {
   return typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value);
 }
 
-/** The layers, by the hex of their diffIDs, without which a remembered fact is of no use; undefined: none is known. */
+/**
+ * The hex of the diffIDs of all layers that a remembered fact needs: without one of them the fact is useless.
+ * Undefined for a fact that cannot be read.
+ */
 export function neededFor(fact: unknown): string[] | undefined {
   if (isResolved(fact)) return fact.resolved.layers.map(({ diffId }) => hexIn(diffId));
   if (isSource(fact)) return [hexIn(fact.diffId)];

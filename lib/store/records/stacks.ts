@@ -3,33 +3,44 @@ import type { Layout } from '../layout/layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-json.ts';
 import { recall, remember } from './records.ts';
 
-/** Attributes of a directory that are carried from one layer to another place. Xattrs as base64 pairs. */
+/** Attributes of a directory that are copied from one layer to another directory. Xattrs are pairs in base64. */
 export interface DirectoryAttributes {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Undefined: leave the time of making. */
+  /** Undefined: the copy keeps the time at which it was made. */
   readonly mtime: { readonly sec: number; readonly nsec: number } | undefined;
   readonly xattrs: readonly (readonly [string, string])[];
 }
 
-/** How a list of layers becomes a root filesystem: worked out once, remembered under the list's name. */
+/**
+ * How the layers of an image become a rootfs. The plan is made once and remembered under the name of the list of
+ * layers.
+ */
 export interface StackPlan {
-  /** Lower directories, topmost first: names below volumes/ (layers and shims), or absolute foreign paths. */
+  /**
+   * Lower directories, topmost first: names below volumes/ (layers and shims), or absolute paths outside the store.
+   */
   readonly lowers: readonly string[];
-  /** Directories of which the foreign paths among `lowers` are read through an idmapped mount (lib/sys/mounts/idmap.ts). */
+  /**
+   * The directories that need an idmapped mount, for the paths outside the store among `lowers`
+   * (lib/sys/mounts/idmap.ts).
+   */
   readonly idmapRoots?: readonly string[] | undefined;
-  /** Everything of the store that the plan relies on, as leases and image records name it. */
+  /** The keys of everything in the store that the plan needs, written as in leases and image records. */
   readonly uses: readonly string[];
-  /** Bytes of the layers' files, each layer once. */
+  /** Bytes of the layers' files; each layer counts once. */
   readonly layerBytes: number;
-  /** Whose images may be given the layers without a question: `EVERYBODY`, or those of a place (grants.ts). */
+  /**
+   * The callers that may use the layers without asking a registry: `EVERYBODY`, or those whose image names this place
+   * (grants.ts).
+   */
   readonly open?: string | undefined;
-  /** Attributes of `/`: they go onto the upper directory, which always hides the lower ones. */
+  /** Attributes of `/`. They are set on the upper directory, which always hides those of the lower directories. */
   readonly root: DirectoryAttributes;
 }
 
-/** It cannot be a place. */
+/** No place has this name. */
 export const EVERYBODY = 'everybody';
 
 export class Stacks {

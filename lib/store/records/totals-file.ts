@@ -1,44 +1,47 @@
 /**
- * The text of `meta/totals`, numbers in bytes unless said otherwise:
+ * The text of `meta/totals`, with numbers in bytes unless a line says otherwise:
  *
- *   = COMMITTED LAYERS FACTS FILES            what a clean has counted
+ *   = COMMITTED LAYERS FACTS FILES            the totals that a clean counted
  *   @ STACK IMAGES FILES OWN                  a stack, with the number of images on it
- *   + COMMITTED LAYERS FACTS FILES            what came since, or went with a sign: one line a change
- *   + COMMITTED LAYERS FACTS FILES STACK ±1 FILES FETCHED   the same, with an image made on a stack, or deleted from it
+ *   + COMMITTED LAYERS FACTS FILES            one later change; negative numbers are bytes removed
+ *   + COMMITTED LAYERS FACTS FILES STACK ±1 FILES FETCHED   the same, with an image that was made or deleted on a stack
  *
- * STACK is the beginning of a stack's key: sixteen digits tell the stacks of one store apart, and the line stays short.
+ * STACK is the first sixteen digits of a stack's key: they are enough within one store, and keep the line short.
  */
 import type { StackKey } from '../layout/layer-key.ts';
 
-/** Bytes; with a sign where they are a change. */
+/** Bytes; negative where a change removes them. */
 export interface Totals {
-  /** Limits of all images. */
+  /** The sum of the limits of all images. */
   readonly committedBytes: number;
-  /** What layers take on the disk. */
+  /** Bytes of the layers on the disk. */
   readonly layerBytes: number;
-  /** What the store remembers: manifests, plans, records. */
+  /** Bytes of remembered facts: manifests, plans, records. */
   readonly factBytes: number;
-  /** Files of all layers, as GrootFS counts them. */
+  /** Bytes of the files of all layers, as GrootFS counts them. */
   readonly fileBytes: number;
 }
 
-/** Images on one stack of layers. */
+/** The images on one stack of layers. */
 export interface StackCount {
-  /** 0: a stack that no image is on any more, whose layers are still there. */
+  /** 0 when no image uses the stack any more and its layers are still there. */
   readonly images: number;
-  /** Files of the stack's layers, as `image_info` has them. */
+  /** Bytes of the files of the stack's layers, as in `image_info`. */
   readonly fileBytes: number;
-  /** Those of layers that came with this stack, and that no other stack here has for its own. */
+  /**
+   * Bytes of the files of those layers that were fetched for this stack and that no other stack here counts as its
+   * own.
+   */
   readonly ownBytes: number;
 }
 
-/** An image made (1) or deleted (-1). */
+/** An image that was made (1) or deleted (-1). */
 export interface ImageChange {
   readonly stack: ShortKey;
   readonly images: 1 | -1;
-  /** Of the stack. */
+  /** Bytes of the files of the stack's layers. */
   readonly fileBytes: number;
-  /** Of layers that came for this image. */
+  /** Bytes of the files of the layers that were fetched for this image. */
   readonly fetchedBytes: number;
 }
 
@@ -49,10 +52,10 @@ export function shortKey(stack: StackKey): ShortKey {
 }
 const STACK_PREFIX = 'stack-'.length;
 
-/** All that the file says. */
+/** The content of the file. */
 export interface Counted {
   readonly totals: Totals;
-  /** Those that changed last are last. */
+  /** In the order of their latest change; the stack that changed last is last. */
   readonly stacks: ReadonlyMap<ShortKey, StackCount>;
 }
 
@@ -76,7 +79,7 @@ function numbers(sign: string, { committedBytes, layerBytes, factBytes, fileByte
 const LINE =
   /^(?:([=+]) (-?\d{1,20}) (-?\d{1,20}) (-?\d{1,20}) (-?\d{1,20})|@)(?: ([0-9a-f]{16}) (-?\d{1,9}) (\d{1,20}) (\d{1,20}))?$/;
 
-/** Undefined for what these functions do not write, and for sums that cannot be. */
+/** Undefined for a text that these functions do not write, and for negative sums. */
 export function decodeCounted(text: string): Counted | undefined {
   const lines = text.split('\n');
   if (lines.pop() !== '' || lines.length === 0) return undefined;
@@ -97,11 +100,11 @@ export function decodeCounted(text: string): Counted | undefined {
     else stacks.change(key as ShortKey, stack, fileBytes);
   }
   const totals = { committedBytes, layerBytes, factBytes, fileBytes };
-  // Limits of 8 PiB each add up to what a number does not hold exactly: that is near enough.
+  // The sums of many limits of 8 PiB are above 2^53, where a number is not exact: the totals may be a little wrong.
   return Object.values(totals).every((sum) => sum >= 0) ? { totals, stacks: stacks.all } : undefined;
 }
 
-/** The stacks as far as the file was read. */
+/** The stacks in the lines of the file that were read so far. */
 class Stacks {
   readonly all = new Map<ShortKey, StackCount>();
   #ownBytes = 0;
@@ -112,12 +115,16 @@ class Stacks {
     this.all.set(key, stack);
   }
 
-  /** @param change its `ownBytes` came for this image. @param filesSoFar of all layers there are */
+  /**
+   * Counts an image made or deleted.
+   * @param change its `ownBytes` are those of layers that were fetched for this image
+   * @param filesSoFar bytes of the files of all layers, up to this line
+   */
   change(key: ShortKey, { images, fileBytes, ownBytes: fetched }: StackCount, filesSoFar: number): void {
     const known = this.all.get(key);
-    // Of an image whose line is lost the deletion is not counted either.
+    // When the line of an image is lost, its deletion must not make the count negative.
     const left = Math.max((known?.images ?? 0) + images, 0);
-    // Layers that were there and that no stack has: those of a pull, or of an image before the last clean.
+    // Files of layers that no stack counts as its own: they came with a pull, or with an image before the last clean.
     const nobodys = left === 0 ? 0 : Math.max(filesSoFar - this.#ownBytes, 0);
     const own = Math.max(known?.ownBytes ?? (fetched > 0 ? 0 : nobodys), fetched);
     this.set(key, { images: left, fileBytes, ownBytes: Math.min(own, fileBytes) });
@@ -125,8 +132,9 @@ class Stacks {
 }
 
 /**
- * Files of the layers in use, in bytes. Exact after a clean, and as long as the stacks share one base: who brought that may
- * be gone while others stand on it.
+ * Bytes of the files of layers in use. The sum is exact after a clean. Between cleans it is exact as long as all
+ * stacks share one base: the stack that counts the base as its own may have no image left while other stacks use the
+ * base.
  */
 export function usedFileBytes({ totals, stacks }: Counted): number {
   let [own, gone, others, largest] = [0, 0, 0, 0];

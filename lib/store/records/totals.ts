@@ -1,9 +1,10 @@
 /**
- * Running totals of what a clean goes by and what metrics tell: `meta/totals` (totals-file.ts). They decide only whether a
- * create starts a clean, so they may be a little wrong; measuring for real would read every record in the store.
+ * Running totals for the threshold of a clean and for metrics: `meta/totals` (totals-file.ts). They only decide
+ * whether a create starts a clean, so they may be a little wrong; an exact measurement would read every record in the
+ * store.
  *
- * Each line is appended whole by one write(2). An append that races with a rewrite is lost until the next clean counts
- * anew. Totals that nobody has counted yet, or that make no sense, mean that a clean is due: it puts them right.
+ * Each line is appended with one write(2). An append during a rewrite of the file is lost until the next clean counts
+ * again. When the totals are missing or make no sense, a clean is due, which corrects them.
  */
 
 import { KiB, MiB } from '../../base/limits.ts';
@@ -27,21 +28,30 @@ import {
 
 const NONE: Totals = { committedBytes: 0, layerBytes: 0, factBytes: 0, fileBytes: 0 };
 
-/** Whoever reads more than this makes it short again: some 500 lines, which cost a tenth of a millisecond. */
+/**
+ * A reader rewrites a larger file to be short: this is some 500 lines, and reading them takes a tenth of a
+ * millisecond.
+ */
 const COMPACT_FROM = 16 * KiB;
 
-/** Where nobody reads them, since there are neither metrics nor cleans, whoever writes makes them short. */
+/** A writer rewrites a larger file to be short: with neither metrics nor cleans, nobody reads the file. */
 const COMPACT_UNREAD_FROM = MAX_TOTALS_BYTES / 4;
 
-/** What may come between two cleans, of facts that a clean cuts down to their bounds whatever the threshold is. */
+/**
+ * Facts above their bounds that are tolerated between two cleans. Above that, a clean is due whatever the threshold
+ * is.
+ */
 const FACTS_SLACK = 64 * MiB;
 
-/** Of a store without any layer. */
+/** Writes the totals of a store without layers. */
 export function startTotals(layout: Layout, log: Logger): void {
   writeTotals({ layout }, { totals: NONE, stacks: new Map() }, log);
 }
 
-/** Counted anew. A disk without room for that is what a clean is there for: it goes on. */
+/**
+ * Writes totals that were counted exactly. On a full disk the write may fail; then the clean that counted goes on,
+ * since it makes room.
+ */
 export function writeTotals({ layout }: { readonly layout: Layout }, counted: Counted, log: Logger): void {
   try {
     replaceSmall(layout, layout.totals, 'totals', bytesOfText(encodeCounted(counted)));
@@ -51,8 +61,8 @@ export function writeTotals({ layout }: { readonly layout: Layout }, counted: Co
 }
 
 /**
- * Bytes come or gone, and the image that was made or deleted with them; one small append, whole or not at all. What has
- * been made or deleted by then is not undone for want of it: the next clean counts anew.
+ * Appends a change: bytes that were added or removed, and the image that was made or deleted with them. A failure is
+ * only logged, since the image is already made or deleted: the next clean counts again.
  */
 export function addToTotals(
   store: { readonly layout: Layout },
@@ -71,7 +81,7 @@ export function addToTotals(
   }
 }
 
-/** @returns bytes of the file now */
+/** @returns the size of the file in bytes, after the append */
 function append(layout: Layout, text: string): number {
   const fd = openAt(AT_FDCWD, layout.totals, O.WRONLY | O.CREAT | O.APPEND | O.NOFOLLOW | O.NONBLOCK, 0o600);
   try {
@@ -82,7 +92,10 @@ function append(layout: Layout, text: string): number {
   }
 }
 
-/** Whether a clean has something to do, as far as known. @param threshold bytes of quota and layers; 0: always */
+/**
+ * Whether a clean has something to do, according to the totals.
+ * @param threshold bytes of quota and layers; 0: always true
+ */
 export function cleanIsDue(store: { readonly layout: Layout }, threshold: number, log: Logger): boolean {
   if (threshold === 0) return true;
   const totals = readTotals(store, log);
@@ -90,12 +103,12 @@ export function cleanIsDue(store: { readonly layout: Layout }, threshold: number
   return totals.committedBytes + totals.layerBytes >= threshold;
 }
 
-/** Undefined where nobody has counted, or the file is not what these functions write. */
+/** Undefined when no clean has counted yet, or when the file is not what these functions write. */
 export function readTotals(store: { readonly layout: Layout }, log: Logger): Totals | undefined {
   return readCounted(store, log)?.totals;
 }
 
-/** As `readTotals`, with the stacks. Makes a long file short. */
+/** The same as `readTotals`, with the stacks. Rewrites a long file to be short. */
 export function readCounted(store: { readonly layout: Layout }, log: Logger): Counted | undefined {
   const text = readFact(store.layout.totals, MAX_TOTALS_BYTES);
   const counted = text === undefined ? undefined : decodeCounted(text);
@@ -106,9 +119,9 @@ export function readCounted(store: { readonly layout: Layout }, log: Logger): Co
   return counted;
 }
 
-/** Stacks without an image that are remembered at the most. Beyond that their layers count as nobody's. */
+/** At most this many stacks without images stay in the file. The layers of further ones count as no stack's own. */
 const UNUSED_STACKS = 200;
-/** No line of a stack is longer in a store below a petabyte. */
+/** The largest size of a stack's line in a store below a petabyte. */
 const STACK_LINE_BYTES = 56;
 
 function withoutForgotten({ totals, stacks }: Counted): Counted {

@@ -1,4 +1,4 @@
-/** What volumes take on the disk, by the small files that were written with them: nothing is walked. */
+/** The sizes of volumes on the disk, from small files that were written with them: no directory is walked. */
 import { diskUsage } from '../../sys/files/disk-usage.ts';
 import { close, openDir } from '../../sys/kernel/files.ts';
 import { listNames } from '../../sys/kernel/look.ts';
@@ -19,28 +19,31 @@ export interface VolumeSize {
   readonly inodes: number;
 }
 
-/** XFS's default since 2014 (mkfs.xfs(8)). They lie outside of what du(1) counts, and fill the disk like blocks. */
+/**
+ * The default inode size of XFS since 2014 (mkfs.xfs(8)). du(1) does not count inodes, but they fill the disk like
+ * blocks.
+ */
 const INODE_BYTES = 512;
 
-/** Bytes that the disk is short of by the volume. */
+/** Bytes of a volume on the disk: blocks and inodes. */
 export function sizeOf({ diskBytes, inodes }: VolumeSize): number {
   return diskBytes + inodes * INODE_BYTES;
 }
 
-/** The same of a layer by its record. */
+/** The same bytes for a layer, from the layer's record. */
 export function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' | 'entries'>): number {
   return diskBytes + entries * INODE_BYTES;
 }
 
-/** Records of layers, as `Layers` reads them. */
+/** A reader of layer records: `Layers`. */
 interface LayerRecords {
-  /** Undefined for a record that is damaged. */
+  /** Undefined for a damaged record. */
   recordIfReadable(key: LayerKey): LayerRecord | undefined;
 }
 
 const UNKNOWN: VolumeSize = { fileBytes: 0, diskBytes: 0, inodes: 0 };
 
-/** Of a layer, a shim or a mask; zeros where its record is damaged, which `check` tells about. */
+/** The size of a layer, a shim or a mask; zeros when its record is damaged, which `check` reports. */
 export function volumeSize(
   { layers, layout }: { readonly layers: LayerRecords; readonly layout: Layout },
   volume: VolumeName,
@@ -49,23 +52,26 @@ export function volumeSize(
   if (key === undefined) return { ...UNKNOWN, diskBytes: shimBytes(layout, volume) };
   const record = layers.recordIfReadable(key);
   if (record === undefined) return UNKNOWN;
-  // Entries are a few more than inodes: links have none of their own.
+  // Entries are a few more than inodes: a hard link has no inode of its own.
   return { fileBytes: record.fileBytes, diskBytes: record.diskBytes, inodes: record.entries };
 }
 
-/** Layers, shims and masks under their own names; what is set aside is not among them. */
+/** The layers, shims and masks below volumes/, without volumes that are being deleted. */
 export function listVolumes(layout: Layout): VolumeName[] {
   return listNames(layout.volumes).filter(isVolume);
 }
 
 const FILE = 'size';
 
-/** Before a shim or a mask is published. They are small, so that looking at each name costs little. */
+/**
+ * Writes the size of a shim or a mask before it is published. Shims and masks are small, so that a stat of each entry
+ * is cheap.
+ */
 export function writeShimSize(directory: string): void {
   writeSmall(`${directory}/${FILE}`, bytesOfText(String(walked(directory) + BLOCK)));
 }
 
-/** Of the file itself. */
+/** The block of the size file itself. */
 const BLOCK = 4096;
 
 function shimBytes(layout: Layout, volume: VolumeName): number {
