@@ -32,6 +32,9 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   STORE_LAYER_GONE: (s) => `layer ${s.layer} went out of the store while it was being used; try again`,
   STORE_DAMAGED: (s) =>
     `the store is damaged at ${s.path}: ${s.reason}; look with 'graft check', mend with 'graft check --repair'`,
+  STORE_INCOMPLETE: (s) =>
+    `the store ${s.store} is not whole: its directory ${s.path} is gone; make it again with: ` +
+    `${graft(s.store, 'init-store')}; containers and layers stay`,
   STORE_WRONG_FILESYSTEM: (s) =>
     `Store path filesystem (${s.store}) is incompatible: expected XFS, found ${s.actual}; choose a directory ` +
     'on XFS, or give init-store a --store-size-bytes',
@@ -50,8 +53,13 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   STORE_NO_SPACE: (s) =>
     `the store ${s.store} is full: no space left on device; free space with: ${graft(s.store, 'clean')}; ` +
     `see what takes it with: ${graft(s.store, 'usage')}`,
+  STORE_NO_SPACE_BELOW: (s) =>
+    `the store ${s.store} cannot be written: the disk that holds its file ${s.backing} is full; free space on that disk, ` +
+    `then see what the store lost: ${graft(s.store, 'check')}`,
   STORE_FINDINGS: (s) => {
-    const wrong = s.found === 1 ? '1 thing is wrong' : `${s.found} things are wrong`;
+    const still = s.tried ? 'still ' : '';
+    const wrong = s.found === 1 ? `1 thing is ${still}wrong` : `${s.found} things are ${still}wrong`;
+    if (s.tried) return `${wrong}, and graft cannot put that right by itself; see the lines above`;
     if (s.repairable === 0) return `${wrong}, and graft cannot put that right by itself`;
     return `${wrong}; put ${s.repairable} right with: ${graft(s.store, 'check --repair')}`;
   },
@@ -73,8 +81,28 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   IMAGE_NOT_FOUND: (s) =>
     `Image \`${s.id}\` not found.${s.noStore === undefined ? '' : ` There is no store at ${s.noStore}.`}`,
   IMAGE_OUTSIDE_STORE: (s) => `path \`${s.path}\` is outside store path ${s.store}`,
-  IMAGE_DELETE_FAILED: (s) => `deleting image path '${s.path}' failed: ${s.reason}; call delete again`,
+  IMAGE_DELETE_FAILED: (s) =>
+    `deleting image path '${s.path}' failed: ${s.at}: ${errnoMeaning(s.errno)}${adviceForRemoval(s.errno)}; ` +
+    'then call delete again',
+  CLEAN_INCOMPLETE: (s) => {
+    const more = s.left === 1 ? '' : ` and ${s.left - 1} more`;
+    const why = s.errno === undefined ? '' : `: ${errnoMeaning(s.errno)}${adviceForRemoval(s.errno)}`;
+    return `clean did not complete: it could not delete ${s.path}${more}${why}; then call clean again`;
+  },
 };
+
+/** Advice for an error of a removal. */
+function adviceForRemoval(errno: string): string {
+  switch (errno) {
+    case 'EPERM':
+      return '; it is immutable or append-only (lsattr shows it, chattr -i -a ends it)';
+    case 'EBUSY':
+    case 'EXDEV':
+      return '; something is mounted there or it is in use, unmount it';
+    default:
+      return adviceFor(errno) || '; see the log and the kernel log (dmesg)';
+  }
+}
 
 /** Advice for an error of the disk or the machine; empty for other errors. */
 function adviceFor(errno: string): string {

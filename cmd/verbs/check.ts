@@ -7,7 +7,8 @@ import { columns } from '../terminal/table.ts';
 
 export async function run({ settings, args, log, out }: VerbContext<'check'>): Promise<void> {
   const store = Store.open(settings.store);
-  const findings = await checkStore(store, args.options.repair === true, log);
+  const tried = args.options.repair === true;
+  const findings = await checkStore(store, tried, log);
   const left = findings.filter(({ state }) => state !== 'repaired');
   if (args.options.json === true) {
     out.json(findings);
@@ -15,7 +16,8 @@ export async function run({ settings, args, log, out }: VerbContext<'check'>): P
     return;
   }
   for (const line of forPeople(findings)) out.text(line);
-  if (left.length > 0) throw new PluginError('STORE_FINDINGS', summary(store, left));
+  if (left.length > 0) throw new PluginError('STORE_FINDINGS', summary(store, left, tried));
+  if (findings.length > 0) out.text('Nothing is wrong any more.');
 }
 
 function forPeople(findings: readonly CheckedFinding[]): string[] {
@@ -26,7 +28,7 @@ function forPeople(findings: readonly CheckedFinding[]): string[] {
   );
 }
 
-function summary(store: Store, left: readonly CheckedFinding[]) {
+function summary(store: Store, left: readonly CheckedFinding[], tried: boolean) {
   const repairable = left.filter(({ state }) => state === 'found-repairable').length;
-  return { store: store.layout.root, found: left.length, repairable };
+  return { store: store.layout.root, found: left.length, repairable, tried };
 }

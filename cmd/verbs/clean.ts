@@ -1,4 +1,4 @@
-import { isPluginError } from '../../lib/base/errors/error.ts';
+import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
 import { type Cleaned, cleanStore } from '../../lib/plugin/clean.ts';
 import { tellLayers } from '../../lib/plugin/metrics/store-metrics.ts';
 import type { VerbContext } from '../program/verb-context.ts';
@@ -13,11 +13,13 @@ export async function run(context: VerbContext<'clean'>): Promise<void> {
     dryRun: args.options['dry-run'] === true,
     metrics,
   };
+  let left: Cleaned | undefined;
   log.info('groot-cleaning.starting', { thresholdBytes: settings.cleanThresholdBytes });
   try {
     const cleaned = await cleanStore(request, log);
     metrics.duration('ImageCleanTime', performance.now() - started);
     report(context, cleaned);
+    left = cleaned;
   } catch (error) {
     // Without a store there is nothing to clean; GrootFS gives the same answer.
     if (!isPluginError(error, 'STORE_MISSING')) {
@@ -29,6 +31,16 @@ export async function run(context: VerbContext<'clean'>): Promise<void> {
     out.text(`no store found at ${settings.store}`);
   }
   log.info('groot-cleaning.ending');
+  if (left !== undefined) refuseLeft(settings.store, left);
+}
+
+/** @throws CLEAN_INCOMPLETE */
+function refuseLeft(store: string, cleaned: Cleaned): void {
+  if (!('left' in cleaned)) return;
+  const [first] = cleaned.left;
+  if (first === undefined) return;
+  const { path, errno } = first;
+  throw new PluginError('CLEAN_INCOMPLETE', { store, left: cleaned.left.length, path, errno });
 }
 
 function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void {
@@ -46,7 +58,7 @@ function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void 
       break;
     case 'cleaned':
       if (cleaned.kept !== undefined) out.text(keptSentence(cleaned.kept));
-      out.text('clean completed');
+      if (cleaned.left.length === 0) out.text('clean completed');
       break;
   }
   const { measured } = cleaned;

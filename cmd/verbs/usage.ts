@@ -58,7 +58,10 @@ function forPeople(usage: Usage): string[] {
 }
 
 function usersOf(ids: readonly string[]): string {
-  if (ids.length === 0) return 'none';
+  return ids.length === 0 ? 'none' : some(ids);
+}
+
+function some(ids: readonly string[]): string {
   return ids.length <= 3 ? ids.join(', ') : `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more`;
 }
 
@@ -70,8 +73,10 @@ function backingLine({ backing }: Usage): string[] {
 }
 
 function leakedLine({ leaked }: Usage): string {
-  if (leaked.staged + leaked.projectIds === 0) return 'Nothing is left over from crashes.';
-  return `Left over from crashes: ${leaked.staged} places in tmp, ${leaked.projectIds} project ids; the next clean sweeps them.`;
+  const { places, projectIds } = leaked;
+  if (places.length + projectIds === 0) return 'Nothing is left over from crashes or deletes.';
+  const count = `${places.length} places${places.length === 0 ? '' : ` (${some(places)})`}`;
+  return `Left over from crashes and deletes: ${count}, ${projectIds} project ids; the next clean sweeps them, or says why not.`;
 }
 
 function cleanLine({ clean }: Usage): string {

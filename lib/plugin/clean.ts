@@ -4,6 +4,7 @@ import type { Logger } from '../base/log.ts';
 import { PartialDirectory } from '../registry/blobs/partial.ts';
 import { boundFacts } from '../store/collect/bounds.ts';
 import { collect, finishCollection, planCollection, type Unreadable } from '../store/collect/collect.ts';
+import type { LeftOver } from '../store/collect/left-over.ts';
 import { countStacks, isReachable, type Measured, measure } from '../store/collect/measure.ts';
 import { sweep } from '../store/collect/recover.ts';
 import { Layout } from '../store/layout/layout.ts';
@@ -30,6 +31,8 @@ export type Cleaned =
       readonly measured: Measured;
       /** Why nothing could go. */
       readonly kept: Unreadable | undefined;
+      /** What should have gone and would not. */
+      readonly left: readonly LeftOver[];
     }
   | {
       readonly kind: 'would-clean';
@@ -37,7 +40,7 @@ export type Cleaned =
       readonly bytes: number;
       readonly kept: Unreadable | undefined;
     }
-  | { readonly kind: 'below-threshold'; readonly measured: Measured }
+  | { readonly kind: 'below-threshold'; readonly measured: Measured; readonly left: readonly LeftOver[] }
   | { readonly kind: 'already-running' };
 
 export interface CleanRequest {
@@ -82,8 +85,9 @@ function dryRun(store: Store): Cleaned {
 
 async function clean(store: Store, request: CleanRequest, log: Logger): Promise<Cleaned> {
   const { thresholdBytes } = request;
-  await sweep(store, log);
-  await finishCollection(store, log);
+  const left: LeftOver[] = [];
+  await sweep(store, log, left);
+  await finishCollection(store, log, left);
   // Whatever the threshold is: it counts layers and limits, and these grow beside them.
   const partialBytes = Math.min(PARTIAL_BYTES, filesystemOf(store.layout.root).totalBytes * PARTIAL_SHARE);
   const partials = new PartialDirectory(store.layout.partial, log, undefined);
@@ -99,14 +103,14 @@ async function clean(store: Store, request: CleanRequest, log: Logger): Promise<
     });
   }
   if (thresholdBytes > 0 && before.committedBytes + before.layerBytes < thresholdBytes) {
-    return { kind: 'below-threshold', measured: before };
+    return { kind: 'below-threshold', measured: before, left };
   }
   const plan = planCollection(store);
   if (plan.kept !== undefined) log.error('layers-kept', 'a record cannot be read', { ...plan.kept });
-  const gone = await collect(store, plan, log, (milliseconds) =>
+  const gone = await collect(store, plan, log, left, (milliseconds) =>
     request.metrics?.duration('ExclusiveLockingTime', milliseconds),
   );
   const measured = measure(store);
   writeTotals(store, countStacks(store, measured), log);
-  return { kind: 'cleaned', volumes: gone.length, bytes: plan.diskBytes, measured, kept: plan.kept };
+  return { kind: 'cleaned', volumes: gone.length, bytes: plan.diskBytes, measured, kept: plan.kept, left };
 }

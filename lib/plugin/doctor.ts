@@ -2,7 +2,9 @@ import { accessSync, existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname } from 'node:path';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { isReachable, measure } from '../store/collect/measure.ts';
+import { lookAtDirectories } from '../store/init/directories.ts';
 import { Layout } from '../store/layout/layout.ts';
+import { lookAtPlace } from '../store/layout/place.ts';
 import { Store, storeRoot } from '../store/store.ts';
 import { letGoOf } from '../sys/kernel/anchor.ts';
 import { SysError } from '../sys/kernel/errno.ts';
@@ -84,7 +86,7 @@ function store(request: DoctorRequest): Diagnosis[] {
   const layout = new Layout(storeRoot(request.storePath));
   try {
     const opened = Store.open(layout.root);
-    return [ok('store', layout.root), limits(layout), space(layout), threshold(opened, request)];
+    return [whole(layout), ...backing(layout), limits(layout), space(layout), threshold(opened, request)];
   } catch (error) {
     // Who is not root may not even look; that is told above, and is no reason to tell nothing else.
     if (!(error instanceof PluginError || error instanceof SysError)) throw error;
@@ -96,6 +98,30 @@ function store(request: DoctorRequest): Diagnosis[] {
     const problem: Diagnosis = { name: 'store', verdict: 'problem', detail: request.explain(error), advice };
     return existsSync(dirname(layout.root)) ? [problem, space(layout)] : [problem];
   }
+}
+
+/** Directories, and a filesystem that can be written. @throws STORE_INCOMPLETE, STORE_UNSAFE */
+function whole(layout: Layout): Diagnosis {
+  lookAtDirectories(layout);
+  if (!lookAtPlace(layout).isReadOnly) return ok('store', layout.root);
+  const detail = `${layout.root} is read-only: nothing can be created or deleted`;
+  const advice = `see dmesg for a failing disk; if there is none: mount -o remount,rw ${layout.root}`;
+  return { name: 'store', verdict: 'problem', detail, advice };
+}
+
+/** The loop file, where there should be one. */
+function backing(layout: Layout): Diagnosis[] {
+  const { isDeleted, below } = lookAtPlace(layout);
+  if (isDeleted) {
+    const detail = `the file of the store, ${layout.backing}, was deleted: an unmount or a reboot loses all of it`;
+    const advice = 'move the containers away from this machine, then: graft delete-store, graft init-store';
+    return [{ name: 'backing', verdict: 'problem', detail, advice }];
+  }
+  if (below === undefined) return [];
+  const { freeBytes, growthBytes } = below;
+  const detail = `the disk below ${below.backing} has ${freeBytes} bytes free, and the file may grow by ${growthBytes}`;
+  const advice = 'free space on that disk: writes in the store fail with input/output errors';
+  return [{ name: 'backing', verdict: 'problem', detail, advice }];
 }
 
 function limits(layout: Layout): Diagnosis {

@@ -19,10 +19,12 @@ export function imageStats(storePath: string, argument: string): Stats {
   const id = parseIdOrPath(argument, root);
   const store = openFor(id, root);
   if (!store.images.exists(id)) throw new PluginError('IMAGE_NOT_FOUND', { id });
+  const layers = store.images.number(id, 'image_info');
+  // Of a container that is being deleted the size goes first; only then the record is worth its reading.
+  if (layers === 0 && store.images.isBeingDeleted(id)) throw new PluginError('IMAGE_NOT_FOUND', { id });
   const path = store.layout.image(id);
   const projectId = store.projectIds.of(path);
   const usage = projectId === 0 ? undefined : getProjectUsage({ path }, projectId);
-  const layers = store.images.number(id, 'image_info');
   const exclusive = usage?.usedBytes ?? 0;
   const quota = usage?.limitBytes ?? 0;
   return {

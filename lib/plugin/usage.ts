@@ -1,7 +1,8 @@
 import { existsSync, lstatSync, statSync } from 'node:fs';
-import { planCollection, type Unreadable } from '../store/collect/collect.ts';
+import { leftAside, planCollection, type Unreadable } from '../store/collect/collect.ts';
 import { leakedProjectIds } from '../store/collect/leaked-ids.ts';
 import { isReachable } from '../store/collect/measure.ts';
+import { halfImages } from '../store/collect/recover.ts';
 import type { ImageId } from '../store/layout/image-id.ts';
 import type { LayerKey } from '../store/layout/layer-key.ts';
 import { isVolume, layerKeyOrUndefined } from '../store/layout/layer-key.ts';
@@ -69,7 +70,12 @@ export interface Usage {
   readonly unusedFileBytes: number;
   readonly fileBytes: number;
   /** What crashed processes left and the next clean sweeps. */
-  readonly leaked: { readonly staged: number; readonly projectIds: number };
+  readonly leaked: {
+    readonly staged: number;
+    readonly projectIds: number;
+    /** Paths of what should be gone: in tmp/, set aside by a clean, and containers that are half deleted. */
+    readonly places: readonly string[];
+  };
   readonly clean: {
     readonly thresholdBytes: number;
     readonly due: boolean;
@@ -107,7 +113,7 @@ export function storeUsage(store: Store, thresholdBytes: number): Usage {
     kept: plan.kept,
     unusedFileBytes: plan.bytes,
     fileBytes: sum(sizes.map(({ fileBytes }) => fileBytes)),
-    leaked: { staged: abandoned(store.layout).length, projectIds: leakedProjectIds(store).length },
+    leaked: leaked(store),
     clean: {
       thresholdBytes,
       due: committedBytes + layerBytes >= thresholdBytes,
@@ -115,6 +121,17 @@ export function storeUsage(store: Store, thresholdBytes: number): Usage {
       reachable: isReachable(thresholdBytes, filesystem.totalBytes),
     },
   };
+}
+
+function leaked(store: Store): Usage['leaked'] {
+  const { layout } = store;
+  const staged = abandoned(layout);
+  const places = [
+    ...staged,
+    ...halfImages(store).map((id) => layout.image(id)),
+    ...leftAside(store).map((name) => `${layout.volumes}/gc.${name}`),
+  ];
+  return { staged: staged.length, projectIds: leakedProjectIds(store).length, places };
 }
 
 const RECORDS = ['meta', 'l', 'locks', 'projectids'] as const;

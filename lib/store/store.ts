@@ -42,11 +42,16 @@ export class Store implements Disposable {
   /** @throws STORE_BAD_PATH, STORE_UNSAFE, and what `readFormat` throws */
   static open(path: string, versions: StoreVersions = VERSIONS): Store {
     const layout = new Layout(storeRoot(path));
-    const unsafe = anchorStore(layout);
-    const format = readFormat(layout, versions);
-    // A store of version 1 belonged to the mapped root, and is told about as what it is.
-    if (unsafe) throw unsafe;
-    return new Store(layout, format);
+    const unsafe = anchorStore(layout, true);
+    try {
+      const format = readFormat(layout, versions);
+      // A store of version 1 belonged to the mapped root, and is told about as what it is.
+      if (unsafe) throw unsafe;
+      return new Store(layout, format);
+    } catch (error) {
+      letGoOf(layout.root);
+      throw error;
+    }
   }
 
   /** Closes what is open of the store, which would keep its filesystem from being unmounted. */

@@ -13,7 +13,7 @@ interface Usage {
   sharedBytes: number;
   reclaimableBytes: number;
   clean: { thresholdBytes: number; due: boolean; missingBytes: number; reachable: boolean };
-  leaked: { staged: number; projectIds: number };
+  leaked: { staged: number; projectIds: number; places: string[] };
   backing?: { path: string; sizeBytes: number; onDiskBytes: number };
   filesystem: { totalBytes: number; usedBytes: number };
 }
@@ -63,11 +63,15 @@ test('what a crash left is counted until the next clean', async () => {
   // Nobody alive has that name.
   mkdirSync(`${store.path}/tmp/left-behind`);
   const usage = async () => JSON.parse(await store.must(['usage', '--json'])) as Usage;
-  expect((await usage()).leaked).toEqual({ staged: 1, projectIds: 0 });
-  expect(await store.must(['usage'])).toContain('Left over from crashes: 1 places in tmp, 0 project ids');
+  expect((await usage()).leaked).toMatchObject({
+    staged: 1,
+    projectIds: 0,
+    places: [`${store.path}/tmp/left-behind`],
+  });
+  expect(await store.must(['usage'])).toContain('Left over from crashes and deletes: 1 places');
   await store.must(['clean']);
-  expect((await usage()).leaked).toEqual({ staged: 0, projectIds: 0 });
-  expect(await store.must(['usage'])).toContain('Nothing is left over from crashes.');
+  expect((await usage()).leaked).toEqual({ staged: 0, projectIds: 0, places: [] });
+  expect(await store.must(['usage'])).toContain('Nothing is left over from crashes or deletes.');
 });
 
 test('the file below a store is told with what it may take and what it takes; bars are its shares', async () => {

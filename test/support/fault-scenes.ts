@@ -225,6 +225,7 @@ async function works({ store }: Lane, args: readonly string[]): Promise<string> 
 export async function recovers(lane: Lane, scene: Scene): Promise<void> {
   if (scene.init === undefined) await works(lane, scene.verb(lane.props));
   await works(lane, ['create', lane.props.image, 'next']);
+  await works(lane, ['check', '--repair']);
   const found = await works(lane, ['check']);
   if (found !== 'Nothing is wrong.\n') throw new Error(`then check says ${found}`);
   for (const id of ['next', 'victim', 'kept']) await works(lane, ['delete', id]);

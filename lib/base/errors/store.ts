@@ -18,6 +18,8 @@ export interface StoreErrors {
   STORE_MARKER_DAMAGED: { store: string; path: string; reason: string };
   /** The store has lost a layer that a lease names. */
   STORE_LAYER_GONE: { layer: string };
+  /** A directory of the store's own is gone. */
+  STORE_INCOMPLETE: { store: string; path: string };
   STORE_DAMAGED: { path: string; reason: string };
   STORE_WRONG_FILESYSTEM: { store: string; actual: string };
   STORE_TOO_SMALL: { size: number; minimum: number };
@@ -28,8 +30,10 @@ export interface StoreErrors {
   STORE_FULL: { store: string; need: number; free: number };
   /** The filesystem of the store has no room for more bytes or files. */
   STORE_NO_SPACE: { store: string };
-  /** `check` found faults and has not repaired all of them. */
-  STORE_FINDINGS: { store: string; found: number; repairable: number };
+  /** A write to the loop file failed, and the disk that holds it is full. */
+  STORE_NO_SPACE_BELOW: { store: string; backing: string };
+  /** `check` found something wrong that is still wrong; `tried`: after repairs. */
+  STORE_FINDINGS: { store: string; found: number; repairable: number; tried: boolean };
   STORE_BUSY: { what: string; seconds: number };
   /** A system call failed, and no other code describes it: every SysError. `step`: the name of the call. */
   STORE_IO: { step: string; path: string; errno: string };
@@ -42,5 +46,8 @@ export interface StoreErrors {
   /** `noStore`: the store's path, where there is none. */
   IMAGE_NOT_FOUND: { id: string; noStore?: string };
   IMAGE_OUTSIDE_STORE: { path: string; store: string };
-  IMAGE_DELETE_FAILED: { path: string; reason: string };
+  /** `path` is the image's own, `at` what would not go, and why. */
+  IMAGE_DELETE_FAILED: { path: string; at: string; errno: string };
+  /** How many places, of which `path` is one. */
+  CLEAN_INCOMPLETE: { store: string; left: number; path: string; errno: string | undefined };
 }

@@ -1,4 +1,5 @@
 import type { Logger } from '../../base/log.ts';
+import type { Use } from '../../sys/mounts/in-use.ts';
 import { mayRun } from '../collect/collect.ts';
 import { mountedUses } from '../collect/mounted-uses.ts';
 import { removeImage } from '../collect/remove.ts';
@@ -24,6 +25,24 @@ export function damagedRecord(store: Store, id: ImageId, reason: string, log: Lo
   const detail = `${reason}; the container is not mounted, and cannot be mounted again`;
   const isStill = () => isDamaged(store, id) && !mayRun(store, id);
   return { ...finding, detail, repair: async () => void (isStill() && (await removeImage(store, id, log))) };
+}
+
+/**
+ * The record of a container that is in use is gone. Nothing is deleted: the mount says on what it runs, as long as this
+ * mount namespace has it; otherwise somebody has to end it.
+ */
+export function lostRecord(store: Store, id: ImageId, use: Use): Finding {
+  const finding = { kind: 'image-in-use', what: `images/${id}` } as const;
+  const by = use.kind === 'mount' ? 'its root filesystem is mounted' : `process ${use.pid} is in it`;
+  const isStill = () => store.images.exists(id) && !store.images.hasRecord(id);
+  if (rebuild(store, id) === undefined) {
+    return { ...finding, detail: `its record is gone and ${by}; end the container, then delete it` };
+  }
+  const repair = () => {
+    const rebuilt = isStill() ? rebuild(store, id) : undefined;
+    if (rebuilt) store.images.writeRecord(id, rebuilt);
+  };
+  return { ...finding, detail: `its record is gone and ${by}; its mount says on what`, repair };
 }
 
 /** By the time of its repair the image may be another one of the same name. */

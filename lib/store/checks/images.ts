@@ -1,17 +1,18 @@
-import { readdirSync } from 'node:fs';
 import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
+import { listNames } from '../../sys/kernel/look.ts';
 import { unmount } from '../../sys/mounts/mount.ts';
 import { readMountinfo } from '../../sys/mounts/mountinfo.ts';
 import { getProjectUsage, quotaSupport } from '../../sys/mounts/quota.ts';
-import { halfImages, isHalf } from '../collect/recover.ts';
+import { halfImages, isHalf, recordlessInUse } from '../collect/recover.ts';
 import { removeImage } from '../collect/remove.ts';
 import { type ImageId, imageIdOrUndefined } from '../layout/image-id.ts';
 import type { VolumeName } from '../layout/layer-key.ts';
 import { projectIdOf } from '../records/project-ids.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
-import { damagedRecord } from './image-records.ts';
+import { checkParts } from './image-parts.ts';
+import { damagedRecord, lostRecord } from './image-records.ts';
 
 /**
  * Every image: whole, on layers that are there, with the limit it should have; and mounts without an image. A repair
@@ -19,9 +20,11 @@ import { damagedRecord } from './image-records.ts';
  */
 export function checkImages(store: Store, log: Logger): Finding[] {
   const half = new Set(halfImages(store));
+  const inUse = recordlessInUse(store);
   return [
     ...[...half].map((id): Finding => halfImage(store, id, log)),
-    ...store.images.list().flatMap((id) => (half.has(id) ? [] : checkImage(store, id, log))),
+    ...[...inUse].map(([id, use]) => lostRecord(store, id, use)),
+    ...store.images.list().flatMap((id) => (half.has(id) || inUse.has(id) ? [] : checkImage(store, id, log))),
     ...orphanRecords(store),
     ...leakedMounts(store),
   ];
@@ -31,7 +34,9 @@ function halfImage(store: Store, id: ImageId, log: Logger): Finding {
   return {
     kind: 'image-half',
     what: `images/${id}`,
-    detail: 'left by a create or delete that was stopped',
+    detail: store.images.isBeingDeleted(id)
+      ? 'left by a delete that could not remove all of it; call delete again to see why'
+      : 'left by a create or delete that was stopped',
     repair: async () => void (isHalf(store, id) && (await removeImage(store, id, log))),
   };
 }
@@ -48,6 +53,7 @@ function checkImage(store: Store, id: ImageId, log: Logger): Finding[] {
         (lower): Finding => ({ kind: 'image-layer-missing', what, detail: whyMissing(store, lower) }),
       ),
       ...checkQuota(store, id, what),
+      ...checkParts(store, id, record),
     ];
   } catch (error) {
     if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
@@ -56,7 +62,7 @@ function checkImage(store: Store, id: ImageId, log: Logger): Finding[] {
 }
 
 function whyMissing(store: Store, lower: string): string {
-  const aside = readdirSync(store.layout.volumes).some((name) => name.startsWith(`bad.${lower}.`));
+  const aside = listNames(store.layout.volumes).some((name) => name.startsWith(`bad.${lower}.`));
   return aside
     ? `layer ${lower} was damaged and is set aside; make the container anew, this one runs on what is left`
     : `layer ${lower} is gone`;
@@ -75,7 +81,7 @@ function checkQuota(store: Store, id: ImageId, what: string): Finding[] {
 }
 
 function orphanRecords(store: Store): Finding[] {
-  return readdirSync(store.layout.imageRecords).flatMap((name): Finding[] => {
+  return listNames(store.layout.imageRecords).flatMap((name): Finding[] => {
     const id = imageIdOrUndefined(name);
     if (id === undefined || store.images.exists(id)) return [];
     const repair = () => void (store.images.exists(id) || store.images.removeRecord(id));

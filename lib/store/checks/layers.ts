@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { bytesOf } from '../../base/bytes.ts';
 import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
@@ -7,6 +6,7 @@ import { verifyTree } from '../../layer/tree/verify-tree.ts';
 import { holderOf } from '../../sys/exclusive/holder.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
+import { listNames } from '../../sys/kernel/look.ts';
 import { statIfThere } from '../../sys/kernel/stat.ts';
 import { dropBadLayer, finishCollection, leftAside } from '../collect/collect.ts';
 import {
@@ -28,7 +28,7 @@ const DIFFERENCES_SHOWN = 3;
 /** Every published layer against the manifest of its tree, and every name below volumes/ and l/. */
 export function checkLayers(store: Store, log: Logger): Finding[] {
   const findings: Finding[] = [];
-  for (const name of readdirSync(store.layout.volumes)) {
+  for (const name of listNames(store.layout.volumes)) {
     const key = layerKeyOrUndefined(name);
     if (key !== undefined) findings.push(...checkLayer(store, key));
     else if (!/^(gc|bad)\./.test(name) && !isShim(name)) findings.push(unknown(store, name));
@@ -100,7 +100,7 @@ function setAside(store: Store, log: Logger): Finding[] {
 }
 
 function links(store: Store): Finding[] {
-  return readdirSync(store.layout.links).flatMap((name): Finding[] => {
+  return listNames(store.layout.links).flatMap((name): Finding[] => {
     const path = `${store.layout.links}/${name}`;
     const leads = () => {
       const volume = linkedVolume(path);

@@ -1,23 +1,28 @@
-import { readdirSync } from 'node:fs';
+import type { Logger } from '../../base/log.ts';
+import { listNames } from '../../sys/kernel/look.ts';
 import { quotaSupport } from '../../sys/mounts/quota.ts';
 import { giveBackLeaked, leakedProjectIds } from '../collect/leaked-ids.ts';
+import { removeDirectory } from '../collect/remove-directory.ts';
 import { STORE_DIRECTORIES } from '../layout/layout.ts';
-import { abandoned, removeName, removeStaged } from '../layout/staging.ts';
+import { abandoned, removeName } from '../layout/staging.ts';
 import { readLeases } from '../records/leases.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 
 /** What dead processes left: stages, leases, project ids; and names that no version of graft made. */
-export function checkLeftovers(store: Store): Finding[] {
-  return [...staged(store), ...projectIds(store), ...leases(store), ...rubbish(store)];
+export function checkLeftovers(store: Store, log: Logger): Finding[] {
+  return [...staged(store, log), ...projectIds(store), ...leases(store), ...rubbish(store)];
 }
 
-function staged(store: Store): Finding[] {
+/** A mount in it may stay busy as long as in a sweep. */
+const BUSY_MILLISECONDS = 1000;
+
+function staged(store: Store, log: Logger): Finding[] {
   return abandoned(store.layout).map((path) => ({
     kind: 'staged-abandoned',
     what: path.slice(store.layout.root.length + 1),
     detail: 'its owner is dead',
-    repair: () => removeStaged(path),
+    repair: async () => void (await removeDirectory(store, path, BUSY_MILLISECONDS, log)),
   }));
 }
 
@@ -45,7 +50,7 @@ function leases(store: Store): Finding[] {
 /** Names at the top that the layout does not have. A person's own file may be among them: nothing is deleted. */
 function rubbish(store: Store): Finding[] {
   const known = new Set<string>(STORE_DIRECTORIES.map((name) => name.split('/', 1)[0] ?? ''));
-  return readdirSync(store.layout.root)
+  return listNames(store.layout.root)
     .filter((name) => !known.has(name))
     .map((what) => ({ kind: 'rubbish', what, detail: 'graft makes no such name; move it away' }));
 }

@@ -16,6 +16,7 @@ import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import { exists, listNames } from '../../sys/kernel/look.ts';
 import { bootTimeMs } from '../../sys/kernel/process.ts';
 import { statIfThere } from '../../sys/kernel/stat.ts';
+import { usesBelow } from '../../sys/mounts/in-use.ts';
 import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
 import type { ImageId } from '../layout/image-id.ts';
 import {
@@ -26,12 +27,13 @@ import {
   type VolumeName,
 } from '../layout/layer-key.ts';
 import { newOwnerName } from '../layout/owner-name.ts';
-import { removeName, trash } from '../layout/staging.ts';
+import { removeName, trash, trashOrPutBack } from '../layout/staging.ts';
 import { readLeases, unreadableLease, whileNobodyNames } from '../records/leases.ts';
 import { listVolumes, sizeOf, volumeSize } from '../records/volume-size.ts';
 import type { Store } from '../store.ts';
 import { forEachLogged } from './each.ts';
 import { forget, forgetPublished } from './forget.ts';
+import { type LeftOver, leftOver, noting } from './left-over.ts';
 import { mountedUses } from './mounted-uses.ts';
 
 export interface CollectPlan {
@@ -64,13 +66,15 @@ function namesInUse(store: Store): Set<string> {
     throw new PluginError('STORE_DAMAGED', { path, reason: damaged.damage ?? '' });
   }
   for (const lease of leases) if (lease.alive) for (const use of lease.uses) names.add(use);
-  for (const id of store.images.list()) for (const use of usesOf(store, id)) names.add(use);
+  const made = new Set(leases.flatMap(({ alive, image }) => (alive ? [image] : [])));
+  for (const id of store.images.list()) for (const use of usesOf(store, id, made.has(id))) names.add(use);
   return names;
 }
 
-function usesOf(store: Store, id: ImageId): readonly string[] {
+function usesOf(store: Store, id: ImageId, isBeingMade: boolean): readonly string[] {
   try {
-    return store.images.record(id)?.uses ?? [];
+    const record = store.images.record(id);
+    return record?.uses ?? (isBeingMade ? [] : usesWithoutRecord(store, id));
   } catch (error) {
     if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
     const mounted = mountedUses(store, id);
@@ -80,12 +84,23 @@ function usesOf(store: Store, id: ImageId): readonly string[] {
   }
 }
 
+/** One whose record is gone may run nevertheless: its mount says on what. @throws STORE_DAMAGED where it cannot be seen */
+function usesWithoutRecord(store: Store, id: ImageId): readonly string[] {
+  const mounted = mountedUses(store, id);
+  if (mounted !== undefined) return mounted.uses;
+  if (!usesBelow(store.layout.images).has(id)) return [];
+  const path = store.layout.imageRecord(id);
+  throw new PluginError('STORE_DAMAGED', { path, reason: 'it is gone, and the container is in use' });
+}
+
 /** Records are not synced: what a power cut leaves of one belongs to a container that went with it. */
 export function mayRun(store: Store, id: ImageId): boolean {
   const rootfs = store.layout.rootfs(id);
   if (exists(rootfs) && isMountRoot(rootfs)) return true;
   const mtime = statIfThere(AT_FDCWD, store.layout.imageRecord(id))?.mtime;
-  return mtime === undefined || mtime.sec * 1000 >= bootTimeMs();
+  if (mtime === undefined || mtime.sec * 1000 >= bootTimeMs()) return true;
+  // Mounted where this process does not see it, or with a process in it all the same.
+  return usesBelow(store.layout.images).has(id);
 }
 
 /** A record or lease that cannot be read keeps everything, and is named; it is not the end of whoever asks. */
@@ -109,40 +124,40 @@ export function planCollection(store: Store): CollectPlan {
 
 /**
  * Takes what the plan chose and nobody has named since. Returns the volumes that are gone.
+ * @param left gets what would not go, which the next clean finds set aside
  * @param onLocked told once how long it took, in milliseconds, until no create could name anything
- * @throws the first failure, after everything else was done
  */
 export async function collect(
   store: Store,
   plan: CollectPlan,
   log: Logger,
+  left: LeftOver[] = [],
   onLocked?: (milliseconds: number) => void,
 ): Promise<VolumeName[]> {
   const started = performance.now();
-  const failures: unknown[] = [];
   const gone: VolumeName[] = [];
   for (let from = 0; from < plan.unused.length; from += BATCH) {
     const batch = plan.unused.slice(from, from + BATCH);
     const away = whileNobodyNames(store.layout, () => {
       if (from === 0) onLocked?.(performance.now() - started);
-      return setAside(store, batch, log, failures);
+      return setAside(store, batch, log, left);
     });
-    const dropped = await forEachLogged(away, log, NOT_COLLECTED, (volume) => {
-      trash(store.layout, aside(store, volume));
-      gone.push(volume);
-    });
-    failures.push(...dropped);
+    await forEachLogged(away, log, NOT_COLLECTED, (volume) =>
+      noting(left, aside(store, volume), () => {
+        trashOrPutBack(store.layout, aside(store, volume));
+        gone.push(volume);
+      }),
+    );
   }
   if (plan.kept === undefined) {
-    failures.push(...(await dropBadOnes(store, log)));
+    await dropBadOnes(store, log, left);
     // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
     whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
   }
   // Nothing was to be chosen, and nobody kept it waiting.
   if (plan.unused.length === 0) onLocked?.(0);
   forget(store);
-  log.info('collected', { volumes: gone.length, failed: failures.length });
-  if (failures.length > 0) throw failures[0];
+  log.info('collected', { volumes: gone.length, failed: left.length });
   return gone;
 }
 
@@ -154,13 +169,8 @@ function aside(store: Store, volume: string): string {
   return `${store.layout.volumes}/gc.${volume}`;
 }
 
-/** Renames what nobody names. Returns what is aside now; a failure is logged, and added to `failures`. */
-function setAside(
-  store: Store,
-  batch: readonly VolumeName[],
-  log: Logger,
-  failures: unknown[],
-): VolumeName[] {
+/** Renames what nobody names. Returns what is aside now; a failure is logged, and added to `left`. */
+function setAside(store: Store, batch: readonly VolumeName[], log: Logger, left: LeftOver[]): VolumeName[] {
   const used = namesInUse(store);
   return batch.filter((volume) => {
     if (used.has(usedThrough(volume))) return false;
@@ -168,7 +178,7 @@ function setAside(
       return setOneAside(store, volume);
     } catch (error) {
       log.error(NOT_COLLECTED, error, { item: volume });
-      failures.push(error);
+      left.push(leftOver(store.layout.volume(volume), error));
       return false;
     }
   });
@@ -212,24 +222,26 @@ export function dropBadLayer(store: Store, key: LayerKey): void {
   if (!namesInUse(store).has(key)) trash(store.layout, away);
 }
 
-async function dropBadOnes(store: Store, log: Logger): Promise<unknown[]> {
+async function dropBadOnes(store: Store, log: Logger, left: LeftOver[]): Promise<void> {
   const bad = listNames(store.layout.volumes).filter((name) => name.startsWith('bad.'));
   const used = bad.length > 0 ? namesInUse(store) : new Set<string>();
-  return forEachLogged(bad, log, NOT_COLLECTED, (name) => {
+  await forEachLogged(bad, log, NOT_COLLECTED, (name) => {
     const key = layerKeyOrUndefined(name.split('.').slice(1, 3).join('.'));
-    if (key === undefined || !used.has(key)) trash(store.layout, `${store.layout.volumes}/${name}`);
+    if (key !== undefined && used.has(key)) return undefined;
+    const path = `${store.layout.volumes}/${name}`;
+    return noting(left, path, () => trashOrPutBack(store.layout, path));
   });
 }
 
 /** Finishes what a killed clean began: nobody used what it had set aside, nor has since. What resists stays aside. */
-export async function finishCollection(store: Store, log: Logger): Promise<number> {
-  const left = leftAside(store) as VolumeName[];
-  const failures = await forEachLogged(left, log, NOT_COLLECTED, (volume) => {
+export async function finishCollection(store: Store, log: Logger, left: LeftOver[] = []): Promise<number> {
+  const found = leftAside(store) as VolumeName[];
+  const failures = await forEachLogged(found, log, NOT_COLLECTED, (volume) => {
     whileNobodyNames(store.layout, () => {
       // A clean that was killed between its rename and this.
       if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
     });
-    trash(store.layout, aside(store, volume));
+    return noting(left, aside(store, volume), () => trashOrPutBack(store.layout, aside(store, volume)));
   });
-  return left.length - failures.length;
+  return found.length - failures.length;
 }

@@ -7,6 +7,7 @@
 import type { Logger } from '../../base/log.ts';
 import { sweepHolds } from '../../sys/exclusive/holder.ts';
 import { listNames } from '../../sys/kernel/look.ts';
+import { type Use, usesBelow } from '../../sys/mounts/in-use.ts';
 import { quotaSupport } from '../../sys/mounts/quota.ts';
 import { type ImageId, imageIdOrUndefined } from '../layout/image-id.ts';
 import { abandoned, trash } from '../layout/staging.ts';
@@ -14,6 +15,8 @@ import { readLeases, unreadableLease } from '../records/leases.ts';
 import type { Store } from '../store.ts';
 import { forEachLogged } from './each.ts';
 import { giveBackLeaked } from './leaked-ids.ts';
+import { type LeftOver, noting } from './left-over.ts';
+import { removeImage } from './remove.ts';
 import { removeDirectory } from './remove-directory.ts';
 
 export interface Swept {
@@ -28,11 +31,12 @@ export interface Swept {
 /** How long a mount of a dead create may stay busy before it is detached. */
 const BUSY_MILLISECONDS = 1000;
 
-export async function sweep(store: Store, log: Logger): Promise<Swept> {
+/** @param left gets what would not go; the next sweep finds it where it is named */
+export async function sweep(store: Store, log: Logger, left: LeftOver[] = []): Promise<Swept> {
   const swept: Swept = { images: 0, staged: 0, leases: 0, projectIds: 0, records: 0, claims: 0 };
   const steps: readonly (readonly [keyof Swept, () => number | Promise<number>])[] = [
-    ['images', () => sweepImages(store, log)],
-    ['staged', () => sweepStaged(store, log)],
+    ['images', () => sweepImages(store, log, left)],
+    ['staged', () => sweepStaged(store, log, left)],
     ['records', () => sweepRecords(store)],
     ['projectIds', () => sweepProjectIds(store)],
     ['leases', () => sweepLeases(store, log)],
@@ -49,39 +53,79 @@ export async function sweep(store: Store, log: Logger): Promise<Swept> {
   return swept;
 }
 
-/** Half made or half deleted: no record, and no live lease that names it. */
+/**
+ * Half made or half deleted: no record, or one that says that a delete could not end, and no live lease that names it. What
+ * has no record and is in use is none: a container lives on without its record (in-use.ts).
+ */
 export function halfImages(store: Store): ImageId[] {
+  return withoutOwner(store).filter((id) => !isLive(store, id));
+}
+
+/** Containers whose record is gone and that are in use, with what uses them. */
+export function recordlessInUse(store: Store): Map<ImageId, Use> {
+  const without = withoutOwner(store);
+  if (without.length === 0) return new Map();
+  const uses = usesBelow(store.layout.images);
+  return new Map(
+    without.flatMap((id) => {
+      const use = uses.get(id);
+      return use !== undefined && isLive(store, id, uses) ? [[id, use] as const] : [];
+    }),
+  );
+}
+
+/** Without a record of a whole container, and without anybody who is making one. */
+function withoutOwner(store: Store): ImageId[] {
   // Images first: a create publishes its image while its lease is there, and drops the lease after the record.
-  const without = store.images.list().filter((id) => !store.images.hasRecord(id));
+  const without = store.images.list().filter((id) => lacksRecord(store, id));
+  if (without.length === 0) return [];
   const leases = readLeases(store.layout);
   if (unreadableLease(leases) !== undefined) return [];
   const alive = new Set(leases.flatMap((lease) => (lease.alive ? [lease.image] : [])));
-  return without.filter((id) => !alive.has(id) && !store.images.hasRecord(id));
+  return without.filter((id) => !alive.has(id) && lacksRecord(store, id));
+}
+
+function lacksRecord(store: Store, id: ImageId): boolean {
+  return !store.images.hasRecord(id) || store.images.isBeingDeleted(id);
+}
+
+/**
+ * A process in it, or a mount, means that it lives; but for a mount that a killed create made, which nobody was told of:
+ * its lease is there until it is swept, after the images. Who is being deleted was given up by its owner.
+ */
+function isLive(store: Store, id: ImageId, uses = usesBelow(store.layout.images)): boolean {
+  const use = uses.get(id);
+  if (use === undefined || store.images.isBeingDeleted(id)) return false;
+  return use.kind === 'process' || !readLeases(store.layout).some((lease) => lease.image === id);
 }
 
 /** One of them at this moment: by the time its turn comes somebody may have deleted it and made another of its name. */
 export function isHalf(store: Store, id: ImageId): boolean {
-  if (!store.images.exists(id) || store.images.hasRecord(id)) return false;
+  if (!store.images.exists(id) || !lacksRecord(store, id)) return false;
   const leases = readLeases(store.layout);
   if (unreadableLease(leases) !== undefined) return false;
   if (leases.some((lease) => lease.alive && lease.image === id)) return false;
-  return !store.images.hasRecord(id);
+  return !isLive(store, id) && lacksRecord(store, id);
 }
 
-async function sweepImages(store: Store, log: Logger): Promise<number> {
+async function sweepImages(store: Store, log: Logger, left: LeftOver[]): Promise<number> {
   let count = 0;
   await forEachLogged(halfImages(store), log, 'image-not-swept', async (id) => {
     if (!isHalf(store, id)) return;
-    if (await removeDirectory(store, store.layout.image(id), BUSY_MILLISECONDS, log)) count += 1;
+    await noting(left, store.layout.image(id), async () => {
+      if (await removeImage(store, id, log, BUSY_MILLISECONDS)) count += 1;
+    });
   });
   return count;
 }
 
 /** Moving each away first makes sure that of two sweeps one removes it. */
-async function sweepStaged(store: Store, log: Logger): Promise<number> {
+async function sweepStaged(store: Store, log: Logger, left: LeftOver[]): Promise<number> {
   let count = 0;
   await forEachLogged(abandoned(store.layout), log, 'stage-not-swept', async (path) => {
-    if (await removeDirectory(store, path, BUSY_MILLISECONDS, log)) count += 1;
+    await noting(left, path, async () => {
+      if (await removeDirectory(store, path, BUSY_MILLISECONDS, log)) count += 1;
+    });
   });
   return count;
 }

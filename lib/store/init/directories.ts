@@ -68,7 +68,7 @@ export function mendDirectories(layout: Layout, format: StoreFormat): void {
   }
 }
 
-/** Looks at each by opening it, behind the anchor, and changes nothing. @throws STORE_UNSAFE */
+/** Looks at each by opening it, behind the anchor, and changes nothing. @throws STORE_UNSAFE; STORE_INCOMPLETE of an opened store */
 export function lookAtDirectories(layout: Layout): void {
   for (const name of STORE_DIRECTORIES) exists(`${layout.root}/${name}`);
 }

@@ -1,7 +1,16 @@
 import { lastName, parentOf } from '../../sys/files/path.ts';
 import { removeUsedTree } from '../../sys/files/remove-used-tree.ts';
 import { hasCode, SysError } from '../../sys/kernel/errno.ts';
-import { close, mkdirAt, openAt, openDir, renameAt, unlinkAt, writeAll } from '../../sys/kernel/files.ts';
+import {
+  close,
+  mkdirAt,
+  openAt,
+  openDir,
+  RENAME_NOREPLACE,
+  renameAt,
+  unlinkAt,
+  writeAll,
+} from '../../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 import { listNames } from '../../sys/kernel/look.ts';
 import type { Layout } from './layout.ts';
@@ -77,11 +86,48 @@ export function isFull(error: unknown): boolean {
   return hasCode(error, 'ENOSPC', 'EDQUOT');
 }
 
-/** Moves `path` into tmp/, then deletes it. Returns false when `path` did not exist. */
+/**
+ * Moves `path` into tmp/, then deletes it. Returns false when `path` did not exist.
+ * @throws SysError with the path of the file that cannot be removed
+ */
 export function trash(layout: Layout, path: string): boolean {
   const away = moveAway(layout, path);
   if (away !== undefined) removeStaged(away);
   return away !== undefined;
+}
+
+/**
+ * Like `trash`, but moves the rest back to `path` when the deletion fails, so that a later clean finds it there.
+ * @throws SysError with the path of the file that cannot be removed, after the move back
+ */
+export function trashOrPutBack(layout: Layout, path: string): boolean {
+  const away = moveAway(layout, path);
+  if (away === undefined) return false;
+  try {
+    removeStaged(away);
+    return true;
+  } catch (error) {
+    throw putBack(away, path) ? movedError(error, away, path) : error;
+  }
+}
+
+/** Undoes moveAway. Returns false when the rest stays in tmp/: the name is taken again, or the disk fails. */
+export function putBack(away: string, path: string): boolean {
+  if (away === path) return true;
+  try {
+    renameAt(AT_FDCWD, away, AT_FDCWD, path, RENAME_NOREPLACE);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    return false;
+  }
+}
+
+/** Renames the path of an error from below `from` to below `to`; returns any other error unchanged. */
+export function movedError(error: unknown, from: string, to: string): unknown {
+  if (!(error instanceof SysError) || !(error.path === from || error.path.startsWith(`${from}/`)))
+    return error;
+  return new SysError(error.errno, error.syscall, to + error.path.slice(from.length), error.detail);
 }
 
 /**
@@ -108,11 +154,15 @@ export function removeName(layout: Layout, path: string): boolean {
   }
 }
 
-/** Deletes a path in tmp/, or the path that moveAway returned, of any depth. */
+/** Deletes a path in tmp/, or the path that moveAway returned, of any depth. @throws SysError with an absolute path */
 export function removeStaged(path: string): void {
-  const parent = openDir(parentOf(path));
+  const above = parentOf(path);
+  const parent = openDir(above);
   try {
     removeUsedTree(parent, lastName(path));
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new SysError(error.errno, error.syscall, `${above}/${error.path}`, error.detail);
   } finally {
     close(parent);
   }

@@ -32,6 +32,8 @@ export interface ImageRecord {
   /** The same as in the plan (stacks.ts). */
   readonly idmapRoots?: readonly string[] | undefined;
   readonly mounted: boolean;
+  /** A delete has begun and could not end: some of the container is left, and nothing but deleting helps. */
+  readonly deleting?: boolean | undefined;
   readonly layers: readonly LayerProvenance[];
 }
 
@@ -54,10 +56,15 @@ export function decodeImageRecord(text: string, path: string): ImageRecord {
     isLowers(raw['lowers']) &&
     isOptional(raw['idmapRoots'], isStrings) &&
     typeof raw['mounted'] === 'boolean' &&
+    isOptional(raw['deleting'], isFlag) &&
     Array.isArray(raw['layers']) &&
     raw['layers'].every(isProvenance);
   if (!whole) throw damaged('fields are missing');
   return raw as unknown as ImageRecord;
+}
+
+function isFlag(value: unknown): value is boolean {
+  return typeof value === 'boolean';
 }
 
 function isLowers(value: unknown): boolean {

@@ -138,6 +138,16 @@ export class Images {
     removeName(this.#layout, this.#layout.imageRecord(id));
   }
 
+  /** Whether a delete of the image began and failed. */
+  isBeingDeleted(id: ImageId): boolean {
+    return this.recordIfReadable(id)?.deleting === true;
+  }
+
+  /** Removes `image_info`, so that `stats` does not report a half deleted container. */
+  forgetSize(id: ImageId): void {
+    removeName(this.#layout, `${this.#layout.image(id)}/image_info`);
+  }
+
   /** The number in `image_info` or `image_quota`; 0 when the file is missing or empty. */
   number(id: ImageId, file: 'image_info' | 'image_quota'): number {
     const value = Number(readFact(`${this.#layout.image(id)}/${file}`, MAX_NUMBER_BYTES));

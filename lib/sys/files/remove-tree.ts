@@ -1,13 +1,22 @@
 /**
  * Removal of a tree by descriptor, also of a hostile one: deeper than PATH_MAX, or with more names than memory holds.
- * The removal follows no links, builds no paths, and keeps at most MAX_OPEN descriptors and MAX_LEVELS names. A
+ * The removal follows no links, enters no mounts, uses no paths, and keeps at most MAX_OPEN descriptors and MAX_LEVELS names. A
  * container may nest as many directories as its limit has blocks, a million and more.
  */
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import { printable } from '../../base/text.ts';
 import { type Dirent, DirentReader, DT } from '../kernel/dirents.ts';
 import { hasCode, SysError } from '../kernel/errno.ts';
-import { close, openAt, RENAME_NOREPLACE, renameAt, rmdirAt, unlinkAt } from '../kernel/files.ts';
+import {
+  close,
+  openAt,
+  openat2,
+  RENAME_NOREPLACE,
+  RESOLVE,
+  renameAt,
+  rmdirAt,
+  unlinkAt,
+} from '../kernel/files.ts';
 import { O, type PathBytes } from '../kernel/libc.ts';
 import { statFd } from '../kernel/stat.ts';
 
@@ -16,6 +25,8 @@ const MAX_OPEN = 32;
 /** Most levels in memory, about a kilobyte each. Deeper directories are first moved up to the top of the tree. */
 const MAX_LEVELS = 4096;
 const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
+/** What is mounted in a tree is no part of it: EBUSY from rmdir(2) as a rule, EXDEV where it was mounted a moment ago. */
+const SAME_MOUNT = RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
 
 /** Called for every removed directory with its path below the removed name (`''` is that name itself). */
 export type RemovedDirectory = (path: string) => void;
@@ -29,7 +40,7 @@ class Level {
 
   constructor(dirfd: number, name: PathBytes, shown: ByteName) {
     this.name = shown;
-    this.#fd = openAt(dirfd, name, DIRECTORY);
+    this.#fd = openat2(dirfd, name, DIRECTORY, 0, SAME_MOUNT);
     this.#ino = statFd(this.#fd).ino;
   }
 
@@ -66,7 +77,7 @@ class Level {
  * Removes `name` in the directory `dirfd`, with everything below. A missing name is no error. The removal is not
  * atomic: after a crash, a second call removes the rest.
  * @param before called for each name inside before its removal; throws to stop
- * @throws SysError for any error except that a name is already gone
+ * @throws SysError for any error except that a name is already gone; its path starts with `name`
  */
 export function removeTree(
   dirfd: number,
@@ -74,7 +85,12 @@ export function removeTree(
   removed?: RemovedDirectory,
   before?: () => void,
 ): void {
+  // An empty one goes at once, and one on which something is mounted is refused before it is opened.
   if (removeSimple(dirfd, name)) return;
+  if (removeEmpty(dirfd, name)) {
+    removed?.('');
+    return;
+  }
   const levels = [new Level(dirfd, name, '' as ByteName)];
   try {
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
@@ -85,9 +101,19 @@ export function removeTree(
         levels.at(-1 - MAX_OPEN)?.close();
       }
     }
+  } catch (error) {
+    throw error instanceof SysError ? located(error, name, levels) : error;
   } finally {
     for (const level of levels) level.close();
   }
+}
+
+/** The calls know the last name of what they were made for; who reads of it has to find it. */
+function located(error: SysError, name: PathBytes, levels: readonly Level[]): SysError {
+  const above = levels.slice(1).map((level) => printable(bytesOf(level.name)));
+  // Without a level left it is the tree's own name that would not go.
+  const path = [printable(name), ...above, ...(levels.length > 0 ? [error.path] : [])].join('/');
+  return new SysError(error.errno, error.syscall, path, error.detail);
 }
 
 /**

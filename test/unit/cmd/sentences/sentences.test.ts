@@ -18,7 +18,7 @@ describe('GrootFS’s words', () => {
     ],
     [say('IMAGE_OUTSIDE_STORE', { path: '/a/b', store: '/s' }), 'path `/a/b` is outside store path'],
     [
-      say('IMAGE_DELETE_FAILED', { path: '/s/images/x', reason: 'busy' }),
+      say('IMAGE_DELETE_FAILED', { path: '/s/images/x', at: '/s/images/x/diff', errno: 'EBUSY' }),
       "deleting image path '/s/images/x' failed",
     ],
     [say('QUOTA_LIMIT_TOO_SMALL', { limit: 1, size: 2 }), 'disk limit is smaller than volume size'],

@@ -1,0 +1,23 @@
+import { lookAtPlace } from '../layout/place.ts';
+import type { Store } from '../store.ts';
+import type { Finding } from './finding.ts';
+
+/** What the store lies on. None of it can be put right from inside. */
+export function checkPlace({ layout }: Store): Finding[] {
+  const { isReadOnly, isDeleted, below } = lookAtPlace(layout);
+  const found: Finding[] = [];
+  if (isReadOnly) {
+    const detail =
+      'its filesystem is read-only: see dmesg for a failing disk, else mount it again with remount,rw';
+    found.push({ kind: 'store-read-only', what: layout.root, detail });
+  }
+  if (isDeleted) {
+    const detail = 'the file of the store was deleted: an unmount or a reboot loses all that is in the store';
+    found.push({ kind: 'backing-deleted', what: layout.backing, detail });
+  }
+  if (below !== undefined) {
+    const detail = `the disk below has ${below.freeBytes} bytes free, and the file may grow by ${below.growthBytes}`;
+    found.push({ kind: 'backing-full', what: layout.backing, detail });
+  }
+  return found;
+}
