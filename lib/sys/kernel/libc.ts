@@ -82,7 +82,7 @@ type Bytes = Uint8Array | Pointer | null;
 
 /**
  * `syscall(2)` by number, with up to five arguments: numbers unchanged, byte arrays by their address (which does not
- * change while the array is referenced). One type of signature serves all calls: every `dlopen` costs 50–100 µs at
+ * change while the array is referenced). The same type of signature serves all calls: every `dlopen` costs 50–100 µs at
  * start, and converting the address here costs no more than a typed signature (0.9 µs for each call either way).
  */
 export function syscall(number: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg = 0, e: Arg = 0): number {
