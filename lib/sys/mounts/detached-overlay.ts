@@ -1,4 +1,4 @@
-/** An overlay that is mounted nowhere: it lives as long as its descriptor, whatever becomes of the process. */
+/** An overlay that is mounted at no path. The overlay lives as long as its descriptor, however the process ends. */
 import { close, openAt } from '../kernel/files.ts';
 import { AT_FDCWD, check, cpath, nr, O, type PathBytes, syscall } from '../kernel/libc.ts';
 
@@ -19,7 +19,8 @@ export function openDetachedOverlay({ lower, upper, work }: DetachedOverlay): nu
   const named = (path: PathBytes) => {
     const fd = openAt(AT_FDCWD, path, O.PATH | O.DIRECTORY);
     open.push(fd);
-    // fsconfig(2) takes 255 bytes of a value; a descriptor's name is short and has no character to escape.
+    // fsconfig(2) takes at most 255 bytes of a value. A descriptor's path is short and has no character that needs an
+    // escape.
     return `/proc/self/fd/${fd}`;
   };
   try {

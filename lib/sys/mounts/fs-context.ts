@@ -3,7 +3,7 @@ import { SysError } from '../kernel/errno.ts';
 import { faultAfter, faultBefore } from '../kernel/fault.ts';
 import { AT_FDCWD, cpath, errno, libc, nr, type PathBytes, syscall } from '../kernel/libc.ts';
 
-/** fsmount(2) attributes. */
+/** Attributes of fsmount(2). */
 export const MOUNT_ATTR = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8, NOATIME: 0x10 } as const;
 
 /** fsconfig(2) copies at most this many bytes of a string value, with its NUL. */
@@ -18,7 +18,7 @@ const MOVE_MOUNT_F_EMPTY_PATH = 4;
 
 export interface FsContextRequest {
   readonly fsType: string;
-  /** In order; a key may repeat. `undefined` is a flag without a value. */
+  /** In this order; a key may repeat. A parameter with the value `undefined` is a flag. */
   readonly parameters: readonly (readonly [key: string, value: string | undefined])[];
   /** MOUNT_ATTR bits. */
   readonly attributes: number;
@@ -26,9 +26,10 @@ export interface FsContextRequest {
 }
 
 /**
- * Mounts with fsopen, fsconfig, fsmount and move_mount (Linux 5.2). Option values are not joined into one
- * page, so there is no limit on their sum, and the kernel says in words what it does not like.
- * @throws SysError with those words; ENOSYS or EPERM from `fsopen` where the calls are not there or filtered
+ * Mounts with fsopen, fsconfig, fsmount and move_mount (Linux 5.2). These calls take each option by itself, so the sum
+ * of all options has no limit (mount(2) copies one page), and the kernel describes an error in words.
+ * @throws SysError with the kernel's words; ENOSYS or EPERM from `fsopen` where the kernel lacks these calls or a
+ * filter forbids them
  */
 export function mountByContext(request: FsContextRequest): void {
   const context = step('fsopen', request.target, -1, () =>
@@ -57,7 +58,7 @@ function configure(context: number, key: string, value: string | undefined): num
   return syscall(nr.fsconfig, context, FSCONFIG_SET_STRING, cpath(key), cpath(value));
 }
 
-/** Like `mutate()` in libc.ts, and with the kernel's log of the context in the error. */
+/** As `mutate()` in libc.ts, with the kernel's log of the mount context in the error. */
 function step(name: string, target: PathBytes, context: number, call: () => number): number {
   faultBefore(name, target);
   const result = call();
@@ -66,7 +67,10 @@ function step(name: string, target: PathBytes, context: number, call: () => numb
   return result;
 }
 
-/** Each read gives one message, `e overlay: …`, until ENODATA (fs/fsopen.c). */
+/**
+ * Reads the log of a mount context. Each read(2) returns one message, such as `e overlay: …`, until ENODATA
+ * (fs/fsopen.c).
+ */
 function readLog(context: number): string {
   const buffer = new Uint8Array(1024);
   const messages: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * Idmapped mounts (mount_setattr(2), Linux 5.12): a clone of a mount that shows other owners. Overlayfs takes such a
- * mount for its lower directories since Linux 5.19. XFS, ext4 and squashfs allow it; FUSE only where its server asks
- * for it, which the CernVM-FS client does not.
+ * Idmapped mounts (mount_setattr(2), Linux 5.12): a clone of a mount that shows other owners. Overlayfs accepts such a
+ * mount for its lower directories since Linux 5.19. XFS, ext4 and squashfs allow idmapped mounts. FUSE allows them only
+ * where its server asks for it, which the CernVM-FS client does not.
  */
 import { readlinkSync, writeFileSync } from 'node:fs';
 import type { IdMappings, IdRange } from '../../base/id-mapping.ts';
@@ -23,12 +23,13 @@ const OPEN_TREE_CLONE = 1;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MOUNT_ATTR_RDONLY = 0x1n;
 const MOUNT_ATTR_IDMAP = 0x100000n;
-/** How long the process that is to have a namespace of its own may take to get it. */
+/** How long the child process may take to get its own user namespace. */
 const NAMESPACE_DEADLINE_MS = 5000;
 
 /**
- * A user namespace with these mappings, as a descriptor. It takes a process to make one, and a program with threads
- * cannot be that process (unshare(2), EINVAL); util-linux's is killed as soon as the namespace is open.
+ * Makes a user namespace with these mappings and returns its descriptor. Only a process can make a user namespace, and
+ * a process with threads cannot (unshare(2), EINVAL). So util-linux's unshare(1) makes it, and is killed as soon as the
+ * namespace is open.
  * @throws SysError
  */
 export async function openUserNamespace(mappings: IdMappings): Promise<number> {
@@ -70,16 +71,16 @@ async function namespaceOfChild(mappings: IdMappings): Promise<number> {
   }
 }
 
-/** The kernel takes up to 340 lines, in one write (user_namespaces(7)). */
+/** The mappings as lines. The kernel takes up to 340 lines, in one write (user_namespaces(7)). */
 function lines(ranges: readonly IdRange[]): string {
   return ranges.map(({ container, host, size }) => `${container} ${host} ${size}\n`).join('');
 }
 
 /**
- * Attaches a clone of the mount at `source` at `target`, read-only and with ids mapped: what the filesystem says
- * belongs to a container's id is shown as the host's. Whoever removes `target` unmounts it first; being read-only it
- * cannot be emptied by somebody who forgets to.
- * @throws SysError EINVAL where the filesystem does not allow it
+ * Attaches a clone of the mount at `source` to `target`, read-only and with mapped ids: a file that belongs to a
+ * container's id on the filesystem is shown with the host's id. Unmount `target` before removing it. If code forgets
+ * this, the removal cannot delete the files, since the mount is read-only.
+ * @throws SysError EINVAL where the filesystem does not allow idmapped mounts
  */
 export function attachIdmapped(source: PathBytes, target: PathBytes, namespace: number): void {
   const tree = check(

@@ -3,7 +3,7 @@ import { hasCode } from '../kernel/errno.ts';
 import { close, mknodAt, openAt } from '../kernel/files.ts';
 import { AT_FDCWD, check, libc, mutate, nr, O, syscall } from '../kernel/libc.ts';
 
-/** linux/loop.h */
+/** Constants of linux/loop.h. */
 const LOOP_SET_FD = 0x4c00;
 const LOOP_CLR_FD = 0x4c01;
 const LOOP_SET_STATUS64 = 0x4c04;
@@ -16,25 +16,30 @@ const LO_FLAGS_DIRECT_IO = 16;
 const LOOP_MAJOR = 7;
 const S_IFBLK = 0o60000;
 
-/** struct loop_info64: 232 bytes; device of the file at 0, its inode at 8, flags at 52, its name (64) at 56. */
+/**
+ * struct loop_info64 has 232 bytes: the device of the file at 0, its inode at 8, flags at 52, its name (64 bytes) at
+ * 56.
+ */
 const INFO_BYTES = 232;
 const FILE_NAME_BYTES = 64;
-/** struct loop_config: descriptor at 0, block size at 4, loop_info64 at 8, 64 reserved bytes. */
+/** struct loop_config: the descriptor at 0, the block size at 4, loop_info64 at 8, then 64 reserved bytes. */
 const CONFIG_BYTES = 8 + INFO_BYTES + 64;
 
-/** A loop device that is attached; it goes away with its last user once `fd` is closed (autoclear). */
+/**
+ * An attached loop device. After `fd` is closed, the kernel detaches the device when its last user ends (autoclear).
+ */
 export interface Loop extends Disposable {
   readonly device: string;
   readonly fd: number;
 }
 
-/** Somebody else may take the free device first; that many in a row is not chance any more. */
+/** Highest number of attempts: another process may take the free device first, but so often in a row is no chance. */
 const ATTEMPTS = 64;
 
 /**
- * Attaches a regular file to a free loop device, without `losetup`. Mount the device before disposing.
- * @param open opens the file, for who has to look at it first
- * @throws SysError, with EINVAL where `directIo` is asked of a filesystem that has none
+ * Attaches a regular file to a free loop device, without `losetup`. Mount the device before disposing of the result.
+ * @param open opens the file, for callers that must check the file first
+ * @throws SysError, with EINVAL where `directIo` is requested and the filesystem does not support it
  */
 export function attachLoop(
   file: string,
@@ -60,7 +65,7 @@ export function attachLoop(
   }
 }
 
-/** The device that a file is attached to, found by the file's identity rather than its name. */
+/** The loop device that a file is attached to, found by the file's inode instead of its name. */
 export function loopOf(file: string): Loop | undefined {
   const wanted = statSync(file, { bigint: true });
   for (const number of attachedLoops()) {
@@ -75,7 +80,10 @@ export function loopOf(file: string): Loop | undefined {
   return undefined;
 }
 
-/** Reads and writes of the device pass the page cache of the filesystem that holds the file, or not. @throws SysError */
+/**
+ * Sets whether reads and writes of the device go around the page cache of the filesystem that holds the file.
+ * @throws SysError
+ */
 export function setDirectIo(loopFd: number, on: boolean): void {
   ioctl(loopFd, 'LOOP_SET_DIRECT_IO', LOOP_SET_DIRECT_IO, on ? 1 : 0);
 }
@@ -91,13 +99,14 @@ function configure(loop: number, backing: number, file: string): void {
   try {
     ioctl(loop, 'LOOP_CONFIGURE', LOOP_CONFIGURE, config);
   } catch (error) {
-    // Before Linux 5.8 the ioctl is unknown. Two steps then: between them the device has no autoclear.
+    // Before Linux 5.8 the ioctl is unknown. The fallback takes two steps, and between them the device has no
+    // autoclear.
     if (!hasCode(error, 'EINVAL', 'ENOTTY')) throw error;
     configureInSteps(loop, backing, file);
   }
 }
 
-/** For kernels without LOOP_CONFIGURE; exported for its test, on a kernel that knows both. */
+/** Configures a device on kernels without LOOP_CONFIGURE. Exported for its test, on a kernel that knows both ways. */
 export function configureInSteps(loop: number, backing: number, file: string): void {
   ioctl(loop, 'LOOP_SET_FD', LOOP_SET_FD, backing);
   try {
@@ -108,7 +117,7 @@ export function configureInSteps(loop: number, backing: number, file: string): v
   }
 }
 
-/** The name is for `losetup -l` to show; the kernel cuts it at 63 bytes. */
+/** `losetup -l` shows the name; the kernel cuts it at 63 bytes. */
 function loopInfo(file: string): Uint8Array {
   const info = new Uint8Array(INFO_BYTES);
   new DataView(info.buffer).setUint32(52, LO_FLAGS_AUTOCLEAR, true);
@@ -116,7 +125,7 @@ function loopInfo(file: string): Uint8Array {
   return info;
 }
 
-/** Undefined for a device with nothing attached. */
+/** Undefined for a device without an attached file. */
 function infoOf(fd: number): DataView | undefined {
   const info = new Uint8Array(INFO_BYTES);
   try {
@@ -137,7 +146,7 @@ function freeDevice(): number {
   }
 }
 
-/** A container's /dev may show none of the host's loop devices: the node is made where it is missing. */
+/** Opens a loop device. A container's /dev may lack the nodes of the host's loop devices, so a missing node is made. */
 function openLoop(number: number): { device: string; fd: number } {
   const device = `/dev/loop${number}`;
   const open = () => ({ device, fd: openAt(AT_FDCWD, device, O.RDWR) });
@@ -154,7 +163,7 @@ function openLoop(number: number): { device: string; fd: number } {
   return open();
 }
 
-/** Undefined for a device that was removed meanwhile. */
+/** Undefined for a device that was removed in between. */
 function openIfThere(number: number): { device: string; fd: number } | undefined {
   try {
     return openLoop(number);

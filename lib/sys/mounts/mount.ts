@@ -2,7 +2,7 @@ import { SysError } from '../kernel/errno.ts';
 import { cpath, libc, mutate, type PathBytes } from '../kernel/libc.ts';
 import { isMountRoot } from './mountinfo.ts';
 
-/** mount(2) flags. */
+/** Flags of mount(2). */
 export const MS = {
   RDONLY: 1,
   NOSUID: 2,
@@ -18,15 +18,17 @@ export const MS = {
 } as const;
 
 const MNT_DETACH = 2;
-/** Never through a symbolic link at the end of the path: it would unmount what somebody else mounted. */
+/**
+ * umount2(2) must not follow a symbolic link at the end of the path: the link could lead to another program's mount.
+ */
 const UMOUNT_NOFOLLOW = 8;
 
-/** The kernel copies one page of options with its NUL, and cuts what is longer without a word (measured). */
+/** The kernel copies one page of options with its NUL, and cuts longer options without an error (measured). */
 export const MAX_MOUNT_DATA = 4095;
 
 /**
  * mount(2). `source` and `data` may be empty.
- * @throws SysError E2BIG for options that the kernel would cut; else as the kernel says.
+ * @throws SysError E2BIG for options that the kernel would cut; otherwise the kernel's error
  */
 export function mount(source: PathBytes, target: PathBytes, fsType: string, flags = 0, data = ''): void {
   const options = cpath(data);
@@ -35,9 +37,9 @@ export function mount(source: PathBytes, target: PathBytes, fsType: string, flag
 }
 
 /**
- * umount2(2) of the topmost mount at `target`, never following a link. `detach` takes it out of the tree
- * at once and lets go when its last user does.
- * @throws SysError EINVAL when nothing is mounted there, EBUSY when it is in use
+ * umount2(2) of the topmost mount at `target`, never following a link. `detach` removes the mount from the tree at
+ * once, and the kernel releases it when its last user ends.
+ * @throws SysError EINVAL when nothing is mounted there, EBUSY when the mount is in use
  */
 export function unmount(target: PathBytes, options: { detach?: boolean } = {}): void {
   const flags = UMOUNT_NOFOLLOW | (options.detach === true ? MNT_DETACH : 0);
@@ -48,9 +50,9 @@ const FIRST_PAUSE_MS = 2;
 const LONGEST_PAUSE_MS = 200;
 
 /**
- * Unmounts until nothing is mounted at `target`; fine when nothing ever was. EBUSY is waited out: a
- * container's last process may still be going.
- * @throws SysError EBUSY when it was in use all of `timeoutMs`
+ * Unmounts until nothing is mounted at `target`. Does nothing when nothing is mounted. On EBUSY the function waits and
+ * tries again: the last process of a container may still be ending.
+ * @throws SysError EBUSY when the mount was in use for all of `timeoutMs`
  */
 export async function unmountRetrying(target: PathBytes, options: { timeoutMs: number }): Promise<void> {
   const deadline = performance.now() + options.timeoutMs;
@@ -68,7 +70,10 @@ export async function unmountRetrying(target: PathBytes, options: { timeoutMs: n
   }
 }
 
-/** EINVAL also means a mount that belongs to a more privileged namespace: that is not "nothing mounted". */
+/**
+ * Throws the error unless nothing is mounted at `target`. EINVAL alone does not show that: umount2(2) also returns it
+ * for a mount of a more privileged namespace.
+ */
 function leaveUnlessMounted(target: PathBytes, error: SysError): void {
   if (isMountRoot(target)) throw error;
 }

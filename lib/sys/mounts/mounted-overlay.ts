@@ -1,9 +1,10 @@
 import { mountAt } from './mountinfo.ts';
 
 /**
- * The lower directories of an overlay of ours at `path`, topmost first, as it was mounted: names may be relative.
- * Undefined where no overlay is mounted. mount(2) gets them in one option, and none that holds a colon (overlay.ts);
- * the newer calls give one option for each (ovl_show_options in fs/overlayfs/params.c).
+ * The lower directories of graft's overlay at `path`, topmost first, as they were given at the mount: names may be
+ * relative. Undefined where no overlay is mounted. An overlay mounted by mount(2) shows all lowers in one option, and
+ * none of their names contains a colon (overlay.ts). An overlay mounted by the newer calls shows one option for each
+ * lower (ovl_show_options in fs/overlayfs/params.c).
  */
 export function overlayLowers(path: string): string[] | undefined {
   const mount = mountAt(path);

@@ -1,18 +1,21 @@
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, check, cpath, nr, type PathBytes, syscall } from '../kernel/libc.ts';
 import { readFile } from '../kernel/read.ts';
 
-/** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
+/** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 export interface Mount {
   readonly id: number;
-  /** Id of the mount below; the mount itself at the top of the tree. */
+  /** Id of the parent mount; the mount's own id at the top of the tree. */
   readonly parent: number;
   readonly major: number;
   readonly minor: number;
-  /** The directory of the filesystem that is mounted, `/` but for bind mounts. */
+  /** The directory of the filesystem that is mounted: `/`, except for bind mounts. */
   readonly root: string;
-  /** Bytes that are not UTF-8 are lone surrogates (U+DC80…U+DCFF), so they equal no other path; see `mountPathBytes`. */
+  /**
+   * Bytes that are not UTF-8 become lone surrogates (U+DC80…U+DCFF), so that no two paths become equal; see
+   * `mountPathBytes`.
+   */
   readonly mountPoint: string;
-  /** Options of this mount: `rw`, `nosuid`, `noatime` … */
+  /** Options of this mount: `rw`, `nosuid`, `noatime` and others. */
   readonly options: readonly string[];
   readonly fsType: string;
   readonly source: string;
@@ -24,14 +27,14 @@ const LF = 10;
 const SPACE = 32;
 
 /**
- * Every mount of this mount namespace, in the kernel's order. With hundreds of overlay mounts that is a
- * megabyte of text: verbs that Garden calls often ask `isMountRoot` or `mountOf` instead.
+ * Every mount of this mount namespace, in the kernel's order. With hundreds of overlay mounts the file has a megabyte.
+ * Verbs that Garden calls often use `isMountRoot` or `mountOf` instead.
  */
 export function readMountinfo(): Mount[] {
   return parseMountinfo(readTable());
 }
 
-/** Lines that do not follow the format are left out: they come from a kernel that we do not know. */
+/** Leaves out lines that do not follow the format: they come from a kernel that graft does not know. */
 export function parseMountinfo(bytes: Uint8Array): Mount[] {
   const mounts: Mount[] = [];
   for (const line of linesOf(bytes)) {
@@ -41,34 +44,37 @@ export function parseMountinfo(bytes: Uint8Array): Mount[] {
   return mounts;
 }
 
-/** Is something mounted exactly at `path`? Asks about the name itself, not about a link's target. */
+/** Returns true when something is mounted exactly at `path`. A link at the end of `path` is not followed. */
 export function isMountRoot(path: PathBytes): boolean {
   return statMount(path).isRoot;
 }
 
-/** The mount that a path at which something is mounted shows, the topmost where several are stacked. */
+/** The mount at the mount point `path`, the topmost where several are stacked. Undefined where nothing is mounted. */
 export function mountAt(path: string): Mount | undefined {
   let found: { id: number; isRoot: boolean };
   try {
     found = statMount(path);
   } catch {
-    // Nothing is there, or it cannot be reached: then nothing is mounted that anyone could use.
+    // The path is missing or cannot be reached, so no process can use a mount there.
     return undefined;
   }
   return found.isRoot ? byId(found.id) : undefined;
 }
 
-/** The mount that holds `path`. Undefined only when it went away in between. @throws SysError ENOENT */
+/** The mount that holds `path`. Undefined only when the mount was removed in between. @throws SysError ENOENT */
 export function mountOf(path: string): Mount | undefined {
   return byId(statMount(path).id);
 }
 
-/** The mount point as the kernel has it, for calls that take paths. */
+/** The raw bytes of the mount point, for calls that take paths. */
 export function mountPathBytes(mount: Mount): Uint8Array {
   return encode(mount.mountPoint);
 }
 
-/** 500 overlays of 500 lowers each come to 15 MB; the kernel allows 100,000 mounts (fs.mount-max). */
+/**
+ * Size limit for the table. 500 overlays with 500 lowers each have 15 MB of lines; the kernel allows 100,000 mounts
+ * (fs.mount-max).
+ */
 const MAX_TABLE_BYTES = 1 << 30;
 
 function readTable(): Uint8Array {
@@ -83,14 +89,19 @@ function byId(id: number): Mount | undefined {
   return undefined;
 }
 
-/** AT_STATX_DONT_SYNC: a FUSE daemon that hangs is not asked. AT_NO_AUTOMOUNT: looking mounts nothing. */
+/**
+ * AT_STATX_DONT_SYNC: the kernel does not ask a FUSE daemon, which may hang. AT_NO_AUTOMOUNT: the call mounts nothing.
+ */
 const LOOK = AT_SYMLINK_NOFOLLOW | 0x4000 | 0x800;
 const STATX_MNT_ID = 0x1000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000n;
 const statxBytes = new Uint8Array(256);
 const statxView = new DataView(statxBytes.buffer);
 
-/** The mount's id and whether `path` is its root, from statx(2): both since Linux 5.8, cheaper than any parsing. */
+/**
+ * The mount's id, and whether `path` is its root, from statx(2): both since Linux 5.8, and cheaper than parsing
+ * mountinfo.
+ */
 function statMount(path: PathBytes): { id: number; isRoot: boolean } {
   check(syscall(nr.statx, AT_FDCWD, cpath(path), LOOK, STATX_MNT_ID, statxBytes), 'statx', path);
   return {
@@ -109,7 +120,10 @@ function* linesOf(bytes: Uint8Array): Generator<Buffer> {
   }
 }
 
-/** `36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/sda rw,errors=continue`: any number of fields before `-`. */
+/**
+ * `36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/sda rw,errors=continue`. Any number of fields may stand before
+ * `-`.
+ */
 function parseLine(line: Buffer): Mount | undefined {
   const fields = fieldsOf(line);
   const dash = fields.findIndex((field, at) => at >= 6 && field.length === 1 && field[0] === 0x2d);
@@ -132,7 +146,7 @@ function parseLine(line: Buffer): Mount | undefined {
   };
 }
 
-/** Split at single blanks: an empty source leaves an empty field, and the kernel escapes blanks in names. */
+/** Splits the line at single blanks. An empty source gives an empty field, and the kernel escapes blanks in names. */
 function fieldsOf(line: Buffer): Buffer[] {
   const fields: Buffer[] = [];
   let from = 0;
@@ -150,7 +164,7 @@ function strictly(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Undoes the kernel's octal escapes (blank, tab, newline, backslash, `#`) and keeps every byte distinct. */
+/** Undoes the kernel's octal escapes (blank, tab, newline, backslash, `#`). Every byte stays distinct. */
 function decode(field: Buffer): string {
   const bytes = field.includes(0x5c) ? unescapeOctal(field) : field;
   try {
@@ -168,7 +182,10 @@ function unescapeOctal(field: Buffer): Buffer {
   return Buffer.from(plain, 'latin1');
 }
 
-/** Valid sequences as text, every other byte as U+DC00 + byte: UTF-8 cannot hold those, so nothing collides. */
+/**
+ * Valid UTF-8 becomes text, and every other byte becomes U+DC00 + byte. UTF-8 cannot encode those, so no two inputs
+ * give the same text.
+ */
 function decodeLossless(bytes: Buffer): string {
   let text = '';
   for (let at = 0; at < bytes.length; ) {
@@ -188,7 +205,7 @@ function sequenceLength(bytes: Buffer, at: number): number {
       strictly(bytes.subarray(at, at + length));
       return length;
     } catch {
-      // Longer, or not a sequence at all.
+      // A longer sequence, or no valid sequence.
     }
   }
   return 0;

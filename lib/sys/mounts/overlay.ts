@@ -6,10 +6,10 @@ import { MAX_FSCONFIG_STRING, MOUNT_ATTR, mountByContext } from './fs-context.ts
 import { MAX_MOUNT_DATA, MS, mount } from './mount.ts';
 
 /**
- * Options every overlay of ours has. Layers come from strangers: `redirect_dir` and `metacopy` would let a
- * forged `trusted.overlay.*` attribute show files from elsewhere (kernel documentation, overlayfs.rst, "never
- * with untrusted layers"), and the kernel's own default follows redirects. `index`, `nfs_export` and `xino` are
- * off whatever the distribution built in, so that one store means the same on every kernel.
+ * Options of every overlay that graft mounts. Layers come from strangers. `redirect_dir` and `metacopy` would let a
+ * forged `trusted.overlay.*` attribute show files from elsewhere (kernel documentation, overlayfs.rst, "never with
+ * untrusted layers"), and the kernel's own default follows redirects. `index`, `nfs_export` and `xino` are off,
+ * whatever default the distribution chose, so that a store means the same on every kernel.
  */
 const SAFE: readonly (readonly [string, string])[] = [
   ['redirect_dir', 'nofollow'],
@@ -20,37 +20,44 @@ const SAFE: readonly (readonly [string, string])[] = [
 ];
 
 export interface OverlayRequest {
-  /** Absolute paths, topmost first, 1 to 500 (MAX_LOWER_DIRS), none twice: the kernel says ELOOP to that. */
+  /**
+   * Absolute paths, topmost first, 1 to 500 of them (MAX_LOWER_DIRS). No path may repeat: the kernel refuses that with
+   * ELOOP.
+   */
   readonly lowers: readonly string[];
   /**
-   * Absolute; both on one filesystem, the work directory empty. Without them nothing can be written, and the kernel
-   * wants at least two lowers.
+   * Absolute paths, both on one filesystem; the work directory is empty. Without `upper` and `work` the mount is
+   * read-only, and the kernel requires at least two lowers.
    */
   readonly upper?: string;
   readonly work?: string;
   readonly target: string;
   readonly flags?: { readonly nosuid?: boolean; readonly nodev?: boolean };
-  /** Further options, after ours. */
+  /** Further options, added after graft's own. */
   readonly options?: Readonly<Record<string, string>>;
   /**
-   * Other names for the same lowers, relative to `cwd`: 500 of them fit into the page of mount(2), and
-   * every reader of /proc/self/mountinfo on the machine has less to read.
+   * Other names for the same lowers, relative to `cwd`. 500 short names fit into the page of mount(2), and
+   * /proc/self/mountinfo stays short for every process that reads it.
    */
   readonly shortLinks?: { readonly cwd: string; readonly names: readonly string[] };
 }
 
-/** How it was mounted: by the new calls, or by mount(2) with short names, full paths or descriptors. */
+/**
+ * How an overlay is mounted: by the newer calls (`context`), or by mount(2) with short names, full paths or
+ * descriptors.
+ */
 export type OverlayWay = 'context' | 'short-links' | 'paths' | 'descriptors';
 
 /**
- * Best first; all of them give the same mount. mount(2) is one call and 0.3 ms cheaper than the new ones (12 lowers, a
- * fresh process). Those come next: they have no limit on the sum of names, and say in words what is wrong.
+ * The ways in their order of preference; all of them give the same mount. mount(2) is one call and 0.3 ms cheaper than
+ * the newer ones (12 lowers, a fresh process). The newer calls come next: they have no limit on the sum of names, and
+ * describe an error in words.
  */
 const WAYS: readonly OverlayWay[] = ['short-links', 'paths', 'context', 'descriptors'];
 
 /**
- * The ways of a kernel of this release (uname(2)). `lowerdir+` is known since 6.8; older kernels accept it and
- * then refuse the mount with a line in their log, on every create, so they are not asked.
+ * The ways that a kernel of this release (uname(2)) supports. `lowerdir+` is known since 6.8. Older kernels accept the
+ * option and then refuse the mount with a line in their log, on every create, so `context` is left out there.
  */
 export function overlayWays(kernelRelease: string): readonly OverlayWay[] {
   return knowsLowerdirPlus(kernelRelease) ? WAYS : WAYS.filter((way) => way !== 'context');
@@ -62,9 +69,9 @@ function knowsLowerdirPlus(kernelRelease: string): boolean {
 }
 
 /**
- * Mounts an overlay and says which way did it.
- * The working directory of the process changes while the kernel resolves the names, and is restored.
- * @throws SysError with the kernel's words where it has any
+ * Mounts an overlay and returns the way that succeeded. The working directory of the process changes while the kernel
+ * resolves the names, and is restored.
+ * @throws SysError with the kernel's words where there are any
  */
 export function mountOverlay(request: OverlayRequest, ways: readonly OverlayWay[] = WAYS): OverlayWay {
   let refused: SysError | undefined;
@@ -83,8 +90,9 @@ export function mountOverlay(request: OverlayRequest, ways: readonly OverlayWay[
 const E2BIG = 7;
 
 /**
- * ENOSYS, EPERM: the new calls are missing, or behind a seccomp filter that knows mount(2) only. EINVAL: an
- * option this kernel does not know, or a value it does not like; mount(2) tells which to the kernel log only.
+ * Returns true for errors after which another way may succeed. ENOSYS, EPERM: the newer calls are missing, or a seccomp
+ * filter knows only mount(2). EINVAL: this kernel does not know an option or refuses a value; mount(2) reports which
+ * one only in the kernel log.
  */
 function isAboutTheWay(error: SysError): boolean {
   if (error.syscall === 'fsopen') return hasCode(error, 'ENOSYS', 'EPERM');
@@ -128,7 +136,7 @@ function mountBy(way: OverlayWay, request: OverlayRequest): void {
   }
 }
 
-/** `lowerdir+` takes one lower at a time (Linux 6.8), and its name as it is. */
+/** `lowerdir+` takes one lower at a time, with its name unescaped (Linux 6.8). */
 function mountContext(request: OverlayRequest, names: readonly string[]): void {
   const flags = request.flags ?? {};
   mountByContext({
@@ -146,8 +154,8 @@ function mountContext(request: OverlayRequest, names: readonly string[]): void {
 }
 
 /**
- * Every directory is opened, and its descriptor's number is its name in /proc/self/fd: at most four bytes
- * each, and no character that option parsers treat differently from release to release (6.5 lost `\,`).
+ * Mounts with the descriptor of every directory as its name, relative to /proc/self/fd. Such a name has at most four
+ * bytes, and no character that option parsers treat differently from release to release (6.5 lost `\,`).
  */
 function mountDescriptors(request: OverlayRequest): void {
   const open: number[] = [];
@@ -170,7 +178,10 @@ function mountNames(request: OverlayRequest, lowers: readonly string[], own: Dir
   mount('overlay', request.target, 'overlay', flags, joined(lowers, own, request.options));
 }
 
-/** Option parsers split at these, and how they are escaped differs from release to release. */
+/**
+ * Returns false for names with characters at which option parsers split: how they are escaped differs from release to
+ * release. Also returns false for names that are too long for mount(2).
+ */
 function fits(request: OverlayRequest, lowers: readonly string[]): boolean {
   if (![...lowers, ...places(request)].every(isPlain)) return false;
   return isWithin(joined(lowers, directories(request), request.options), MAX_MOUNT_DATA);
@@ -178,7 +189,7 @@ function fits(request: OverlayRequest, lowers: readonly string[]): boolean {
 
 type Directories = readonly (readonly [option: string, path: string])[];
 
-/** Where it keeps what is written to it, as options of a mount. */
+/** The upper and work directories as mount options. */
 function directories({ upper, work }: OverlayRequest): Directories {
   if (upper === undefined || work === undefined) return [];
   return [
@@ -201,8 +212,8 @@ function joined(
 }
 
 /**
- * The option string for whoever mounts in our place (`--without-mount`): one string, lowers topmost first.
- * Blanks and the like need nothing; `\`, `:` and `,` are escaped as overlayfs's own parser undoes it.
+ * The option string for a caller that mounts the overlay itself (`--without-mount`): one string, lowers topmost first.
+ * Blanks need no escape. `\`, `:` and `,` are escaped in the way that overlayfs's parser undoes.
  */
 export function describeOverlayOptions(request: {
   readonly lowers: readonly string[];
@@ -222,11 +233,11 @@ function escaped(path: string): string {
 }
 
 function isPlain(path: string): boolean {
-  // Not a regular expression: compiling one costs a fresh process more than all of these.
+  // Not a regular expression: compiling it costs a fresh process more than these three calls.
   return !path.includes(':') && !path.includes(',') && !path.includes('\\');
 }
 
-/** In bytes of UTF-8, at most three for each unit of a string. */
+/** Returns true when the text has at most this many bytes in UTF-8. A unit of a string has at most three. */
 function isWithin(text: string, bytes: number): boolean {
   return text.length * 3 <= bytes || new TextEncoder().encode(text).length <= bytes;
 }
@@ -235,7 +246,7 @@ function isShort(value: string): boolean {
   return isWithin(value, MAX_FSCONFIG_STRING - 1);
 }
 
-/** Runs `work` in another working directory; back to the old one by descriptor, which a rename cannot mislead. */
+/** Runs `work` in another working directory. The way back goes by descriptor, so a rename cannot mislead it. */
 function within(cwd: string | undefined, work: () => void): void {
   if (cwd === undefined) {
     work();

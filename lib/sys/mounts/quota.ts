@@ -6,21 +6,21 @@ import { filesystemOf } from '../kernel/statfs.ts';
 import { type Mount, mountOf } from './mountinfo.ts';
 
 /**
- * XFS project quotas. Every directory with a project id gives it to what is made inside it later; the kernel
- * adds up blocks and inodes by id, and refuses writes over the limit with ENOSPC, through an overlay too.
+ * XFS project quotas. A directory with a project id passes the id on to everything that is made inside it later. The
+ * kernel adds up blocks and inodes for each id, and refuses writes over the limit with ENOSPC, also through an overlay.
  */
 
-/** A filesystem with quotas, by any path on it. */
+/** A filesystem with quotas, named by any path on it. */
 export interface QuotaDevice {
   readonly path: string;
 }
 
 export interface ProjectUsage {
   readonly usedBytes: number;
-  /** 0: no limit. XFS rounds limits up to a whole block (4 KiB). */
+  /** 0 means no limit. XFS rounds limits up to a whole block (4 KiB). */
   readonly limitBytes: number;
   readonly inodes: number;
-  /** 0: no limit. */
+  /** 0 means no limit. */
   readonly inodeLimit: number;
 }
 
@@ -28,21 +28,21 @@ export type QuotaSupport =
   | { readonly supported: true; readonly device: QuotaDevice }
   | { readonly supported: false; readonly reason: string; readonly lacking: LackOfQuotas };
 
-/** What would have to be another one. */
+/** The part of the system that lacks quotas and would have to be replaced. */
 export type LackOfQuotas = 'filesystem' | 'kernel';
 
-/** struct fsxattr of linux/fs.h: 28 bytes, flags at 0, project id at 12. The ioctl numbers hold the size. */
+/** struct fsxattr of linux/fs.h has 28 bytes: flags at 0, project id at 12. The ioctl numbers contain the size. */
 const FS_IOC_FSGETXATTR = 0x801c581f;
 const FS_IOC_FSSETXATTR = 0x401c5820;
 const FS_XFLAG_PROJINHERIT = 0x200;
 
-/** Commands of linux/dqblk_xfs.h; in quotactl(2) the lowest byte is the kind, 2 for projects. */
+/** Commands of linux/dqblk_xfs.h. In quotactl(2) the lowest byte is the type of quota; 2 means project. */
 const Q_XGETQUOTA = (0x5803 << 8) | 2;
 const Q_XSETQLIM = (0x5804 << 8) | 2;
 const Q_XGETQSTATV = (0x5808 << 8) | 2;
 const Q_XGETNEXTQUOTA = (0x5809 << 8) | 2;
 
-/** struct fs_disk_quota: 112 bytes, sizes in units of 512 bytes whatever the filesystem's block is. */
+/** struct fs_disk_quota has 112 bytes. Its sizes are in units of 512 bytes, whatever the filesystem's block size is. */
 const DISK_QUOTA_BYTES = 112;
 const BASIC_BLOCK = 512;
 const VERSION = 1;
@@ -50,7 +50,7 @@ const FS_PROJ_QUOTA = 2;
 const LIMITS_OF_INODES = 0b0011;
 const LIMITS_OF_BLOCKS = 0b1100;
 
-/** Gives an empty directory its project id, which what is made inside it later inherits. @throws SysError */
+/** Gives an empty directory its project id. Everything that is made inside later inherits it. @throws SysError */
 export function setProjectId(dirFd: number, projectId: number): void {
   const attributes = readAttributes(dirFd);
   attributes.setUint32(0, attributes.getUint32(0, true) | FS_XFLAG_PROJINHERIT, true);
@@ -59,7 +59,7 @@ export function setProjectId(dirFd: number, projectId: number): void {
   mutate('ioctl FS_IOC_FSSETXATTR', `fd ${dirFd}`, () => libc.ioctl(dirFd, FS_IOC_FSSETXATTR, bytes));
 }
 
-/** 0 where none is set. */
+/** The project id of a directory; 0 where none is set. */
 export function getProjectId(dirFd: number): number {
   return readAttributes(dirFd).getUint32(12, true);
 }
@@ -71,15 +71,15 @@ function readAttributes(fd: number): DataView<ArrayBuffer> {
 }
 
 export interface ProjectLimit {
-  /** 0 takes the limit away. */
+  /** 0 removes the limit. */
   readonly bytes: number;
-  /** Left as it is where undefined. */
+  /** When undefined, the inode limit does not change. */
   readonly inodes?: number;
 }
 
 /**
- * Sets hard and soft limit and reads them back: a kernel that took the call and not the limit must not pass
- * for one that limits. Returns what the kernel holds, rounded up to its blocks.
+ * Sets the hard and the soft limit and reads them back: a kernel may accept the call and still set no limit. Returns
+ * the limit that the kernel holds, rounded up to its blocks.
  * @throws SysError
  */
 export function setProjectLimit(
@@ -113,20 +113,20 @@ function isCount(value: number): boolean {
 const EINVAL = 22;
 const NOTHING: ProjectUsage = { usedBytes: 0, limitBytes: 0, inodes: 0, inodeLimit: 0 };
 
-/** Takes every limit of a project away; its usage stays. */
+/** Removes every limit of a project. The kernel still counts its usage. */
 export function clearProjectLimit(device: QuotaDevice, projectId: number): void {
   setProjectLimit(device, projectId, { bytes: 0, inodes: 0 });
 }
 
-/** Undefined where the kernel has nothing about this id. @throws SysError */
+/** The usage of a project. Undefined where the kernel has no record of this id. @throws SysError */
 export function getProjectUsage(device: QuotaDevice, projectId: number): ProjectUsage | undefined {
   return read(device, Q_XGETQUOTA, projectId)?.usage;
 }
 
-/** The id above it, all ones, means none at all, and asking for it is EINVAL. */
+/** The highest project id. The id above it, all ones, means "no id", and the kernel refuses it with EINVAL. */
 const LAST_PROJECT = 0xfffffffe;
 
-/** Every project id that the kernel counts, in ascending order, id 0 (no project) included. */
+/** Every project id that the kernel counts, in ascending order. Includes id 0 (no project). */
 export function* listProjects(device: QuotaDevice): Generator<{ id: number; usage: ProjectUsage }> {
   for (let from = 0; ; ) {
     const found = read(device, Q_XGETNEXTQUOTA, from);
@@ -160,11 +160,17 @@ function read(
   return { id: view.getUint32(4, true), usage };
 }
 
-/** struct fs_quota_statv: version at 0, flags at 2; 16 counts projects, 32 enforces their limits. */
+/**
+ * struct fs_quota_statv: the version at 0, the flags at 2. Flag 16: the kernel counts projects. Flag 32: it enforces
+ * their limits.
+ */
 const ACCOUNTED = 16;
 const ENFORCED = 32;
 
-/** Can limits be set on the filesystem of `path`? Two system calls and no parsing. @throws SysError */
+/**
+ * Returns whether limits can be set on the filesystem of `path`. Takes two system calls and no parsing. @throws
+ * SysError
+ */
 export function quotaSupport(path: string): QuotaSupport {
   const no = (reason: string): QuotaSupport => ({ supported: false, reason, lacking: 'filesystem' });
   const { type } = filesystemOf(path);
@@ -175,7 +181,7 @@ export function quotaSupport(path: string): QuotaSupport {
   try {
     quotactl(device, Q_XGETQSTATV, 0, bytes);
   } catch (error) {
-    // ENOSYS both without quotas in the kernel and without the mount option (fs/quota/quota.c).
+    // ENOSYS: the kernel has no quotas, or the mount lacks the quota option (fs/quota/quota.c).
     if (!hasCode(error, 'ENOSYS', 'ESRCH', 'EPERM')) throw error;
     return hasCode(error, 'EPERM') ? no('quotactl(2) is not permitted') : notCounted();
   }
@@ -197,13 +203,17 @@ function notCounted(): QuotaSupport {
       };
 }
 
-/** By descriptor (quotactl_fd, Linux 5.14), which needs no device node; by node on older kernels. */
+/**
+ * Calls quotactl_fd (Linux 5.14), which needs no device node. On older kernels the call goes by the block device's
+ * node.
+ */
 function quotactl(device: QuotaDevice, command: number, id: number, bytes: Uint8Array): number {
   const fd = openAt(AT_FDCWD, device.path, O.RDONLY | O.DIRECTORY);
   try {
     const result = syscall(nr.quotactl_fd, fd, command, id, bytes);
     const code = result < 0 ? errno() : 0;
-    // ENOSYS is also what a filesystem without quotas says: the call itself answers a bad descriptor with EBADF.
+    // A filesystem without quotas also answers ENOSYS. A second call with a bad descriptor tells the two cases apart: a
+    // kernel that has quotactl_fd answers EBADF.
     const missing =
       code === ENOSYS && syscall(nr.quotactl_fd, -1, command, id, bytes) < 0 && errno() === ENOSYS;
     if (!missing && code !== 0) throw new SysError(code, 'quotactl_fd', device.path);
@@ -215,7 +225,7 @@ function quotactl(device: QuotaDevice, command: number, id: number, bytes: Uint8
 }
 const ENOSYS = 38;
 
-/** quotactl(2) by block device. Needed by kernels 5.6 to 5.13 only. */
+/** quotactl(2) by block device. Only kernels 5.6 to 5.13 need it. */
 export function quotactlByNode(device: QuotaDevice, command: number, id: number, bytes: Uint8Array): number {
   const mount = mountOf(device.path);
   if (!mount) throw new SysError(ENODEV, 'quotactl', device.path);
@@ -224,7 +234,7 @@ export function quotactlByNode(device: QuotaDevice, command: number, id: number,
   const call = (node: string) =>
     check(moreLibc().quotactl(command, cpath(node), id, bytes), 'quotactl', node);
   if (isNodeOf(mount)) return call(mount.source);
-  // A loop device that this container's /dev does not show: a node of our own, for this call only.
+  // A loop device whose node is missing in this container's /dev: graft makes its own node, for this call only.
   const node = `/dev/.graft-${mount.major}-${mount.minor}-${process.pid}`;
   mknodAt(AT_FDCWD, node, S.IFBLK | 0o600, number);
   try {
@@ -235,11 +245,14 @@ export function quotactlByNode(device: QuotaDevice, command: number, id: number,
 }
 const ENODEV = 19;
 
-/** The mount's source is a name from when it was mounted; /dev may be another one now. */
+/**
+ * Returns true when the mount's source is still the node of its device. The source is a name from the time of the
+ * mount, and /dev may have changed.
+ */
 function isNodeOf(mount: Mount): boolean {
   let fd: number;
   try {
-    // Through links: device mapper's names are such.
+    // The open follows links: the names of device mapper are links.
     fd = openAt(AT_FDCWD, mount.source, O.PATH);
   } catch {
     return false;
