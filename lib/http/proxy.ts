@@ -7,7 +7,7 @@ import { inNetwork, parseAddress, zoneOf } from './address.ts';
 export interface ProxySettings {
   readonly http: Secret | undefined;
   readonly https: Secret | undefined;
-  /** NO_PROXY: hosts, domains, addresses and networks that are dialled directly. */
+  /** NO_PROXY: hosts, domains, addresses and networks that graft reaches without a proxy. */
   readonly no: string | undefined;
 }
 
