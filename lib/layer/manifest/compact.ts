@@ -1,6 +1,6 @@
 /**
- * Takes out of a tree manifest what later lines took back. Needed for archives that name a thing twice only, and works
- * with memory for those things only: the file is read three times instead.
+ * Removes from a tree manifest the lines that later lines took back. Only manifests of archives that name a path twice
+ * need this. To save memory, the file is read three times, and only the paths that were taken back are in memory.
  */
 import { renameAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
@@ -11,8 +11,8 @@ import { TreeManifestWriter } from './writer.ts';
 type HardLink = Extract<TreeLine, readonly ['h', ...unknown[]]>;
 
 /**
- * @param checkpoint called for each line; throws to end the work
- * @returns the bytes of the file afterwards
+ * @param checkpoint called for each line; throws to stop
+ * @returns the size of the file afterwards, in bytes
  */
 export function compactTreeManifest(path: string, checkpoint: () => void): number {
   const lines = () => checked(readTreeManifest(path), checkpoint);
@@ -37,7 +37,7 @@ function* checked(lines: Iterable<TreeLine>, checkpoint: () => void): Generator<
   }
 }
 
-/** For each path the number of the last line that takes it back, alone or with all below. */
+/** For each path: the number of the last line that takes the path back, alone or with everything below it. */
 class Gone {
   readonly #self = new Map<string, number>();
   readonly #tree = new Map<string, number>();
@@ -46,7 +46,7 @@ class Gone {
     (scope === 'self' ? this.#self : this.#tree).set(path, at);
   }
 
-  /** True when what line `at` says about the path is taken back later. */
+  /** Returns true when a later line takes back the line `at` about this path. */
   has(path: string, at: number): boolean {
     if ((this.#self.get(path) ?? -1) > at || (this.#tree.get(path) ?? -1) > at) return true;
     if (this.#tree.size === 0) return false;
@@ -67,7 +67,7 @@ function readGone(lines: Iterable<TreeLine>): Gone {
   return gone;
 }
 
-/** Names that are gone and whose inode lives on under another name. */
+/** Paths that were taken back although their inode remains under another name. */
 function linkedThoughGone(lines: Iterable<TreeLine>, gone: Gone): Set<string> {
   const wanted = new Set<string>();
   let at = 0;
@@ -79,7 +79,10 @@ function linkedThoughGone(lines: Iterable<TreeLine>, gone: Gone): Set<string> {
 }
 
 function* survivors(lines: Iterable<TreeLine>, gone: Gone, wanted: ReadonlySet<string>): Generator<TreeLine> {
-  /** What was said about names that are gone; after the first link to one, a link to that link. */
+  /**
+   * The lines about paths that were taken back. After the first hard link to such a path, its line is a link to that
+   * name.
+   */
   const graves = new Map<string, TreeLine>();
   let at = 0;
   for (const line of lines) {
@@ -88,14 +91,14 @@ function* survivors(lines: Iterable<TreeLine>, gone: Gone, wanted: ReadonlySet<s
       if (line[0] !== 'x' && wanted.has(line[1])) graves.set(line[1], line);
     } else {
       yield line[0] === 'h' ? inherit(line, graves) : line;
-      // From here on the name is a new thing.
+      // From this line on the path names a new file.
       graves.delete(line[1]);
     }
     at += 1;
   }
 }
 
-/** A link to a name that is gone takes over what was said about it. */
+/** A hard link to a path that was taken back gets the line of that path. */
 function inherit([, name, other]: HardLink, graves: Map<string, TreeLine>): TreeLine {
   const grave = graves.get(other);
   if (grave === undefined) return ['h', name, other];

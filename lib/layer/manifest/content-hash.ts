@@ -1,11 +1,16 @@
-/** The fast hashes of the tree manifest: over 10 GB/s, so that they cost little beside the sha256 of the stream. */
+/**
+ * The fast hashes of the tree manifest. They process over 10 GB/s, so they cost little beside the sha256 of the stream.
+ */
 import type { Xattr } from '../tar/entry.ts';
 
-/** The unit of the chain. A reader needs no more memory than this. */
+/** The block size of the hash. A reader needs no more memory than this. */
 export const HASH_BLOCK = 64 * 1024;
 const ZEROS = new Uint8Array(HASH_BLOCK);
 
-/** xxHash64 over blocks of 64 KiB, each seeded with the hash before it: the result does not depend on the chunks. */
+/**
+ * xxHash64 over blocks of 64 KiB, each seeded with the hash of the block before it. So the result does not depend on
+ * how the input is cut into chunks.
+ */
 export class ContentHash {
   #hash = 0n;
   readonly #block = Buffer.allocUnsafe(HASH_BLOCK);
@@ -27,7 +32,7 @@ export class ContentHash {
     }
   }
 
-  /** As `update` with so many zeros. */
+  /** As `update` with `count` zero bytes. */
   zeros(count: number): void {
     for (let left = count; left > 0; ) {
       const part = Math.min(left, HASH_BLOCK - this.#held);
@@ -36,7 +41,7 @@ export class ContentHash {
     }
   }
 
-  /** The hash so far in hexadecimal; ready for the next file afterwards. */
+  /** The hash of the content so far, in hexadecimal. The next `update` starts a new file. */
   finish(): string {
     if (this.#held > 0) this.#close();
     const text = this.#hash.toString(16);
@@ -44,7 +49,7 @@ export class ContentHash {
     return text;
   }
 
-  /** As `update` and `finish` of one piece, without copying. */
+  /** As `update` and `finish` of a whole content, without copying it. */
   once(bytes: Uint8Array): string {
     if (bytes.length === 0) return '0';
     return Bun.hash.xxHash64(bytes, 0n).toString(16);
@@ -56,7 +61,7 @@ export class ContentHash {
   }
 }
 
-/** Of names and values, whatever their order; `''` for none. */
+/** Hash of names and values, independent of their order; `''` for no attributes. */
 export function hashXattrs(xattrs: readonly Xattr[]): string {
   if (xattrs.length === 0) return '';
   const sorted = [...xattrs].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -6,13 +6,13 @@ import { HEADER, type TreeLine } from './tree-manifest.ts';
 const PORTION = 64 * 1024;
 /** The longest line holds a name and a link target, each byte as up to six characters. */
 const MAX_LINE = 512 * 1024;
-/** Fields of each kind of line. */
+/** Number of fields in each kind of line. */
 const FIELDS: Readonly<Record<string, number>> = { d: 8, f: 10, l: 9, p: 8, h: 3, w: 2, o: 2, x: 3 };
 
-/** The file is no manifest, or not whole. */
+/** The file is not a tree manifest, or not a complete one. */
 export class BadTreeManifest extends Error {}
 
-/** The lines between the first and the last. @throws BadTreeManifest, SysError */
+/** Yields the lines between the first and the last. @throws BadTreeManifest, SysError */
 export function* readTreeManifest(path: string): Generator<TreeLine> {
   let count = -1;
   let ended = false;

@@ -5,7 +5,7 @@ import { type EndLine, HEADER, type Head, type LineAttributes, type TreeLine } f
 
 const BUFFER_BYTES = 64 * 1024;
 
-/** Writes lines through one buffer; the file must not exist. The caller syncs it with the tree. */
+/** Writes lines through one buffer. The file must not exist yet. The caller syncs it together with the tree. */
 export class TreeManifestWriter {
   readonly #fd: number;
   readonly #path: string;
@@ -17,7 +17,7 @@ export class TreeManifestWriter {
   #bytes = 0;
   readonly #written: (bytes: number) => void;
 
-  /** @param written told how many bytes have come, before they are written; throws where they are too many */
+  /** @param written called with the number of bytes before they are written; throws where they are too many */
   constructor(path: string, written: (bytes: number) => void = () => {}) {
     this.#path = path;
     this.#written = written;
@@ -25,12 +25,12 @@ export class TreeManifestWriter {
     this.#put(`${JSON.stringify(HEADER)}\n`);
   }
 
-  /** Lines that take back others: the file must be compacted. */
+  /** Number of lines that take back earlier ones. If there are any, the file must be compacted. */
   get gone(): number {
     return this.#gone;
   }
 
-  /** Of the file, once it is finished. */
+  /** Size of the file, once it is finished. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -61,7 +61,7 @@ export class TreeManifestWriter {
     this.#line(['x', path, scope]);
   }
 
-  /** Any line, as it is. */
+  /** Adds a line of any kind, unchanged. */
   line(line: TreeLine): void {
     this.#line(line);
   }
@@ -72,7 +72,9 @@ export class TreeManifestWriter {
     this.abandon();
   }
 
-  /** Closes the file, once: its number may belong to another thread's file right after. */
+  /**
+   * Closes the file, once only: right afterwards the kernel may give the same descriptor to a file of another thread.
+   */
   abandon(): void {
     if (this.#closed) return;
     this.#closed = true;
