@@ -1,17 +1,23 @@
-/** What an entry's name means: a place in the tree, or one of the whiteout markers of the image specification. */
+/** The meaning of an entry's name: a path in the tree, or a whiteout marker of the image specification. */
 import type { ByteName } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
 import { shown } from './header.ts';
 
 /** NAME_MAX (linux/limits.h). */
 const MAX_COMPONENT = 255;
-/** A path is walked by descriptor, so PATH_MAX does not bound it; work on it must be bounded all the same. */
+/**
+ * Longest name in bytes. The tree is opened by descriptor, so PATH_MAX does not limit a path, but the work for it needs
+ * a limit.
+ */
 const MAX_NAME = 32 * 1024;
 
 /** image-spec, layer.md, "Whiteouts". */
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
-/** Names of AUFS itself in the root of very old layers: `.wh..wh.plnk` holds the files its hard links point to. */
+/**
+ * Prefix of AUFS's own names in the root of very old layers. `.wh..wh.plnk` holds the files that their hard links point
+ * to.
+ */
 const AUFS = '.wh..wh.';
 
 export type Place =
@@ -39,7 +45,10 @@ export function cleanName(name: ByteName): string {
   return clean.join('/');
 }
 
-/** @throws PluginError LAYER_BAD_WHITEOUT for markers of nothing, of `.` and `..`, and for names below a marker */
+/**
+ * @throws PluginError LAYER_BAD_WHITEOUT for markers without a name, for markers of `.` and `..`, and for names below a
+ * marker
+ */
 export function placeOf(clean: string): Place {
   if (clean === '') return { kind: 'root' };
   const [parent, name] = splitName(clean);
@@ -53,7 +62,7 @@ export function placeOf(clean: string): Place {
   return { kind: 'whiteout', parent, name: hidden };
 }
 
-/** True for what AUFS left in the root: it takes part in the unpacking and is removed at its end. */
+/** Returns true for names that AUFS left in the root. They are unpacked, and removed at the end. */
 export function isAufsName(clean: string): boolean {
   return clean.startsWith(AUFS) && clean !== OPAQUE && !clean.startsWith(`${OPAQUE}/`);
 }

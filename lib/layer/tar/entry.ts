@@ -2,12 +2,12 @@ import type { ByteName } from '../../base/bytes.ts';
 import type { Timespec } from '../../sys/kernel/files.ts';
 
 export interface Xattr {
-  /** With its namespace: `user.…`, `security.capability`. */
+  /** The name with its namespace: `user.…`, `security.capability`. */
   readonly name: ByteName;
   readonly value: Uint8Array;
 }
 
-/** What all entries of a layer have. Names are raw, as the archive has them. */
+/** The fields that all entries of a layer have. Names are the raw bytes of the archive. */
 interface Common {
   readonly name: ByteName;
   /** The low twelve bits: permissions with setuid, setgid and sticky. */
@@ -16,7 +16,7 @@ interface Common {
   readonly gid: number;
   readonly mtime: Timespec;
   readonly xattrs: readonly Xattr[];
-  /** Attributes that another program's records hold and this reader does not translate. */
+  /** Number of attributes in records of other programs, which this reader does not translate. */
   readonly foreignXattrs: number;
 }
 
@@ -24,9 +24,9 @@ export type LayerEntry = Common &
   (
     | {
         readonly kind: 'file';
-        /** With the holes of a sparse file. */
+        /** Size in bytes, with the holes of a sparse file. */
         readonly size: number;
-        /** Of a sparse file: bytes of data, and bytes of disk that they take. */
+        /** For a sparse file: bytes of data, and bytes that they take on the disk. */
         readonly sparse?: { readonly data: number; readonly stored: number };
       }
     | { readonly kind: 'directory' }

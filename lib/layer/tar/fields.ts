@@ -17,7 +17,7 @@ export const FIELD = {
   devmajor: [329, 8],
   devminor: [337, 8],
   prefix: [345, 155],
-  /** star's format has two times in the last bytes of ustar's prefix. */
+  /** The format of star has two times in the last bytes of ustar's prefix. */
   starPrefix: [345, 131],
   starAtime: [476, 12],
   starCtime: [488, 12],
@@ -28,7 +28,7 @@ export const FIELD = {
 
 export type Field = readonly [at: number, length: number];
 
-/** The bytes of a field up to the first NUL, one character a byte. */
+/** The bytes of a field up to the first NUL, one character for each byte. */
 export function textField(block: Buffer, [at, length]: Field): string {
   let end = at;
   while (end < at + length && block[end] !== 0) end += 1;
@@ -36,9 +36,9 @@ export function textField(block: Buffer, [at, length]: Field): string {
 }
 
 /**
- * A number, octal or base-256, as Go's archive/tar reads it; an empty field is 0. Undefined where it is neither, or beyond
- * 64 bits: a reader that guesses disagrees with other readers about where the next header is. Negative only in base-256.
- * Beyond 2^53 the result is near the number, and no safe integer.
+ * A number, octal or base-256, read as in Go's archive/tar; an empty field is 0. Undefined where the field is neither,
+ * or the number has more than 64 bits: readers that guess a size differ about where the next header is. Only base-256
+ * numbers may be negative. A number above 2^53 is rounded, and is then no safe integer.
  */
 export function numberField(block: Buffer, field: Field): number | undefined {
   const [at, length] = field;
@@ -46,12 +46,15 @@ export function numberField(block: Buffer, field: Field): number | undefined {
   return (first & 0x80) !== 0 ? base256(block, at, length) : octal(block, at, length);
 }
 
-/** True for a field that is a number to `numberField`. */
+/** Returns true for a field that `numberField` can read. */
 export function isNumber(block: Buffer, field: Field): boolean {
   return numberField(block, field) !== undefined;
 }
 
-/** Blanks and NULs go from both ends first, and then what stands behind a NUL: a blank before that NUL is no digit. */
+/**
+ * An octal number. Blanks and NULs are cut off at both ends first, and then everything after the first NUL: a blank
+ * before that NUL is no digit and makes the field invalid.
+ */
 function octal(block: Buffer, at: number, length: number): number | undefined {
   let i = at;
   let end = at + length;
@@ -71,7 +74,7 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0;
 }
 
-/** Two's complement, big-endian, the first bit being the mark. */
+/** A base-256 number: two's complement, big-endian; the first bit is the mark of the format. */
 function base256(block: Buffer, at: number, length: number): number | undefined {
   const first = block[at] ?? 0;
   const negative = (first & 0x40) !== 0;
@@ -81,12 +84,15 @@ function base256(block: Buffer, at: number, length: number): number | undefined 
   return BigInt.asIntN(64, value) === value ? Number(value) : undefined;
 }
 
-/** True when the block's checksum is right, its bytes read as unsigned or, as some old programs did, signed. */
+/**
+ * Returns true when the block's checksum is right. The sum takes bytes as unsigned or, as in some old programs, as
+ * signed.
+ */
 export function checksumHolds(block: Buffer): boolean {
   const [at, length] = FIELD.checksum;
-  // Never in base-256.
+  // The checksum is never in base-256.
   const stored = octal(block, at, length);
-  // The field itself counts as blanks.
+  // The bytes of the checksum field count as blanks.
   let sum = length * 0x20;
   for (let i = 0; i < at; i += 1) sum += block[i] as number;
   for (let i = at + length; i < BLOCK; i += 1) sum += block[i] as number;
@@ -97,7 +103,7 @@ export function checksumHolds(block: Buffer): boolean {
   return stored === sum - 256 * high;
 }
 
-/** True for the magic of ustar and GNU: a header, if perhaps a damaged one. */
+/** Returns true for the magic of ustar and GNU tar: the block is a header, although perhaps a damaged one. */
 export function isUstar(block: Buffer): boolean {
   return block.toString('latin1', FIELD.magic[0], FIELD.magic[0] + 5) === 'ustar';
 }

@@ -1,4 +1,6 @@
-/** What bytes are that should have been a tar, by the first of them: so that the sentence can name it. */
+/**
+ * Recognises the format of a file that is no tar by its first bytes, so that the error's sentence can name the format.
+ */
 import type { ForeignFormat } from '../../base/errors/layer.ts';
 
 const HEX: readonly (readonly [ForeignFormat, string])[] = [
@@ -25,12 +27,12 @@ const HEX: readonly (readonly [ForeignFormat, string])[] = [
 ];
 const MAGIC = HEX.map(([format, hex]) => [format, Buffer.from(hex, 'hex')] as const);
 
-/** How much of the beginning is looked at for text. */
+/** How many of the first bytes are examined for text. */
 const TEXT_BYTES = 256;
 
 /**
- * @param first the first bytes of what is no tar; 512 are enough
- * @returns undefined for bytes that nothing is known about
+ * @param first the first bytes of a file that is no tar; 512 are enough
+ * @returns undefined for an unknown format
  */
 export function foreignFormat(first: Uint8Array): ForeignFormat | undefined {
   const known = MAGIC.find(([, magic]) => magic.every((byte, i) => first[i] === byte));

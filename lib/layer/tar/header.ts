@@ -1,4 +1,4 @@
-/** From a header block, and the extended headers before it, to an entry. */
+/** Makes an entry of a header block and the extended headers before it. */
 import type { ByteName } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
 import { MAX_ID } from '../../base/id-mapping.ts';
@@ -10,7 +10,7 @@ import { BadHeader, type PaxHeader } from './pax.ts';
 import { SparseFile } from './sparse-file.ts';
 import { paxForm } from './sparse-map.ts';
 
-/** What extended headers said about the entry that follows them. */
+/** The values of the extended headers for the entry that follows them. */
 export interface Extensions {
   pax: PaxHeader | undefined;
   longName: ByteName | undefined;
@@ -43,8 +43,8 @@ export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
     case 'symlink':
     case 'hardlink':
       return { ...common, kind, target: linkTarget(block, extensions) };
-    // What has no content has no size either, whatever number the field is: some programs leave one there, and Go's
-    // reader, GNU tar's for hard links and Python's all take the next block for a header.
+    // An entry without content has size 0, whatever its size field says: some programs leave a number there. Go's
+    // reader, GNU tar's for hard links and Python's all take the next block as a header.
     default:
       return { ...common, kind };
   }
@@ -55,7 +55,7 @@ const DEVICE_NUMBERS = ['devmajor', 'devminor'] as const;
 const STAR_TIMES = ['starAtime', 'starCtime'] as const;
 
 /**
- * Every field that is to be a number must be one, also where nothing is made of it: Go's reader refuses the header.
+ * Every numeric field must hold a number, even a field that is not used: Go's reader refuses the header otherwise.
  * @throws PluginError LAYER_BAD_HEADER
  */
 export function checkNumbers(block: Buffer, name: string): void {
@@ -68,20 +68,20 @@ export function checkNumbers(block: Buffer, name: string): void {
   if (ustar && holds(block, FIELD.trailer[0], STAR)) check(STAR_TIMES);
 }
 
-/** A time in base-256 may lie beyond every filesystem; the kernel cuts it to what can be kept. */
+/** A time in base-256 may be outside the range of every filesystem. The kernel then sets the nearest possible time. */
 function headerTime(block: Buffer): Timespec {
   const seconds = numberField(block, FIELD.mtime) ?? 0;
   const most = Number.MAX_SAFE_INTEGER - 1;
   return { sec: Math.max(-most, Math.min(seconds, most)), nsec: 0 };
 }
 
-/** True for a header of a sparse file, in any form. */
+/** Returns true for a header of a sparse file, in any form. */
 export function isSparse(block: Buffer, { pax }: Extensions): boolean {
   return block[FIELD.type[0]] === OLD_SPARSE || pax?.sparse !== undefined;
 }
 
 /**
- * @param entry of the same header, for which `isSparse` holds
+ * @param entry the entry of the same header, for which `isSparse` returned true
  * @throws BadHeader; PluginError LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY
  */
 export function sparseFile(block: Buffer, { pax, longName }: Extensions, entry: LayerEntry): SparseFile {
@@ -90,11 +90,11 @@ export function sparseFile(block: Buffer, { pax, longName }: Extensions, entry: 
   if (old && !holds(block, FIELD.magic[0], GNU))
     unsupported(entry.name, 'a sparse file of an unknown format');
   const records = pax?.sparse ?? {};
-  // Go takes these for plain files, other readers do not.
+  // Go takes these for plain files, other readers for sparse ones.
   if (!old && ['none', 'unknown'].includes(paxForm(records)))
     unsupported(entry.name, 'a sparse file of an unknown format');
   if (entry.kind !== 'file') bad(entry.name, 'a sparse file that is no file');
-  // The name in the header, or in `path`, is made up: "GNUSparseFile.0/name".
+  // The name in the header, or in `path`, is artificial: "GNUSparseFile.0/name".
   const name = records.name === undefined || records.name === '' ? entry.name : records.name;
   if (longName !== undefined && longName !== name) bad(longName, 'two different names for one entry');
   return new SparseFile({ ...entry, name }, pax, old ? block : undefined);
@@ -109,7 +109,7 @@ function kindOf(type: string, name: ByteName): LayerEntry['kind'] {
     case 'S':
       return 'file';
     case '\0':
-      // Before ustar a directory was a file whose name ends in a slash.
+      // Before ustar, a directory was a file whose name ends in a slash.
       return name.endsWith('/') ? 'directory' : 'file';
     case '1':
       return 'hardlink';
@@ -127,7 +127,10 @@ function kindOf(type: string, name: ByteName): LayerEntry['kind'] {
   }
 }
 
-/** A long name and a PAX path that differ are read differently by different programs. */
+/**
+ * The name of an entry. A GNU long name and a PAX path that differ are an error, since programs disagree about which
+ * one counts.
+ */
 function entryName(block: Buffer, { pax, longName }: Extensions): ByteName {
   if (longName !== undefined && pax?.path !== undefined && longName !== pax.path) {
     bad(longName, 'two different names for one entry');
@@ -153,8 +156,9 @@ function prefixOf(block: Buffer): string {
   if (holds(block, FIELD.magic[0], USTAR)) {
     return textField(block, holds(block, FIELD.trailer[0], STAR) ? FIELD.starPrefix : FIELD.prefix);
   }
-  // GNU's format has times in this place. Go wrote long names there before version 1.8 (golang/go#12594), Docker's
-  // layers of that time among them; it reads them so still, where the place holds text and no times.
+  // GNU's format has times in this field. Go wrote the prefix of long names there before version 1.8 (golang/go#12594),
+  // also in layers that Docker made at that time. Go still reads such a prefix, where the field holds text and no
+  // times.
   if (!holds(block, FIELD.magic[0], GNU)) return '';
   const isTime = (field: Field) => block[field[0]] === 0 || isNumber(block, field);
   const isTimes = [FIELD.gnuAtime, FIELD.gnuCtime].every(isTime);
@@ -174,7 +178,10 @@ export function bad(entry: string, reason: string): never {
   throw new PluginError('LAYER_BAD_HEADER', { entry: shown(entry), reason });
 }
 
-/** @throws PluginError LAYER_BAD_HEADER about the entry, and with `where` behind the reason, where `read` throws BadHeader */
+/**
+ * Runs `read` and turns a BadHeader into a LAYER_BAD_HEADER about the entry, with `where` after the reason.
+ * @throws PluginError LAYER_BAD_HEADER
+ */
 export function about<T>(entry: string, read: () => T, where = ''): T {
   try {
     return read();
@@ -188,7 +195,7 @@ function unsupported(entry: string, kind: string): never {
   throw new PluginError('LAYER_UNSUPPORTED_ENTRY', { entry: shown(entry), kind });
 }
 
-/** A name of bytes for an error or a log. */
+/** A name of bytes, printable in an error or a log. */
 export function shown(name: string): string {
   return printable(Buffer.from(name, 'latin1'));
 }

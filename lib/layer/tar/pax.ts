@@ -1,21 +1,21 @@
 /**
- * PAX extended headers as raw bytes: values may be capabilities or names in any encoding, and a reader that decodes
- * them as UTF-8 corrupts both.
+ * PAX extended headers as raw bytes. Values may be capabilities or names in any encoding; decoding them as UTF-8 would
+ * corrupt both.
  */
 import { type ByteName, byteName } from '../../base/bytes.ts';
 import { MAX_ID } from '../../base/id-mapping.ts';
 import type { Timespec } from '../../sys/kernel/files.ts';
 import type { Xattr } from './entry.ts';
 
-/** Records in one header. Real ones have under twenty, some with many xattrs a few dozen. */
+/** Most records in one header. Real headers have fewer than twenty, and with many xattrs a few dozen. */
 const MAX_RECORDS = 256;
 
-/** Times beyond this are no times; the filesystem cuts them far earlier. */
+/** Largest number of seconds that counts as a time. The filesystem's own limit is far lower. */
 const MAX_SECONDS = 1e40;
 
 /**
- * Why a header cannot be read; the tar reader adds which entry it is. A reason repeats nothing of what it is about: no
- * checksum covers the body of an extended header, so it may be any file of the machine.
+ * A header that cannot be read; the tar reader adds the name of the entry. The reason repeats no bytes of the header:
+ * no checksum covers the body of an extended header, so the bytes could come from any file of the machine.
  */
 export class BadHeader extends Error {
   readonly reason: string;
@@ -25,7 +25,7 @@ export class BadHeader extends Error {
   }
 }
 
-/** What one extended header says about the next entry. */
+/** The values of one extended header for the next entry. */
 export interface PaxHeader {
   path?: ByteName;
   linkpath?: ByteName;
@@ -35,11 +35,14 @@ export interface PaxHeader {
   mtime?: Timespec;
   xattrs: Xattr[];
   foreignXattrs: number;
-  /** GNU tar's records of a sparse file, where there are any. */
+  /** Records of GNU tar about a sparse file, where there are any. */
   sparse?: PaxSparse;
 }
 
-/** Records whose keys begin with `GNU.sparse.`, as text; `map` is made of `offset` and `numbytes` in version 0.0. */
+/**
+ * Records whose keys begin with `GNU.sparse.`, as text. In version 0.0, `map` is made of the records `offset` and
+ * `numbytes`.
+ */
 export interface PaxSparse {
   major?: string;
   minor?: string;
@@ -52,7 +55,7 @@ export interface PaxSparse {
 
 const SPARSE = 'GNU.sparse.';
 const XATTR = 'SCHILY.xattr.';
-/** Other programs' ways to carry attributes, text or base64; counted as dropped. */
+/** Prefixes under which other programs store attributes, as text or base64. Such attributes are dropped and counted. */
 const FOREIGN = ['SCHILY.acl.', 'LIBARCHIVE.xattr.', 'RHT.security.'];
 
 export function parsePax(body: Uint8Array): PaxHeader {
@@ -72,7 +75,7 @@ export function parsePax(body: Uint8Array): PaxHeader {
 
 const SPARSE_KEYS = new Set(['major', 'minor', 'name', 'size', 'realsize', 'numblocks', 'map']);
 
-/** Adds a record to `sparse` or, in version 0.0, half of a pair to `pairs`. */
+/** Adds a record to `sparse`. In version 0.0, adds half of a pair to `pairs`. */
 function sparseRecord(
   sparse: PaxSparse | undefined,
   pairs: string[],
@@ -91,7 +94,10 @@ function sparseRecord(
   return SPARSE_KEYS.has(name) ? { ...sparse, [name]: text } : (sparse ?? {});
 }
 
-/** A global header may only comment (`git archive` writes its commit there): anything else would change entries. */
+/**
+ * A global header may contain only comments (`git archive` writes its commit there): any other record would change
+ * later entries.
+ */
 export function checkGlobalPax(body: Uint8Array): void {
   for (const [key] of records(body)) {
     if (key !== 'comment') throw new BadHeader('a global header sets more than a comment');
@@ -100,11 +106,11 @@ export function checkGlobalPax(body: Uint8Array): void {
 
 function addXattr(xattrs: Map<string, Uint8Array>, name: string, value: Uint8Array): void {
   if (name === '' || name.includes('\0')) throw new BadHeader('an extended attribute has a bad name');
-  // The archive's chunk is reused for the next bytes.
+  // A copy, since the archive's chunk is reused for the next bytes.
   xattrs.set(name, value.slice());
 }
 
-/** An empty value takes the record back: the field of the main header counts (POSIX pax). */
+/** Applies one record. An empty value cancels the record, and then the field of the main header counts (POSIX pax). */
 function applyRecord(header: PaxHeader, key: string, value: Uint8Array): void {
   switch (key) {
     case 'path':
@@ -127,7 +133,7 @@ function applyRecord(header: PaxHeader, key: string, value: Uint8Array): void {
       if (value.length === 0) delete header.mtime;
       else header.mtime = time(key, value);
       return;
-    // Nothing is made of these, but a header with a bad one is refused by every reader.
+    // These records are not used, but every reader refuses a header with an invalid one.
     case 'atime':
     case 'ctime':
       if (value.length > 0) time(key, value);
@@ -138,7 +144,7 @@ function applyRecord(header: PaxHeader, key: string, value: Uint8Array): void {
 
 const PAIR_KEYS = new Set([`${SPARSE}offset`, `${SPARSE}numbytes`]);
 
-/** `LENGTH KEY=VALUE\n`, LENGTH in decimal and counting itself. */
+/** The records of a header: `LENGTH KEY=VALUE\n`. LENGTH is decimal and counts its own digits too. */
 function* records(body: Uint8Array): Generator<[string, Uint8Array]> {
   let at = 0;
   for (let count = 0; at < body.length; ) {
@@ -153,7 +159,7 @@ function* records(body: Uint8Array): Generator<[string, Uint8Array]> {
     if (equals <= space + 1 || equals >= end - 1) throw new BadHeader('a PAX record without a key or value');
     const key = byteName(body.subarray(space + 1, equals));
     if (key.includes('\0')) throw new BadHeader('NUL in the key of a PAX record');
-    // Version 0.0 of sparse files has two records for each piece of data.
+    // Version 0.0 of sparse files has two records for each piece of data, so they do not count.
     if (!PAIR_KEYS.has(key)) count += 1;
     yield [key, body.subarray(equals + 1, end - 1)];
     at = end;
@@ -178,16 +184,16 @@ function integer(key: string, value: Uint8Array, max: number): number {
 }
 
 /**
- * A decimal number as Go's ParseInt takes it: a sign and leading zeros may be there, nothing else.
- * @returns undefined for anything else and beyond 2^53
+ * A decimal number as Go's ParseInt reads it: a sign and leading zeros are allowed, and nothing else.
+ * @returns undefined for any other text, and for numbers beyond 2^53
  */
 export function decimal(text: string): number | undefined {
   const number = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
-  // "-0" is 0.
+  // Turns "-0" into 0.
   return Number.isSafeInteger(number) ? number + 0 : undefined;
 }
 
-/** Decimal seconds with a fraction of any length, cut to nanoseconds towards the past. */
+/** Decimal seconds with a fraction of any length, rounded down (towards the past) to nanoseconds. */
 function time(key: string, value: Uint8Array): Timespec {
   const match = /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(byteName(value));
   const whole = Number(match?.[2] ?? Number.NaN);

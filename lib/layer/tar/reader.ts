@@ -1,7 +1,7 @@
 /**
  * The framing of a tar archive: bytes in, entries and their content out, all in one thread and one pass. Where readers
- * differ about what an archive says, this one reads as Go's archive/tar does (what built and checked the image), or
- * refuses; it never guesses, since two readers that disagree let a file pass one of them unseen.
+ * differ about the meaning of an archive, this reader follows Go's archive/tar (which built and checked the image), or
+ * refuses the archive. It never guesses: if two readers disagree, one of them overlooks a file that the other unpacks.
  */
 import { type ByteName, byteName } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
@@ -22,19 +22,19 @@ import {
 import { checkGlobalPax, parsePax } from './pax.ts';
 import type { ContentSink, SparseFile } from './sparse-file.ts';
 
-/** One extended header or long name. The largest sensible one holds a few xattrs of 64 KiB. */
+/** Largest extended header or long name. The largest sensible header holds a few xattrs of 64 KiB. */
 const MAX_HEADER_BYTES = MiB;
 
 /**
- * Called for every entry; `content`, `hole` and `endOfContent` follow for files and for nothing else. The bytes of
- * content are valid during the call only. A sink without `hole` gets the zeros.
+ * Receives every entry. For a file, `content`, `hole` and `endOfContent` follow; for other entries they do not. The
+ * bytes of `content` are valid only during the call. A sink without `hole` gets the zeros as content.
  */
 export interface TarSink extends ContentSink {
   entry(entry: LayerEntry): void;
   endOfContent(): void;
 }
 
-/** `zeros`: after one block of zeros; `ended`: after two; `map`: in the blocks with a sparse file's map. */
+/** `zeros`: after one block of zeros. `ended`: after two. `map`: in the blocks with the map of a sparse file. */
 type State = 'header' | 'zeros' | 'ended' | 'extension' | 'map' | 'content' | 'padding';
 
 const EXTENDED = new Set(['x', 'g', 'L', 'K']);
@@ -44,30 +44,33 @@ export class TarReader {
   readonly #sink: TarSink;
   readonly #maxSize: number;
   #state: State = 'header';
-  /** Bytes still to come in the present state, and of the padding after it. */
+  /** Bytes still to come in the current state, and of the padding after it. */
   #left = 0;
   #padding = 0;
-  /** A header block that came in parts. */
+  /** A header block that arrived in parts. */
   readonly #block = Buffer.alloc(BLOCK);
   #held = 0;
-  /** Bytes of earlier chunks, and where the header block that is read begins. */
+  /** Number of bytes in earlier chunks, and the offset of the current header block. */
   #before = 0;
   #blockAt = 0;
   #extension = Buffer.alloc(0);
   #extensionType = '';
   #extensions: Extensions = { ...NO_EXTENSIONS };
-  /** Of the entry at work. */
+  /** The current entry, if it is a sparse file. */
   #sparse: SparseFile | undefined;
-  /** No block was read. */
+  /** True until the first block is read. */
   #atStart = true;
 
-  /** @param maxSize no entry may claim more bytes than this */
+  /** @param maxSize an entry with a larger size is an error */
   constructor(sink: TarSink, maxSize: number) {
     this.#sink = sink;
     this.#maxSize = maxSize;
   }
 
-  /** Takes the next bytes. @throws PluginError LAYER_NOT_A_TAR, LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY, LAYER_TOO_LARGE */
+  /**
+   * Reads the next bytes. @throws PluginError LAYER_NOT_A_TAR, LAYER_BAD_HEADER, LAYER_UNSUPPORTED_ENTRY,
+   * LAYER_TOO_LARGE
+   */
   push(bytes: Uint8Array): void {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     let at = 0;
@@ -85,9 +88,9 @@ export class TarReader {
     this.#before += chunk.length;
   }
 
-  /** The archive is over. @throws PluginError LAYER_TRUNCATED in the middle of anything, LAYER_NOT_A_TAR for less than a block */
+  /** Ends the archive. @throws PluginError LAYER_TRUNCATED inside an entry, LAYER_NOT_A_TAR for less than a block */
   end(): void {
-    // Some writers leave the last padding and the end marker out (umoci insert); Go's reader takes that too.
+    // Some writers leave out the last padding and the end marker (umoci insert); Go's reader accepts that too.
     if (this.#state === 'map' || (this.#left > 0 && this.#state !== 'padding'))
       throw truncated('inside an entry');
     const first = this.#block.subarray(0, this.#held);
@@ -154,7 +157,8 @@ export class TarReader {
       return;
     }
     if (this.#state === 'ended') {
-      // Anything may pad an archive, as everywhere; an entry that only some readers would see may not.
+      // Any bytes may follow the end of an archive, as in other readers, except a valid header: only some readers would
+      // see its entry.
       if (!isZeroBlock(block) && checksumHolds(block))
         bad(nameOf(block), 'an entry after the end of the archive');
       return;
@@ -166,7 +170,8 @@ export class TarReader {
     }
     if (!checksumHolds(block)) {
       if (this.#atStart && !isUstar(block)) throw notTar(block);
-      // What no checksum covers may be any file of the machine, so nothing of it is repeated; the place is.
+      // Without a valid checksum the bytes could come from any file of the machine. So the error gives their offset and
+      // none of the bytes.
       bad('', `the checksum of the header at byte ${this.#blockAt} is wrong`);
     }
     if (this.#state === 'zeros') bad(nameOf(block), 'something after a single block of zeros');
@@ -225,7 +230,8 @@ export class TarReader {
   #readExtension(body: Buffer): void {
     if (this.#extensionType === 'g') {
       checkGlobalPax(body);
-      // To Go's reader a global header is an entry of its own: what stood before it was for it, and for no file behind it.
+      // For Go's reader a global header is an entry of its own: extended headers before it belong to it, and not to the
+      // next file.
       this.#extensions = { ...NO_EXTENSIONS };
     } else if (this.#extensionType === 'L') this.#extensions.longName = longNameIn(body);
     else if (this.#extensionType === 'K') this.#extensions.longLink = longNameIn(body);
@@ -233,7 +239,7 @@ export class TarReader {
   }
 }
 
-/** An empty long name is none (Go): the name in the header counts. */
+/** An empty long name counts as none (as in Go): then the name in the header counts. */
 function longNameIn(body: Buffer): ByteName | undefined {
   const end = body.indexOf(0);
   const name = byteName(end < 0 ? body : body.subarray(0, end));

@@ -1,4 +1,6 @@
-/** A sparse file of an archive: its entry waits for the map, and its content goes where the map says. */
+/**
+ * A sparse file of an archive. Its entry waits until the map is complete, and the map gives the offsets of the content.
+ */
 import type { LayerEntry } from './entry.ts';
 import { BadHeader, type PaxHeader } from './pax.ts';
 import {
@@ -15,7 +17,7 @@ import {
 
 export type FileEntry = Extract<LayerEntry, { kind: 'file' }>;
 
-/** Takes a file's bytes; `hole` for bytes that are zero and need no room. */
+/** Receives a file's bytes. `hole` is for zero bytes that need no room on the disk. */
 export interface ContentSink {
   content(bytes: Uint8Array): void;
   hole?(bytes: number): void;
@@ -24,16 +26,18 @@ export interface ContentSink {
 const ZEROS = new Uint8Array(64 * 1024);
 
 export class SparseFile {
-  /** As the header has it; its size is that of the content in the archive. */
+  /** The entry as in the header. Its size is that of the content in the archive. */
   readonly #entry: FileEntry;
   readonly #size: number;
   readonly #map: MapBlocks | undefined;
   #regions: SparseRegions;
-  /** Of the content, without the map. */
+  /** Size of the content without the map. */
   #contentBytes: number;
-  /** Where the next byte goes. */
+  /** Offset of the next byte in the file. */
   #position = 0;
-  /** The region that it belongs to, and how much of that is still to come. */
+  /**
+   * Index in `#regions` of the region after the current one, and how many bytes of the current one are still to come.
+   */
   #next = 0;
   #left = 0;
 
@@ -61,12 +65,12 @@ export class SparseFile {
     return this.#entry.name;
   }
 
-  /** Blocks of the map come next. */
+  /** Returns true while blocks of the map come next. */
   get needsMap(): boolean {
     return this.#map !== undefined;
   }
 
-  /** @returns true when the map is complete. @throws BadHeader */
+  /** Reads a block of the map. @returns true when the map is complete. @throws BadHeader */
   mapBlock(block: Buffer): boolean {
     const map = this.#map;
     if (map === undefined) return true;
@@ -77,12 +81,12 @@ export class SparseFile {
     return true;
   }
 
-  /** Bytes of content that follow. */
+  /** Number of bytes of content that follow. */
   get contentBytes(): number {
     return this.#contentBytes;
   }
 
-  /** Once the map is complete. @throws BadHeader for a map that does not fit */
+  /** The entry of the whole file, once the map is complete. @throws BadHeader for a map that does not fit */
   entry(): FileEntry {
     const [size, data] = [this.#size, this.#contentBytes];
     checkRegions(this.#regions, size, data);
@@ -100,7 +104,7 @@ export class SparseFile {
     }
   }
 
-  /** The content is over: there may be a hole behind it. */
+  /** Ends the content. A hole may follow the last region. */
   end(sink: ContentSink): void {
     makeHole(sink, this.#size - this.#position);
   }
@@ -108,7 +112,7 @@ export class SparseFile {
   #nextRegion(sink: ContentSink): void {
     while (this.#left === 0) {
       const offset = this.#regions[this.#next];
-      // `checkRegions` counted the bytes.
+      // Unreachable, since `checkRegions` compared the sum of the regions with the content.
       if (offset === undefined) throw new RangeError('content beyond the last region');
       this.#left = this.#regions[this.#next + 1] ?? 0;
       this.#next += 2;

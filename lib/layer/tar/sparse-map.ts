@@ -1,24 +1,24 @@
 /**
- * Where the data of a sparse file lies, in the forms that GNU tar has had for it: in its old header (type `S`), in PAX
- * records (0.0, 0.1) and in front of the content (1.0). Read and checked as Go's archive/tar does.
+ * The map of a sparse file's data, in all forms of GNU tar: in its old header (type `S`), in PAX records (0.0, 0.1) and
+ * in front of the content (1.0). Read and checked as in Go's archive/tar.
  */
 import { MiB } from '../../base/limits.ts';
 import { BLOCK, type Field, numberField } from './fields.ts';
 import { BadHeader, decimal, type PaxSparse } from './pax.ts';
 
-/** Offset and length of each piece of data, in turn: `[0, 5, 4096, 2]`. Ascending, and nothing overlaps. */
+/** Offset and length of each piece of data, in turn: `[0, 5, 4096, 2]`. The offsets ascend, and no pieces overlap. */
 export type SparseRegions = readonly number[];
 
-/** A map that comes in blocks. The same ceiling as for other extended headers, and the one of Go 1.25. */
+/** Size limit for a map that comes in blocks: the same as for other extended headers, and as in Go 1.25. */
 const MAX_MAP_BYTES = MiB;
 
-/** What the filesystem gives at a time (XFS and ext4 as they are made): a byte of data takes as much. */
+/** The block size of the filesystem (the default of XFS and ext4). Even a single byte of data takes a whole block. */
 const DISK_BLOCK = 4096;
 
-/** `none`: the records say nothing that would make a file sparse. */
+/** `none`: the records do not describe a sparse file. */
 export type PaxForm = '0' | '1.0' | 'none' | 'unknown';
 
-/** Versions 0.0 and 0.1 had no version records at first. */
+/** The form of the map. Versions 0.0 and 0.1 had no version records at first. */
 export function paxForm({ major, minor, map }: PaxSparse): PaxForm {
   if (major === '0' && (minor === '0' || minor === '1')) return '0';
   if (major === '1' && minor === '0') return '1.0';
@@ -26,14 +26,14 @@ export function paxForm({ major, minor, map }: PaxSparse): PaxForm {
   return (map ?? '') === '' ? 'none' : '0';
 }
 
-/** The map of versions 0.0 and 0.1. @throws BadHeader */
+/** The map in versions 0.0 and 0.1. @throws BadHeader */
 export function regionsOfRecords({ numblocks, map }: PaxSparse): number[] {
   const texts = map === undefined || map === '' ? [] : map.split(',');
   if (texts.length !== 2 * number(numblocks ?? '')) throw new BadHeader('a sparse map of another length');
   return texts.map(number);
 }
 
-/** @returns undefined where the records do not say. @throws BadHeader */
+/** The size of the whole file. @returns undefined where the records do not contain it. @throws BadHeader */
 export function sizeOfRecords({ size, realsize }: PaxSparse): number | undefined {
   const text = size === undefined || size === '' ? realsize : size;
   return text === undefined || text === '' ? undefined : number(text);
@@ -41,14 +41,16 @@ export function sizeOfRecords({ size, realsize }: PaxSparse): number | undefined
 
 /** A map that is read block by block. */
 export interface MapBlocks {
-  /** Takes a block of 512 bytes. @returns true when the map is complete. @throws BadHeader */
+  /** Reads a block of 512 bytes. @returns true when the map is complete. @throws BadHeader */
   push(block: Buffer): boolean;
   readonly regions: SparseRegions;
-  /** The blocks lie in the entry's content, and its size counts them. */
+  /** True when the blocks are part of the entry's content, and its size counts them. */
   readonly inContent: boolean;
 }
 
-/** Version 1.0: decimal numbers, a line each, the first of them how many pairs follow; padded to whole blocks. */
+/**
+ * Version 1.0: decimal numbers, each in a line. The first is the number of pairs that follow. Padded to whole blocks.
+ */
 export class TextMap implements MapBlocks {
   readonly inContent = true;
   readonly regions: number[] = [];
@@ -75,18 +77,21 @@ export class TextMap implements MapBlocks {
 }
 
 const OLD_ENTRY = 24;
-/** struct sparse in the header block (tar.h of GNU tar): where it lies, and how many pairs it has room for. */
+/**
+ * struct sparse in the header block (tar.h of GNU tar): its offset, its number of pairs, and the offset of the flag for
+ * more.
+ */
 const IN_HEADER = { at: 386, pairs: 4, more: 482 } as const;
 const IN_EXTENSION = { at: 0, pairs: 21, more: 504 } as const;
 const REAL_SIZE: Field = [483, 12];
 
-/** The old form: four pairs in the header, the rest in blocks behind it that no size counts. */
+/** The old form: four pairs in the header, the rest in blocks after it that no size counts. */
 export class OldGnuMap implements MapBlocks {
   readonly inContent = false;
   readonly regions: number[] = [];
-  /** Of the file with its holes, in bytes. */
+  /** Size of the file with its holes, in bytes. */
   readonly size: number;
-  /** Blocks follow the header. */
+  /** True when blocks of the map follow the header. */
   readonly extended: boolean;
   #bytes = 0;
 
@@ -112,9 +117,9 @@ export class OldGnuMap implements MapBlocks {
 }
 
 /**
- * @param size of the whole file
- * @param content bytes that the archive has of it
- * @throws BadHeader for regions that overlap, lie beyond the end, or are more or less than the content
+ * @param size size of the whole file
+ * @param content number of its bytes in the archive
+ * @throws BadHeader for regions that overlap, lie beyond the end, or differ in sum from the content
  */
 export function checkRegions(regions: SparseRegions, size: number, content: number): void {
   let end = 0;
@@ -128,14 +133,14 @@ export function checkRegions(regions: SparseRegions, size: number, content: numb
   if (data !== content) throw new BadHeader('a sparse map of more or less data than there is');
 }
 
-/** Bytes of all pieces of data. */
+/** Sum of all pieces of data, in bytes. */
 export function dataBytes(regions: SparseRegions): number {
   let bytes = 0;
   for (let i = 1; i < regions.length; i += 2) bytes += regions[i] ?? 0;
   return bytes;
 }
 
-/** Bytes of disk that the data takes, whole blocks where they are not the last. */
+/** Bytes that the data takes on the disk: whole blocks, except at the end of the file. */
 export function storedBytes(regions: SparseRegions, size: number): number {
   let blocks = 0;
   let next = 0;
