@@ -15,7 +15,7 @@ import { PublishedLayers } from './records/published.ts';
 import { Sources } from './records/sources.ts';
 import { Stacks } from './records/stacks.ts';
 
-/** One store, opened: its parts, each with one concern. Opening reads one small file and takes no lock. */
+/** One open store; each of its parts has one task. Opening reads one small file and takes no lock. */
 export class Store implements Disposable {
   readonly layout: Layout;
   readonly format: StoreFormat;
@@ -39,13 +39,13 @@ export class Store implements Disposable {
     this.blobs = new Blobs(layout);
   }
 
-  /** @throws STORE_BAD_PATH, STORE_UNSAFE, and what `readFormat` throws */
+  /** @throws STORE_BAD_PATH, STORE_UNSAFE, and all errors of `readFormat` */
   static open(path: string, versions: StoreVersions = VERSIONS): Store {
     const layout = new Layout(storeRoot(path));
     const unsafe = anchorStore(layout, true);
     try {
       const format = readFormat(layout, versions);
-      // A store of version 1 belonged to the mapped root, and is told about as what it is.
+      // A store of version 1 belonged to the mapped root: its error is the old version, not unsafe permissions.
       if (unsafe) throw unsafe;
       return new Store(layout, format);
     } catch (error) {
@@ -54,24 +54,27 @@ export class Store implements Disposable {
     }
   }
 
-  /** Closes what is open of the store, which would keep its filesystem from being unmounted. */
+  /** Closes the store's open directories, which would keep its filesystem from being unmounted. */
   [Symbol.dispose](): void {
     letGoOf(this.layout.root);
   }
 
-  /** Also one of an older version: its names are where they are now, as far as removing them goes. @throws as `open` */
+  /**
+   * Opens a store of this or an older version: removing needs only paths that are the same in all versions.
+   * @throws the errors of `open`
+   */
   static openToRemove(path: string): Store {
     const layout = new Layout(storeRoot(path));
     return new Store(layout, readAnyFormat(layout));
   }
 
-  /** Host ids of the store's root user. */
+  /** The host's uid and gid of the containers' root. */
   get owner(): { uid: number; gid: number } {
     return rootOwner(this.format.mappings);
   }
 }
 
-/** The store's path as the layout wants it: absolute, clean, without a slash at the end. */
+/** The store's path in the form that the layout needs: absolute, without `.` and `..`, without a slash at the end. */
 export function storeRoot(path: string): string {
   if (path.includes('\0') || path === '') {
     throw new PluginError('STORE_BAD_PATH', { store: printable(path), reason: 'it is not a path' });
@@ -82,7 +85,7 @@ export function storeRoot(path: string): string {
   return root;
 }
 
-/** True when there is something at the store's path at all. */
+/** True when a directory is at the store's path. */
 export function storeExists(layout: Layout): boolean {
   return isDirectoryAt(layout.root);
 }

@@ -15,8 +15,9 @@ export interface AgreedFormat {
 }
 
 /**
- * The format a store has, also an older one that can be migrated, or will have.
- * @param fresh its directory was made just now
+ * The format of the store: its present one, which may be an older one that can be migrated, or the one that a new
+ * store gets.
+ * @param fresh the store's directory was made by this call
  * @throws STORE_FOREIGN, STORE_NOT_MOUNTED, STORE_VERSION, STORE_TOO_OLD, STORE_MAPPING_MISMATCH
  */
 export function agree(
@@ -41,7 +42,7 @@ interface Present {
   readonly isWritten: boolean;
 }
 
-/** What the marker says, or its copy; undefined where neither can be read, and nothing speaks against making one. */
+/** The format in the marker, or in its copy; undefined when neither can be read and a new marker may be written. */
 function presentFormat(layout: Layout, versions: StoreVersions): Present | undefined {
   try {
     return { format: readMigratable(layout, versions), isWritten: true };
@@ -59,7 +60,7 @@ function compare(kind: 'UID' | 'GID', wanted: readonly IdRange[], stored: readon
   throw new PluginError('STORE_MAPPING_MISMATCH', { kind, wanted: text(wanted), stored: text(stored) });
 }
 
-/** The group that may pass through `images/` is that of the mapped root, when nothing else tells any more. */
+/** Without marker and copy, only the group of `images/` tells the mapping: it is the group of the mapped root. */
 function refuseOtherOwner(layout: Layout, mappings: IdMappings): void {
   const found = statIfThere(AT_FDCWD, layout.images);
   if (found === undefined || !holdsAnything(layout)) return;
@@ -78,8 +79,9 @@ function holdsAnything(layout: Layout): boolean {
 }
 
 /**
- * Id 1 is left alone, as GrootFS does. A store with a filesystem of its own begins at 2; others begin far
- * apart, since quotas belong to the filesystem and two stores on one would count each other's files.
+ * Project id 1 is not used, as in GrootFS. A store with a filesystem of its own begins at 2. Other stores begin far
+ * apart from each other: quotas belong to the filesystem, so with equal ids two stores would count each other's
+ * files.
  */
 function firstProjectId(layout: Layout): number {
   if (isMountRoot(layout.root)) return 2;

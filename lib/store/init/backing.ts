@@ -19,7 +19,7 @@ import { refused } from './site.ts';
 /** mkfs.xfs refuses smaller filesystems (300 MB since xfsprogs 5.19). */
 const MIN_STORE_BYTES = 300 * MiB;
 
-/** Runs a program to its end; its complaints come back. mkfs.xfs and xfs_growfs are the only ones there are. */
+/** Runs a program to its end and returns its error output. Only mkfs.xfs and xfs_growfs are run. */
 export type RunProgram = (program: string, args: readonly string[]) => { ok: boolean; complaint: string };
 
 export interface BackingDeps {
@@ -28,7 +28,7 @@ export interface BackingDeps {
   readonly directIo: boolean;
 }
 
-/** What speaks against the loop file that is there, or against making one. Changes nothing. @throws STORE_* */
+/** Refuses an unusable loop file, or a size that is too small for a new one. Changes nothing. @throws STORE_* */
 export function refuseBacking(layout: Layout, sizeBytes: number): void {
   if (lookIfThere(layout.backing) === undefined) {
     if (sizeBytes < MIN_STORE_BYTES) {
@@ -45,7 +45,7 @@ export function refuseBacking(layout: Layout, sizeBytes: number): void {
 }
 
 /**
- * The loop file of a store, made if there is none, and mounted at the store's path, where nothing is mounted yet.
+ * Mounts the store's loop file at the store's path, where nothing is mounted yet. Makes the file if there is none.
  * @throws STORE_BAD_PATH, STORE_TOO_SMALL, STORE_FORMAT_FAILED, STORE_MOUNT_FAILED
  */
 export function mountBacking(layout: Layout, sizeBytes: number, deps: BackingDeps, undo: Undo): true {
@@ -61,7 +61,10 @@ export function mountBacking(layout: Layout, sizeBytes: number, deps: BackingDep
   return true;
 }
 
-/** Formats under a name of its own and renames: a file with the right name is a whole filesystem. */
+/**
+ * Formats a file under a temporary name and then renames it: a loop file with the final name has a complete
+ * filesystem.
+ */
 function format(layout: Layout, sizeBytes: number, deps: BackingDeps): void {
   sweepStages(layout);
   const staged = `${layout.backing}${STAGE}${crypto.randomUUID()}`;
@@ -83,7 +86,10 @@ function format(layout: Layout, sizeBytes: number, deps: BackingDeps): void {
 }
 const STAGE = '.new-';
 
-/** What an init-store left that was killed while it formatted; behind its lock nobody else is at it. */
+/**
+ * Deletes files of an init-store that was killed while it formatted. The caller holds the lock, so no other
+ * init-store formats now.
+ */
 function sweepStages(layout: Layout): void {
   const parent = parentOf(layout.backing);
   const begin = `${lastName(layout.backing)}${STAGE}`;
@@ -93,7 +99,7 @@ function sweepStages(layout: Layout): void {
   }
 }
 
-/** After a failure that matters more. */
+/** Deletes a file after another error, which the caller reports. */
 function discard(path: string): void {
   try {
     unlinkAt(AT_FDCWD, path);
@@ -102,13 +108,16 @@ function discard(path: string): void {
   }
 }
 
-/** XFS's superblock begins with these four bytes. */
+/** True for a file with the magic bytes of an XFS superblock. */
 function isFormatted(fd: number): boolean {
   const magic = Buffer.alloc(4);
   return readSync(fd, magic, 0, 4, 0) === 4 && magic.toString('latin1') === 'XFSB';
 }
 
-/** A larger size than before makes the file larger; a smaller one would cut the filesystem, and is passed over. */
+/**
+ * Makes the file larger when the operator asks for more. A smaller size is ignored, since it would cut off the
+ * filesystem.
+ */
 function grow(layout: Layout, sizeBytes: number, log: Logger): boolean {
   const fd = openOwnFile(layout, layout.backing, O.WRONLY);
   try {
@@ -131,10 +140,11 @@ function growFilesystem(layout: Layout, deps: BackingDeps): void {
 }
 
 function mountLoop(layout: Layout, deps: BackingDeps): void {
-  // The mount holds the device after this; with autoclear it goes when the store is unmounted.
+  // From here on the mount keeps the loop device in use; autoclear detaches the device when the store is unmounted.
   const open = (file: string, flags: number) => openOwnFile(layout, file, flags);
   using loop = attachLoop(layout.backing, { directIo: deps.directIo }, open);
-  // The containers' overlays do not inherit these two (tried): setuid files in layers are out of reach here.
+  // nosuid and nodev keep setuid files in layers from being used here. The containers' overlays do not inherit them
+  // (tried).
   mountXfs(loop.device, layout.root, MS.NOATIME | MS.NOSUID | MS.NODEV, deps.log);
 }
 
@@ -145,7 +155,7 @@ function mountXfs(device: string, target: string, flags: number, log: Logger): v
   } catch (error) {
     if (!hasCode(error, 'EINVAL')) throw mountFailed(target, error);
   }
-  // A kernel without CONFIG_XFS_QUOTA refuses the option as invalid. Everything but limits works without.
+  // A kernel without CONFIG_XFS_QUOTA refuses the option (EINVAL). Without it everything works except limits.
   try {
     mount(device, target, 'xfs', flags, '');
     log.info('store-without-project-quotas', { store: target });

@@ -1,4 +1,4 @@
-/** Makes the directories of a store, or looks whether they are as they should be. */
+/** Makes the directories of a store, or checks that they are as they should be. */
 
 import type { Undo } from '../../base/undo.ts';
 import { writeFileDurable } from '../../sys/files/durable.ts';
@@ -29,8 +29,9 @@ const TOPS = STORE_DIRECTORIES.filter((name) => !name.includes('/') && name !== 
 const IN_META = STORE_DIRECTORIES.filter((name) => name.startsWith('meta/')).map((name) => name.slice(5));
 
 /**
- * Makes a store in an empty directory, or in one where an init-store was killed. `meta` appears last, by one rename with
- * the marker in it, and is staged first, so that what a killed one leaves can be told from somebody's own directories.
+ * Makes a store in an empty directory, or where an init-store was killed. `meta` is staged first, under a temporary
+ * name, and renamed last, with the marker in it. So the stage tells the remains of a killed init-store from an
+ * operator's own directories.
  */
 export function makeDirectories(layout: Layout, format: StoreFormat, undo: Undo): void {
   const { root } = layout;
@@ -58,7 +59,10 @@ export function makeDirectories(layout: Layout, format: StoreFormat, undo: Undo)
   syncNames(root);
 }
 
-/** Of a store that is there: what is missing is made. @throws STORE_UNSAFE where one is not root's alone */
+/**
+ * Makes the missing directories of an existing store.
+ * @throws STORE_UNSAFE when others than root can change one of them
+ */
 export function mendDirectories(layout: Layout, format: StoreFormat): void {
   const owner = rootOwner(format.mappings);
   letPass(layout.root, owner);
@@ -68,7 +72,10 @@ export function mendDirectories(layout: Layout, format: StoreFormat): void {
   }
 }
 
-/** Looks at each by opening it, behind the anchor, and changes nothing. @throws STORE_UNSAFE; STORE_INCOMPLETE of an opened store */
+/**
+ * Checks each directory by opening it through the anchored store, and changes nothing.
+ * @throws STORE_UNSAFE; STORE_INCOMPLETE of an opened store
+ */
 export function lookAtDirectories(layout: Layout): void {
   for (const name of STORE_DIRECTORIES) exists(`${layout.root}/${name}`);
 }
@@ -76,12 +83,12 @@ export function lookAtDirectories(layout: Layout): void {
 function permit(layout: Layout, name: Name, owner: Ids): void {
   const path = `${layout.root}/${name}`;
   if (name === 'images') letPass(path, owner);
-  // Opened for somebody who mounts as the mapped root, which may be about to.
+  // A create with `--without-mount` may have opened the directory to the mapped root, and runc may be about to mount.
   else if (!MOUNTED_FROM.has(name) || !isPassable(path, owner)) shut(path);
 }
 const MOUNTED_FROM: ReadonlySet<string> = new Set(['volumes', 'l']);
 
-/** False where it was there. */
+/** Returns false when the directory existed. */
 function makeOne(path: string): boolean {
   try {
     mkdirAt(AT_FDCWD, path, 0o700);

@@ -31,29 +31,30 @@ import { refused, type Site, siteOf } from './site.ts';
 
 export interface InitRequest {
   readonly path: string;
-  /** 0: no loop file, the store lies on the filesystem that is there. */
+  /** 0: no loop file; the store lies on the filesystem that its directory is on. */
   readonly sizeBytes: number;
   readonly mappings: IdMappings;
 }
 
 export interface InitDone {
   readonly store: Store;
-  /** Why limits cannot be set here; undefined when they can. */
+  /** The reason why limits cannot be set here; undefined when they can. */
   readonly noLimits: string | undefined;
-  /** Size of the loop file where it is not the one that was asked for. */
+  /** The size of the loop file where it differs from the requested size. */
   readonly keptBytes: number | undefined;
 }
 
-/** Filesystems that overlayfs takes no upper directory from. */
+/** Filesystems on which overlayfs allows no upper directory. */
 const UNFIT = new Set(['overlay', 'fuse', 'nfs', 'vfat', 'squashfs', 'erofs', 'iso9660', '9p']);
-/** An operator's other init-store may be formatting a large disk. */
+/** Another init-store of the operator may be formatting a large disk. */
 const LOCK_MILLISECONDS = 120_000;
 
 /**
- * Makes a store, or puts right what is there: mounts its loop file again, migrates an older format, adds directories,
- * sweeps up. Taken is a directory that is not there, an empty one, or a store of graft: what speaks against any other is
- * found out before the first call that changes something. What fails later is undone.
- * @throws STORE_* ; running it again with the same mappings changes nothing
+ * Makes a store, or repairs an existing one: mounts its loop file again, migrates an older format, adds missing
+ * directories, sweeps. The path must not exist, or be an empty directory or a store of graft. All reasons to refuse
+ * are checked before the first change; a failure after that is undone. Running it again with the same mappings
+ * changes nothing.
+ * @throws STORE_*
  */
 export async function initStore(
   request: InitRequest,
@@ -73,7 +74,7 @@ export async function initStore(
   }
 }
 
-/** One init-store at a time works on a store. @throws STORE_BUSY */
+/** Runs `section` under the lock that allows one init-store at a time on a store. @throws STORE_BUSY */
 export function withInitLock<T>(layout: Layout, section: () => Promise<T>): Promise<T> {
   return withLock(lockOf(layout), { timeoutMs: LOCK_MILLISECONDS, what: 'another init-store' }, section);
 }
@@ -82,7 +83,7 @@ function lockOf({ root }: Layout): string {
   return `${root}.init`;
 }
 
-/** Whatever can be refused, without a change. @throws STORE_* */
+/** Checks every reason to refuse, and changes nothing. @throws STORE_* */
 function survey(layout: Layout, request: InitRequest, versions: StoreVersions): Site {
   const site = siteOf(layout);
   refuseLock(layout);
@@ -94,7 +95,7 @@ function survey(layout: Layout, request: InitRequest, versions: StoreVersions): 
   return site;
 }
 
-/** @throws what `agree` throws, STORE_UNSAFE */
+/** @throws STORE_UNSAFE, and all errors of `agree` */
 function refuseStore(layout: Layout, request: InitRequest, versions: StoreVersions): void {
   const unsafe = anchorStore(layout);
   try {
@@ -106,7 +107,7 @@ function refuseStore(layout: Layout, request: InitRequest, versions: StoreVersio
   }
 }
 
-/** Others may have made something of that name where everybody can make names. */
+/** In a directory where every user can make files, another user may have made a file with the lock's name. */
 function refuseLock(layout: Layout): void {
   const stat = lookIfThere(lockOf(layout));
   if (stat === undefined || (isDirectory(stat) && whyNotRoots(stat) === undefined)) return;
@@ -167,8 +168,8 @@ function keptSize({ backing }: Layout, wanted: number): number | undefined {
 }
 
 /**
- * Whether the store lies, or will lie, on a loop file. BOSH passes the size at every start, also to a store that
- * was made without one; and a mount over somebody's files would only hide them.
+ * Whether the store lies, or will lie, on a loop file. BOSH passes the size at every start, also for a store without
+ * a loop file. A mount over existing files would only hide them, so a store that is there gets none.
  */
 function usesLoop(layout: Layout, site: Site, { sizeBytes }: InitRequest): boolean {
   if (site === 'store' || site === 'half made') return false;
@@ -176,7 +177,7 @@ function usesLoop(layout: Layout, site: Site, { sizeBytes }: InitRequest): boole
   return sizeBytes > 0 || exists(layout.backing);
 }
 
-/** Where not even a directory can be made (/proc, a read-only disk) there is nothing to initialise. */
+/** Refuses a path at which no directory can be made (below /proc, on a read-only disk). */
 function placeable(layout: Layout, make: () => void): void {
   try {
     make();
@@ -186,17 +187,19 @@ function placeable(layout: Layout, make: () => void): void {
   }
 }
 
-/** The kernel's own trees take no directory of ours, whoever asks. */
+/** Filesystems of the kernel, in which a store cannot be, even for root. */
 const KERNEL_TREES = new Set(['proc', 'sysfs', 'cgroup', 'cgroup2', 'securityfs', 'debugfs', 'tracefs']);
 const EROFS = 30;
 
-/** What an init-store left that was stopped while it wrote the marker; nothing else writes there like that. */
+/**
+ * Deletes temporary files of an init-store that was stopped while it wrote the marker; only init-store writes them.
+ */
 function sweepTemporaries(directory: string): void {
   for (const name of listNames(directory))
     if (isTemporaryName(name)) unlinkAt(AT_FDCWD, `${directory}/${name}`);
 }
 
-/** Makes it, and what is missing above. */
+/** Makes a directory and its missing parents. */
 function makeDirectory(path: string, undo: Undo): void {
   if (isDirectoryAt(path)) return;
   makeDirectory(parentOf(path), undo);
@@ -212,7 +215,7 @@ function removeIfEmpty(path: string): void {
   }
 }
 
-/** The filesystem under the store, or where it would be. */
+/** Refuses an unfit filesystem under the store, or under the directory that the store will be made in. */
 function refuseUnfit({ root }: Layout): void {
   let path = root;
   while (!isDirectoryAt(path)) path = parentOf(path);

@@ -5,10 +5,11 @@ import { oldestOf, type StoreVersions } from '../layout/versions.ts';
 import { writeFormat } from '../layout/write-format.ts';
 
 /**
- * Brings a store to the current version, step by step; run by `init-store`, behind its lock. The marker says a version
- * only when everything of that version is on the disk, so that one that was stopped goes on where it was.
+ * Brings a store to the current version, step by step; `init-store` calls it under its lock. The marker gets a new
+ * version only when all changes of that version are on the disk, so that a stopped migration continues with the step
+ * that was not finished.
  * @param format of a version that can be migrated
- * @returns what the marker says afterwards
+ * @returns the new content of the marker
  */
 export function migrate(layout: Layout, format: StoreFormat, versions: StoreVersions): StoreFormat {
   let at = format;

@@ -27,10 +27,11 @@ import { type BackingDeps, mountBacking } from './backing.ts';
 const TOPS = STORE_DIRECTORIES.filter((name) => !name.includes('/'));
 
 /**
- * Deletes everything that is the store's: images, layers, and the loop file with its mount. The marker goes last. Stores of
- * older versions go too, and ones that others could write. Files of an operator among it stay, and keep the directory.
- * @throws STORE_NOT_INITIALIZED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED for what is no store that graft knows:
- * then nothing is changed
+ * Deletes everything of a store: images, layers, and the loop file with its mount. The marker is deleted last. Also
+ * accepted are stores of older versions, and stores that others than root could write. An operator's own files in the
+ * directory stay, and then the directory stays too.
+ * @throws STORE_NOT_INITIALIZED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED when the path is not a store that
+ * graft knows; then nothing is changed
  */
 export async function removeStore(layout: Layout, deps: BackingDeps): Promise<void> {
   const undo = new Undo(deps.log);
@@ -48,7 +49,9 @@ export async function removeStore(layout: Layout, deps: BackingDeps): Promise<vo
   await removeRest(layout);
 }
 
-/** The loop file may be GrootFS's as well: nobody knows before it is mounted. */
+/**
+ * Mounts the loop file, if it is not mounted. The file may belong to GrootFS: only its content, once mounted, tells.
+ */
 function mountIfNot(layout: Layout, deps: BackingDeps, undo: Undo): void {
   try {
     readAnyFormat(layout);
@@ -63,9 +66,9 @@ function mountIfNot(layout: Layout, deps: BackingDeps, undo: Undo): void {
 }
 
 /**
- * Takes the store's directories from whoever else could change them: a store of version 1 belongs to the mapped root, and
- * what is removed by a path must be where the path says. What stands in the place of one of them goes, and never what a
- * link leads to.
+ * Takes away everybody else's access to the store's directories, so that no path can be redirected during the
+ * removal: a store of version 1 belongs to the mapped root. A link or a file in place of one of the directories is
+ * removed, and a link's target is not touched.
  */
 function shutOut({ root }: Layout): void {
   const fd = openDir(root);
@@ -107,7 +110,8 @@ async function removeRest(layout: Layout): Promise<void> {
   try {
     rmdirAt(AT_FDCWD, layout.root);
   } catch (error) {
-    // The operator's own mount point, or files: the store in it is gone, the rest is not ours to undo.
+    // EBUSY: the operator's own mount point. ENOTEMPTY: the operator's own files. Both stay; the store in them is
+    // gone.
     if (!hasCode(error, 'EBUSY', 'ENOTEMPTY')) throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** Looks at the place of a store before anything is changed there; whatever graft has no business with is refused. */
+/** Checks the path of a store before any change there, and refuses a path that graft must not use. */
 import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
 import { parentOf } from '../../sys/files/path.ts';
@@ -13,12 +13,12 @@ import { whyNoMarker } from '../layout/format.ts';
 import { type Layout, STORE_DIRECTORIES } from '../layout/layout.ts';
 import { whyNotRoots } from '../layout/roots-own.ts';
 
-/** `half made`: an init-store was killed there, before it had anything to keep. */
+/** `half made`: an init-store was killed there before it renamed `meta`, so the store holds no data. */
 export type Site = 'absent' | 'empty' | 'half made' | 'store';
 
 /**
- * What is at the store's path. Nothing is changed by it, the times of access included.
- * @throws STORE_BAD_PATH, STORE_FOREIGN for everything that is neither free nor a store of ours
+ * Finds out which kind of site the store's path is. Changes nothing, not even access times.
+ * @throws STORE_BAD_PATH, and STORE_FOREIGN for a path that is neither free nor a store of graft
  */
 export function siteOf(layout: Layout): Site {
   refuseWay(layout);
@@ -44,8 +44,8 @@ export function siteOf(layout: Layout): Site {
 const GIVE_TARGET = 'give the path that it leads to';
 
 /**
- * Every directory on the way belongs to root, and no one else may make another of its name: a directory that others can
- * write must be sticky, in which a name that is root's is removed and renamed by root alone (inode(7)).
+ * Refuses a path that another user could redirect. Every parent directory must belong to root. If others can write in
+ * one, it must be sticky: there only root can remove or rename root's files (inode(7)).
  */
 function refuseWay(layout: Layout): void {
   for (const path of ancestorsOf(layout.root)) {
@@ -67,13 +67,13 @@ function whyOthersReplace(stat: Stat): string | undefined {
   return stat.uid === 0 && (stat.mode & STICKY) !== 0 ? undefined : reason;
 }
 
-/** From the root of the machine down to the directory that holds `path`. */
+/** The parent directories of `path`, beginning with `/`. */
 function ancestorsOf(path: string): string[] {
   const parent = parentOf(path);
   return parent === '/' ? ['/'] : [...ancestorsOf(parent), parent];
 }
 
-/** An init-store that was killed leaves its stage, and directories of a store in which nothing is. */
+/** True for the remains of a killed init-store: its stage, and empty directories of a store. */
 function isHalfMade(layout: Layout, names: readonly string[]): boolean {
   if (!names.some(isTemporaryName)) return false;
   return names.every((name) => {
@@ -83,7 +83,7 @@ function isHalfMade(layout: Layout, names: readonly string[]): boolean {
   });
 }
 
-/** Of a store of ours the marker alone is missing. No other program makes all of these directories. */
+/** True for a store of which only the marker is missing. Only graft makes all of these directories. */
 function isWithoutMarkerOnly({ root }: Layout, names: readonly string[]): boolean {
   if (!names.every((name) => TOPS.has(name))) return false;
   return STORE_DIRECTORIES.every((name) => isRootsDirectory(`${root}/${name}`));
