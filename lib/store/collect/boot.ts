@@ -5,7 +5,9 @@ import { readFact } from '../layout/read-file.ts';
 import { replaceSmall } from '../layout/staging.ts';
 import type { Store } from '../store.ts';
 
-/** True for the first caller after a boot: mounts are gone then, and no owner of before is alive. */
+/**
+ * True for the first caller after a boot. Then all mounts of the store are gone, and every owner from before is dead.
+ */
 export function isFirstOfBoot(store: Store): boolean {
   return readFact(store.layout.boot, MAX_BOOT_BYTES) !== owner().bootId;
 }

@@ -1,6 +1,6 @@
 /**
- * How long and how much the store remembers of what it can find out again. Strangers' images decide how large such
- * facts are and how many, so that without an end they would fill the disk beside all layers.
+ * Bounds on the age and the size of the facts that the store can find out again. Images of tenants decide how many
+ * facts there are and how large each is: without bounds they could fill the disk.
  */
 import { diskUsage } from '../../sys/files/disk-usage.ts';
 import { lastName } from '../../sys/files/path.ts';
@@ -26,26 +26,30 @@ interface Bound {
   readonly totalBytes: number;
 }
 
-/** An application that is pushed once and started for months asks its registry once a month: nobody notices. */
+/** After this time a fact is found out again: an application that is started for months costs one request a month. */
 const FACT_AGE = 30 * DAY;
 
 const FACTS: readonly Bound[] = [
-  // A manifest and a configuration have 10 KB as a rule, so that is 10,000 images; and 8 MiB at the most.
+  // A manifest and a configuration usually have 10 KB together, so this is 10,000 images; they have at most 8 MiB.
   { directory: ({ blobs }) => blobs, ageMs: FACT_AGE, totalBytes: MAX_BLOBS_BYTES },
-  // A plan has a kilobyte or two; one with all the extended attributes that a root directory may have, a megabyte.
+  // A plan usually has one or two kilobytes; with the largest extended attributes of a root directory it has a
+  // megabyte.
   { directory: ({ stacks }) => stacks, ageMs: FACT_AGE, totalBytes: MAX_STACKS_BYTES },
-  // What a reference resolved to: as much as its manifest and configuration together.
+  // The image behind a reference: as large as its manifest and configuration together.
   { directory: ({ sources }) => sources, ageMs: FACT_AGE, totalBytes: MAX_SOURCES_BYTES },
 ];
 
-/** A walk through a layer on CVMFS costs seconds, so that its result is kept longer; a large one has a megabyte. */
+/**
+ * The walk of a layer on CVMFS takes seconds, so its result is kept longer. The result of a large layer has a
+ * megabyte.
+ */
 const PUBLISHED: Bound = {
   directory: ({ published }) => published,
   ageMs: 90 * DAY,
   totalBytes: MAX_PUBLISHED_BYTES,
 };
 
-/** Bytes on the disk of what is remembered now. */
+/** Bytes on the disk of all remembered facts. */
 export function factBytes(layout: Layout): number {
   const parent = openDir(layout.meta);
   try {
@@ -56,10 +60,13 @@ export function factBytes(layout: Layout): number {
   }
 }
 
-/** Facts that are too old, then the oldest ones of what is too much. @returns how many were removed */
+/**
+ * Deletes facts that are too old, and then the oldest facts of a directory that is too large.
+ * @returns how many were removed
+ */
 export function boundFacts(layout: Layout): number {
   const gone = FACTS.reduce((sum, one) => sum + bound(layout, one, new Set()), 0);
-  // A create looks at these twice, and must find the second time what it found the first time.
+  // A create reads these records twice, and must find at the second time what it found at the first.
   return gone + whileNobodyNames(layout, () => bound(layout, PUBLISHED, leased(layout)));
 }
 
@@ -76,7 +83,7 @@ function bound(layout: Layout, { directory, ageMs, totalBytes }: Bound, spared: 
   let left = found.reduce((sum, { bytes }) => sum + bytes, 0);
   let removed = 0;
   for (const { name, bytes, madeMs } of found.toSorted((a, b) => a.madeMs - b.madeMs)) {
-    // A clock that was wrong made files of the future: they would never become old.
+    // A file with a time in the future, from a wrong clock, would never become old: the distance in time counts.
     if (left <= totalBytes && Math.abs(Date.now() - madeMs) <= ageMs) continue;
     if (spared.has(name)) continue;
     if (removeName(layout, `${path}/${name}`)) removed += 1;

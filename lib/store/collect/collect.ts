@@ -1,11 +1,12 @@
 /**
- * Garbage collection. A volume is in use when an image's record or a live lease names it (a shim: what it is
- * for). It is taken in three steps (invariant 2 of layout.ts):
- *   1. look at leases and images, choose what nobody names;
- *   2. while no create can name anything, look again and rename to volumes/gc.<name> what still nobody names;
- *   3. delete that, however long it takes: nobody waits for it, and nobody finds it.
- * Putting back what was named meanwhile would do without the moment in which creates wait; but a create that reads
- * a layer just then finds names missing, and would remember a wrong stack.
+ * Garbage collection. A volume is in use when an image record or a live lease names it; a shim is in use when its layer
+ * or its stack is named. Unused volumes are deleted in three steps (invariant 2 of layout.ts):
+ *   1. read leases and image records, and choose the volumes that none of them names;
+ *   2. close the gate, so that no create can name a layer, read again, and rename to volumes/gc.<name> the chosen
+ *      volumes that are still unnamed;
+ *   3. delete the renamed volumes. This may take long, but no create waits for it, and none finds the renamed volumes.
+ * The gate would not be needed if a clean renamed back what a create has named meanwhile. But a create that reads a layer
+ * between the two renames finds names missing, and would remember a wrong stack.
  */
 
 import { isPluginError, PluginError } from '../../base/errors/error.ts';
@@ -37,25 +38,27 @@ import { type LeftOver, leftOver, noting } from './left-over.ts';
 import { mountedUses } from './mounted-uses.ts';
 
 export interface CollectPlan {
-  /** Layers and shims that nobody names. */
+  /** Layers and shims that no image record and no lease names. */
   readonly unused: readonly VolumeName[];
   /** Bytes of the files of the unused layers, as GrootFS counts them. */
   readonly bytes: number;
-  /** What the unused layers and shims take on the disk. */
+  /** Bytes of the unused layers and shims on the disk. */
   readonly diskBytes: number;
-  /** What cannot be read and may name any layer: then all of them are kept. */
+  /** A record or lease that cannot be read: it may name any layer, so all layers are kept. */
   readonly kept: Unreadable | undefined;
 }
 
-/** A record or a lease, by its path, and what is wrong with it. */
+/** A record or a lease that cannot be read: its path, and the reason. */
 export interface Unreadable {
   readonly path: string;
   readonly reason: string;
 }
 
 /**
- * What is in use now. Leases before images: a create records its image before it drops its lease.
- * @throws STORE_DAMAGED when nobody can tell what a running container uses: then nothing may go
+ * The names in use now. Leases are read before image records, since a create writes its record before it drops its
+ * lease.
+ * @throws STORE_DAMAGED when a running container may use any layer, since its record cannot be read: then no layer
+ * may be deleted
  */
 function namesInUse(store: Store): Set<string> {
   const names = new Set<string>();
@@ -103,7 +106,9 @@ export function mayRun(store: Store, id: ImageId): boolean {
   return usesBelow(store.layout.images).has(id);
 }
 
-/** A record or lease that cannot be read keeps everything, and is named; it is not the end of whoever asks. */
+/**
+ * Plans a clean. A record or lease that cannot be read does not throw: the plan keeps all layers and names the file.
+ */
 export function planCollection(store: Store): CollectPlan {
   let used: Set<string>;
   try {
@@ -154,7 +159,7 @@ export async function collect(
     // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
     whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
   }
-  // Nothing was to be chosen, and nobody kept it waiting.
+  // Nothing is unused, so the gate was not closed and nothing had to wait.
   if (plan.unused.length === 0) onLocked?.(0);
   forget(store);
   log.info('collected', { volumes: gone.length, failed: left.length });
@@ -162,7 +167,7 @@ export async function collect(
 }
 
 const NOT_COLLECTED = 'volume-not-collected';
-/** Volumes that are renamed while creates wait: a rename takes some ten microseconds. */
+/** The number of volumes that are renamed while creates wait: one rename takes some ten microseconds. */
 const BATCH = 64;
 
 function aside(store: Store, volume: string): string {
@@ -184,12 +189,13 @@ function setAside(store: Store, batch: readonly VolumeName[], log: Logger, left:
   });
 }
 
-/** The short link goes with it: whoever publishes the layer again makes a new one. */
+/** Renames one volume and removes its short link: a create that publishes the layer again makes a new link. */
 function setOneAside(store: Store, volume: VolumeName): boolean {
   try {
     renameAt(AT_FDCWD, store.layout.volume(volume), AT_FDCWD, aside(store, volume), RENAME_NOREPLACE);
   } catch (error) {
-    // EEXIST: left aside before, and it would not go. This one has to wait for it.
+    // EEXIST: an earlier clean renamed a volume of this name and could not delete it. This one waits for that
+    // deletion.
     if (hasCode(error, 'ENOENT', 'EEXIST')) return false;
     throw error;
   }
@@ -197,7 +203,7 @@ function setOneAside(store: Store, volume: VolumeName): boolean {
   return true;
 }
 
-/** What a killed clean left aside: nobody can find it under that name. */
+/** The volumes that a killed clean renamed and did not delete. No create finds them under the new name. */
 export function leftAside(store: Store): string[] {
   return listNames(store.layout.volumes)
     .filter((name) => name.startsWith('gc.'))
@@ -205,8 +211,8 @@ export function leftAside(store: Store): string[] {
 }
 
 /**
- * Takes a bad layer out of the way of new creates, which fetch it again. Containers that run on it keep what
- * they have mounted: it is renamed, and deleted once no image uses a layer of that name.
+ * Renames a bad layer, so that new creates fetch it again. Containers that run on it keep their mounts: the renamed
+ * layer is deleted when no image uses a layer of that name.
  * @throws STORE_BUSY while a running create uses it
  */
 export function dropBadLayer(store: Store, key: LayerKey): void {
@@ -238,7 +244,7 @@ export async function finishCollection(store: Store, log: Logger, left: LeftOver
   const found = leftAside(store) as VolumeName[];
   const failures = await forEachLogged(found, log, NOT_COLLECTED, (volume) => {
     whileNobodyNames(store.layout, () => {
-      // A clean that was killed between its rename and this.
+      // A clean may have been killed after its rename and before it removed the short link.
       if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
     });
     return noting(left, aside(store, volume), () => trashOrPutBack(store.layout, aside(store, volume)));

@@ -1,8 +1,8 @@
 import type { Logger } from '../../base/log.ts';
 
 /**
- * Does `step` for every item. One that fails is logged and does not keep the others from it: a directory on a
- * bad block must not stop a clean for ever. Returns the failures.
+ * Runs `step` for every item. A failure is logged, and the other items still run: a directory on a bad block must not
+ * stop every clean. Returns the failures.
  */
 export async function forEachLogged<T extends string | number>(
   items: Iterable<T>,

@@ -1,4 +1,4 @@
-/** Remembered facts about layers that are gone: plans, sources, manifests. All of them can be found out again. */
+/** Deletes remembered facts about layers that are gone: plans, sources, manifests. All can be found out again. */
 import { hexOf } from '../../base/digest.ts';
 import { PluginError } from '../../base/errors/error.ts';
 import { KiB } from '../../base/limits.ts';
@@ -21,7 +21,10 @@ export function forget(store: Store): void {
   forgetBlobs(store);
 }
 
-/** What was found out about layers on CVMFS that no container uses. @param used what images and live leases name */
+/**
+ * Deletes the records of layers on CVMFS that no container uses.
+ * @param used the names in image records and live leases
+ */
 export function forgetPublished({ published }: Store, used: ReadonlySet<string>): void {
   for (const key of published.list()) if (!used.has(key)) published.forget(key);
 }
@@ -51,16 +54,20 @@ function isAnything(value: unknown): value is unknown {
   return value !== undefined;
 }
 
-/** What keeps a blob: each of these names, or one of them. By hex: layers, and other blobs. */
+/**
+ * The names that a document needs in order to be kept: all of them, or at least one. They are the hex of layers and
+ * of other documents.
+ */
 interface Needs {
   readonly names: ReadonlySet<string>;
   readonly all: boolean;
 }
 
 /**
- * Manifests and configurations of which layers are gone: a configuration goes with the first of its layers, as others
- * of them may stay for years below newer images; a manifest goes with its configuration, an index with its manifests.
- * Blobs are a stranger's and may be large: one at a time is in memory, and what it names of what the store has.
+ * Deletes manifests and configurations whose layers are gone. A configuration goes with the first of its layers,
+ * since the other layers may stay for years below newer images. A manifest goes with its configuration, and an index
+ * with its last manifest. Documents come from strangers and may be large: only one is in memory at a time, together
+ * with the names in it that the store has.
  */
 function forgetBlobs(store: Store): void {
   const { blobs } = store.layout;
@@ -89,9 +96,10 @@ function isKept(needs: Needs | undefined, kept: ReadonlySet<string>): boolean {
 }
 
 /**
- * What came from a registry is read by the readers of registries here too: a document that they refuse needs nothing and
- * goes. One of more than a stranger should make this process take apart is searched for digests alone; it stays while any
- * is there, and no longer than the bounds of what is remembered let it.
+ * Finds out which names a document needs. The parsers for registry answers read it here too; a document that they
+ * refuse needs nothing and is deleted. A document above MAX_TAKEN_APART is searched for digests and not parsed, since
+ * a stranger could make this process use too much memory. Such a document is kept while the store has one of its
+ * digests, but not longer than the bounds (bounds.ts) allow.
  */
 function needsOf(path: string, known: ReadonlySet<string>): Needs {
   const bytes = readFactBytes(path, MAX_BLOB_BYTES);
@@ -101,7 +109,7 @@ function needsOf(path: string, known: ReadonlySet<string>): Needs {
 }
 
 const NOTHING: Needs = { names: new Set(), all: true };
-/** As an object of JavaScript a document takes up to 25 times its size. Real ones have 10 KB. */
+/** A parsed document takes up to 25 times its size in memory. Real documents have 10 KB. */
 const MAX_TAKEN_APART = 256 * KiB;
 
 function needsOfManifest(bytes: Uint8Array, known: ReadonlySet<string>): Needs | undefined {
@@ -128,7 +136,7 @@ function unlessRefused<T>(read: () => T): T | undefined {
   }
 }
 
-/** A list with a name that is not there keeps nothing, and need not lie in memory. */
+/** When the store lacks one of the names, the document is not kept, and its names are not stored. */
 function allOf(names: readonly string[], known: ReadonlySet<string>): Needs {
   return { names: new Set(names.every((name) => known.has(name)) ? names : []), all: true };
 }

@@ -1,7 +1,8 @@
 /**
- * Project ids that leaked: taken by the dead, and no directory carries them. The order of looks is what makes it
- * safe: first the owners, then the directories. A create takes an id before its directory carries it and keeps its
- * lease until the directory is where it belongs; a delete takes the id over while the directory still carries it.
+ * Leaked project ids: ids with a dead owner that no directory carries. The search first reads the owners and then the
+ * directories, and this order makes it safe: a create reserves an id before its directory carries the id, and keeps
+ * its lease until the directory is published; a delete becomes the owner of the id while the directory still carries
+ * it.
  */
 
 import { release, tryHold } from '../../sys/exclusive/holder.ts';
@@ -33,17 +34,20 @@ function find(store: Store): LeakedId[] {
 function isBeingUsed(store: Store, target: string | undefined): boolean {
   const owner = target === undefined ? undefined : ownerNameOf(target);
   if (owner === undefined || !ownerIsAlive(owner)) return false;
-  // Whoever deletes has no lease. Who made the image has dropped it when the image was there.
+  // A link that ends in `~delete` is in use without a lease. A create uses its id as long as it has a lease.
   return target !== owner || listNames(store.layout.leases).includes(owner);
 }
 
-/** Images before tmp/: a delete moves them from there to here. */
+/** Images are read before tmp/, since a delete moves directories from images/ to tmp/. */
 function* carriedIds({ images, layout }: Store): Generator<number> {
   for (const id of images.list()) yield projectIdOf(layout.image(id));
   for (const name of listNames(layout.tmp)) yield projectIdOf(`${layout.tmp}/${name}`);
 }
 
-/** Gives leaked ids back, where nobody else is at it. Returns how many; charged ones wait for the next time. */
+/**
+ * Frees leaked ids, unless another process does so now. Returns how many; an id with charged blocks waits for the
+ * next call.
+ */
 export function giveBackLeaked(store: Store, device: QuotaDevice): number {
   const hold = tryHold(`${store.layout.locks}/projectids`);
   if (!('entry' in hold)) return 0;
@@ -54,7 +58,7 @@ export function giveBackLeaked(store: Store, device: QuotaDevice): number {
   }
 }
 
-/** Asks for the owner again: a delete that ended between the two looks had taken the id over before. */
+/** Checks the owner again: a delete that ended between the two reads had become the owner before. */
 function giveBack(store: Store, { id, owner }: LeakedId, device: QuotaDevice): boolean {
   return store.projectIds.ownerOf(id) === owner && store.projectIds.giveBack(id, device);
 }

@@ -12,16 +12,21 @@ import type { Store } from '../store.ts';
 import { factBytes } from './bounds.ts';
 import { planCollection } from './collect.ts';
 
-/** Sums over the whole store, in bytes. Reads every record: for `clean`, `usage` and gauges, never for a create. */
+/**
+ * Sums over the whole store, in bytes. Measuring reads every record: `clean`, `usage` and gauges do it, a create
+ * never.
+ */
 export interface Measured extends Totals {
-  /** What GrootFS's metrics of these names count: files of layers in use, and of the others. */
+  /** Bytes of the files of layers in use, and of the other layers: GrootFS's metrics of these names. */
   readonly usedFileBytes: number;
   readonly unusedFileBytes: number;
   readonly filesystemUsedBytes: number;
   readonly filesystemTotalBytes: number;
 }
 
-/** Layers and quotas can hardly add up to more than the filesystem holds: a clean with this threshold never acts. */
+/**
+ * False when the threshold is above the filesystem's size: layers and quotas hardly reach it, so no clean ever acts.
+ */
 export function isReachable(thresholdBytes: number, filesystemBytes: number): boolean {
   return thresholdBytes < filesystemBytes;
 }
@@ -51,8 +56,8 @@ export function measure(store: Store): Measured {
 }
 
 /**
- * For the running totals: what `measure` found, and on which stacks the images are. A layer of several stacks is the first
- * one's own. Reads the records of images and of the layers in use once more.
+ * Counts for the running totals: the sums of `measure`, and the images of each stack. A layer of several stacks
+ * counts as the first one's own. Reads the records of the images and of the layers in use a second time.
  */
 export function countStacks(store: Store, measured: Measured): Counted {
   const stacks = new Map<ShortKey, StackCount>();
@@ -70,7 +75,7 @@ export function countStacks(store: Store, measured: Measured): Counted {
   return { totals: { committedBytes, layerBytes, factBytes, fileBytes }, stacks };
 }
 
-/** Files of the layers among `uses` that are not in `seen`, which takes them in. */
+/** Bytes of the files of the layers in `uses` that are not in `seen`; adds them to `seen`. */
 function bytesOfNew(store: Store, uses: readonly string[], seen: Set<string>): number {
   let bytes = 0;
   for (const use of uses) {

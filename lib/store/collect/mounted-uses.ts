@@ -5,12 +5,15 @@ import { linkedVolume } from '../records/layers.ts';
 import type { Store } from '../store.ts';
 
 export interface MountedUses {
-  /** As in the record of the image. */
+  /** Lower directories, written as in the record of the image. */
   readonly lowers: readonly string[];
   readonly uses: readonly string[];
 }
 
-/** What a container runs on by the options of its mount; undefined where they do not tell all of it. */
+/**
+ * The layers that a container runs on, from the options of its mount; undefined when the options do not tell all of
+ * them.
+ */
 export function mountedUses(store: Store, id: ImageId): MountedUses | undefined {
   const lowers = overlayLowers(store.layout.rootfs(id))?.map((lower) => inStore(store, lower));
   if (lowers === undefined || !lowers.every((lower) => lower !== undefined)) return undefined;
@@ -18,7 +21,7 @@ export function mountedUses(store: Store, id: ImageId): MountedUses | undefined 
   return { lowers, uses: [...new Set(volumes.map(usedThrough))] };
 }
 
-/** A lower directory as records name it; undefined for one that only this mount knows. */
+/** A lower directory, written as in records; undefined for a path that no record can contain. */
 function inStore({ layout, layers }: Store, lower: string): string | undefined {
   const volume = lower.startsWith(`${layout.volumes}/`)
     ? (lower.slice(layout.volumes.length + 1).split('/', 1)[0] as VolumeName)

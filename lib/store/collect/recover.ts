@@ -1,7 +1,7 @@
 /**
- * Sweeping up after processes that were killed: whatever belongs to an owner that is dead. Run by init-store,
- * clean, check and the first create of a boot; never by stats or delete. Every step can be repeated, and one
- * that fails is logged and does not keep the others from running.
+ * Sweeps the remains of killed processes: everything that belongs to a dead owner. Run by init-store, clean, check
+ * and the first create after a boot; never by stats or delete. Every step can be repeated. A step that fails is
+ * logged, and the other steps still run.
  */
 
 import type { Logger } from '../../base/log.ts';
@@ -99,7 +99,9 @@ function isLive(store: Store, id: ImageId, uses = usesBelow(store.layout.images)
   return use.kind === 'process' || !readLeases(store.layout).some((lease) => lease.image === id);
 }
 
-/** One of them at this moment: by the time its turn comes somebody may have deleted it and made another of its name. */
+/**
+ * Whether an image is half made or half deleted now: since `halfImages`, the id may have been deleted and used again.
+ */
 export function isHalf(store: Store, id: ImageId): boolean {
   if (!store.images.exists(id) || !lacksRecord(store, id)) return false;
   const leases = readLeases(store.layout);
@@ -130,7 +132,7 @@ async function sweepStaged(store: Store, log: Logger, left: LeftOver[]): Promise
   return count;
 }
 
-/** Records of images that are gone. */
+/** Deletes the records of images that are gone. */
 function sweepRecords(store: Store): number {
   let count = 0;
   for (const name of listNames(store.layout.imageRecords)) {
@@ -147,7 +149,7 @@ function sweepProjectIds(store: Store): number {
   return quota.supported ? giveBackLeaked(store, quota.device) : 0;
 }
 
-/** Last: what a dead lease named has been seen to by the other steps. */
+/** The last step: the other steps have then removed everything that a dead lease names. */
 async function sweepLeases(store: Store, log: Logger): Promise<number> {
   const dead = readLeases(store.layout).filter((lease) => !lease.alive);
   const failures = await forEachLogged(
