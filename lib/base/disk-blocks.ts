@@ -2,7 +2,7 @@
 
 /** Of `Stat.blocks`, on every filesystem (stat(2)). */
 const STAT_BLOCK = 512;
-/** What XFS and ext4 give out at least, by default. */
+/** The smallest unit that XFS and ext4 allocate by default. */
 export const DISK_BLOCK = 4096;
 /** Bytes in whole blocks. */
 export function inBlocks(bytes: number): number {
