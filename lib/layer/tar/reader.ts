@@ -1,7 +1,8 @@
 /**
  * The framing of a tar archive: bytes in, entries and their content out, all in one thread and one pass. Where readers
  * differ about the meaning of an archive, this reader follows Go's archive/tar (which built and checked the image), or
- * refuses the archive. The reader never guesses: if two readers disagree, one of them overlooks a file that the other unpacks.
+ * refuses the archive. The reader never guesses: if two readers disagree, one of them overlooks a file that the other
+ * unpacks.
  */
 import { type ByteName, byteName } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
