@@ -1,7 +1,7 @@
 /**
- * `org.cloudfoundry.experimental.image.base-directory`: a layer of `preloaded+layer` images that goes below a
- * directory of the image. Its components are made with the attributes they have in the layer below, so that the
- * layer's own directories do not change the ones they cover.
+ * The annotation `org.cloudfoundry.experimental.image.base-directory`: a layer of `preloaded+layer` images whose
+ * entries go below a directory of the image. The components of that directory get the attributes that they have in the
+ * layer below, so that this layer does not change the directories that it covers.
  */
 import { PluginError } from '../../base/errors/error.ts';
 import type { Directory } from '../../sys/files/directory.ts';
@@ -42,7 +42,7 @@ export function makeBaseDirectory(
   }
 }
 
-/** Links inside the layer below are followed inside it. */
+/** The stat of a path in the layer below. Symbolic links are followed inside that layer. */
 function statBelow(root: number, path: string, base: string): Stat {
   let fd: number;
   try {

@@ -1,53 +1,58 @@
-/** The ceilings of one layer, looked at as its bytes and entries come. */
+/** The limits of one layer, checked as its bytes and entries arrive. */
 import { PluginError } from '../../base/errors/error.ts';
 import { MiB } from '../../base/limits.ts';
 import type { Xattr } from '../tar/entry.ts';
 import type { LayerBudget } from './types.ts';
 
 /**
- * Names that stay in memory until the last entry: implied directories, those with markers, links to names that come
- * later, names that a later entry takes back. A real layer has thousands at most. 64 bytes stand for what a name costs
- * beside its own; several layers are unpacked at once, and each name lies in memory three times over.
+ * Names that stay in memory until the last entry: implied directories, directories with markers, links to names that
+ * come later, and names that a later entry takes back. A real layer has thousands at most. Each name counts 64 bytes
+ * beside its own length. Several layers are unpacked at once, and each name is in memory three times.
  */
 const MAX_REMEMBERED = 8 * MiB;
 const PER_NAME = 64;
 /**
- * Holes of all sparse files of a layer. They take no disk, but the manifest's hash goes over every byte of a file, out of
- * a few bytes of archive: 4 GiB of zeros are 0.25 to 0.45 s of CPU here. A later check reads them too: 0.7 s with the
- * file's pages in the cache, 11 s where the kernel had to make them (ext4, two processors, busy).
+ * Holes of all sparse files of a layer. Holes take no disk, but a few bytes of archive describe a large hole, and the
+ * manifest's hash covers every byte of a file: 4 GiB of zeros take 0.25 to 0.45 s of CPU. A later check reads the holes
+ * too: 0.7 s with the file's pages in the cache, 11 s where the kernel had to make them (ext4, two processors, busy).
  */
 const MAX_HOLES = 4 * 1024 * MiB;
 
 /**
  * The manifest of the tree has a line for each entry, and for each directory that an entry implies. The line of an
- * honest entry is shorter than the entry in the tar. Names that repeat a long path make much longer ones: 63 KB of
- * image made 290 MB of lines (measured). Up to this size nobody compares.
+ * honest entry is shorter than the entry in the tar. Names that repeat a long path make much longer lines: an image of
+ * 63 KB made 290 MB of lines (measured). Up to this size the manifest is not compared with the tar.
  */
 const MANIFEST_FLOOR = 64 * MiB;
 
 /**
- * Looks at names that no entry pays for: in the trees below the layer, one after the other, and on the way through links.
- * 40,000 hard links into lower layers take half of it. A look takes up to 15 µs of CPU (measured, on two busy cores), so
- * that this ends after 15 s at the latest.
+ * Looks at names that no entry pays for: in the trees below the layer, one after the other, and on the way through
+ * links. 40,000 hard links into lower layers take half of these looks. A look takes up to 15 µs of CPU (measured, on
+ * two busy cores), so the looks of a layer end after 15 s at the latest.
  */
 export const MAX_LOOKS = 1_000_000;
-/** The kernel walks a path component by component: so many bytes of it cost a look more. */
+/**
+ * The kernel resolves a path component by component, so each such number of bytes of a path counts as a further look.
+ */
 const BYTES_PER_LOOK = 32;
 
-/** What an image leaves for one of its layers, and how the work is stopped. */
+/** The part of an image's limits that is left for one of its layers, and the way to stop the work. */
 export interface BudgetRest {
-  /** How much may be copied from the layers below; undefined: as much as a tar may have. */
+  /** How many bytes may be copied from the layers below. Undefined: as many as a tar may have. */
   readonly copyBytes?: number | undefined;
   /** How many looks at names may be taken; undefined: MAX_LOOKS. */
   readonly looks?: number | undefined;
-  /** Called in the middle of work that may be long; throws to end it. */
+  /** Called in the middle of work that may take long; throws to stop it. */
   readonly checkpoint?: (() => void) | undefined;
 }
 
-/** Names and values of all extended attributes. Real layers have some capabilities and labels, kilobytes together. */
+/**
+ * Limit for names and values of all extended attributes. Real layers have some capabilities and labels, kilobytes in
+ * all.
+ */
 const MAX_XATTR_BYTES = 16 * MiB;
 
-/** Of a file: `data` bytes that are no holes, and `stored` bytes of disk that they take. */
+/** Disk use of a file: `data` bytes that are not in holes, and `stored` bytes of disk that they take. */
 interface DiskUse {
   readonly data: number;
   readonly stored: number;
@@ -67,9 +72,9 @@ export class Budget {
   #holes = 0;
   #looks = 0;
   readonly #maxLooks: number;
-  /** Called in the middle of work that may be long; throws to end it. */
+  /** Called in the middle of work that may take long; throws to stop it. */
   readonly checkpoint: () => void;
-  /** What data that is scattered in sparse files takes of the disk beyond its own bytes. */
+  /** Bytes of disk that data of sparse files takes beyond its own size, since each piece takes whole blocks. */
   #scattered = 0;
 
   constructor(limits: LayerBudget, quotaBytes: number | undefined, rest: BudgetRest = {}) {
@@ -86,7 +91,7 @@ export class Budget {
   get tarBytes(): number {
     return this.#out;
   }
-  /** Of files of lower layers, for links to them. */
+  /** Bytes of files that were copied from lower layers, for links to them. */
   get copiedBytes(): number {
     return this.#copied;
   }
@@ -96,7 +101,7 @@ export class Budget {
   get looks(): number {
     return this.#looks;
   }
-  /** No single file can be larger than what the whole archive may be. */
+  /** Largest size of a single file: the limit for the whole archive. */
   get maxFileSize(): number {
     return Math.min(this.#limits.tarBytes, Number.MAX_SAFE_INTEGER);
   }
@@ -118,8 +123,8 @@ export class Budget {
   }
 
   /**
-   * A file of a lower layer is about to be copied: a link of a few bytes in the archive, a whole file on the disk. Its
-   * holes stay holes.
+   * Charges for a file of a lower layer before it is copied: a link of a few bytes in the archive becomes a whole file
+   * on the disk. The holes of the file stay holes in the copy.
    * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
    */
   copy(size: number, { data, stored }: DiskUse): void {
@@ -139,7 +144,7 @@ export class Budget {
   }
 
   /**
-   * A sparse file of `size` bytes with its holes: `data` bytes of content that take `stored` bytes of disk.
+   * Charges for a sparse file of `size` bytes with its holes: `data` bytes of content that take `stored` bytes of disk.
    * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
    */
   sparse(size: number, { data, stored }: DiskUse): void {
@@ -155,7 +160,7 @@ export class Budget {
     }
   }
 
-  /** Directories that are only implied count as well: one long name makes thousands. */
+  /** Charges for an entry. Implied directories count as well: one long name makes thousands of them. */
   entry(): void {
     this.checkpoint();
     this.#entries += 1;
@@ -164,12 +169,12 @@ export class Budget {
     }
   }
 
-  /** A name is looked at, once by itself and once for each part of a long path. @throws PluginError LAYER_TOO_LARGE */
+  /** Charges for a look at a name: one look, and more for a long path. @throws PluginError LAYER_TOO_LARGE */
   look(path = ''): void {
     this.#count(1 + Math.floor(path.length / BYTES_PER_LOOK));
   }
 
-  /** A path is looked for in memory: only a long one costs anything. @throws PluginError LAYER_TOO_LARGE */
+  /** Charges for a search for a path in memory: only a long path counts. @throws PluginError LAYER_TOO_LARGE */
   recall(path: string): void {
     this.#count(Math.floor(path.length / BYTES_PER_LOOK));
   }
@@ -185,7 +190,7 @@ export class Budget {
     }
   }
 
-  /** Bytes that the manifest of the tree has grown by. */
+  /** Charges for bytes added to the manifest of the tree. */
   manifest(bytes: number): void {
     this.#manifest += bytes;
     if (this.#manifest > MANIFEST_FLOOR && this.#manifest > this.#out) {
@@ -193,7 +198,7 @@ export class Budget {
     }
   }
 
-  /** Extended attributes of one entry. */
+  /** Charges for the extended attributes of one entry. */
   attributes(xattrs: readonly Xattr[]): void {
     for (const { name, value } of xattrs) this.#xattrs += name.length + value.length;
     if (this.#xattrs > MAX_XATTR_BYTES) {
@@ -204,7 +209,7 @@ export class Budget {
     }
   }
 
-  /** A name that must be kept in memory. */
+  /** Charges for a name that must stay in memory. */
   remember(name: string): void {
     this.#remembered += name.length + PER_NAME;
     if (this.#remembered > MAX_REMEMBERED) {

@@ -1,4 +1,7 @@
-/** A file of a lower tree copied into this layer's, with all it has, as overlayfs does before it links to it. */
+/**
+ * Copies a file of a lower tree into this layer's tree, with all its attributes, as overlayfs does before it makes a
+ * hard link to the file.
+ */
 import { byteName, bytesOf } from '../../base/bytes.ts';
 import type { Directory } from '../../sys/files/directory.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
@@ -31,7 +34,7 @@ import type { LowerName } from './lower-trees.ts';
 import { observed, readXattrs } from './metadata.ts';
 
 /**
- * Makes `name` in `parent` from `found`. What a file takes of the disk is charged before its copy is made.
+ * Makes `name` in `parent` as a copy of `found`. The disk use of the file is charged before the copy is made.
  * @throws PluginError LAYER_EXCEEDS_QUOTA, LAYER_TOO_LARGE
  */
 export function copyUp(
@@ -104,10 +107,10 @@ function sizeOf(xattrs: readonly Xattr[]): number {
   return xattrs.reduce((sum, { name, value }) => sum + name.length + value.length, 0);
 }
 
-/** errno of a disk that does not give what it has. */
+/** The errno for a disk that fails to return its data. */
 const EIO = 5;
 
-/** Copies what is data; what are holes stay holes, and are hashed as the zeros that a reader gets. */
+/** Copies the data of a file. Holes stay holes, and are hashed as the zeros that a reader gets. */
 function copyContent(
   source: number,
   fd: number,
@@ -127,7 +130,7 @@ function copyContent(
       checkpoint();
       const wanted = Math.min(left, block.length);
       const read = check(Number(libc.read(source, block, wanted)), 'read', path);
-      // Shorter than a moment ago: nobody knows what belongs there.
+      // The file became shorter during the copy, so its content is unknown.
       if (read === 0) throw new SysError(EIO, 'read', path);
       const part = block.subarray(0, read);
       hash.update(part);

@@ -1,4 +1,4 @@
-/** What a layer's tree takes on the disk, found out while it is written: looking at every name again costs 5 % more. */
+/** The disk use of a layer's tree, computed while the tree is written: looking at every name again costs 5 % more. */
 import { bytesOnDisk, inBlocks } from '../../base/disk-blocks.ts';
 import { RootedTree } from '../../sys/files/rooted.ts';
 import { type Stat, statIfThere } from '../../sys/kernel/stat.ts';
@@ -6,12 +6,12 @@ import { readTreeManifest } from '../manifest/reader.ts';
 import type { Xattr } from '../tar/entry.ts';
 import { splitName } from '../tar/entry-name.ts';
 
-/** XFS lays out more than was written for a file that grows above this size, until the file is closed. */
+/** While a file above this size grows, XFS allocates more than was written, until the file is closed. */
 const PREALLOCATED_FROM = 64 * 1024;
-/** ext4 keeps shorter targets in the inode, XFS longer ones too. */
+/** The longest link target that ext4 keeps in the inode; XFS keeps longer ones there too. */
 const INLINE_TARGET = 59;
 
-/** The sum for a tree of which nothing is removed again; directories tell their own part when they are closed. */
+/** The sum for a tree from which nothing is removed again. Directories report their own part when they are closed. */
 export class DiskSize {
   #bytes = 0;
 
@@ -19,7 +19,11 @@ export class DiskSize {
     return this.#bytes;
   }
 
-  /** @param written bytes of content that came; fewer than `size` where the file has holes. @param look its stat(2) */
+  /**
+   * Adds a file.
+   * @param written bytes of content that arrived; fewer than `size` where the file has holes
+   * @param look returns the file's stat(2)
+   */
   file(size: number, written: number, xattrs: readonly Xattr[], look: () => Stat): void {
     const whole = inBlocks(size);
     if (written < size) this.#bytes += Math.min(whole, bytesOnDisk(look()));
@@ -28,15 +32,16 @@ export class DiskSize {
     else this.#bytes += xattrs.reduce((sum, { value }) => sum + inBlocks(value.length), whole);
   }
 
-  /** A symbolic link or a FIFO. */
+  /** Adds a symbolic link or a FIFO. */
   node(target: string, xattrs: readonly Xattr[], look: () => Stat): void {
     if (target.length > INLINE_TARGET || xattrs.length > 0) this.#bytes += bytesOnDisk(look());
   }
 }
 
 /**
- * The same by looking at each name of the manifest, each inode once: for trees of which something was removed.
- * @param checkpoint called for each line; throws to end the work
+ * The disk use by a look at each name of the manifest, counting each inode once: for trees from which something was
+ * removed.
+ * @param checkpoint called for each line; throws to stop
  */
 export function measureTree(tree: string, manifestPath: string, checkpoint: () => void): number {
   const never = (): undefined => undefined;

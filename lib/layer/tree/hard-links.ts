@@ -1,4 +1,4 @@
-/** Hard links, also to names that come later in the archive, and into the trees below where those are given. */
+/** Makes hard links, also to names that come later in the archive, and to files of lower trees if those are given. */
 import { PluginError } from '../../base/errors/error.ts';
 import type { Directory } from '../../sys/files/directory.ts';
 import { linkAt } from '../../sys/kernel/files.ts';
@@ -21,9 +21,12 @@ export class HardLinks {
   readonly #tree: LayerTree;
   readonly #budget: Budget;
   readonly #manifest: TreeManifestWriter;
-  /** Links whose target was not there, by their clean path. */
+  /** Links whose target did not exist yet, by their clean path. */
   readonly #pending = new Map<string, Pending>();
-  /** Files of lower layers that were copied, by tree and inode, under their first name here, links followed. */
+  /**
+   * Files that were copied from lower layers: by tree and inode, the path of the first copy in this layer, with links
+   * followed.
+   */
   readonly #copies = new Map<string, string>();
 
   constructor(tree: LayerTree, manifest: TreeManifestWriter, budget: Budget) {
@@ -32,12 +35,12 @@ export class HardLinks {
     this.#manifest = manifest;
   }
 
-  /** Something else was made at the path: the last entry of a name wins. */
+  /** Cancels the pending link at `path`, where a later entry made something else: the last entry of a name counts. */
   cancel(path: string): void {
     if (this.#pending.size > 0) this.#pending.delete(path);
   }
 
-  /** Links `path` to `target`, both clean; puts the link off when the target is not there (yet). */
+  /** Links `path` to `target`, both clean. If the target does not exist yet, the link is made later. */
   add(path: string, target: string): void {
     if (target === '') throw badLink(path, target);
     this.#pending.delete(path);
@@ -48,12 +51,15 @@ export class HardLinks {
   }
 
   /**
-   * Makes the links that were put off, targets before the links to them.
-   * @throws PluginError LAYER_NEEDS_LOWER without `lowers`, LAYER_BAD_HARDLINK when nobody has the target
+   * Makes the pending links, each after its target.
+   * @throws PluginError LAYER_NEEDS_LOWER without `lowers`, LAYER_BAD_HARDLINK when no tree has the target
    */
   finish(lowers: LowerTrees | undefined): void {
     const waiting: Pending[] = [];
-    /** Those in `waiting`: in a ring of links one must be the first. */
+    /**
+     * Paths of the links that were put on `waiting`. In a ring of links, the search stops at a link that it meets
+     * again.
+     */
     const begun = new Set<string>();
     for (const first of this.#pending.values()) {
       this.#budget.checkpoint();
@@ -72,7 +78,7 @@ export class HardLinks {
     }
   }
 
-  /** False when the target is not there. */
+  /** Returns false when the target does not exist. */
   #link(path: string, target: string): boolean {
     const [parentPath, name] = splitName(path);
     const parent = this.#tree.directory(parentPath);
@@ -84,7 +90,7 @@ export class HardLinks {
       if (from === to) return true;
       const bytes = Buffer.from(source.name, 'latin1');
       this.#tree.put(parent, name, (fd, newName) => {
-        // What made room for the link may have held its target.
+        // Removing the old file at the link's path may have removed the target too.
         const again = this.#source(path, target);
         if (again === undefined) throw badLink(path, target);
         linkAt(again.directory.fd, bytes, fd, newName);
@@ -100,7 +106,7 @@ export class HardLinks {
     const stat = directory === undefined ? undefined : statIfThere(directory.fd, Buffer.from(name, 'latin1'));
     if (directory === undefined || stat === undefined || isWhiteout(stat)) return undefined;
     if (!isDirectory(stat)) return { directory, name };
-    // One that only lies on the way to markers may be a file of a lower layer.
+    // A directory that is only implied by markers may be a file in a lower layer.
     if (this.#tree.marked.isImplied(pathOf(directory, name))) return undefined;
     throw badLink(path, target);
   }
@@ -117,13 +123,13 @@ export class HardLinks {
     if (!shows || link.path !== found.path) this.#copy(found, link.path);
   }
 
-  /** The names of one lower file stay names of one file. */
+  /** Hard links to one lower file stay hard links to one file in this layer. */
   #copy(found: LowerName, path: string): void {
     const file = `${found.rootFd}:${found.stat.ino}`;
     const [parent, name] = splitName(path);
     const own = pathOf(this.#tree.directory(parent), name);
     const first = this.#copies.get(file);
-    // One below this very name goes with the directory whose place the link takes.
+    // A first copy below the link's own path does not count: it is removed with the directory that the link replaces.
     if (first !== undefined && !first.startsWith(`${own}/`) && this.#link(path, first)) return;
     copyUp(found, this.#tree, this.#tree.directory(parent), name, this.#manifest, this.#budget);
     this.#copies.set(file, own);

@@ -1,7 +1,7 @@
 /**
- * A layer's tree in overlayfs's form: whiteouts are character devices 0:0, opaque directories carry an xattr. What
- * comes out does not depend on the order of markers and entries: a marker speaks of the trees below only, so what the
- * layer itself brings always stays (image-spec, layer.md, "Whiteouts").
+ * A layer's tree in the form of overlayfs: whiteouts are character devices 0:0, and opaque directories have an xattr.
+ * The result does not depend on the order of markers and entries: a marker hides only names of the trees below, so the
+ * layer's own entries always stay (image-spec, layer.md, "Whiteouts").
  */
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import type { Directory } from '../../sys/files/directory.ts';
@@ -26,11 +26,14 @@ export class LayerTree {
   readonly #budget: Budget;
   readonly #manifest: TreeManifestWriter;
   readonly #lowers: LowerTrees | undefined;
-  /** What later entries took back: whoever compacts the manifest has these names in memory. */
+  /** Paths that later entries took back. The compaction of the manifest keeps these paths in memory. */
   readonly #takenBack = new Set<string>();
-  /** Of the entry at work: directories it implies get its time, so that the tree does not depend on the clock. */
+  /**
+   * Modification time of the current entry. Directories that the entry implies get it too, so that the tree does not
+   * depend on the clock.
+   */
   mtime: Timespec = { sec: 0, nsec: 0 };
-  /** Something of the trees below decided what this tree looks like. */
+  /** True when the trees below have decided a part of this tree. */
   dependsOnLower = false;
 
   constructor(
@@ -61,19 +64,21 @@ export class LayerTree {
     return this.#rooted.root;
   }
 
-  /** Until an entry says more, the root is an implied directory as any other. */
+  /** Makes the root. Until an entry for the root comes, it is an implied directory. */
   startRoot(): void {
     this.metadata.implied(this.root, this.mtime);
     this.root.setMode(0o755);
     this.marked.addImplied('', this.mtime);
   }
 
-  /** The directory at a clean path; missing ones are made. */
+  /** The directory at a clean path. Missing directories are made. */
   directory(path: string): Directory {
     return this.#rooted.directory(path);
   }
 
-  /** For markers: below a file, of this layer or a lower one, there is nothing that they could hide. */
+  /**
+   * The directory for a marker. Undefined below a file of this layer or a lower one, where a marker can hide nothing.
+   */
   directoryForMarker(path: string): Directory | undefined {
     const directory = this.#rooted.directoryWhereFree(path);
     if (directory === undefined && this.#lowers !== undefined) this.#deadEnd(path);
@@ -84,14 +89,14 @@ export class LayerTree {
     return this.#rooted.find(path);
   }
 
-  /** Makes `name` by an exclusive call, in the place of whatever has the name. */
+  /** Makes `name` by an exclusive call, and replaces any existing file of that name. */
   put<T>(parent: Directory, name: string, create: (fd: number, name: Uint8Array) => T): T {
     const { value, over } = this.#rooted.put(parent, name, create);
     if (over !== undefined && isWhiteout(over)) this.marked.removeWhiteout(parent.path);
     return value;
   }
 
-  /** The directory of an entry: there already, or made. */
+  /** Makes the directory of an entry, or returns the existing one. */
   makeDirectory(
     parent: Directory,
     name: string,
@@ -110,7 +115,10 @@ export class LayerTree {
     fsetxattr(directory.fd, OPAQUE_XATTR, YES, directory.path);
   }
 
-  /** Hides `name` of the trees below. What this layer has there itself stays; of a directory, only that. */
+  /**
+   * Hides `name` of the trees below. This layer's own file of that name stays; its directory stays without the lower
+   * content.
+   */
   whiteout(parent: Directory, name: string): void {
     try {
       mknodAt(parent.changingFd, Buffer.from(name, 'latin1'), S.IFCHR);
@@ -128,7 +136,7 @@ export class LayerTree {
     this.#manifest.whiteout(pathOf(parent, name));
   }
 
-  /** Writes what could not be known before the last entry, and applies what waits in open directories. */
+  /** Writes the lines that depend on the last entry, and applies the saved attributes of open directories. */
   finish(): void {
     const meaningless = this.marked.meaninglessDirs();
     for (const path of this.marked.coveredWhiteoutDirs()) this.#removeWhiteouts(path);
@@ -141,7 +149,7 @@ export class LayerTree {
     this.#rooted.finish();
   }
 
-  /** What the manifest says about the path so far no longer holds. */
+  /** Adds a line to the manifest that takes back the earlier lines about the path. */
   takeBack(path: string, scope: 'tree' | 'self'): void {
     this.#manifest.removed(path, scope);
     if (this.#takenBack.has(path)) return;
@@ -149,12 +157,12 @@ export class LayerTree {
     this.#takenBack.add(path);
   }
 
-  /** Blocks of 512 bytes that directories take; exact after `finish`, where nothing was taken back. */
+  /** Blocks of 512 bytes that directories take. Exact after `finish`, if nothing was taken back. */
   get directoryBlocks(): number {
     return this.#rooted.directoryBlocks;
   }
 
-  /** Removes a name of the root with all below it, as if it had never been in the archive. */
+  /** Removes a name of the root with everything below it, as if the archive had never contained it. */
   drop(name: string): void {
     if (statIfThere(this.root.fd, Buffer.from(name, 'latin1')) !== undefined)
       this.#rooted.remove(this.root, name);
@@ -164,14 +172,17 @@ export class LayerTree {
     this.#rooted.abandon();
   }
 
-  /** True for a directory that is here only because markers lie below it: with it gone they have no meaning. */
+  /**
+   * Returns true for a directory that exists only because markers lie below it: without the directory they have no
+   * meaning.
+   */
   #isHollow(directory: Directory): boolean {
     const inside: string[] = [directory.path];
     for (let path = inside.pop(); path !== undefined; path = inside.pop()) {
       const at = this.find(path);
       if (at === undefined || !this.marked.isImplied(path)) return false;
       for (const { name } of at.entries()) {
-        // Not path by path: each directory on the way may have a whiteout of its own, and is walked for it.
+        // Each directory on the way may have its own whiteout, so the directories are examined one by one.
         this.#budget.look();
         const stat = statAt(at.fd, bytesOf(name));
         if (isDirectory(stat)) inside.push(pathOf(at, name));
@@ -204,7 +215,7 @@ export class LayerTree {
     if (over !== undefined && isWhiteout(over)) this.#unhide(parentOf(directory.path), directory);
   }
 
-  /** A whiteout became a directory of this layer: it still hides what is below. */
+  /** A directory of this layer replaced a whiteout. The directory must still hide the lower one. */
   #unhide(parent: string, directory: Directory): void {
     this.marked.removeWhiteout(parent);
     this.marked.addHidden(directory.path);
@@ -216,7 +227,10 @@ export class LayerTree {
     if (kind === 'directory') this.marked.forget(path);
   }
 
-  /** overlayfs lists a whiteout inside an opaque directory and then does not find it: "?????????" in `ls -l`. */
+  /**
+   * Removes whiteouts inside an opaque directory: overlayfs lists such a whiteout and then does not find it
+   * ("?????????" in `ls -l`).
+   */
   #removeWhiteouts(path: string): void {
     const directory = this.find(path);
     if (directory === undefined) return;
@@ -230,7 +244,10 @@ export class LayerTree {
     }
   }
 
-  /** Directories on the way to a file of a lower layer were made for a marker that has nothing to say. */
+  /**
+   * Records the nearest existing directory above `path`: it was made for a marker below a file of a lower layer, and
+   * such a marker hides nothing.
+   */
   #deadEnd(path: string): void {
     for (let above = parentOf(path); above !== ''; above = parentOf(above)) {
       const directory = this.find(above);
@@ -240,7 +257,7 @@ export class LayerTree {
     }
   }
 
-  /** With its parents, as far as they are there for it alone: without markers nobody would have made them. */
+  /** Removes an implied directory if it is empty, then its parents likewise: without markers they would not exist. */
   #removeEmpty(from: string): void {
     for (let path = from; path !== ''; path = parentOf(path)) {
       this.#budget.checkpoint();

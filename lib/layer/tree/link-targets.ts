@@ -1,4 +1,4 @@
-/** Where the target of a hard link lies when this layer does not have it: by names alone, nothing is made. */
+/** Finds the target of a hard link that this layer does not have. The search looks at names and makes nothing. */
 import { type ByteName, byteName, bytesOf } from '../../base/bytes.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { readlinkAt } from '../../sys/kernel/files.ts';
@@ -7,20 +7,23 @@ import type { Budget } from './budget.ts';
 import type { LayerTree } from './layer-tree.ts';
 import type { LowerName, LowerTrees } from './lower-trees.ts';
 
-/** As many as the kernel follows for one name (path_resolution(7)). */
+/** The kernel's own limit for one name (path_resolution(7)). */
 const MAX_LINKS = 40;
 const ELOOP = 40;
 
-/** What is at a path whose directories are no links: the target of a link, `other`, or something to look into. */
+/**
+ * Looks at a path whose directories are no links. Returns the target of a symbolic link, `other` where a longer path
+ * cannot continue, and `open` where it can.
+ */
 type Look = (path: ByteName) => { readonly link: ByteName } | 'other' | 'open';
 
 export interface FoundBelow {
   readonly found: LowerName;
-  /** The name still shows with this layer on top. */
+  /** True when the name is still visible with this layer on top. */
   readonly shows: boolean;
 }
 
-/** Looks with this layer on top; then, for what this layer takes away, without it. */
+/** Searches with this layer on top; then, for names that this layer removes, without it. */
 export function findBelow(
   tree: LayerTree,
   lowers: LowerTrees,
@@ -54,7 +57,7 @@ function isFree(tree: LayerTree, path: ByteName): boolean {
   return statIfThere(tree.root.fd, bytesOf(path)) === undefined && !tree.marked.isCovered(path);
 }
 
-/** The path with all links on the way followed, inside the root; the last name is not followed. */
+/** The path with all links on the way followed, inside the root. A link at the end is not followed. */
 function follow(path: string, look: Look): ByteName | undefined {
   const rest = components(path);
   let at: string[] = [];

@@ -1,7 +1,8 @@
 /**
- * What the trees below a layer show together, as overlayfs would merge them: for layers that cannot stand alone. What
- * was found is remembered, and a tree whose directory is asked for many names is listed there and then asked only for
- * what it has. So the work grows with what the trees have and not with names times trees.
+ * The merged view of the trees below a layer, as overlayfs would show it: for layers that need their lower layers.
+ * Results are kept in memory. After many names of one directory were looked up in a tree, that directory is listed, and
+ * the tree is then asked only for names that it has. So the work grows with the size of the trees, and not with names
+ * times trees.
  */
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import { DirentReader } from '../../sys/kernel/dirents.ts';
@@ -13,41 +14,43 @@ import { fgetxattr } from '../../sys/kernel/xattr.ts';
 import type { Budget } from './budget.ts';
 
 export const OPAQUE_XATTR = 'trusted.overlay.opaque';
-/** Its value is the letter y. */
+/** The value of the opaque attribute is the letter y. */
 export const OPAQUE_YES = 0x79;
 
-/** Looking a name up costs about as much as listing so many (as in planning, measured: 3 µs and 0.2 µs a name). */
+/**
+ * A lookup of one name costs about as much as listing this many names (measured in planning: 3 µs and 0.2 µs a name).
+ */
 const LIST_AFTER = 16;
 const NAMES_PER_LOOK = 8;
-/** Directories with more are asked for every name. */
+/** Directories with more names are not listed, and every name is looked up. */
 const MAX_LISTED = 4096;
-/** Names in memory at once, found or listed, some 300 bytes each; with more, all are forgotten and looked up again. */
+/** Most names in memory, found or listed, some 300 bytes each. Above this, all are dropped and looked up again. */
 const MAX_HELD = 100_000;
 const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 
-/** A name that the merged lower trees show and that is no directory. */
+/** A name in the merged lower trees that is no directory. */
 export interface LowerName {
-  /** The root of the tree it is in, open while the LowerTrees are. */
+  /** The root of the tree that has the name. Open as long as the LowerTrees. */
   readonly rootFd: number;
   readonly path: ByteName;
   readonly stat: Stat;
 }
 
-/** The directory of one tree, among those that merge. */
+/** The directory of one tree, as a part of a merged directory. */
 interface Part {
   readonly rootFd: number;
-  /** Among the trees, 0 on top. */
+  /** Index of the tree; 0 is the topmost. */
   readonly place: number;
   state: 'asked' | 'listed' | 'large';
-  /** How many names it was asked for. */
+  /** How many names were looked up in it. */
   asked: number;
 }
 
-/** A directory of the merged trees, and what is known of the names in it. */
+/** A directory of the merged trees, and the known names in it. */
 class Merged {
   readonly path: ByteName;
   readonly known = new Map<string, Merged | LowerName | undefined>();
-  /** Parts that are asked for every name, topmost first. */
+  /** Parts in which every name is looked up, topmost first. */
   #asked: readonly Part[];
   /** Parts that were listed, by the names that they have. */
   readonly #listed = new Map<string, Part[]>();
@@ -75,14 +78,14 @@ class Merged {
 }
 
 export class LowerTrees {
-  /** Roots, topmost first. */
+  /** Descriptors of the trees' roots, topmost first. */
   readonly #roots: number[] = [];
   readonly #budget: Budget;
   #root: Merged;
-  /** Names in memory. */
+  /** Number of names in memory. */
   #held = 0;
 
-  /** @throws PluginError LAYER_TOO_LARGE, as every look does, when the budget has no more looks */
+  /** @throws PluginError LAYER_TOO_LARGE, like every look, when the budget allows no more looks */
   constructor(trees: readonly string[], budget: Budget) {
     this.#budget = budget;
     try {
@@ -98,8 +101,8 @@ export class LowerTrees {
   }
 
   /**
-   * Looks a path up whose directories are no links in the merged view: link by link that is the caller's walk.
-   * Undefined for what is not there and for directories.
+   * Looks up a path whose directories are no links in the merged view; the caller follows links. Undefined for missing
+   * names and for directories.
    */
   find(path: ByteName): LowerName | undefined {
     this.#budget.recall(path);
@@ -115,7 +118,7 @@ export class LowerTrees {
     return undefined;
   }
 
-  /** The target where the merged view has a symbolic link. */
+  /** The target of the symbolic link at `path` in the merged view. Undefined where no link is there. */
   linkAt(path: ByteName): Uint8Array | undefined {
     const found = this.find(path);
     if (found === undefined || !isSymlink(found.stat)) return undefined;
@@ -141,7 +144,7 @@ export class LowerTrees {
     return found;
   }
 
-  /** The trees' directories at `path`, or what else shows there. */
+  /** Merges the trees' directories at `path`, or returns the other file that is visible there. */
   #merge(directory: Merged, name: string, path: ByteName): Merged | LowerName | undefined {
     const roots: number[] = [];
     for (const part of directory.parts(name)) {
@@ -151,7 +154,7 @@ export class LowerTrees {
       const stat = statIfThere(rootFd, bytesOf(path));
       if (stat === undefined) continue;
       if (!isDirectory(stat)) {
-        // A whiteout, or a file that a directory above it hides: in both cases nothing below shows.
+        // A whiteout, or a file below directories of upper trees: in both cases the lower trees are hidden.
         if (roots.length > 0 || isWhiteout(stat)) break;
         return { rootFd, path, stat };
       }
@@ -161,7 +164,7 @@ export class LowerTrees {
     return roots.length === 0 ? undefined : new Merged(path, roots);
   }
 
-  /** Lists the part when it was asked often enough. */
+  /** Lists the part when enough names were looked up in it. Returns true when it was listed now and lacks the name. */
   #isListedWithout(directory: Merged, part: Part, name: string): boolean {
     if (part.state !== 'asked') return false;
     part.asked += 1;
@@ -176,7 +179,7 @@ export class LowerTrees {
     return !names.includes(name);
   }
 
-  /** Undefined where there are too many. */
+  /** The names in a directory. Undefined where there are too many. */
   #namesIn(rootFd: number, path: ByteName): string[] | undefined {
     this.#budget.look(path);
     const fd = openAt(rootFd, path === '' ? '.' : bytesOf(path), DIRECTORY);

@@ -1,33 +1,38 @@
-/** Which directories of a layer are implied, hold whiteouts or are opaque: what placing it in a stack needs to know. */
+/**
+ * Records which directories of a layer are implied, hold whiteouts or are opaque. A stack of layers needs these facts.
+ */
 import type { ByteName } from '../../base/bytes.ts';
 import type { Timespec } from '../../sys/kernel/files.ts';
 
 export class MarkedDirectories {
-  /** With the times they got. */
+  /** Implied directories, with the modification times that they got. */
   readonly #implied = new Map<string, Timespec>();
   readonly #opaque = new Set<string>();
   readonly #hidden = new Set<string>();
   readonly #deadEnds = new Set<string>();
-  /** How many whiteouts a directory holds. */
+  /** Number of whiteouts in each directory. */
   readonly #whiteouts = new Map<string, number>();
 
   addImplied(path: string, mtime: Timespec): void {
     this.#implied.set(path, mtime);
   }
 
-  /** An entry for the directory came. True when it was only implied so far. */
+  /** Records an entry for the directory. Returns true when the directory was only implied so far. */
   makeExplicit(path: string): boolean {
     return this.#implied.delete(path);
   }
 
-  /** False when it was opaque already. */
+  /** Returns false when the directory was opaque already. */
   addOpaque(path: string): boolean {
     if (this.#opaque.has(path)) return false;
     this.#opaque.add(path);
     return true;
   }
 
-  /** A marker was looked for further down, and a lower layer has a file there. True for the first one. */
+  /**
+   * Records a directory that was made for a marker below a file of a lower layer. Returns true when it was not recorded
+   * yet.
+   */
   addDeadEnd(path: string): boolean {
     if (this.#deadEnds.has(path)) return false;
     this.#deadEnds.add(path);
@@ -38,14 +43,14 @@ export class MarkedDirectories {
     return this.#implied.has(path);
   }
 
-  /** A whiteout for the directory itself came. False when one came before. */
+  /** Records a whiteout for the directory itself. Returns false when an earlier one came. */
   addHidden(path: string): boolean {
     if (this.#hidden.has(path)) return false;
     this.#hidden.add(path);
     return true;
   }
 
-  /** True for the first one in the directory. */
+  /** Returns true for the first whiteout in the directory. */
   addWhiteout(directory: string): boolean {
     const before = this.#whiteouts.get(directory) ?? 0;
     this.#whiteouts.set(directory, before + 1);
@@ -58,7 +63,7 @@ export class MarkedDirectories {
     else this.#whiteouts.delete(directory);
   }
 
-  /** The directory is gone. */
+  /** Drops all facts about a removed directory. */
   forget(path: string): void {
     this.#implied.delete(path);
     this.#opaque.delete(path);
@@ -66,7 +71,7 @@ export class MarkedDirectories {
     this.#whiteouts.delete(path);
   }
 
-  /** True where no lower tree shows through: the directory itself or one above it is opaque. */
+  /** Returns true where no lower tree is visible: the directory itself or one above it is opaque. */
   isCovered(path: string): boolean {
     if (this.#opaque.size === 0) return false;
     if (this.#opaque.has('') || this.#opaque.has(path)) return true;
@@ -76,17 +81,17 @@ export class MarkedDirectories {
     return false;
   }
 
-  /** All that have no entry of their own. */
+  /** All directories that have no entry of their own. */
   implied(): Iterable<[path: string, mtime: Timespec]> {
     return this.#implied;
   }
 
-  /** Directories whose whiteouts hide nothing, since nothing shows through there anyway. */
+  /** Directories whose whiteouts hide nothing, since no lower tree is visible there. */
   coveredWhiteoutDirs(): string[] {
     return [...this.#whiteouts.keys()].filter((path) => this.isCovered(path));
   }
 
-  /** Implied directories made for markers, where neither the markers nor the directory mean anything. */
+  /** Implied directories made for markers, where neither the markers nor the directory have an effect. */
   meaninglessDirs(): string[] {
     return [...this.#whiteouts.keys(), ...this.#opaque, ...this.#deadEnds].filter(
       (path) => path !== '' && this.#implied.has(path) && this.isCovered(parentOf(path)),
@@ -94,9 +99,9 @@ export class MarkedDirectories {
   }
 
   /**
-   * Implied directories whose attributes a lower tree may have to give. Those that were whited out and those below an
-   * opaque directory have only their own, and the root has `explicitRoot`; an opaque marker alone empties a directory
-   * and leaves what it is.
+   * Implied directories that may need the attributes of a lower tree. Left out are whited-out directories and those
+   * below an opaque directory, which have only their own attributes, and the root, which has `explicitRoot`. An opaque
+   * marker alone empties a directory and does not change its attributes.
    */
   impliedDirs(): ByteName[] {
     return sorted(

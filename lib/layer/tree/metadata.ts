@@ -1,4 +1,4 @@
-/** Owners, modes, times and attributes of what a layer makes, with as few calls as give the right result. */
+/** Sets owners, modes, times and attributes of a layer's files, with as few system calls as the result needs. */
 import { PluginError } from '../../base/errors/error.ts';
 import type { IdMappings } from '../../base/id-mapping.ts';
 import { DEFAULT_ACL, type Directory } from '../../sys/files/directory.ts';
@@ -37,11 +37,13 @@ interface Owner {
 
 export class Metadata {
   readonly #mappings: IdMappings;
-  /** What files get from open(2) alone: our ids (or the directory's group, with grpid), and the umask. */
+  /**
+   * The attributes that open(2) alone gives to a file: our ids (or the directory's group, with grpid), and the umask.
+   */
   readonly #native: Stat;
   droppedXattrs = 0;
 
-  /** `rootFd` is the tree's root, still empty. */
+  /** @param rootFd the root of the tree, still empty */
   constructor(mappings: IdMappings, rootFd: number) {
     this.#mappings = mappings;
     const fd = openAt(rootFd, PROBE, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o777);
@@ -60,11 +62,11 @@ export class Metadata {
     };
   }
 
-  /** A file whose content is complete: writing clears capabilities and setuid, so all of this comes after. */
+  /** Sets the metadata of a file whose content is complete: a write would clear capabilities and setuid. */
   file(fd: number, entry: LayerEntry, path: string): LineAttributes {
     const owner = this.owner(entry);
     if (!this.#isNative(owner)) fchown(fd, owner.uid, owner.gid, path);
-    // chown(2) clears setuid and setgid.
+    // chown(2) clears setuid and setgid, so the mode is set after it.
     if (!this.#modeIsNative(entry.mode)) fchmod(fd, entry.mode, path);
     const xattrs = this.#setXattrs(entry, (xattr) => fsetxattr(fd, nameBytes(xattr), xattr.value, path));
     futimes(fd, entry.mtime, path);
@@ -89,12 +91,12 @@ export class Metadata {
     });
     if (set.length === 0) return lineOf(entry.mode, owner, mtime, '');
     const later = set.filter((xattr) => xattr.name === DEFAULT_ACL);
-    // An access ACL decides the group's bits of the mode. The setgid bit is applied at the end.
+    // An access ACL decides the group's bits of the mode. The setgid bit is applied when the directory is released.
     const mode = (statFd(directory.fd).mode & 0o5777) | (entry.mode & S.ISGID);
     return lineOf(mode, owner, mtime, hashXattrs([...readXattrs(directory.fd), ...later]));
   }
 
-  /** A symbolic link or FIFO that was just made as `name` in `dirfd`. */
+  /** Sets the metadata of a symbolic link or FIFO that was just made as `name` in `dirfd`. */
   node(dirfd: number, name: Uint8Array, entry: LayerEntry): LineAttributes {
     const owner = this.owner(entry);
     if (!this.#isNative(owner)) chownAt(dirfd, name, owner.uid, owner.gid);
@@ -108,7 +110,7 @@ export class Metadata {
     return observed(statAt(dirfd, name), hashXattrs(set));
   }
 
-  /** A directory that only lies on the way to something. */
+  /** Sets the metadata of a directory that has no entry so far. */
   implied(directory: Directory, mtime: Timespec): void {
     const { mode, uid, gid } = this.impliedAttributes(directory.path, mtime);
     if (!this.#isNative({ uid, gid })) directory.setOwner(uid, gid);
@@ -124,12 +126,12 @@ export class Metadata {
     return uid === this.#native.uid && gid === this.#native.gid;
   }
 
-  /** True when open(2) and mkdir(2) with this mode leave nothing to do. */
+  /** Returns true when open(2) and mkdir(2) already give exactly this mode. */
   #modeIsNative(mode: number): boolean {
     return (mode & 0o7777 & ~this.#native.mode) === 0;
   }
 
-  /** Those that were set. */
+  /** Returns the attributes that were set. */
   #setXattrs(entry: LayerEntry, set: (xattr: Xattr) => void): readonly Xattr[] {
     const chosen = chooseXattrs(entry, this.#mappings);
     this.droppedXattrs += chosen.dropped;
@@ -145,8 +147,9 @@ export class Metadata {
   }
 
   /**
-   * `user.*` on links and FIFOs is EPERM (xattr(7)), and some filesystems have none: such an attribute is dropped.
-   * A capability or ACL that cannot be set would change who may do what, so it is an error.
+   * Handles an attribute that the kernel refused. `user.*` on links and FIFOs is EPERM (xattr(7)), and some filesystems
+   * have no `user.*` at all: such an attribute is dropped. A capability or ACL that cannot be set would change the
+   * permissions of a file, so it is an error.
    */
   #refused(entry: LayerEntry, { name }: Xattr, error: unknown): void {
     const user = name.startsWith('user.');
@@ -166,7 +169,7 @@ export function observed(stat: Stat, xattrs: string): LineAttributes {
   return { mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, mtime: stat.mtime, xattrs };
 }
 
-/** Sets a directory's time, and says which one the filesystem will keep. */
+/** Sets a directory's time, and returns the time that the filesystem will keep. */
 function settle(directory: Directory, wanted: Timespec): Timespec {
   let mtime = wanted;
   if (!isSafe(wanted)) {
@@ -181,7 +184,7 @@ function isSafe({ sec }: Timespec): boolean {
   return sec >= -SAFE_SECONDS && sec <= SAFE_SECONDS;
 }
 
-/** The attributes of an open file that a layer may set. */
+/** The attributes of an open file, among those that a layer may set. */
 export function readXattrs(fd: number): Xattr[] {
   const found: Xattr[] = [];
   for (const name of flistxattr(fd)) {
@@ -193,7 +196,7 @@ export function readXattrs(fd: number): Xattr[] {
   return found;
 }
 
-/** An error of the kernel about a name, as an error about the entry. */
+/** Turns the kernel's error about a name into an error about the entry. */
 export function asLayerError(error: unknown, entry: string): unknown {
   if (hasCode(error, 'ELOOP')) return new PluginError('LAYER_LINK_LOOP', { entry }, { cause: error });
   if (hasCode(error, 'ENAMETOOLONG')) {

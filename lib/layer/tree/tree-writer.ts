@@ -1,4 +1,4 @@
-/** From the entries of an archive to a tree and its manifest. */
+/** Writes the entries of an archive as a tree and its manifest. */
 import { byteName } from '../../base/bytes.ts';
 import { bytesOnDisk } from '../../base/disk-blocks.ts';
 import { PluginError } from '../../base/errors/error.ts';
@@ -21,7 +21,7 @@ import { LowerTrees } from './lower-trees.ts';
 import { asLayerError } from './metadata.ts';
 import type { UnpackRequest, UnpackResult } from './types.ts';
 
-/** PATH_MAX with its NUL (linux/limits.h): no longer target can be stored. */
+/** PATH_MAX without its NUL (linux/limits.h): the kernel stores no longer link target. */
 const MAX_TARGET = 4095;
 const NEW_FILE = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
 
@@ -36,7 +36,10 @@ export type TreeResult = Pick<
   | 'droppedXattrs'
   | 'dependsOnLower'
 > & {
-  /** Bytes that the tree takes on the disk; undefined where something was removed or copied, and only a look tells. */
+  /**
+   * Bytes that the tree takes on the disk. Undefined where something was removed or copied: then the tree must be
+   * measured.
+   */
   readonly treeBytes: number | undefined;
 };
 
@@ -54,14 +57,14 @@ export class TreeWriter implements TarSink {
   readonly #manifest: TreeManifestWriter;
   readonly #budget: Budget;
   readonly #lowers: LowerTrees | undefined;
-  /** Clean path below which everything goes, `''` for the root itself. */
+  /** Clean path of the directory below which all entries go; `''` for the root itself. */
   readonly #base: string;
   readonly #hash = new ContentHash();
-  /** Names of AUFS in the root, which go at the end. */
+  /** Names of AUFS in the root, which are removed at the end. */
   readonly #aufs = new Set<string>();
   #file: OpenFile | undefined;
   #fileBytes = 0;
-  /** Of the open file. */
+  /** Bytes written to the open file. */
   #written = 0;
   readonly #disk = new DiskSize();
   #skippedDevices = 0;
@@ -128,7 +131,7 @@ export class TreeWriter implements TarSink {
     this.#fileBytes += sparse?.stored ?? size;
   }
 
-  /** The archive is over. @throws PluginError LAYER_NEEDS_LOWER, LAYER_BAD_HARDLINK */
+  /** Ends the archive. @throws PluginError LAYER_NEEDS_LOWER, LAYER_BAD_HARDLINK */
   finish(): TreeResult {
     try {
       this.#links.finish(this.#lowers);
@@ -157,7 +160,7 @@ export class TreeWriter implements TarSink {
     return this.#disk.bytes + bytesOnDisk({ blocks: this.#tree.directoryBlocks });
   }
 
-  /** After a failure: closes every descriptor; the tree is the caller's to remove. */
+  /** Closes every descriptor after a failure. The caller removes the tree. */
   abandon(): void {
     if (this.#file !== undefined) close(this.#file.fd);
     this.#file = undefined;
@@ -171,7 +174,7 @@ export class TreeWriter implements TarSink {
       case 'root':
         this.#root(entry);
         return;
-      // The name decides: a marker is a marker whatever its type, and its content is ignored.
+      // The name alone makes an entry a marker: its type and its content are ignored.
       case 'opaque':
       case 'whiteout':
         this.#mark(place);
@@ -194,7 +197,10 @@ export class TreeWriter implements TarSink {
     return clean === '' ? this.#base : `${this.#base}/${clean}`;
   }
 
-  /** Only attributes can be given to the root: a link there would lead everything after it away. */
+  /**
+   * Sets the attributes of the root. An entry that is no directory is refused: a link there would lead all later
+   * entries elsewhere.
+   */
   #root(entry: LayerEntry): void {
     if (entry.kind !== 'directory')
       throw new PluginError('LAYER_ROOT_REPLACED', { entry: shown(entry.name) });
@@ -217,7 +223,7 @@ export class TreeWriter implements TarSink {
       return;
     }
     this.#links.cancel(path);
-    // Before anything is made: what belongs to an id outside the mapping must not belong to ours even for a moment.
+    // Checked before the file is made: a file of an id outside the mapping must not belong to our id even for a moment.
     this.#tree.metadata.owner(entry);
     switch (entry.kind) {
       case 'file':
@@ -257,7 +263,8 @@ export class TreeWriter implements TarSink {
     const fd = this.#tree.put(parent, name, (at, bytes) => openAt(at, bytes, NEW_FILE, entry.mode & 0o777));
     const path = pathOf(parent, name);
     this.#file = { fd, entry, path };
-    // First of all: XFS lays out more than is written behind the end of a file, and what comes later keeps it.
+    // ftruncate(2) comes before any write: XFS allocates more than is written after the end of a file, and would keep
+    // that space if the file grew later.
     if (entry.sparse !== undefined) ftruncate(fd, entry.size, path);
     this.#written = 0;
   }

@@ -2,29 +2,32 @@ import type { ByteName } from '../../base/bytes.ts';
 import type { DiffId, Digest } from '../../base/digest.ts';
 import type { IdMappings } from '../../base/id-mapping.ts';
 
-/** How the blob is packed; `auto` looks at the magic bytes. */
+/** The compression of the blob; `auto` recognises it by the magic bytes. */
 export type BlobCompression = 'gzip' | 'zstd' | 'none' | 'auto';
 
-/** Ceilings for one layer; every one of them ends in a LAYER_TOO_LARGE that names it. */
+/** Limits for one layer. Exceeding a limit is LAYER_TOO_LARGE, which names the limit. */
 export interface LayerBudget {
-  /** Bytes of the uncompressed tar. */
+  /** Size of the uncompressed tar in bytes. */
   readonly tarBytes: number;
   readonly entries: number;
-  /** Uncompressed to compressed, looked at once `ratioFloor` bytes came out. */
+  /** Ratio of uncompressed to compressed bytes. Checked as soon as `ratioFloor` uncompressed bytes were made. */
   readonly ratio: number;
   readonly ratioFloor: number;
-  /** Seconds without a byte in or an entry out, while there are bytes to read. */
+  /** Seconds without an input byte or a finished entry, while there are bytes to read. */
   readonly stallSeconds: number;
 }
 
-/** What an inclusive disk limit leaves for this layer's uncompressed bytes: LAYER_EXCEEDS_QUOTA over it. */
+/**
+ * A layer to unpack. `quotaBytes` is the part of an inclusive disk limit that is left for the layer's uncompressed
+ * bytes; more bytes are LAYER_EXCEEDS_QUOTA.
+ */
 export interface UnpackRequest {
-  /** An empty directory of ours on the store's filesystem; the layer's root. Absolute. */
+  /** An empty directory of graft on the store's filesystem, which becomes the root of the layer. Absolute path. */
   readonly target: string;
-  /** Where the tree's manifest is written: a line an entry, for `check`. Absolute, must not exist. */
+  /** The file for the tree's manifest, which `check` reads. Absolute path; the file must not exist. */
   readonly manifestPath: string;
   readonly compression: BlobCompression;
-  /** What the blob must be; undefined fields are not checked but still computed. */
+  /** The expected values of the blob. Undefined fields are computed but not checked. */
   readonly expected: {
     readonly digest: Digest | undefined;
     readonly diffId: DiffId | undefined;
@@ -33,38 +36,39 @@ export interface UnpackRequest {
   readonly mappings: IdMappings;
   readonly budget: LayerBudget;
   readonly quotaBytes: number | undefined;
-  /** Unpack below this directory; missing components copy mode and owner from `parentTree`. */
+  /** Unpack below this directory. Missing components get mode and owner from `parentTree`. */
   readonly base: { readonly directory: string; readonly parentTree: string | undefined } | undefined;
   /**
-   * The trees below, topmost first, once a first attempt ended in LAYER_NEEDS_LOWER: hard links into them are
-   * copied up, and entries below a directory this layer only implies go where a lower symbolic link leads.
+   * The trees below, topmost first, for a second attempt after LAYER_NEEDS_LOWER. Targets of hard links in these trees
+   * are copied up. Entries below a directory that this layer only implies go where a lower symbolic link leads.
    */
   readonly lowers: readonly string[] | undefined;
-  /** How many bytes of files in `lowers` may be copied for links to them; undefined: as many as a tar may have. */
+  /** How many bytes of files in `lowers` may be copied for links to them. Undefined: as many as a tar may have. */
   readonly copyBytes?: number | undefined;
-  /** How many looks at names the layer may take, as the budget counts them; undefined: as many as any layer. */
+  /** How many looks at names (see the budget) the layer may take. Undefined: as many as any layer. */
   readonly looks?: number | undefined;
 }
 
-/** What came out, all of it needed to place the layer in a stack. Names are relative, `''` is the root. */
+/** Facts about an unpacked layer, all needed for its use in a stack. Names are relative, `''` is the root. */
 export interface UnpackResult {
   readonly digest: Digest;
   readonly diffId: DiffId;
   readonly compressedBytes: number;
   readonly tarBytes: number;
   /**
-   * Sum of the regular files written, GrootFS's volume size (links count 0, overwritten files count again). Files that
-   * were copied from `lowers` count with their extended attributes.
+   * Sum of the sizes of the regular files written, which is GrootFS's volume size. Hard links count 0, and overwritten
+   * files count again. Files copied from `lowers` count with their extended attributes.
    */
   readonly fileBytes: number;
   readonly entries: number;
-  /** What the tree and its manifest take on the disk: blocks of files, directories and extended attributes. */
+  /** Bytes that the tree and its manifest take on the disk: blocks of files, directories and extended attributes. */
   readonly diskBytes: number;
-  /** The layer has an entry for `/` itself: its attributes are on `target`. */
+  /** True when the layer has an entry for `/` itself, whose attributes `target` then has. */
   readonly explicitRoot: boolean;
   /**
-   * Directories that exist only because an entry lies below them (0755, mapped root, time of that entry). Left out
-   * are those that a lower tree has no say in: whited out by this layer, or below one of its opaque directories.
+   * Directories that exist only because an entry lies below them (mode 0755, mapped root, time of that entry). Left out
+   * are directories that no lower tree affects: those whited out by this layer, and those below one of its opaque
+   * directories.
    */
   readonly impliedDirs: readonly ByteName[];
   /** Directories of this layer that hold a plain whiteout. */
@@ -73,11 +77,11 @@ export interface UnpackResult {
   readonly opaqueDirs: readonly ByteName[];
   readonly skippedDevices: number;
   readonly droppedXattrs: number;
-  /** True when `lowers` were used: the tree is right on top of exactly these. */
+  /** True when `lowers` decided a part of the tree: the tree is right only on top of exactly these. */
   readonly dependsOnLower: boolean;
 }
 
-/** The same with what only the image that the layer is unpacked for wants to know. */
+/** The result with a further fact for the image that the layer is unpacked for. */
 export interface Unpacked extends UnpackResult {
   /** How many looks at names the layer took. */
   readonly looks: number;

@@ -15,9 +15,9 @@ import { OPAQUE_XATTR, OPAQUE_YES } from './lower-trees.ts';
 import { isOurs } from './xattrs.ts';
 
 export interface TreeDifference {
-  /** Below the root of the tree; `''` is the root, and stands for the manifest itself when that cannot be read. */
+  /** Path below the root of the tree; `''` is the root. When the manifest cannot be read, `''` means the manifest. */
   readonly path: ByteName;
-  /** In words: `is missing`, `has other content`, … */
+  /** The difference in words: `is missing`, `has other content` and others. */
   readonly what: string;
 }
 
@@ -26,7 +26,7 @@ type AttributesLine = Extract<TreeLine, readonly [string, string, number, ...unk
 const TYPES: Readonly<Record<string, number>> = { d: S.IFDIR, f: S.IFREG, l: S.IFLNK, p: S.IFIFO };
 
 /**
- * Reads the whole tree. Changes nothing (access times apart); memory does not grow with the tree.
+ * Reads the whole tree. Changes nothing except access times. Memory use does not grow with the tree.
  * @param tree the root of the layer's tree
  * @throws SysError when the tree itself cannot be read (EIO)
  */
@@ -63,7 +63,7 @@ class Verifier {
       if (line[0] === 'd') for (const _ of this.#namesIn(path)) found += 1;
     }
     for (const path of this.#opaque) yield { path: path as ByteName, what: 'is opaque and should not be' };
-    // As many names as there should be, each of them there: which ones need not be looked at.
+    // When the tree has as many names as the manifest lists, without the missing ones, no name is unexpected.
     if (found !== listed - missing) yield* this.#unexpected(manifestPath, listed);
   }
 
@@ -129,8 +129,8 @@ class Verifier {
   }
 
   /**
-   * Names that the manifest does not have; of a whole tree of them the top only. Compared are the names of as many
-   * directories at a time as memory is for, and the manifest is read twice for each part.
+   * Finds names that the manifest lacks; of an unexpected tree only its top. To limit memory, the names are compared in
+   * parts, each of as many directories as memory allows, and the manifest is read twice for each part.
    */
   *#unexpected(manifestPath: string, listed: number): Generator<TreeDifference> {
     const parts = Math.ceil(listed / NAMES_AT_A_TIME) || 1;
@@ -152,7 +152,7 @@ class Verifier {
 }
 
 const MISSING = 'is missing';
-/** A name takes some 40 bytes in a set of numbers (measured). */
+/** A name in a set of numbers takes some 40 bytes (measured). */
 const NAMES_AT_A_TIME = 250_000;
 
 function nameHash(path: string): number {

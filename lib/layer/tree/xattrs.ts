@@ -1,7 +1,8 @@
 /**
- * Which extended attributes of a layer come to the disk. Allowed are the ones that mean the same everywhere:
- * capabilities, ACLs and `user.*`. Not `trusted.*` and `user.overlay.*`: overlayfs obeys them (a forged redirect shows
- * another directory of the host's), nor labels and hashes of the machine the layer was made on (selinux, ima).
+ * Decides which extended attributes of a layer are set on the disk. Allowed are attributes that mean the same on every
+ * machine: capabilities, ACLs and `user.*`. `trusted.*` and `user.overlay.*` are left out, because overlayfs obeys
+ * them: a forged redirect shows another directory of the host. Labels and hashes of the machine that made the layer
+ * (selinux, ima) are left out too.
  */
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
@@ -10,7 +11,7 @@ import { XATTR_MAX_BYTES } from '../../sys/kernel/xattr.ts';
 import type { LayerEntry, Xattr } from '../tar/entry.ts';
 import { shown } from '../tar/header.ts';
 
-/** Real files have a handful; the kernel's list of names alone ends at 64 KiB. */
+/** Most attributes of an entry. Real files have few, and the kernel's list of names ends at 64 KiB. */
 const MAX_XATTRS = 128;
 /** XATTR_NAME_MAX (linux/limits.h). */
 const MAX_NAME = 255;
@@ -19,7 +20,7 @@ const CAPABILITY = 'security.capability';
 const ACL = 'system.posix_acl_';
 const ACL_HEADER = 4;
 const ACL_ENTRY = 8;
-/** Tags of the entries that name a user or group (linux/posix_acl.h). */
+/** Tags of ACL entries that name a user or group (linux/posix_acl.h). */
 const ACL_USER = 0x02;
 const ACL_GROUP = 0x08;
 
@@ -60,8 +61,9 @@ function choose(entry: LayerEntry, { name, value }: Xattr, mappings: IdMappings)
 }
 
 /**
- * Version 3 (24 bytes, first word 0x03……) ends in the id of the root user it counts for; versions 1 and 2 count in
- * every user namespace below the host's (security/commoncap.c). An id outside the mapping counts for nobody here.
+ * A capability with its root id mapped. Version 3 (24 bytes, first word 0x03……) ends in the id of the root user for
+ * whom it has an effect. Versions 1 and 2 have an effect in every user namespace below the host's
+ * (security/commoncap.c). A capability for an id outside the mapping has no effect here.
  */
 function mapCapability(name: ByteName, value: Uint8Array, { uids }: IdMappings): Xattr | undefined {
   if (value.length !== 24 || value[3] !== 3 || uids.length === 0) return { name, value };
@@ -73,7 +75,10 @@ function mapCapability(name: ByteName, value: Uint8Array, { uids }: IdMappings):
   return { name, value: mapped };
 }
 
-/** The kernel's form of an ACL (linux/posix_acl_xattr.h): version 2, then tag, permissions and id for each entry. */
+/**
+ * An ACL with its ids mapped. The kernel's form (linux/posix_acl_xattr.h) is version 2, then tag, permissions and id
+ * for each entry.
+ */
 function mapAcl(entry: LayerEntry, name: string, value: Uint8Array, { uids, gids }: IdMappings): Uint8Array {
   const mapped = value.slice();
   const view = new DataView(mapped.buffer, mapped.byteOffset, mapped.length);
@@ -97,7 +102,10 @@ function mapAcl(entry: LayerEntry, name: string, value: Uint8Array, { uids, gids
   return mapped;
 }
 
-/** The host's id. @throws PluginError LAYER_UNMAPPED_ID: an id of the host's must never come from a layer */
+/**
+ * The host's id for an id of the layer. @throws PluginError LAYER_UNMAPPED_ID outside the mapping: a layer must never
+ * choose an id of the host
+ */
 export function mapId(
   entry: { readonly name: string },
   kind: 'uid' | 'gid',
@@ -110,7 +118,7 @@ export function mapId(
   throw new PluginError('LAYER_UNMAPPED_ID', { entry: shown(entry.name), kind, id, mappings });
 }
 
-/** Names that a directory loses when a second entry gives it new attributes. */
+/** Returns true for names that a directory loses when a second entry gives it new attributes. */
 export function isOurs(name: string): boolean {
   return (
     name === CAPABILITY ||
