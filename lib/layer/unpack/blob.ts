@@ -1,8 +1,8 @@
-/** The blob as it comes: counted and hashed before anybody looks inside. */
+/** The bytes of a blob, counted and hashed before any other code reads them. */
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import { PluginError } from '../../base/errors/error.ts';
 
-/** Where the bytes come from. `next` gives undefined at the end; a chunk stays valid until the next call. */
+/** The source of a blob's bytes. `next` returns undefined at the end. A chunk stays valid until the next call. */
 export interface ChunkSource {
   next(): Promise<Uint8Array | undefined>;
 }
@@ -23,26 +23,26 @@ export class Blob implements ChunkSource {
   #previous: Promise<unknown> = Promise.resolve();
   #digest: Digest | undefined;
 
-  /** `arrived` is told of every chunk, before the chunk is looked at. */
+  /** @param arrived called for every chunk, before any other code sees the chunk */
   constructor(source: ChunkSource, expected: BlobExpectation, arrived: (bytes: number) => void) {
     this.#source = source;
     this.#expected = expected;
     this.#arrived = arrived;
   }
 
-  /** Bytes so far. */
+  /** Number of bytes so far. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Where the last byte lies that is not zero; compressed streams may be padded with zeros. */
+  /** Offset of the last byte that is not zero. Zeros may follow a compressed stream as padding. */
   get lastNonZero(): number {
     return this.#lastNonZero;
   }
 
   /**
-   * One call after the other, whoever calls: after a failure the decompressor may still be waiting for a chunk while
-   * the rest is read to be judged.
+   * Calls run one after the other, even when two callers overlap: after a failure the decompressor may still wait for a
+   * chunk while `verify` reads the rest.
    * @throws PluginError LAYER_SIZE_MISMATCH as soon as there is one byte too many
    */
   next(): Promise<Uint8Array | undefined> {
@@ -75,7 +75,7 @@ export class Blob implements ChunkSource {
   }
 
   /**
-   * Reads what is left and compares. @returns the digest
+   * Reads the rest and compares size and digest. @returns the digest
    * @throws PluginError LAYER_SIZE_MISMATCH, LAYER_DIGEST_MISMATCH
    */
   async verify(): Promise<Digest> {

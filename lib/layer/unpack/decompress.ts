@@ -1,4 +1,4 @@
-/** From the blob's bytes to the tar's, a few chunks at a time. */
+/** Decompresses a blob's bytes to the tar's bytes, a few chunks at a time. */
 import type { Transform } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { PluginError } from '../../base/errors/error.ts';
@@ -11,25 +11,28 @@ import type { Blob } from './blob.ts';
 import { isFrameMagic, ZstdFrames } from './zstd-frames.ts';
 
 const CHUNK = 256 * KiB;
-/** How far the decompressor, which works in a thread of its own, may be ahead of the writer. */
+/** How many bytes the decompressor, which works in its own thread, may be ahead of the writer. */
 const AHEAD = MiB;
 const MAGIC_BYTES = 4;
-/** log2 of zstd-frames' MAX_WINDOW: the decoder refuses more by itself. */
+/** log2 of MAX_WINDOW in zstd-frames.ts: the decoder itself refuses larger windows. */
 const WINDOW_LOG_MAX = 27;
-/** Larger windows are decoded one layer at a time: there is one budget of memory for all layers. */
+/** Layers with larger windows are decoded one at a time, since all layers share one memory budget. */
 const LARGE_WINDOW = 8 * MiB;
 
 /** Waits until this layer may decode with a large window. */
 export type LargeWindowGate = () => Promise<void>;
 
 export interface TarStream {
-  /** The blob is the tar: one digest is both. */
+  /** True when the blob is the tar itself, so that one digest is both. */
   readonly plain: boolean;
   /** @throws PluginError LAYER_BAD_COMPRESSION, LAYER_TRUNCATED, LAYER_TOO_LARGE, and what the blob throws */
   readonly chunks: AsyncGenerator<Uint8Array>;
 }
 
-/** Looks at the blob's first bytes. @throws PluginError LAYER_TRUNCATED for nothing where something was packed */
+/**
+ * Recognises the compression by the blob's first bytes.
+ * @throws PluginError LAYER_TRUNCATED for an empty blob, unless `compression` is `none`
+ */
 export async function openTar(
   compression: BlobCompression,
   blob: Blob,
@@ -37,7 +40,7 @@ export async function openTar(
 ): Promise<TarStream> {
   const first = await magicBytes(blob);
   const packed = compression === 'auto' ? detect(first) : compression;
-  // Nothing promises what an archive of unknown packing is: an empty file is what a failed download leaves.
+  // With `auto`, an empty blob may be the result of a failed download, so it is refused.
   if (first.length === 0 && compression !== 'none') throw empty();
   if (packed !== 'none' && detect(first) !== packed) throw notPacked(packed, first);
   const chunks = startingWith(first, blob);
@@ -51,7 +54,7 @@ export async function openTar(
   }
 }
 
-/** The first chunk, with as much of the next ones as the longest magic number needs. */
+/** The first chunk, with as many bytes of the next ones as the longest magic number needs. */
 async function magicBytes(blob: Blob): Promise<Uint8Array> {
   let first: Uint8Array = (await blob.next()) ?? new Uint8Array(0);
   while (first.length < MAGIC_BYTES) {
@@ -63,8 +66,8 @@ async function magicBytes(blob: Blob): Promise<Uint8Array> {
 }
 
 /**
- * By magic bytes (RFC 1952, RFC 8878); anything else must be a tar, whose headers have checksums. A stream of zstd may
- * begin with frames to be skipped: pzstd writes the size of what follows into one.
+ * The compression by magic bytes (RFC 1952, RFC 8878). Anything else must be a tar, whose headers have checksums. A
+ * stream of zstd may begin with skippable frames: pzstd writes the size of the following frame into one.
  */
 function detect(first: Uint8Array): 'gzip' | 'zstd' | 'none' {
   if (first[0] === 0x1f && first[1] === 0x8b) return 'gzip';
@@ -88,11 +91,14 @@ async function* startingWith(first: Uint8Array, blob: Blob): AsyncGenerator<Uint
   for (let chunk = await blob.next(); chunk !== undefined; chunk = await blob.next()) yield chunk;
 }
 
-/** All members (RFC 1952), and zeros after the last as tape drives and some registries leave them; nothing else. */
+/**
+ * Decompresses all gzip members (RFC 1952). After the last member only zeros may follow, as tape drives and some
+ * registries add them.
+ */
 async function* gunzip(chunks: AsyncGenerator<Uint8Array>, blob: Blob): AsyncGenerator<Uint8Array> {
   const transform = createGunzip({ chunkSize: CHUNK });
   yield* through('gzip', transform, chunks);
-  // zlib stops at the first zero after a member and does not look at the rest.
+  // zlib stops at the first zero after a member and ignores the rest, so the rest is checked here.
   if (blob.lastNonZero >= transform.bytesWritten) {
     throw new PluginError('LAYER_BAD_COMPRESSION', {
       kind: 'gzip',
@@ -124,8 +130,8 @@ async function* unzstd(
 }
 
 /**
- * Feeds and empties the decompressor at the same time, so that it works while its last output is being written.
- * Output is queued as it comes: reading it through the stream's own buffer would copy chunks together.
+ * Feeds and empties the decompressor at the same time, so that it works while its last output is being written. Output
+ * is queued as it arrives: reading it through the stream's own buffer would copy chunks together.
  */
 async function* through(
   kind: string,
@@ -171,7 +177,7 @@ async function* through(
   }
 }
 
-/** Stops without a word once the decompressor is destroyed. */
+/** Returns without an error when the decompressor is destroyed. */
 async function feed(transform: Transform, chunks: AsyncGenerator<Uint8Array>): Promise<void> {
   let emptied = (): void => {};
   transform.on('drain', () => emptied());

@@ -3,7 +3,7 @@ import { close, openAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD, check, libc, O } from '../../sys/kernel/libc.ts';
 import type { ChunkSource } from './blob.ts';
 
-/** Large enough that a read costs nothing beside what is done with the bytes. */
+/** So large that a read costs little compared with the work on its bytes. */
 const CHUNK = 256 * KiB;
 
 /** A blob in a local file, read by the thread that unpacks it. */

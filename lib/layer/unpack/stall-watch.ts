@@ -1,13 +1,13 @@
-/** What can be seen of a layer's progress from outside its thread. */
+/** The progress of a layer, as seen from outside its thread. */
 export interface Moved {
   readonly compressedBytes: number;
   readonly entries: number;
 }
 
 /**
- * Notices that unpacking stands still. Time counts only while the thread has something to do: what it waits for is
- * the business of whoever provides it. A download has deadlines of its own and may well wait longer, for the end of a
- * `Retry-After`, the next mirror, or its turn; another layer's large window has its own watch.
+ * Notices that unpacking makes no progress. Time counts only while the thread has work. The thread's waits have limits
+ * elsewhere: a download has its own deadlines and may wait longer (for the end of a `Retry-After`, the next mirror, or
+ * its turn), and another layer with a large window has its own watch.
  */
 export class StallWatch {
   readonly #limitMs: number;
@@ -19,7 +19,7 @@ export class StallWatch {
     this.#since = now;
   }
 
-  /** To be called a few times a second. @returns whether the thread had something to do for too long, and did nothing. */
+  /** Called a few times a second. @returns true when the thread had work for too long and made no progress */
   standsStill(now: number, moved: Moved, hasWork: boolean): boolean {
     const { compressedBytes, entries } = this.#moved;
     if (!hasWork || moved.compressedBytes !== compressedBytes || moved.entries !== entries) {

@@ -1,7 +1,7 @@
 /**
- * One layer from its blob to its tree, in the calling thread. Bytes are verified while they pass: the blob's size
- * and digest as they come, the tar's digest (the diffID) after decompression. In the end the blob is judged first, as
- * far as it can be read, since a broken transfer explains every other error.
+ * Unpacks a layer from its blob to its tree, in the calling thread. Bytes are verified as they pass: the blob's size
+ * and digest at arrival, the tar's digest (the diffID) after decompression. After an error, the rest of the blob is
+ * read and verified first, as far as it can be read, since a broken transfer explains every other error.
  */
 import { parseDiffId } from '../../base/digest.ts';
 import { inBlocks } from '../../base/disk-blocks.ts';
@@ -17,12 +17,12 @@ import { Blob, type ChunkSource } from './blob.ts';
 import { empty, type LargeWindowGate, openTar } from './decompress.ts';
 
 export interface UnpackControl {
-  /** Called between chunks, entries and other steps, a few microseconds apart; throws to stop the work. */
+  /** Called between chunks, entries and other steps, a few microseconds apart. Throws to stop the work. */
   checkpoint(compressedBytes: number, entries: number): void;
   readonly largeWindow: LargeWindowGate;
 }
 
-/** Errors that a damaged blob may cause: if the blob is damaged, that is what is said. */
+/** Errors that a damaged blob may cause. If the blob is damaged, the error for the damage is thrown instead. */
 const EXPLAINED_BY_DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'LAYER_BAD_COMPRESSION',
   'LAYER_BAD_HEADER',
@@ -34,8 +34,8 @@ const EXPLAINED_BY_DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /**
  * @param source the blob's bytes from its beginning
  * @returns facts about the tree in `request.target`; nothing is synced
- * @throws PluginError one of the LAYER_ codes; SysError from the filesystem (ENOSPC). What is in the target then is
- * for the caller to remove; no descriptor stays open.
+ * @throws PluginError one of the LAYER_ codes; SysError from the filesystem (ENOSPC). After an error the caller removes
+ * the content of the target; no descriptor stays open.
  */
 export async function unpackInto(
   request: UnpackRequest,

@@ -1,7 +1,7 @@
 /**
- * Layers are unpacked in threads of their own: the writing is synchronous (four times as fast as by promises, and
- * without races), and one layer does not wait for another. This side starts the thread, feeds it, watches that it gets
- * on, and stops it.
+ * Unpacks each layer in its own thread: synchronous writing is four times as fast as promises, and without races, and
+ * layers do not wait for each other. This file is the main thread's side: it starts the thread, feeds it, watches its
+ * progress and stops it.
  */
 import { PluginError } from '../../base/errors/error.ts';
 import type { Unpacked, UnpackRequest } from '../tree/types.ts';
@@ -25,26 +25,32 @@ export type UnpackBytes =
     };
 
 export interface UnpackDeps {
-  /** Of `cmd/unpack-worker.ts`: see `unpackWorkerUrl` in `cmd/unpack-worker-url.ts`. */
+  /** URL of `cmd/unpack-worker.ts`: see `unpackWorkerUrl` in `cmd/unpack-worker-url.ts`. */
   readonly workerUrl: string | URL;
   readonly signal: AbortSignal;
-  /** Told a few times a second, and at the end, how many bytes of the blob are through. */
+  /** Called a few times a second, and at the end, with the number of the blob's bytes that were processed. */
   readonly onProgress?: ((compressedBytes: number) => void) | undefined;
 }
 
-/** Chunks that may be on their way to the thread: enough that it never waits, few enough for parallel layers. */
+/**
+ * Number of chunks that may be on their way to the thread: enough that the thread never waits, few enough for parallel
+ * layers.
+ */
 const CREDITS = 8;
-/** A chunk of a stream is sent in pieces of at most this, so that CREDITS bounds the bytes too. */
+/** A chunk of a stream is sent in pieces of at most this size, so that CREDITS limits the bytes too. */
 const MAX_CHUNK = 256 * 1024;
 const WATCH_MS = 200;
-/** A thread that does not stop within this is in a system call that does not return; it is left to the process. */
+/**
+ * A thread that does not stop within this time is in a system call that does not return. Such a thread ends with the
+ * process.
+ */
 const STOP_SECONDS = 5;
 
 /**
  * Unpacks one layer into `request.target`.
- * @throws PluginError LAYER_… for what is wrong with the layer; LAYER_STALLED when it has bytes and nothing moves;
- * SysError for the filesystem; whatever the stream throws; the signal's reason. In every case the thread has stopped
- * and closed its files; what is in the target is for the caller to remove.
+ * @throws PluginError LAYER_… for faults of the layer; LAYER_STALLED when the thread has bytes and makes no progress;
+ * SysError of the filesystem; any error of the stream; the signal's reason. In every case the thread has stopped and
+ * closed its files, and the caller removes the content of the target.
  */
 export async function unpackLayer(
   request: UnpackRequest,
@@ -64,7 +70,7 @@ export async function unpackLayer(
   }
 }
 
-/** Grants of large windows, one layer at a time in the whole process. */
+/** Gives large windows to one layer at a time in the whole process. */
 let largeWindows: Promise<void> = Promise.resolve();
 
 class Job {
@@ -80,9 +86,11 @@ class Job {
   readonly #stall: StallWatch;
   #credits = CREDITS;
   #spare: (() => void) | undefined;
-  /** All bytes are with the thread, or within its reach. */
+  /** True when all bytes were sent to the thread, or the thread reads them itself. */
   #fed: boolean;
-  /** The thread waits until another layer has done with its large window, or until the disk has the tree. */
+  /**
+   * True while the thread waits until another layer has finished with its large window, or until the disk has the tree.
+   */
   #waits = false;
   #reported = 0;
   #watch: ReturnType<typeof setInterval>;
@@ -109,7 +117,7 @@ class Job {
 
   readonly #abort = (): void => this.#settle.reject(this.#deps.signal.reason);
 
-  /** After the result or the failure: stops the thread, and waits until it has closed its files. */
+  /** Stops the thread after the result or the failure, and waits until it has closed its files. */
   async close(): Promise<void> {
     clearInterval(this.#watch);
     this.#deps.signal.removeEventListener('abort', this.#abort);
@@ -156,7 +164,7 @@ class Job {
     }
   }
 
-  /** Progress, and the lack of it. */
+  /** Reports progress, and detects the lack of progress. */
   #look(): void {
     const { compressedBytes, entries } = this.#state;
     if (compressedBytes !== this.#reported) this.#deps.onProgress?.(compressedBytes);
@@ -174,7 +182,7 @@ class Job {
         if (next === undefined) return;
         if (next.done === true) break;
         for (let at = 0; at < next.value.length; at += MAX_CHUNK) {
-          // A copy, since the buffer stays the source's: `slice` of a Buffer would be none.
+          // A copy, since the buffer belongs to the source. `Buffer.slice` would not copy.
           const piece = new Uint8Array(next.value.subarray(at, at + MAX_CHUNK));
           while (this.#credits === 0) await this.#credit();
           if (this.#state.stopped) return;
@@ -185,7 +193,7 @@ class Job {
       this.#fed = true;
       this.#say({ type: 'end' });
     } finally {
-      // Not awaited: a source that hangs must not keep the caller.
+      // Not awaited: a source that hangs must not block the caller.
       iterator.return?.()?.catch(() => {});
     }
   }

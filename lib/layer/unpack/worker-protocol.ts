@@ -1,4 +1,4 @@
-/** What the thread that wants a layer and the thread that unpacks it say to each other. */
+/** The messages between the main thread and the thread that unpacks a layer. */
 import { type ErrorCode, PluginError, type PluginErrors } from '../../base/errors/error.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import type { Unpacked, UnpackRequest } from '../tree/types.ts';
@@ -14,20 +14,23 @@ export type ToWorker =
     }
   | { readonly type: 'chunk'; readonly bytes: Uint8Array }
   | { readonly type: 'end' }
-  /** The source failed, or the work is to stop: the worker throws this away with everything it has open. */
+  /**
+   * The source failed, or the work must stop. The worker ends the unpacking with an error and closes everything that it
+   * has open.
+   */
   | { readonly type: 'stop' }
   | { readonly type: 'large-window-granted' };
 
 export type FromWorker =
-  /** A chunk was used up; another may be sent. */
+  /** A chunk was used up, so another may be sent. */
   | { readonly type: 'consumed' }
   | { readonly type: 'large-window' }
-  /** The tree is whole; what comes until the answer is the disk's time. */
+  /** The tree is complete. The time until the answer is spent on syncing the disk. */
   | { readonly type: 'syncing' }
   | { readonly type: 'done'; readonly result: Unpacked }
   | { readonly type: 'failed'; readonly error: PackedError };
 
-/** The shared words: progress that the main thread reads whenever it likes, and its wish to stop. */
+/** The shared memory: progress that the main thread reads at any time, and its request to stop. */
 export const SHARED_BYTES = 24;
 const [COMPRESSED, ENTRIES] = [0, 1];
 const STOP = 4;
@@ -61,7 +64,7 @@ export class SharedState {
   }
 }
 
-/** An error as plain data: a class does not survive the way between threads. */
+/** An error as plain data: the class of an error is lost in messages between threads. */
 export type PackedError =
   | {
       readonly kind: 'plugin';

@@ -1,4 +1,4 @@
-/** The thread that unpacks one layer. `cmd/unpack-worker.ts` is its entry point. */
+/** The thread that unpacks layers. `cmd/unpack-worker.ts` is its entry point. */
 import { MiB } from '../../base/limits.ts';
 import { close, openDir, syncfs } from '../../sys/kernel/files.ts';
 import type { ChunkSource } from './blob.ts';
@@ -6,20 +6,20 @@ import { FileSource } from './file-source.ts';
 import { unpackInto } from './unpack-into.ts';
 import { type FromWorker, packError, SharedState, type ToWorker } from './worker-protocol.ts';
 
-/** What the worker needs of its global scope. */
+/** The parts of the worker's global scope that this file uses. */
 export interface WorkerScope {
   onmessage: ((event: { data: ToWorker }) => void) | null;
   postMessage(message: FromWorker): void;
 }
 
 /**
- * A tree of this size is written to the disk by its thread, while others still need the processor: otherwise the disk
- * has nothing to do until the last layer is unpacked (1.1 GB in three layers: 8.2 s instead of 11.8). Smaller ones wait
- * for the one sync of all before they are published, since each sync flushes the journal.
+ * From this size on, a tree is synced to the disk by its thread, while other threads still need the processor. Without
+ * this, the disk has nothing to do until the last layer is unpacked (1.1 GB in three layers: 8.2 s instead of 11.8 s).
+ * Smaller trees wait for the one sync of all trees before they are published, since each sync flushes the journal.
  */
 const SYNC_FROM_BYTES = 64 * MiB;
 
-/** Serves one layer after the other, one at a time. */
+/** Unpacks the requested layers, one at a time. */
 export function serveUnpacking(scope: WorkerScope): void {
   let stream = new StreamSource(scope);
   let grant = (): void => {};
@@ -64,7 +64,7 @@ async function unpack(
   let filesystem: number | undefined;
   let answer: FromWorker;
   try {
-    // Before the first write: syncfs(2) tells of the failures since its descriptor was opened.
+    // Opened before the first write: syncfs(2) reports the write errors since its descriptor was opened.
     filesystem = openDir(target);
     if (start.source.kind === 'file') file = new FileSource(start.source.path);
     const result = await unpackInto(start.request, file ?? stream, {
@@ -84,11 +84,11 @@ async function unpack(
   }
   file?.close();
   if (filesystem !== undefined) close(filesystem);
-  // Last of all: the other side may end this thread as soon as it has the answer.
+  // The last step: the main thread may end this thread as soon as it has the answer.
   scope.postMessage(answer);
 }
 
-/** Chunks as the main thread sends them; it sends a few ahead and then one for each that was used. */
+/** The chunks that the main thread sends: a few ahead, and then one for each that was used. */
 class StreamSource implements ChunkSource {
   readonly #scope: WorkerScope;
   readonly #queue: (Uint8Array | undefined)[] = [];

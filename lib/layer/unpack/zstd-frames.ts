@@ -1,16 +1,16 @@
 /**
- * The frames of a zstd stream, walked by their headers alone (RFC 8878). The decoder does not say where a frame ends,
- * takes anything for padding after one and keeps quiet when the last is cut (tried with Bun 1.4.5); and how much memory
- * a frame wants must be known before its first byte is decoded.
+ * Checks the frames of a zstd stream by their headers alone (RFC 8878). The decoder does not report where a frame ends,
+ * ignores any bytes after a frame, and reports no error when the last frame is cut (tried with Bun 1.4.5). Also, the
+ * memory that a frame needs must be known before its first byte is decoded.
  */
 import { PluginError } from '../../base/errors/error.ts';
 import { MiB } from '../../base/limits.ts';
 
-/** What `zstd --long=27` makes and the highest any decoder allows by default. */
+/** The window of `zstd --long=27`, and the largest that decoders allow by default. */
 const MAX_WINDOW = 128 * MiB;
 
 const MAGIC = 0xfd2fb528;
-/** 0x184D2A50 to 0x184D2A5F: frames for other purposes, to be skipped. */
+/** 0x184D2A50 to 0x184D2A5F: skippable frames. */
 const SKIPPABLE = 0x184d2a50;
 const [RLE, COMPRESSED] = [1, 2];
 const MAX_BLOCK = 128 * 1024;
@@ -29,21 +29,21 @@ type Expecting =
 
 export class ZstdFrames {
   #expecting: Expecting = 'magic';
-  /** Bytes of the field that is being collected. */
+  /** Bytes of the header field that is being collected. */
   readonly #field = Buffer.alloc(16);
   #held = 0;
   #need = 4;
-  /** Bytes to pass over. */
+  /** Number of bytes to skip. */
   #skip = 0;
   #descriptor = 0;
   #largestWindow = 0;
 
-  /** The largest window that the frames so far ask for, in bytes. */
+  /** The largest window that the frames so far require, in bytes. */
   get largestWindow(): number {
     return this.#largestWindow;
   }
 
-  /** @throws PluginError LAYER_BAD_COMPRESSION for anything that is no frame, LAYER_TOO_LARGE for the window */
+  /** @throws PluginError LAYER_BAD_COMPRESSION for bytes that are no frame, LAYER_TOO_LARGE for the window */
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length) {
@@ -118,7 +118,7 @@ export class ZstdFrames {
     else throw broken('something that is no zstd frame');
   }
 
-  /** The window is given, or with a single segment it is the whole content. */
+  /** Reads the window. A frame with a single segment has no window field, and its window is the whole content. */
   #window(): void {
     const single = (this.#descriptor & 0x20) !== 0;
     let window: number;
@@ -155,7 +155,7 @@ export function isFrameMagic(magic: number): boolean {
   return magic === MAGIC || isSkippable(magic);
 }
 
-/** Window, dictionary id and content size: 1 to 13 bytes, always one at least. */
+/** Size of the header fields window, dictionary id and content size: 1 to 13 bytes in all. */
 function headerBytes(descriptor: number): number {
   const window = (descriptor & 0x20) === 0 ? 1 : 0;
   return window + (DICTIONARY_ID_BYTES[descriptor & 3] ?? 0) + contentSizeBytes(descriptor);
