@@ -5,25 +5,27 @@ import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 import { readToEnd } from '../sys/kernel/read.ts';
 import { S, statFd } from '../sys/kernel/stat.ts';
 
-/** A passwd file is a stranger's. Those of large sites have some thousands of entries of 80 bytes. */
+/**
+ * The image chooses the size of its passwd file. The files of large sites have some thousands of entries of 80 bytes.
+ */
 const MAX_BYTES = MiB;
 
 export type AccountFile = 'etc/passwd' | 'etc/group';
 
-/** What such a file holds, one character a byte. */
+/** The content of an account file, one character for each byte. */
 export interface AccountText {
-  /** Undefined where there is no file, or nothing fit to read. */
+  /** Undefined when there is no file, or when it cannot be read. */
   readonly text: string | undefined;
-  /** Why what is there cannot be read; undefined where it could, or nothing is there. */
+  /** The reason why an existing file cannot be read; undefined when it was read or does not exist. */
   readonly problem: string | undefined;
 }
 
-/** The files of an image that say who its users are, each read once, when it is first asked for. */
+/** The files of an image that list its users and groups. Each is read once, at its first use. */
 export class AccountFiles {
   readonly #openRoot: () => number;
   readonly #known = new Map<AccountFile, AccountText>();
 
-  /** @param openRoot a descriptor of the image's merged tree */
+  /** @param openRoot opens the image's merged tree and returns the descriptor */
   constructor(openRoot: () => number) {
     this.#openRoot = openRoot;
   }
@@ -42,14 +44,14 @@ export class AccountFiles {
   }
 }
 
-/** The files below a directory that others see, a container's rootfs say. */
+/** The account files below a directory that other processes can see, such as a container's rootfs. */
 export function accountFilesBelow(rootfs: string): AccountFiles {
   return new AccountFiles(() => openAt(AT_FDCWD, rootfs, O.PATH | O.DIRECTORY));
 }
 
 /**
- * Read as if the image were the whole machine: links stay inside, a FIFO does not block
- * (both were used against engines that read a stranger's passwd).
+ * Reads a file with the image's root directory as `/`: links stay inside, and a FIFO does not block. Both links and
+ * FIFOs were used in attacks on engines that read passwd from an image.
  */
 function readIn(root: number, name: AccountFile): AccountText {
   try {

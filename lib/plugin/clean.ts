@@ -15,11 +15,14 @@ import { hasCode } from '../sys/kernel/errno.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
 import type { Metrics } from './metrics/metrics.ts';
 
-/** As long as GrootFS waits for another clean; then ours has nothing to do. */
+/** The time that GrootFS waits for another clean. When it is over, the other clean does the work. */
 const LOCK_MILLISECONDS = 3000;
-/** A download that nobody has taken up again for a day is not going to be. */
+/** A partial download older than a day is deleted: no create will continue it any more. */
 const PARTIAL_AGE_MILLISECONDS = 24 * 3600 * 1000;
-/** Room for the beginning of one very large layer, or of some ordinary ones; on a small store, a tenth of it. */
+/**
+ * Bytes for partial downloads: enough for one very large layer or some ordinary ones. A small store gives a tenth of
+ * its size.
+ */
 const PARTIAL_BYTES = 4 * GiB;
 const PARTIAL_SHARE = 0.1;
 
@@ -29,9 +32,9 @@ export type Cleaned =
       readonly volumes: number;
       readonly bytes: number;
       readonly measured: Measured;
-      /** Why nothing could go. */
+      /** The record or lease because of which no layer could be deleted. */
       readonly kept: Unreadable | undefined;
-      /** What should have gone and would not. */
+      /** Paths that should have been deleted and could not be. */
       readonly left: readonly LeftOver[];
     }
   | {
@@ -45,14 +48,17 @@ export type Cleaned =
 
 export interface CleanRequest {
   readonly storePath: string;
-  /** Bytes of committed quota and layers below which nothing is done; 0 always cleans. */
+  /** Bytes of committed quota and layers from which on a clean acts; 0 always cleans. */
   readonly thresholdBytes: number;
   readonly dryRun: boolean;
-  /** Told how long its locks took, in milliseconds. */
+  /** Gets the times that the locks took, in milliseconds. */
   readonly metrics?: Pick<Metrics, 'duration'> | undefined;
 }
 
-/** Deletes what no image and no running create uses. One at a time; creates never wait for it. */
+/**
+ * Deletes everything that no image and no running create uses. Only one clean runs at a time; a create never waits
+ * for its end.
+ */
 export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cleaned> {
   const layout = new Layout(storeRoot(request.storePath));
   if (!storeExists(layout)) throw new PluginError('STORE_MISSING', { store: layout.root });
@@ -69,9 +75,9 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
     const lock = { timeoutMs: LOCK_MILLISECONDS, what: 'another clean' };
     return await withLock(layout.cleanLock, lock, section);
   } catch (error) {
-    // Once begun it is a create that was stopped at the gate, and not another clean.
+    // STORE_BUSY after the start means that a stopped create keeps the gate, and not that another clean runs.
     if (!begun && isPluginError(error, 'STORE_BUSY')) return { kind: 'already-running' };
-    // On a disk that is full there may be no room for the lock, which only saves work.
+    // A full disk may have no room for the lock file. The lock only avoids double work, so the clean goes on.
     if (begun || !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
     log.info('cleaning-without-lock', { store: layout.root });
     return section();
@@ -88,7 +94,8 @@ async function clean(store: Store, request: CleanRequest, log: Logger): Promise<
   const left: LeftOver[] = [];
   await sweep(store, log, left);
   await finishCollection(store, log, left);
-  // Whatever the threshold is: it counts layers and limits, and these grow beside them.
+  // Done whatever the threshold is: the threshold counts layers and limits, and partial downloads and facts are
+  // neither.
   const partialBytes = Math.min(PARTIAL_BYTES, filesystemOf(store.layout.root).totalBytes * PARTIAL_SHARE);
   const partials = new PartialDirectory(store.layout.partial, log, undefined);
   partials.collect(PARTIAL_AGE_MILLISECONDS, partialBytes);

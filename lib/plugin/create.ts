@@ -27,15 +27,17 @@ import { sweepAfterBoot } from './sweep-after-boot.ts';
 export interface CreateRequest {
   readonly id: string;
   readonly limit: DiskLimit | undefined;
-  /** False: the overlay is described in the printed fragment, for whoever mounts it. */
+  /**
+   * False: graft does not mount; the printed runtime specification describes the overlay, and the caller mounts it.
+   */
   readonly mount: boolean;
 }
 
 export type CreateDeps = Omit<PullDeps, 'quotaBytes'> & { readonly log: Logger };
 
 /**
- * An image reference in, a root filesystem out. Whatever fails, nothing is left behind; layers that came
- * through stay in the store for the next create.
+ * Makes a root filesystem from an image reference. A failure leaves nothing behind, except layers that are complete:
+ * they stay in the store for the next create.
  */
 export function createImage(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
   return tellingFull(deps.store, () => create({ since: performance.now(), ...deps }, request));
@@ -47,22 +49,25 @@ async function create(deps: CreateDeps, request: CreateRequest): Promise<Runtime
   await sweepAfterBoot(deps.store, deps.log);
   const image = await deps.source.resolve(deps.signal);
   checkImage(image, request.limit);
-  // Nothing that the layers turn out to be can be too large for an exclusive limit.
+  // With an exclusive limit the layers cannot be too large, so the quota is checked before they are fetched.
   const device = request.limit?.exclusive ? quotaDevice(deps.store) : undefined;
   using lease = new Lease(deps.store.layout, id, []);
   const wanted = { id, request, device, image, lease };
-  // Awaited here: the lease goes when this function returns, not when what it returned is settled.
+  // `await` keeps the lease until createOnce has ended; without it, `using` would drop the lease at the return.
   return await createOnce(deps, wanted);
 }
 
 interface Wanted {
   readonly id: ImageId;
   readonly request: CreateRequest;
-  /** Undefined also where it is looked for once the layers are known: an image that is too large is told first. */
+  /**
+   * Undefined also for an inclusive limit: its quota is checked later, so that an image that is too large is reported
+   * first.
+   */
   readonly device: ReturnType<typeof quotaDevice> | undefined;
   readonly image: ResolvedImage;
   readonly lease: Lease;
-  /** An attempt without CVMFS, after one with it: the time of its lock is told. */
+  /** Set for the second attempt, without CVMFS. The first attempt has already reported the time of the lock. */
   readonly again?: true;
 }
 
@@ -86,13 +91,13 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
     return spec;
   } catch (error) {
     if (!(error instanceof SysError) || !isForeign(plan) || deps.cvmfs === undefined) throw error;
-    // It answered the probe and fails now: whatever the reason, the other source has the layers too.
+    // CVMFS answered the probe and its mount fails now. The other source has the layers too, so the reason does not matter.
     deps.log.error('cvmfs-mount-failed', error, { id, lowers: plan.lowers.filter(isAbsolute) });
     return createOnce({ ...deps, cvmfs: undefined }, { ...wanted, again: true });
   }
 }
 
-/** The code that fetches is loaded when something is missing: a warm create is a third shorter without it. */
+/** The code that fetches is imported only when a layer is missing: a warm create is a third shorter without it. */
 async function pull(
   deps: PullDeps,
   image: ResolvedImage,
@@ -102,14 +107,15 @@ async function pull(
   const plan = planIfPresent(deps.store, image, lease);
   told?.duration('SharedLockingTime', lease.lockingMs);
   if (plan !== undefined && isOpen(plan, image)) return { plan, fetched: [], choices: new Map() };
-  // Asked for at once: a process that looks at repositories starts while the code that will ask it is loaded.
+  // Called before the import: a process that reads CVMFS repositories starts while the code that will ask it is
+  // loaded.
   const cvmfs = deps.cvmfs?.();
   cvmfs?.catch(() => undefined);
   const { pullInTurn } = await import('../image/pull/pull-in-turn.ts');
   return pullInTurn({ ...deps, cvmfs: cvmfs && (() => cvmfs) }, image, lease);
 }
 
-/** Layers of the plan lie in somebody else's directories. */
+/** True when layers of the plan lie outside the store. */
 function isForeign(plan: StackPlan): boolean {
   return plan.lowers.some(isAbsolute);
 }
@@ -128,7 +134,10 @@ interface Container {
   readonly mount: boolean;
 }
 
-/** Stage, publish, mount, record: a create that is stopped anywhere in between is swept (layout.ts, 3). */
+/**
+ * Stages, publishes, mounts and records an image. A sweep removes what a create leaves that is stopped in between
+ * (layout.ts, invariant 3).
+ */
 async function makeContainer(deps: CreateDeps, container: Container): Promise<RuntimeSpec> {
   using own = publish(deps.store, container);
   return await finish(deps, container, own);
@@ -152,8 +161,8 @@ function publish(store: Store, { id, plan, quota, lease, mount }: Container): He
 }
 
 /**
- * Whoever deletes the image while it is made takes away what would be undone, and may have made another of its name:
- * that one is neither mounted over, nor recorded as something else, nor undone.
+ * Mounts and records the image. A concurrent delete may remove this image, and a new create may reuse its id. Then do
+ * not mount, record or undo: the directory under that name is no longer ours.
  */
 async function finish(deps: CreateDeps, container: Container, own: HeldDirectory): Promise<RuntimeSpec> {
   const { store } = deps;
@@ -174,7 +183,10 @@ async function finish(deps: CreateDeps, container: Container, own: HeldDirectory
   }
 }
 
-/** What cannot be undone now has no record, so that a sweep does it; the failure before it matters more. */
+/**
+ * Removes the image after another error, which the caller reports. If the removal fails, the image has no record, and
+ * a sweep removes it.
+ */
 async function undo({ store, log }: CreateDeps, id: ImageId): Promise<void> {
   try {
     const { removeImage } = await import('../store/collect/remove.ts');
@@ -213,12 +225,16 @@ function describe(deps: CreateDeps, { id, plan, image, mount }: Container): Runt
   return runtimeSpec(rootfs, image.config, user, mounts);
 }
 
-/** Whoever mounts in our place is told the same user: the tree is looked at without them. @throws IMAGE_USER */
+/**
+ * The user of the container's process. Without a mount of graft's own, the user comes from a temporary mount, so it
+ * is the same in both cases.
+ * @throws IMAGE_USER
+ */
 function userOf(
   store: Store,
   { id, plan, image, mount }: Pick<Container, 'id' | 'plan' | 'image' | 'mount'>,
 ): ProcessUser {
-  // A tar alone has no configuration, and nobody has said who is to run in it.
+  // A tar alone has no image configuration, so nothing names a user: root.
   if (image.config === undefined) return { uid: 0, gid: 0 };
   const files = mount
     ? accountFilesBelow(store.layout.rootfs(id))

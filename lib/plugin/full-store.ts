@@ -5,16 +5,16 @@ import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
 
 /**
- * ENOSPC names the file that happened to be written when the disk was full, a lease or a file of a layer. Whoever reads
- * the sentence needs to know which store is full. A container's own limit cannot be the reason while it is made: no
- * limit is below what making it writes (MIN_QUOTA_BYTES).
- * @throws STORE_NO_SPACE, STORE_NO_SPACE_BELOW; what `work` throws
+ * Turns an error of a full disk into one that names the store. ENOSPC names the file that was being written (a lease,
+ * a file of a layer), but an operator needs to know which store is full. The container's own limit cannot be the
+ * reason here: every limit is above the bytes that a create writes (MIN_QUOTA_BYTES).
+ * @throws STORE_NO_SPACE, STORE_NO_SPACE_BELOW, and all errors of `work`
  */
 export async function tellingFull<T>({ layout }: Store, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // A loop device answers EIO where the disk below its file takes no more.
+    // A loop device answers EIO when the disk below its file is full.
     const below = hasCode(error, 'EIO', 'EUCLEAN') ? fullBelow(layout) : undefined;
     if (below !== undefined)
       throw new PluginError(

@@ -16,14 +16,14 @@ interface InspectedLayer {
   readonly digest: string | undefined;
   readonly diffId: string | undefined;
   readonly mediaType: string;
-  /** Declared, packed. */
+  /** The compressed size that the manifest declares. */
   readonly bytes: number | undefined;
-  /** Files once unpacked, where the store has the layer. */
+  /** Bytes of the unpacked files, when the store has the layer. */
   readonly unpackedBytes: number | undefined;
   readonly from: 'store' | 'source' | 'url' | 'cvmfs';
-  /** Why, where CVMFS was asked. */
+  /** Why the layer is taken from this source, where CVMFS was asked. */
   readonly reason?: string;
-  /** Where it is published. */
+  /** The layer's path and repository on CVMFS. */
   readonly cvmfs?: {
     readonly path: string;
     readonly repository: string;
@@ -52,14 +52,14 @@ export interface InspectDeps {
   readonly store: Store;
   readonly source: ImageSource;
   readonly limit: DiskLimit | undefined;
-  /** As for a create. */
+  /** The same as for a create. */
   readonly cvmfs: PullDeps['cvmfs'];
   readonly authenticate?: PullDeps['authenticate'];
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-/** What a create would use, and whether it would get past its checks, without fetching a layer. */
+/** Finds out which layers a create would use, and whether its checks would succeed. Fetches no layer. */
 export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
   const { store, source, limit, signal } = deps;
   const image = await source.resolve(signal);
@@ -68,7 +68,7 @@ export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
   await admission.ask(wanted.flatMap(({ key }) => key ?? []));
   const search = await findPublished({ ...deps, admission, quotaBytes: undefined }, image, wanted);
   const layers = wanted.map(({ layer, key }) => {
-    // Whoever may not have a layer is not told that it is here.
+    // A caller that may not use a layer must not learn that the store has it.
     const present = key !== undefined && admission.has(key) ? store.layers.record(key) : undefined;
     const found = search?.uses.get(layer)?.found;
     return {

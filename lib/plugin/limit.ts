@@ -5,17 +5,23 @@ import { projectIdOf } from '../store/records/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { type LackOfQuotas, type QuotaDevice, quotaSupport } from '../sys/mounts/quota.ts';
 
-/** A disk limit as asked for. Inclusive: the image's layers count; exclusive: only what the container writes. */
+/**
+ * The requested disk limit. Inclusive: the image's layers count. Exclusive: only the files count that the container
+ * writes.
+ */
 export interface DiskLimit {
   readonly bytes: number;
   readonly exclusive: boolean;
 }
 
-/** Where limits can be set. @throws QUOTA_UNSUPPORTED: a limit that is not enforced must never pass for one. */
+/**
+ * The device on which limits can be set.
+ * @throws QUOTA_UNSUPPORTED, since a limit must never be accepted and not enforced
+ */
 export function quotaDevice(store: Store): QuotaDevice {
   const quota = quotaSupport(store.layout.root);
   if (!quota.supported) throw unsupported(store, quota.reason, quota.lacking);
-  // Nothing of another project can be renamed to a directory whose project is inherited: EXDEV (fs/xfs/xfs_inode.c).
+  // A directory whose project is inherited takes no renames from another project: EXDEV (fs/xfs/xfs_inode.c).
   if (projectIdOf(store.layout.images) !== 0)
     throw unsupported(store, 'a directory above it has a project quota of its own', 'filesystem');
   return quota.device;
@@ -26,7 +32,8 @@ function unsupported(store: Store, reason: string, lacking: LackOfQuotas): Plugi
 }
 
 /**
- * Before a byte is fetched: the declared sizes of the layers are compressed, so a lower bound of what they take.
+ * Checks the limit before any layer is fetched. The manifest declares compressed sizes, so their sum is a lower bound
+ * of the unpacked size.
  * @throws IMAGE_EXCEEDS_LIMIT
  */
 export function checkDeclaredSize(image: ResolvedImage, limit: DiskLimit | undefined): void {
@@ -36,8 +43,8 @@ export function checkDeclaredSize(image: ResolvedImage, limit: DiskLimit | undef
 }
 
 /**
- * What the project quota is set to: an inclusive limit less the layers' files. Never below the floor that
- * GrootFS has, since a directory alone needs some blocks.
+ * The project quota in bytes: the limit, less the layers' files when it is inclusive. The quota is never below the
+ * minimum that GrootFS has, since even empty directories need some blocks.
  * @throws QUOTA_LIMIT_TOO_SMALL when the layers alone are larger
  */
 export function effectiveLimit(limit: DiskLimit, layerBytes: number): number {

@@ -11,7 +11,7 @@ export interface ListedImage {
   readonly record: ImageRecord | undefined;
 }
 
-/** @throws STORE_MISSING when there is nothing at the store's path, and what opening a store throws */
+/** @throws STORE_MISSING when there is no directory at the store's path, and all errors of opening a store */
 export function listImages(storePath: string): ListedImage[] {
   const layout = new Layout(storeRoot(storePath));
   if (!storeExists(layout)) throw new PluginError('STORE_MISSING', { store: layout.root });

@@ -11,17 +11,17 @@ import { readMountinfo } from '../sys/mounts/mountinfo.ts';
 import { describeOverlayOptions, mountOverlay } from '../sys/mounts/overlay.ts';
 
 interface Lowers {
-  /** Topmost first: names below volumes/, or absolute paths that are not the store's. */
+  /** Lower directories, topmost first: names below volumes/, or absolute paths outside the store. */
   readonly lowers: readonly string[];
-  /** As in a plan (lib/store/records/stacks.ts). */
+  /** The same as in a plan (lib/store/records/stacks.ts). */
   readonly idmapRoots?: readonly string[] | undefined;
 }
 
 /**
- * Mounts a container's overlay, also one with lower directories that must be shown with other owners: a clone of their
- * mount stands at the rootfs, hidden below the overlay as soon as that is mounted, so that whatever unmounts the
- * rootfs takes both away.
- * @throws SysError ENOENT when a lower directory is gone; EINVAL where a filesystem allows no idmapped mounts
+ * Mounts a container's overlay. Lower directories that need other owners are read through an idmapped clone of their
+ * mount. The clone is mounted at the rootfs, and the overlay over it hides the clone; so a caller that unmounts the
+ * rootfs removes both.
+ * @throws SysError ENOENT when a lower directory is gone; EINVAL when a filesystem does not allow idmapped mounts
  */
 export async function mountContainer(store: Store, id: ImageId, plan: Lowers): Promise<void> {
   const [root] = plan.idmapRoots ?? [];
@@ -47,7 +47,7 @@ export function mountImage(store: Store, id: ImageId, plan: Lowers): void {
   try {
     mountOnce(store, id, plan);
   } catch (error) {
-    // A short link may be missing where a layer's publisher was stopped before it made one.
+    // A short link may be missing: the create that published the layer was stopped before it made the link.
     if (!hasCode(error, 'ENOENT')) throw error;
     ensureLinks(store, plan);
     mountOnce(store, id, plan);
@@ -55,8 +55,9 @@ export function mountImage(store: Store, id: ImageId, plan: Lowers): void {
 }
 
 /**
- * Takes away a mount that came to lie over another container's, whose image was made while ours, of the same name, was
- * at its mount: the path was the same by then. The topmost mount is what umount2(2) takes.
+ * Unmounts an overlay that covers another container's. While this create was mounting, its image was deleted, and
+ * another create made an image with the same id, so with the same path. umount2(2) removes the topmost mount, which
+ * is this create's.
  */
 export function uncover({ layout }: Store, id: ImageId): void {
   const rootfs = layout.rootfs(id);
@@ -89,10 +90,10 @@ function ensureLinks(store: Store, plan: Lowers): void {
 }
 
 /**
- * A descriptor of the tree that a container's overlay will show, where somebody else mounts it. Mounted without anything
- * to write to, so that the container's work directory stays as new, and out of the machine's mounts again before this
- * returns: the mount lives as long as the descriptor. Beside a single lower stands the container's own empty directory,
- * since the kernel wants two where there is no upper one.
+ * Opens the tree that a container's overlay will show, when the caller mounts the overlay. The tree is mounted
+ * read-only, so that the container's work directory is not used, and detached before this function returns: the mount
+ * lives as long as the descriptor. An overlay without an upper directory needs at least two lower directories; with a
+ * single one the container's own empty directory is the second.
  * @throws SysError
  */
 export function openMerged(store: Store, id: ImageId, plan: Lowers): number {
@@ -117,7 +118,7 @@ function pathOf({ layout }: Store, lower: string): string {
   return lower.startsWith('/') ? lower : layout.tree(lower as VolumeName);
 }
 
-/** The mount's options for `--without-mount`: short links, topmost first, in one string. */
+/** The mount options for `--without-mount`, in one string: short links, topmost first. */
 export function mountOptions(store: Store, id: ImageId, plan: Lowers): string {
   const { layout } = store;
   const own = plan.lowers.filter((lower): lower is VolumeName => !lower.startsWith('/'));

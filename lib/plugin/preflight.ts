@@ -3,7 +3,10 @@ import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import { checkDeclaredSize, type DiskLimit } from './limit.ts';
 
-/** What can be known to fail before a byte of a layer is fetched. @throws IMAGE_EXCEEDS_LIMIT, IMAGE_TOO_MANY_LAYERS */
+/**
+ * Runs the checks that need no layer, before any layer is fetched.
+ * @throws IMAGE_EXCEEDS_LIMIT, IMAGE_TOO_MANY_LAYERS
+ */
 export function checkImage(image: ResolvedImage, limit: DiskLimit | undefined): void {
   checkDeclaredSize(image, limit);
   const layers = new Set(image.layers.map((layer) => layer.diffId ?? layer.digest ?? layer)).size;

@@ -1,10 +1,10 @@
 /**
- * The `User` of an image configuration as ids inside the container. Docker, containerd and umoci agree on what the
- * field means, and so does this: digits are an id, also where passwd has a name of these digits; the first entry of a
- * file that fits counts; groups that list the user are its supplementary ones, unless the image names a group itself.
+ * The `User` of an image configuration, as ids inside the container. The rules are those of Docker, containerd and
+ * umoci: digits are an id, even when passwd has a name with these digits; the first matching entry of a file counts;
+ * the supplementary groups are the groups that list the user, unless the image names a group itself.
  *
- * What cannot be found out is an error. A process that was to have few rights must not get root's because a file is
- * missing or a number is too large (CVE-2024-40635).
+ * A user that cannot be resolved is an error: a process that should have few rights must not get those of root
+ * because a file is missing or a number is too large (CVE-2024-40635).
  */
 import { PluginError } from '../base/errors/error.ts';
 import { type IdMappings, type IdRange, toHostId } from '../base/id-mapping.ts';
@@ -12,7 +12,7 @@ import { printable } from '../base/text.ts';
 import type { AccountFiles } from './account-files.ts';
 import type { ProcessUser } from './runtime-spec.ts';
 
-/** The largest id that runc and the Go libraries take: `id_t` is signed in some of them. */
+/** The largest id that runc and the Go libraries accept: some of them store ids as signed 32-bit numbers. */
 const MAX_USER_ID = 2 ** 31 - 1;
 
 /** A passwd entry has seven fields, a group entry four. */
@@ -28,8 +28,8 @@ interface Group {
 }
 
 /**
- * @param field `user`, `uid`, `user:group`, `uid:gid` … (image-spec, config.md); empty: root
- * @param mappings the store's; an id that the container cannot have is refused
+ * @param field `user`, `uid`, `user:group`, `uid:gid` and so on (image-spec, config.md); empty: root
+ * @param mappings those of the store; an id outside the mapping is refused
  * @throws IMAGE_USER
  */
 export function processUser(field: string, files: AccountFiles, mappings: IdMappings): ProcessUser {
@@ -46,7 +46,7 @@ export function processUser(field: string, files: AccountFiles, mappings: IdMapp
 
 type Bad = (reason: string) => PluginError;
 
-/** No `User`: root, whatever is wrong with the files; its supplementary groups where they can be read. */
+/** The user when `User` is empty: root, even when the files cannot be read; with supplementary groups if they can. */
 function rootUser(files: AccountFiles, mappings: IdMappings): ProcessUser {
   const root = { uid: 0, gid: 0 };
   const { text } = files.read('etc/passwd');
@@ -75,7 +75,7 @@ function findUser(
     if (uid === undefined || gid === undefined) throw bad('its entry in /etc/passwd has no valid ids');
     return { uid, gid, name: entry.name };
   }
-  // A number needs no entry, but what an unreadable file would have said of its group is unknown.
+  // A numeric user needs no passwd entry. But an unreadable file may have an entry with the user's group.
   if (problem !== undefined) throw bad(problem);
   if (id === undefined)
     throw bad(text === undefined ? 'the image has no /etc/passwd' : 'it is not in /etc/passwd of the image');
@@ -97,7 +97,7 @@ function findGroup(group: string, files: AccountFiles, bad: Bad): number {
   return entry.gid;
 }
 
-/** In the order of the file. Groups without an id that a process can have are none. */
+/** The user's groups in the order of the file. A group whose id is not valid for a process is left out. */
 function groupsOf(name: string | undefined, files: AccountFiles, mappings: IdMappings): number[] {
   if (name === undefined || name === '') return [];
   const { text } = files.read('etc/group');
@@ -107,7 +107,7 @@ function groupsOf(name: string | undefined, files: AccountFiles, mappings: IdMap
   );
 }
 
-/** Undefined for a name. A number that is no id is refused, and not looked for as a name. */
+/** The id; undefined for a name. A number that is not a valid id is refused, and never looked up as a name. */
 function numberIn(text: string, bad: Bad): number | undefined {
   if (!/^[+-]?\d+$/.test(text)) return undefined;
   const id = idIn(text);
@@ -147,7 +147,7 @@ function entries(text: string): string[][] {
   });
 }
 
-/** Names are compared byte by byte: the files are read one character a byte, as they may be in any encoding. */
+/** Converts a name to one character for each byte, as the files are read, since they may have any encoding. */
 function bytesAsText(name: string): string {
   return Buffer.from(name, 'utf8').toString('latin1');
 }

@@ -5,7 +5,7 @@ import type { ImageLayer, ResolvedImage } from '../image/source/source.ts';
 import type { LayerProvenance } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 
-/** Where each layer of an image came from this time, bottom first. */
+/** The origin of each layer of an image in this create, bottom first. */
 export function provenance(
   store: Store,
   image: ResolvedImage,
@@ -30,7 +30,7 @@ function told(choice: LayerChoice | undefined): Pick<LayerProvenance, 'reason' |
 }
 
 function sourceOf(image: ResolvedImage, layer: ImageLayer): LayerProvenance['source'] {
-  // What a name on CVMFS or a thin image stands for and is not taken from there comes from a registry.
+  // An image named by a CVMFS path or a thin image has its other layers from a registry.
   if (layer.published !== undefined || /^(docker|cvmfs):/.test(image.name)) return 'registry';
   return image.name.startsWith('oci:') ? 'oci' : 'tar';
 }

@@ -8,13 +8,13 @@ import { sweepAfterBoot } from './sweep-after-boot.ts';
 export interface Pulled {
   readonly image: string;
   readonly digest: string | undefined;
-  /** Layers of the image, each counted once. */
+  /** The number of the image's layers; a repeated layer counts once. */
   readonly layers: number;
   readonly fetched: number;
   readonly fetchedBytes: number;
 }
 
-/** Fills the store with an image's layers, for a create to come; makes no container. */
+/** Fetches an image's layers into the store for a later create. Makes no container. */
 export function pullOnly(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
   return tellingFull(deps.store, () => pullAll(deps));
 }

@@ -9,7 +9,7 @@ import { isMountRoot } from '../sys/mounts/mountinfo.ts';
 import { setProjectLimit } from '../sys/mounts/quota.ts';
 import { mountContainer } from './mount-image.ts';
 
-/** What overlayfs may need to make its own directory inside the work directory; generous, and given back at once. */
+/** Bytes for the directory that overlayfs makes in the work directory: more than it needs, only during the mount. */
 const SLACK_BYTES = MiB;
 
 export interface Restored {
@@ -18,9 +18,9 @@ export interface Restored {
 }
 
 /**
- * Mounts the rootfs of every image that had one, after a reboot. One that cannot be mounted is reported. Under the lock
- * of init-store: two at once would both find a rootfs unmounted and mount it twice, and the delete of its image would
- * leave one of them.
+ * Mounts the rootfs of every image that was mounted before a reboot. A failed mount is reported. The lock of
+ * init-store is held: two restores at once would both find a rootfs unmounted and mount it twice, and a delete of the
+ * image would remove only one of the mounts.
  */
 export function restoreMounts(store: Store, log: Logger): Promise<Restored> {
   return withInitLock(store.layout, () => restoreEach(store, log));
@@ -44,9 +44,9 @@ async function restoreEach(store: Store, log: Logger): Promise<Restored> {
 }
 
 /**
- * A container that has used up its limit would come back read-only: overlayfs cannot make `work/work` then, and
- * mounts all the same (seen on 6.1). So its limit is a little higher while it is mounted. What is set afterwards is
- * what the image's own file says: a restore that was killed in between is put right by the next.
+ * Mounts one container. When a container has used all of its limit, overlayfs cannot make `work/work`, and mounts the
+ * rootfs read-only without an error (seen on 6.1). So the limit is a little higher during the mount. The limit
+ * afterwards comes from the image's own file: if a restore is killed in between, the next restore corrects the limit.
  */
 async function mountAgain(store: Store, id: ImageId, record: ImageRecord): Promise<void> {
   const path = store.layout.image(id);

@@ -1,6 +1,6 @@
 import type { ImageConfig } from '../oci/config.ts';
 
-/** The part of an OCI runtime specification (config.md of runtime-spec) that an image decides. */
+/** The fields of an OCI runtime specification (config.md of runtime-spec) that come from the image. */
 export interface RuntimeSpec {
   readonly ociVersion: string;
   readonly process: {
@@ -23,16 +23,16 @@ export interface RuntimeMount {
 export interface ProcessUser {
   readonly uid: number;
   readonly gid: number;
-  /** Supplementary groups; absent where there are none. */
+  /** Supplementary groups; absent when there are none. */
   readonly additionalGids?: readonly number[];
 }
 
-/** GrootFS leaves it empty, which runc refuses; Garden reads neither. */
+/** GrootFS leaves this field empty, and runc refuses an empty one. Garden does not read it. */
 const OCI_VERSION = '1.0.2';
 
 /**
- * Garden reads `root.path`, `process.env` and `mounts`; the command, user and working directory are for people
- * who merge this into a `runc spec`.
+ * Builds the runtime specification. Garden reads `root.path`, `process.env` and `mounts`. The command, the user and
+ * the working directory are for operators who merge the output into a `runc spec`.
  */
 export function runtimeSpec(
   rootfs: string,

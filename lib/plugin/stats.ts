@@ -3,7 +3,7 @@ import { type ImageId, parseIdOrPath } from '../store/layout/image-id.ts';
 import { Store, storeRoot } from '../store/store.ts';
 import { getProjectUsage } from '../sys/mounts/quota.ts';
 
-/** Garden decodes this as a map of maps of unsigned integers; nothing else may be in it. */
+/** Garden decodes this as a map of maps of unsigned integers, so that no other field may be added. */
 export interface Stats {
   readonly disk_usage: {
     readonly total_bytes_used: number;
@@ -13,14 +13,17 @@ export interface Stats {
   };
 }
 
-/** What a container uses, in bytes. Without a limit nobody counts, and its own part is 0, as GrootFS says. */
+/**
+ * The disk usage of a container, in bytes. Without a limit XFS counts nothing, and the container's own part is 0, as
+ * in GrootFS.
+ */
 export function imageStats(storePath: string, argument: string): Stats {
   const root = storeRoot(storePath);
   const id = parseIdOrPath(argument, root);
   const store = openFor(id, root);
   if (!store.images.exists(id)) throw new PluginError('IMAGE_NOT_FOUND', { id });
   const layers = store.images.number(id, 'image_info');
-  // Of a container that is being deleted the size goes first; only then the record is worth its reading.
+  // A delete removes the file with the size first. So only a size of 0 is a reason to read the record.
   if (layers === 0 && store.images.isBeingDeleted(id)) throw new PluginError('IMAGE_NOT_FOUND', { id });
   const path = store.layout.image(id);
   const projectId = store.projectIds.of(path);
@@ -37,7 +40,7 @@ export function imageStats(storePath: string, argument: string): Stats {
   };
 }
 
-/** Garden takes "not found" for an answer and asks its other store; a store that was never made has no image either. */
+/** Garden asks its other store after "not found". A store that was never initialised contains no image either. */
 function openFor(id: ImageId, root: string): Store {
   try {
     return Store.open(root);

@@ -2,7 +2,7 @@ import type { Logger } from '../base/log.ts';
 import { isFirstOfBoot, markBoot } from '../store/collect/boot.ts';
 import type { Store } from '../store/store.ts';
 
-/** The first create of a boot clears away what the last one's crash left. Two at once may both do it. */
+/** Sweeps at the first create after a boot: a crash may have left files. Two creates at once may both sweep. */
 export async function sweepAfterBoot(store: Store, log: Logger): Promise<void> {
   if (!isFirstOfBoot(store)) return;
   const { sweep } = await import('../store/collect/recover.ts');
@@ -10,7 +10,7 @@ export async function sweepAfterBoot(store: Store, log: Logger): Promise<void> {
   try {
     markBoot(store);
   } catch (error) {
-    // Sweeping again does no harm.
+    // The next create sweeps again, which does no harm.
     log.error('boot-not-marked', error);
   }
 }

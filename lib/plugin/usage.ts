@@ -15,22 +15,22 @@ import { listNames } from '../sys/kernel/look.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { getProjectUsage, quotaSupport } from '../sys/mounts/quota.ts';
 
-/** Bytes throughout; `undefined` where nobody counts them. */
+/** All sizes are bytes; `undefined` where nothing counts them. */
 interface ImageUsage {
   readonly id: string;
   readonly image: string | undefined;
-  /** What the container wrote; known only with a limit. */
+  /** Bytes that the container wrote; known only for a container with a limit. */
   readonly exclusiveBytes: number | undefined;
   readonly quotaBytes: number | undefined;
-  /** Files of its layers, each shared with whoever else uses them: what `stats` counts. */
+  /** Bytes of the files of its layers, as in `stats`. Other images may share these layers. */
   readonly layerBytes: number;
 }
 
 interface LayerUsage {
   readonly layer: string;
-  /** What it takes on the disk, inodes among it. */
+  /** Bytes of the layer on the disk, with its inodes. */
   readonly bytes: number;
-  /** Ids of the images that use it; none: a clean would delete it. */
+  /** Ids of the images that use the layer; a clean would delete a layer without any. */
   readonly usedBy: readonly string[];
 }
 
@@ -42,50 +42,53 @@ export interface Usage {
     readonly usedBytes: number;
     readonly freeBytes: number;
   };
-  /** The loop file: how large it may grow, and what it takes on the disk below. */
+  /** The loop file: its largest size, and its size on the disk below. */
   readonly backing:
     | { readonly path: string; readonly sizeBytes: number; readonly onDiskBytes: number }
     | undefined;
   readonly images: readonly ImageUsage[];
   readonly layers: readonly LayerUsage[];
   readonly committedBytes: number;
-  /** What all layers and shims take on the disk, inodes among it: with the committed bytes, what a clean goes by. */
+  /**
+   * Bytes of all layers and shims on the disk, with inodes. A clean compares them and the committed bytes with the
+   * threshold.
+   */
   readonly layerBytes: number;
-  /** The same disk as du(1) -x counts it: blocks, without inodes. */
+  /** Bytes on the disk as du(1) -x counts them: blocks, without inodes. */
   readonly counted: {
     readonly layers: number;
     readonly containers: number;
-    /** What graft remembers: records, manifests, plans, and beginnings of downloads. */
+    /** Remembered facts: records, manifests, plans, and partial downloads. */
     readonly records: number;
-    /** What is being made or deleted, and what crashes left. */
+    /** Images and layers that are being made or deleted, and the remains of crashes. */
     readonly staged: number;
     readonly sum: number;
   };
-  /** Layers that more than one image uses. */
+  /** Bytes of the layers that more than one image uses. */
   readonly sharedBytes: number;
   readonly reclaimableBytes: number;
-  /** What cannot be read and keeps all layers from being reclaimed. */
+  /** A record or lease that cannot be read, so that no layer may be reclaimed. */
   readonly kept: Unreadable | undefined;
-  /** Sums of the files alone, as GrootFS's metrics count layers: of those in no use, and of all. */
+  /** Bytes of the files alone, as GrootFS's metrics count layers: of the unused layers, and of all. */
   readonly unusedFileBytes: number;
   readonly fileBytes: number;
-  /** What crashed processes left and the next clean sweeps. */
+  /** The remains of crashed processes, which the next clean sweeps. */
   readonly leaked: {
     readonly staged: number;
     readonly projectIds: number;
-    /** Paths of what should be gone: in tmp/, set aside by a clean, and containers that are half deleted. */
+    /** Paths that should be gone: in tmp/, volumes that a clean renamed, and half-deleted containers. */
     readonly places: readonly string[];
   };
   readonly clean: {
     readonly thresholdBytes: number;
     readonly due: boolean;
     readonly missingBytes: number;
-    /** False: the disk can be full before the threshold is reached. */
+    /** False: the disk may be full before the threshold is reached. */
     readonly reachable: boolean;
   };
 }
 
-/** Where the disk went. Reads every record of the store. */
+/** Finds out which files take up the disk. Reads every record of the store. */
 export function storeUsage(store: Store, thresholdBytes: number): Usage {
   const images = store.images.list().map((id) => imageUsage(store, id));
   const layers = layerUsage(store);
@@ -136,7 +139,10 @@ function leaked(store: Store): Usage['leaked'] {
 
 const RECORDS = ['meta', 'l', 'locks', 'projectids'] as const;
 
-/** A container with a limit is counted by the kernel; another is looked through, which takes as long as it has files. */
+/**
+ * The bytes by kind. The kernel counts a container with a limit; for one without, the files are walked, which takes
+ * longer the more files it has.
+ */
 function counted(store: Store, images: readonly ImageUsage[], layers: number): Usage['counted'] {
   const root = openDir(store.layout.root);
   try {

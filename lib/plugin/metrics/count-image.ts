@@ -2,8 +2,10 @@ import { stackKeyOrUndefined } from '../../store/layout/layer-key.ts';
 import { type ImageChange, shortKey } from '../../store/records/totals-file.ts';
 
 /**
- * An image made or deleted, for the totals. Undefined where nobody knows its stack.
- * @param uses of its record. @param fileBytes its `image_info`. @param fetchedBytes of layers that came for it
+ * The change of the totals for an image that was made or deleted. Undefined when the image's stack is not known.
+ * @param uses those of the image's record
+ * @param fileBytes the image's `image_info`
+ * @param fetchedBytes bytes of the layers that were fetched for the image
  */
 export function countImage(
   uses: readonly string[],

@@ -15,18 +15,20 @@ const VALUE_METRIC = 6;
 const ENVELOPE = { origin: 0x0a, eventType: 0x10, timestamp: 0x30, valueMetric: 0x4a } as const;
 const VALUE = { name: 0x0a, value: 0x11, unit: 0x1a } as const;
 
-/** All that is neither text nor value: seven tags, five lengths of at most 2 bytes, a timestamp of at most 10. */
+/**
+ * Bytes of everything except texts and the value: seven tags, five lengths of at most 2, a timestamp of at most 10.
+ */
 const OVERHEAD = 40;
 
 /**
- * One datagram. Names are ASCII: their length in bytes is that of the text.
+ * Encodes one datagram. Names are ASCII, so a text has as many bytes as characters.
  * @param milliseconds since the epoch
  */
 export function encodeValueMetric({ name, value, unit }: Metric, milliseconds: number): Uint8Array {
   const bytes = new Uint8Array(OVERHEAD + ORIGIN.length + name.length + unit.length);
   const encoder = new TextEncoder();
   let at = 0;
-  /** Seven bits a byte, the lowest first; all but the last have the top bit set. */
+  /** Seven bits in each byte, the lowest first; the top bit is set in all bytes except the last. */
   const varint = (tag: number, number: number | bigint) => {
     bytes[at++] = tag;
     let rest = BigInt(number);

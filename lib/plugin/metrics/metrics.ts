@@ -1,16 +1,16 @@
-/** A number that a verb reports, with the name and unit GrootFS gave it. */
+/** A number that a verb reports, with the name and the unit that GrootFS gives it. */
 export interface Metric {
   readonly name: string;
   readonly value: number;
   readonly unit: 'nanos' | 'bytes' | 'count';
 }
 
-/** Collects what one verb measures; how and where it is sent is decided at its end. */
+/** Collects the numbers of one verb. The verb's end decides where they are sent. */
 export class Metrics {
   readonly #collected: Metric[] = [];
   readonly #later: (() => void)[] = [];
 
-  /** @param milliseconds from `performance.now()`, fractions welcome. */
+  /** @param milliseconds from `performance.now()`, also with fractions */
   duration(name: string, milliseconds: number): void {
     this.#collected.push({ name, value: Math.round(milliseconds * 1e6), unit: 'nanos' });
   }
@@ -23,7 +23,7 @@ export class Metrics {
     this.#collected.push({ name, value, unit: 'count' });
   }
 
-  /** Measures only where somebody is told: reading costs something, and most calls have nowhere to send metrics to. */
+  /** Registers a measurement for `collect`: measuring takes time, and most calls send their metrics nowhere. */
   later(measure: () => void): void {
     this.#later.push(measure);
   }
@@ -32,7 +32,7 @@ export class Metrics {
     return this.#collected.length + this.#later.length === 0;
   }
 
-  /** All of them, in order; what was put off is measured now. */
+  /** All numbers, in their order. Runs the measurements that `later` registered. */
   collect(): readonly Metric[] {
     for (const measure of this.#later.splice(0)) measure();
     return this.#collected;

@@ -2,16 +2,17 @@ import { type Address, sendDatagrams } from '../../sys/kernel/udp.ts';
 import { encodeValueMetric } from './dropsonde.ts';
 import type { Metric } from './metrics.ts';
 
-/** An exit is not held up for longer than this by a name that does not resolve. */
+/** The longest time that resolving a host name may delay the exit. */
 const RESOLVE_MS = 50;
 
-/** Looks a host name up; undefined where it has no address. */
+/** Resolves a host name; undefined when it has no address. */
 export type Resolve = (host: string) => Promise<Uint8Array | undefined>;
 
 /**
- * Sends metrics to a metron agent. Nobody learns whether they arrive: an agent that is not there is no error.
- * @param endpoint `host:port`, as GrootFS's `metron_endpoint`. @returns false for an endpoint that is none, or
- * whose host is not known in time
+ * Sends metrics to a metron agent over UDP. An agent that does not listen causes no error, so the metrics may be
+ * lost.
+ * @param endpoint `host:port`, as GrootFS's `metron_endpoint`
+ * @returns false for a malformed endpoint, and for a host that is not resolved in time
  */
 export async function sendToMetron(
   endpoint: string,
@@ -33,12 +34,12 @@ export async function sendToMetron(
 
 interface Endpoint {
   readonly host: string;
-  /** Of an address in numbers. */
+  /** The address, when the host is a numeric one. */
   readonly bytes: Uint8Array | undefined;
   readonly port: number;
 }
 
-/** `127.0.0.1:3457`, `[::1]:3457` or `localhost:3457`. */
+/** Parses an endpoint such as `127.0.0.1:3457`, `[::1]:3457` or `localhost:3457`. */
 export function parseEndpoint(endpoint: string): Endpoint | undefined {
   const colon = endpoint.lastIndexOf(':');
   const port = wholeNumber(endpoint.slice(colon + 1), 65535);
@@ -48,13 +49,13 @@ export function parseEndpoint(endpoint: string): Endpoint | undefined {
   return { host, port, bytes: numericAddress(host === 'localhost' ? '127.0.0.1' : host) };
 }
 
-/** Digits alone, not above `largest`. */
+/** Parses a number that has only digits and is not above `largest`. */
 function wholeNumber(text: string, largest: number): number | undefined {
   const number = Number(text);
   return number >= 0 && number <= largest && String(number) === text ? number : undefined;
 }
 
-/** Four bytes of dotted decimals, sixteen of colons; undefined for a name. */
+/** Four bytes for an IPv4 address, sixteen for an IPv6 address; undefined for a name. */
 export function numericAddress(host: string): Uint8Array | undefined {
   if (host.includes(':')) return ipv6(host);
   const bytes = host.split('.').map((part) => wholeNumber(part, 255));

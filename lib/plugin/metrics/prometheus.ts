@@ -1,7 +1,7 @@
 /**
- * Metrics as Prometheus text, in a file that node_exporter's textfile collector reads (its name has to end in
- * .prom for that). Every call of graft is a process of its own, so the file holds for each metric of each store
- * the value of the latest call that measured it: a create leaves what a clean wrote about the store.
+ * Metrics as Prometheus text, in a file that node_exporter's textfile collector reads (the collector needs a name
+ * that ends in .prom). Every call of graft is a process of its own. So for each metric of each store the file keeps
+ * the value of the latest call that measured it: a create keeps the values that a clean wrote about the store.
  */
 
 import { PluginError } from '../../base/errors/error.ts';
@@ -12,14 +12,15 @@ import { readText } from '../../sys/kernel/read.ts';
 import { S } from '../../sys/kernel/stat.ts';
 import type { Metric } from './metrics.ts';
 
-/** The file is ours and holds a few dozen lines a store; what is larger is not it. */
+/** The file has a few dozen lines for each store; a larger file is not one of graft. */
 const MAX_BYTES = 1024 * 1024;
 const FILE_MODE = 0o644;
 
 /**
- * Writes the metrics of one call over those of earlier ones. Readers see the old or the new file. Of two calls
- * that end in the same instant one may be missing, until the next.
- * @param store the `store` label. @throws CLI_METRICS_FILE
+ * Replaces the values of earlier calls by those of this call. Readers see the old or the new file. When two calls end
+ * at the same instant, the values of one may be missing until its next call.
+ * @param store the `store` label
+ * @throws CLI_METRICS_FILE
  */
 export function writePrometheusFile(path: string, metrics: readonly Metric[], store: string): void {
   try {
@@ -33,8 +34,8 @@ export function writePrometheusFile(path: string, metrics: readonly Metric[], st
 }
 
 /**
- * Only a file, or nothing yet: reading a FIFO waits for a writer who may never come, and the rename at the end would
- * put a file in the place of /dev/null, or of the link that /dev/stdout is.
+ * Accepts only a regular file or a free path. Reading a FIFO waits for a writer that may never come, and the final
+ * rename would replace /dev/null, or the link /dev/stdout, by a file.
  */
 function requirePlain(path: string): void {
   const there = lookIfThere(path);
@@ -61,7 +62,7 @@ function rewrite(path: string, metrics: readonly Metric[], store: string): void 
   replaceFile(path, new TextEncoder().encode(render([...lines.values()])), FILE_MODE);
 }
 
-/** `ImageCreationTime` in nanos: `graft_image_creation_time_seconds`, as Prometheus names things. */
+/** The Prometheus name: `ImageCreationTime` in nanos becomes `graft_image_creation_time_seconds`. */
 export function prometheusName({ name, unit }: Metric): string {
   const words = name
     .replace(/In(Bytes|Nanos)$/, '')
@@ -86,7 +87,7 @@ function seriesOf(line: string): string {
   return line.slice(0, line.lastIndexOf(' '));
 }
 
-/** exposition format: all lines of one name together, behind its type. */
+/** The exposition format needs all lines of one name together, after their type. */
 function render(lines: readonly string[]): string {
   let text = '';
   let last = '';

@@ -1,6 +1,6 @@
 /**
- * Metrics about the whole store from verbs that know only their own image: out of the running totals, which one small
- * file holds, never from a walk. They are exact after a clean, and close to that until the next one.
+ * Metrics about the whole store, for verbs that know only their own image. The values come from the running totals,
+ * which are one small file; nothing is walked. They are exact after a clean, and nearly exact until the next one.
  */
 import type { Logger } from '../../base/log.ts';
 import { Layout } from '../../store/layout/layout.ts';
@@ -10,14 +10,14 @@ import { storeRoot } from '../../store/store.ts';
 import { filesystemOf } from '../../sys/kernel/statfs.ts';
 import type { Metrics } from './metrics.ts';
 
-/** In bytes; GrootFS's metrics of these names. */
+/** Bytes, for GrootFS's metrics of these names. */
 interface StoreSizes {
   readonly unused: number;
   readonly used: number;
   readonly committed: number;
 }
 
-/** After a delete: files of layers that nobody uses, and of those in use. Nothing where nobody has counted yet. */
+/** Reports, after a delete, the bytes of unused and of used layers. Reports nothing when no clean has counted yet. */
 export function tellLayers(metrics: Metrics, storePath: string, log: Logger): void {
   measureLater(metrics, log, () => {
     const sizes = sizesOf(storePath, log);
@@ -25,7 +25,11 @@ export function tellLayers(metrics: Metrics, storePath: string, log: Logger): vo
   });
 }
 
-/** After a create. @param cleans a clean was started, which tells what is in use when it is done, as GrootFS's does */
+/**
+ * Reports the store's metrics after a create.
+ * @param cleans true when the create has started a clean, which reports the use of layers at its end, as GrootFS's
+ * does
+ */
 export function tellStore(
   metrics: Metrics,
   { storePath, cleans }: { readonly storePath: string; readonly cleans: boolean },
@@ -43,7 +47,7 @@ export function tellStore(
   });
 }
 
-/** A store that cannot be read takes only its own numbers from the metrics. */
+/** When the store cannot be read, only its own numbers are missing in the metrics. */
 function measureLater(metrics: Metrics, log: Logger, measure: () => void): void {
   metrics.later(() => {
     try {
