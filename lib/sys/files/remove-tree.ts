@@ -1,7 +1,7 @@
 /**
  * Removal of a tree by descriptor, also of a hostile one: deeper than PATH_MAX, or with more names than memory holds.
- * The removal follows no links, enters no mounts, uses no paths, and keeps at most MAX_OPEN descriptors and MAX_LEVELS names. A
- * container may nest as many directories as its limit has blocks, a million and more.
+ * The removal follows no links, enters no mounts, uses no paths, and keeps at most MAX_OPEN descriptors and MAX_LEVELS
+ * names. A container may nest as many directories as its limit has blocks, a million and more.
  */
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import { printable } from '../../base/text.ts';
@@ -25,7 +25,10 @@ const MAX_OPEN = 32;
 /** Most levels in memory, about a kilobyte each. Deeper directories are first moved up to the top of the tree. */
 const MAX_LEVELS = 4096;
 const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
-/** What is mounted in a tree is no part of it: EBUSY from rmdir(2) as a rule, EXDEV where it was mounted a moment ago. */
+/**
+ * A mount in a tree is no part of the tree. rmdir(2) of a mount point usually fails with EBUSY. With these flags
+ * openat2(2) fails with EXDEV where the mount appeared a moment ago.
+ */
 const SAME_MOUNT = RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
 
 /** Called for every removed directory with its path below the removed name (`''` is that name itself). */
@@ -85,7 +88,7 @@ export function removeTree(
   removed?: RemovedDirectory,
   before?: () => void,
 ): void {
-  // An empty one goes at once, and one on which something is mounted is refused before it is opened.
+  // rmdir(2) removes an empty directory at once, and refuses a mount point before the directory is opened.
   if (removeSimple(dirfd, name)) return;
   if (removeEmpty(dirfd, name)) {
     removed?.('');
@@ -108,10 +111,10 @@ export function removeTree(
   }
 }
 
-/** The calls know the last name of what they were made for; who reads of it has to find it. */
+/** The error with a path from `name` on, so that a reader of it finds the file: a system call has only the last name. */
 function located(error: SysError, name: PathBytes, levels: readonly Level[]): SysError {
   const above = levels.slice(1).map((level) => printable(bytesOf(level.name)));
-  // Without a level left it is the tree's own name that would not go.
+  // When no level is left, the removal of `name` itself failed.
   const path = [printable(name), ...above, ...(levels.length > 0 ? [error.path] : [])].join('/');
   return new SysError(error.errno, error.syscall, path, error.detail);
 }

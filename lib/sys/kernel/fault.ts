@@ -10,7 +10,7 @@ const ON = typeof GRAFT_FAULTS !== 'undefined' && GRAFT_FAULTS;
  *   kill:THREAD:N        SIGKILL after the Nth state-changing call
  *   fail:THREAD:N:ERRNO  the Nth call fails with this number, without being made
  *   stop:THREAD:N:TEXT   SIGSTOP before the Nth call with this text in its name and path
- *   count:FILE           a line of JSON for every call: thread, number, system call, path; a second line when it is done
+ *   count:FILE           a line of JSON for every call: thread, number, system call, path; a second when it is done
  */
 const plans = ON ? (process.env['GRAFT_FAULT'] ?? '').split(' ').map(parsePlan) : [];
 const thread = ON ? nameOfThread() : '';

@@ -1,6 +1,6 @@
 /**
- * Which directories below another are in use: mounted, or open in a process. Asked before something is taken for
- * rubbish whose record is gone; the whole of /proc is read for it, which takes some ten milliseconds.
+ * Finds the directories below another that are in use: mounted, or open in a process. A directory without a record is
+ * deleted only after this check. The check reads all of /proc, which takes some ten milliseconds.
  */
 import { byteName } from '../../base/bytes.ts';
 import { hasCode, SysError } from '../kernel/errno.ts';
@@ -14,16 +14,17 @@ import { realPath } from './mounts-below.ts';
 
 export interface Use {
   readonly kind: 'mount' | 'process';
-  /** The process that has it open, or one that sees the mount. */
+  /** The process that has the directory open, or a process that sees the mount. */
   readonly pid: number;
 }
 
-/** 500 overlays of 500 lowers each come to 15 MB (mountinfo.ts). */
+/** Size limit for a table of mounts. 500 overlays with 500 lowers each have 15 MB of lines (mountinfo.ts). */
 const MAX_TABLE_BYTES = 1 << 30;
 
 /**
- * Uses by the first name below `directory`, a process before a mount. This process is none that counts. Every mount
- * namespace is looked at: where a runtime mounts the root filesystem no other one shows it.
+ * Uses by the first name below `directory`. If a name has both kinds of use, the process is returned. Files that this
+ * process has open do not count. The function reads the mounts of every mount namespace: a runtime may mount the root
+ * filesystem in a namespace of its own, and no other namespace shows that mount.
  */
 export function usesBelow(directory: string): Map<string, Use> {
   const uses = new Map<string, Use>();
@@ -41,10 +42,10 @@ export function usesBelow(directory: string): Map<string, Use> {
 }
 
 interface Places {
-  /** The directory by its names, each with a slash at its end. */
+  /** The paths of the directory, each with a slash at its end. */
   readonly paths: readonly string[];
   readonly device: string;
-  /** The same in the filesystem that it is on. */
+  /** The path of the directory from the root of its filesystem, with a slash at its end. */
   readonly inside: string;
 }
 
@@ -109,7 +110,7 @@ function openIn(pid: number, { paths }: Places): string[] {
 
 const linkOf = (path: string) => utf8(byteName(readlinkAt(AT_FDCWD, path)));
 
-/** Processes end while they are looked at; threads of the kernel have nothing open. */
+/** An empty list for errors of a process that has ended in between, or of a kernel thread, which has no open files. */
 function unlessGone(look: () => string[]): string[] {
   try {
     return look();

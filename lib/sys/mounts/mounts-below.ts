@@ -6,7 +6,7 @@ import { utf8 } from '../kernel/utf8.ts';
 import { unmount } from './mount.ts';
 import { type Mount, mountPathBytes, readMountinfo } from './mountinfo.ts';
 
-/** What is mounted below a directory in this mount namespace, the latest first. @throws SysError ENOENT */
+/** The mounts below a directory in this mount namespace, the latest first. @throws SysError ENOENT */
 export function mountsBelow(directory: string): { readonly mount: Mount; readonly below: string }[] {
   const prefix = `${realPath(directory)}/`;
   return readMountinfo()
@@ -15,7 +15,7 @@ export function mountsBelow(directory: string): { readonly mount: Mount; readonl
     .reverse();
 }
 
-/** Takes a mount out of the tree at once; what is in it stays as it is. False where the kernel refuses. */
+/** Detaches a mount from the tree at once, and does not change its files. Returns false where the kernel refuses. */
 export function detachMount(mount: Mount): boolean {
   try {
     unmount(mountPathBytes(mount), { detach: true });
@@ -26,7 +26,7 @@ export function detachMount(mount: Mount): boolean {
   }
 }
 
-/** As the kernel names an open directory: mount points are never named through links. */
+/** The kernel's own path for a directory. Mount points have such paths, which never lead through links. */
 export function realPath(directory: string): string {
   const fd = openDir(directory);
   try {
