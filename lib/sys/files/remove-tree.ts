@@ -111,7 +111,7 @@ export function removeTree(
   }
 }
 
-/** The error with a path from `name` on, so that a reader of it finds the file: a system call has only the last name. */
+/** The error with a path from `name` on, so that a reader finds the file: a system call has only the last name. */
 function located(error: SysError, name: PathBytes, levels: readonly Level[]): SysError {
   const above = levels.slice(1).map((level) => printable(bytesOf(level.name)));
   // When no level is left, the removal of `name` itself failed.
