@@ -15,7 +15,7 @@ import { PublishedLayers } from './records/published.ts';
 import { Sources } from './records/sources.ts';
 import { Stacks } from './records/stacks.ts';
 
-/** One open store; each of its parts has one task. Opening reads one small file and takes no lock. */
+/** An open store; each of its parts has one task. Opening reads one small file and takes no lock. */
 export class Store implements Disposable {
   readonly layout: Layout;
   readonly format: StoreFormat;

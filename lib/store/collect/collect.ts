@@ -87,7 +87,10 @@ function usesOf(store: Store, id: ImageId, isBeingMade: boolean): readonly strin
   }
 }
 
-/** One whose record is gone may run nevertheless: its mount says on what. @throws STORE_DAMAGED where it cannot be seen */
+/**
+ * The layers of a container without a record, which may still run: its mount names them.
+ * @throws STORE_DAMAGED when the container is in use and its mount cannot be seen
+ */
 function usesWithoutRecord(store: Store, id: ImageId): readonly string[] {
   const mounted = mountedUses(store, id);
   if (mounted !== undefined) return mounted.uses;
@@ -96,13 +99,16 @@ function usesWithoutRecord(store: Store, id: ImageId): readonly string[] {
   throw new PluginError('STORE_DAMAGED', { path, reason: 'it is gone, and the container is in use' });
 }
 
-/** Records are not synced: what a power cut leaves of one belongs to a container that went with it. */
+/**
+ * Whether a container may run on the image. Records are not synced: if a power cut damaged one, its container ended
+ * with it.
+ */
 export function mayRun(store: Store, id: ImageId): boolean {
   const rootfs = store.layout.rootfs(id);
   if (exists(rootfs) && isMountRoot(rootfs)) return true;
   const mtime = statIfThere(AT_FDCWD, store.layout.imageRecord(id))?.mtime;
   if (mtime === undefined || mtime.sec * 1000 >= bootTimeMs()) return true;
-  // Mounted where this process does not see it, or with a process in it all the same.
+  // The mount may be in another mount namespace, or a process may use the container without a mount.
   return usesBelow(store.layout.images).has(id);
 }
 
@@ -128,9 +134,9 @@ export function planCollection(store: Store): CollectPlan {
 }
 
 /**
- * Takes what the plan chose and nobody has named since. Returns the volumes that are gone.
- * @param left gets what would not go, which the next clean finds set aside
- * @param onLocked told once how long it took, in milliseconds, until no create could name anything
+ * Deletes the planned volumes that are still unused. Returns the volumes that are gone.
+ * @param left gets the volumes that could not be deleted; the next clean finds them under their new names
+ * @param onLocked gets the milliseconds until the gate was closed, once
  */
 export async function collect(
   store: Store,
@@ -156,7 +162,7 @@ export async function collect(
   }
   if (plan.kept === undefined) {
     await dropBadOnes(store, log, left);
-    // What is known of a published layer counts as the layer: whoever has named it must find it until it is through.
+    // Records of layers on CVMFS are deleted like layers: a create whose lease names one must find it until its end.
     whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
   }
   // Nothing is unused, so the gate was not closed and nothing had to wait.
@@ -174,7 +180,7 @@ function aside(store: Store, volume: string): string {
   return `${store.layout.volumes}/gc.${volume}`;
 }
 
-/** Renames what nobody names. Returns what is aside now; a failure is logged, and added to `left`. */
+/** Renames the unused volumes. Returns those that are renamed now; a failure is logged and added to `left`. */
 function setAside(store: Store, batch: readonly VolumeName[], log: Logger, left: LeftOver[]): VolumeName[] {
   const used = namesInUse(store);
   return batch.filter((volume) => {
@@ -239,7 +245,10 @@ async function dropBadOnes(store: Store, log: Logger, left: LeftOver[]): Promise
   });
 }
 
-/** Finishes what a killed clean began: nobody used what it had set aside, nor has since. What resists stays aside. */
+/**
+ * Deletes what a killed clean renamed: no container used it then, and none can use it since. A volume that cannot be
+ * deleted stays renamed.
+ */
 export async function finishCollection(store: Store, log: Logger, left: LeftOver[] = []): Promise<number> {
   const found = leftAside(store) as VolumeName[];
   const failures = await forEachLogged(found, log, NOT_COLLECTED, (volume) => {

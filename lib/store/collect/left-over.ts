@@ -1,14 +1,14 @@
 import { isPluginError } from '../../base/errors/error.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 
-/** Something that should be gone and would not go. */
+/** A file or directory that should have been removed and could not be. */
 export interface LeftOver {
   readonly path: string;
-  /** Why, as a system call answered. */
+  /** The errno of the system call that failed. */
   readonly errno?: string | undefined;
 }
 
-/** Runs a step that removes `path`, and adds what it could not remove to `left`. @throws what the step throws */
+/** Runs a step that removes `path`, and adds what it could not remove to `left`. @throws the errors of the step */
 export async function noting(left: LeftOver[], path: string, step: () => unknown): Promise<void> {
   try {
     await step();
@@ -18,7 +18,7 @@ export async function noting(left: LeftOver[], path: string, step: () => unknown
   }
 }
 
-/** Named as exactly as the error does it. */
+/** The left-over of an error: with the error's own path, where it has a more exact one. */
 export function leftOver(path: string, error: unknown): LeftOver {
   if (isPluginError(error, 'IMAGE_DELETE_FAILED'))
     return { path: error.subject.at, errno: error.subject.errno };

@@ -31,7 +31,7 @@ export interface Swept {
 /** How long a mount of a dead create may stay busy before it is detached. */
 const BUSY_MILLISECONDS = 1000;
 
-/** @param left gets what would not go; the next sweep finds it where it is named */
+/** @param left gets the paths that could not be removed; the next sweep finds them there */
 export async function sweep(store: Store, log: Logger, left: LeftOver[] = []): Promise<Swept> {
   const swept: Swept = { images: 0, staged: 0, leases: 0, projectIds: 0, records: 0, claims: 0 };
   const steps: readonly (readonly [keyof Swept, () => number | Promise<number>])[] = [
@@ -54,14 +54,14 @@ export async function sweep(store: Store, log: Logger, left: LeftOver[] = []): P
 }
 
 /**
- * Half made or half deleted: no record, or one that says that a delete could not end, and no live lease that names it. What
- * has no record and is in use is none: a container lives on without its record (in-use.ts).
+ * Images that are half made or half deleted: without a record, or with one that says that a delete could not end; and
+ * without a live lease that names them. A container in use that has lost its record is not among them (in-use.ts).
  */
 export function halfImages(store: Store): ImageId[] {
   return withoutOwner(store).filter((id) => !isLive(store, id));
 }
 
-/** Containers whose record is gone and that are in use, with what uses them. */
+/** Containers in use without a record, each with its use. */
 export function recordlessInUse(store: Store): Map<ImageId, Use> {
   const without = withoutOwner(store);
   if (without.length === 0) return new Map();
@@ -74,9 +74,10 @@ export function recordlessInUse(store: Store): Map<ImageId, Use> {
   );
 }
 
-/** Without a record of a whole container, and without anybody who is making one. */
+/** Images without the record of a complete container, and without a living create that is making them. */
 function withoutOwner(store: Store): ImageId[] {
-  // Images first: a create publishes its image while its lease is there, and drops the lease after the record.
+  // Images are read before leases: a create publishes its image while it has a lease, and drops the lease after the
+  // record.
   const without = store.images.list().filter((id) => lacksRecord(store, id));
   if (without.length === 0) return [];
   const leases = readLeases(store.layout);
@@ -90,8 +91,9 @@ function lacksRecord(store: Store, id: ImageId): boolean {
 }
 
 /**
- * A process in it, or a mount, means that it lives; but for a mount that a killed create made, which nobody was told of:
- * its lease is there until it is swept, after the images. Who is being deleted was given up by its owner.
+ * Whether a container without a record is in use: by a process or a mount. A mount by a killed create does not count,
+ * since no caller knows of it; the create's lease tells, because leases are swept after images. A container that is
+ * being deleted does not count either: its owner has given it up.
  */
 function isLive(store: Store, id: ImageId, uses = usesBelow(store.layout.images)): boolean {
   const use = uses.get(id);
@@ -121,7 +123,7 @@ async function sweepImages(store: Store, log: Logger, left: LeftOver[]): Promise
   return count;
 }
 
-/** Moving each away first makes sure that of two sweeps one removes it. */
+/** Of two sweeps at the same time one deletes a stage, since each first renames it. */
 async function sweepStaged(store: Store, log: Logger, left: LeftOver[]): Promise<number> {
   let count = 0;
   await forEachLogged(abandoned(store.layout), log, 'stage-not-swept', async (path) => {

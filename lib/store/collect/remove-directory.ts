@@ -5,16 +5,16 @@ import { quotaSupport } from '../../sys/mounts/quota.ts';
 import { isFull, moveAway, movedError, putBack, removeStaged } from '../layout/staging.ts';
 import type { Store } from '../store.ts';
 
-/** A create that was at its mount while its image was deleted may mount once more. */
+/** A create may still be mounting while its image is deleted, and so may mount once more. */
 const ATTEMPTS = 3;
 
 /**
- * Removes a container's directory, whole or half, with what is mounted in it. It is moved away first: of several
- * who delete it one does, its name is free at once, and whoever is still making it finds it gone. A mount moves along.
- * What cannot be removed gets its name back, so that the next one who deletes or sweeps finds it there.
+ * Removes a container's directory, whole or half made, with the mounts in it. The directory is first moved into tmp/,
+ * together with its mounts. So only one of several deletes removes it, its id is free at once, and a create that is
+ * still making it finds it gone. When the removal fails, the directory is moved back, so that the next delete or
+ * sweep finds it. Returns false when the directory was gone.
  * @param busyMs how long a mount may stay busy before it is detached
- * Returns false when the directory was gone.
- * @throws SysError that names, in full, what would not go
+ * @throws SysError with the full path of the file that could not be removed
  */
 export async function removeDirectory(
   store: Store,
@@ -56,12 +56,12 @@ async function removeWithMounts(
   }
 }
 
-/** What graft makes in a container's directory. */
+/** The directories that graft makes in a container's directory. */
 const MADE = new Set(['diff', 'workdir', 'rootfs']);
 
 /**
- * Detaches what is mounted in the directory, and touches nothing of what that shows. Beside what graft makes in a
- * container's directory only an operator mounts something, who has to say what is to become of it.
+ * Detaches the mounts in the directory, and does not touch the files in them. In a container's directory, mounts
+ * outside graft's own directories are an operator's: they stay, and the operator has to decide.
  */
 async function detachBelow(away: string, isContainer: boolean, log: Logger): Promise<void> {
   const { detachMount, mountsBelow } = await import('../../sys/mounts/mounts-below.ts');
@@ -72,7 +72,10 @@ async function detachBelow(away: string, isContainer: boolean, log: Logger): Pro
   }
 }
 
-/** A full disk may have no room for it; what it guards against takes a sweep and a create at that very moment. */
+/**
+ * Makes this process the owner of the id. A full disk may have no room for that: without it only a sweep and a create
+ * at that very moment could take the id too early.
+ */
 function takeOver(store: Store, projectId: number): void {
   try {
     store.projectIds.takeOver(projectId);
@@ -82,8 +85,8 @@ function takeOver(store: Store, projectId: number): void {
 }
 
 /**
- * A mount that stays busy is detached: it ends with its last user. So is one that cannot be unmounted for whatever
- * other reason; where that fails too, removing the directory says why it stays.
+ * Unmounts a rootfs. A mount that stays busy, or that cannot be unmounted for another reason, is detached: it ends
+ * with its last user. If that fails too, the removal of the directory reports the reason.
  */
 async function unmountOrDetach(rootfs: string, busyMs: number, log: Logger): Promise<void> {
   try {

@@ -6,14 +6,14 @@ import type { ImageRecord } from '../records/image-record.ts';
 import type { Store } from '../store.ts';
 import { removeDirectory } from './remove-directory.ts';
 
-/** A container's last process may still be dying: as long as GrootFS tries (50 times 100 ms). */
+/** A container's last process may still be ending: wait as long as GrootFS does (50 times 100 ms). */
 export const BUSY_MILLISECONDS = 5000;
 
 /**
- * Takes an image away: record, directory with its mount, project id. Done again it finishes what was interrupted.
+ * Removes an image: record, directory with its mount, project id. A second call continues an interrupted removal.
  * Returns false when there was no such image.
- * @throws IMAGE_DELETE_FAILED when something of it is left: then its id is not free, its record says that it is being
- * deleted, and whoever deletes or sweeps next tries again
+ * @throws IMAGE_DELETE_FAILED when a part of it is left. Then the id is not free, the record says that the image is
+ * being deleted, and the next delete or sweep tries again
  */
 export async function removeImage(
   store: Store,
@@ -21,7 +21,7 @@ export async function removeImage(
   log: Logger,
   busyMs = BUSY_MILLISECONDS,
 ): Promise<boolean> {
-  // Looked for first: a filesystem that is read-only refuses to remove even what is not there.
+  // Checked first, since a read-only filesystem refuses even to remove a file that does not exist.
   const isThere = store.images.exists(id);
   let record: ImageRecord | undefined;
   try {
@@ -39,7 +39,7 @@ export async function removeImage(
   }
 }
 
-/** The record goes first: an image without one is half deleted, and any sweep finishes it. */
+/** Removes the record first: an image without a record is half deleted, and any sweep continues. */
 function takeRecord(store: Store, id: ImageId, isThere: boolean): ImageRecord | undefined {
   try {
     if (!isThere && !store.images.hasRecord(id)) return undefined;
@@ -47,15 +47,15 @@ function takeRecord(store: Store, id: ImageId, isThere: boolean): ImageRecord | 
     store.images.removeRecord(id);
     return record;
   } catch (error) {
-    // Where the directory of the records is gone there is no record, and the container can go all the same.
+    // Without the directory of the records there is no record, and the container can be removed all the same.
     if (isPluginError(error, 'STORE_INCOMPLETE')) return undefined;
     throw error;
   }
 }
 
 /**
- * The record of what could not be removed, and is no container any more. Where it cannot be written the image is half
- * deleted, as after a crash.
+ * Writes back the record of an image that could not be removed, marked as being deleted. If the write fails, the
+ * image is half deleted, as after a crash.
  */
 function keep(store: Store, id: ImageId, record: ImageRecord | undefined, log: Logger): void {
   if (record === undefined || !store.images.exists(id) || store.images.hasRecord(id)) return;

@@ -1,4 +1,4 @@
-/** What a store lies on: its mount, its loop file, and the disk below that. Looks, and changes nothing. */
+/** The mount, the loop file and the disk below a store. Reading them changes nothing. */
 import { KiB, MiB } from '../../base/limits.ts';
 import { parentOf } from '../../sys/files/path.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
@@ -10,18 +10,20 @@ import type { Layout } from './layout.ts';
 
 export interface Place {
   readonly isReadOnly: boolean;
-  /** The loop file has no name any more: its blocks go with the mount. */
+  /** True when the loop file has no name any more: its blocks are freed when the store is unmounted. */
   readonly isDeleted: boolean;
-  /** Only with a loop file that may grow on a disk that is full. Bytes. */
+  /** Bytes; only for a loop file that may still grow on a full disk. */
   readonly below:
     | { readonly backing: string; readonly growthBytes: number; readonly freeBytes: number }
     | undefined;
 }
 
-/** Less than this is used up by what the filesystem in the file writes by itself: its log and its metadata. */
+/**
+ * With less free space than this the disk counts as full: the log and metadata of the filesystem in the file need it.
+ */
 const FULL_BELOW_BYTES = 16 * MiB;
 
-/** @throws SysError where nothing is at the store's path */
+/** @throws SysError when nothing is at the store's path */
 export function lookAtPlace(layout: Layout): Place {
   const mount = mountOf(layout.root);
   return {
@@ -31,7 +33,7 @@ export function lookAtPlace(layout: Layout): Place {
   };
 }
 
-/** Where the disk below a sparse loop file is full: a write in the store fails with EIO then, and not with ENOSPC. */
+/** The space below a sparse loop file, when its disk is full: then a write in the store fails with EIO, not ENOSPC. */
 export function fullBelow({ backing }: Layout): Place['below'] {
   const file = lookIfThere(backing);
   if (file === undefined) return undefined;
@@ -46,14 +48,14 @@ export function fullBelow({ backing }: Layout): Place['below'] {
 const LOOP_MAJOR = 7;
 const isLoop = ({ major }: Mount) => major === LOOP_MAJOR;
 
-/** What d_path() adds to the name of a file that was unlinked. */
+/** The ending that d_path() adds to the name of a deleted file. */
 const DELETED = ' (deleted)\n';
 
 function hasLostItsFile({ major, minor }: Mount): boolean {
   try {
     return readText(`/sys/dev/block/${major}:${minor}/loop/backing_file`, 64 * KiB).endsWith(DELETED);
   } catch (error) {
-    // Without sysfs, or where the device goes this moment.
+    // There is no sysfs, or the device is detached at this moment.
     if (hasCode(error, 'ENOENT', 'ENXIO', 'ENODEV', 'ENOTDIR')) return false;
     throw error;
   }
