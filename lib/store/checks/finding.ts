@@ -1,4 +1,4 @@
-/** What can be wrong with a store, as `check` names it. */
+/** The kinds of damage in a store, as `check` names them. */
 type FindingKind =
   | 'layer-changed'
   | 'layer-record'
@@ -24,10 +24,10 @@ type FindingKind =
 
 export interface Finding {
   readonly kind: FindingKind;
-  /** Path in the store, or a project id. */
+  /** A path in the store, or a project id. */
   readonly what: string;
-  /** What is wrong, for a person. */
+  /** The damage in words, for a person. */
   readonly detail: string;
-  /** Puts it right, dropping only what is bad. Absent where a person has to decide. */
+  /** Repairs the damage and drops only damaged parts. Absent where an operator has to decide. */
   readonly repair?: () => void | Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The parts of a container's directory: what a power cut or a hand leaves of them. */
+/** Checks the parts of a container's directory, which a power cut or an operator may have damaged. */
 import { chmodAt, chownAt, mkdirAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import { isDirectoryAt } from '../../sys/kernel/look.ts';
@@ -13,7 +13,7 @@ import type { ImageRecord } from '../records/image-record.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 
-/** @param record of the image; undefined where it has none that is whole */
+/** @param record the image's record; undefined when it is missing or damaged */
 export function checkParts(store: Store, id: ImageId, record: ImageRecord | undefined): Finding[] {
   if (record === undefined || !store.images.exists(id)) return [];
   return [...checkInfo(store, id, record), ...checkDirectories(store, id, record)];
@@ -21,7 +21,7 @@ export function checkParts(store: Store, id: ImageId, record: ImageRecord | unde
 
 const DECIMAL = /^\d{1,16}$/;
 
-/** GrootFS and `stats` go by it. It is not synced: a power cut leaves it empty. */
+/** Checks `image_info`, which GrootFS and `stats` read. The file is not synced, so a power cut may leave it empty. */
 function checkInfo(store: Store, id: ImageId, record: ImageRecord): Finding[] {
   const path = `${store.layout.image(id)}/image_info`;
   const isWhole = () => DECIMAL.test(readFact(path, MAX_NUMBER_BYTES) ?? '');
@@ -31,14 +31,14 @@ function checkInfo(store: Store, id: ImageId, record: ImageRecord): Finding[] {
   if (bytes === undefined) return [{ ...finding, detail: 'it holds no size, and the layers do not tell it' }];
   const repair = () => {
     if (isWhole() || !isSame(store, id, record)) return;
-    // Not by a rename: nothing from outside can be renamed into a directory with a project quota (EXDEV).
+    // A rename is not possible: a directory with a project quota takes no file from outside (EXDEV).
     removeName(store.layout, path);
     writeSmall(path, bytesOfText(String(bytes)));
   };
   return [{ ...finding, detail: `it should say that the layers have ${bytes} bytes`, repair }];
 }
 
-/** As the plan of the image has them; undefined where one of them is not known any more. */
+/** Bytes of the layers, as in the image's plan; undefined when one of them is not known any more. */
 function layerBytes(store: Store, { uses }: ImageRecord): number | undefined {
   let sum = 0;
   for (const use of new Set(uses)) {
@@ -55,14 +55,17 @@ function layerBytes(store: Store, { uses }: ImageRecord): number | undefined {
   return sum;
 }
 
-/** By the time of a repair the image may be another one of the same name. */
+/** False when the image was deleted before its repair and another one now has its id. */
 function isSame(store: Store, id: ImageId, record: ImageRecord): boolean {
   return store.images.exists(id) && store.images.recordIfReadable(id)?.created === record.created;
 }
 
 const PARTS = ['diff', 'workdir', 'rootfs'] as const;
 
-/** What the container wrote cannot be made again; the other two can, as long as nobody uses the container. */
+/**
+ * Checks the directories. The files that the container wrote cannot be made again; the other two directories can,
+ * unless the container is in use.
+ */
 function checkDirectories(store: Store, id: ImageId, record: ImageRecord): Finding[] {
   return PARTS.flatMap((name): Finding[] => {
     const path = `${store.layout.image(id)}/${name}`;

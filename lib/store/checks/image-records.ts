@@ -9,8 +9,8 @@ import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 
 /**
- * A damaged record, which says what a container runs on. The mount says it too, as long as there is one. Without,
- * and from before this boot, it is a container that no longer runs and cannot be mounted again.
+ * A damaged record: it said which layers the container runs on. An existing mount tells that too. Without a mount,
+ * and with a record from before this boot, the container no longer runs and cannot be mounted again.
  */
 export function damagedRecord(store: Store, id: ImageId, reason: string, log: Logger): Finding {
   const finding = { kind: 'image-record', what: `meta/images/${id}` } as const;
@@ -28,8 +28,8 @@ export function damagedRecord(store: Store, id: ImageId, reason: string, log: Lo
 }
 
 /**
- * The record of a container that is in use is gone. Nothing is deleted: the mount says on what it runs, as long as this
- * mount namespace has it; otherwise somebody has to end it.
+ * A container in use whose record is gone. Nothing is deleted. When the mount is in this mount namespace, it tells
+ * which layers the container runs on; otherwise an operator has to end the container.
  */
 export function lostRecord(store: Store, id: ImageId, use: Use): Finding {
   const finding = { kind: 'image-in-use', what: `images/${id}` } as const;
@@ -45,7 +45,7 @@ export function lostRecord(store: Store, id: ImageId, use: Use): Finding {
   return { ...finding, detail: `its record is gone and ${by}; its mount says on what`, repair };
 }
 
-/** By the time of its repair the image may be another one of the same name. */
+/** False when the image was deleted before its repair and another one now has its id. */
 function isDamaged(store: Store, id: ImageId): boolean {
   return store.images.hasRecord(id) && store.images.recordIfReadable(id) === undefined;
 }
@@ -55,7 +55,7 @@ function writeAnew(store: Store, id: ImageId): void {
   if (rebuilt) store.images.writeRecord(id, rebuilt);
 }
 
-/** From the options of the mount; undefined where they do not tell all of it. */
+/** Makes a record from the options of the mount; undefined when they do not tell all layers. */
 function rebuild(store: Store, id: ImageId): ImageRecord | undefined {
   const mounted = mountedUses(store, id);
   if (mounted === undefined) return undefined;

@@ -15,8 +15,8 @@ import { checkParts } from './image-parts.ts';
 import { damagedRecord, lostRecord } from './image-records.ts';
 
 /**
- * Every image: whole, on layers that are there, with the limit it should have; and mounts without an image. A repair
- * looks again: its turn may come minutes later, and the name may be another container's by then.
+ * Checks that every image is complete, that its layers exist and that its limit is right; and that no mount is
+ * without an image. A repair checks again, since it may run minutes later, when another container may have the id.
  */
 export function checkImages(store: Store, log: Logger): Finding[] {
   const half = new Set(halfImages(store));
@@ -75,7 +75,7 @@ function checkQuota(store: Store, id: ImageId, what: string): Finding[] {
   const projectId = projectIdOf(path);
   const limit =
     projectId !== 0 && quotaSupport(path).supported ? getProjectUsage({ path }, projectId)?.limitBytes : 0;
-  // XFS keeps limits in blocks of 4 KiB, rounded up.
+  // XFS rounds limits up to blocks of 4 KiB.
   if (limit !== undefined && limit >= wanted && limit < wanted + 4096) return [];
   return [{ kind: 'image-quota', what, detail: `its limit is ${limit ?? 0} bytes and should be ${wanted}` }];
 }

@@ -22,10 +22,10 @@ import { linkedVolume } from '../records/layers.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 
-/** How many differences of one layer are told; the first ones say what happened to it. */
+/** The number of differences of one layer that are reported; the first ones show what damaged it. */
 const DIFFERENCES_SHOWN = 3;
 
-/** Every published layer against the manifest of its tree, and every name below volumes/ and l/. */
+/** Checks every published layer against the manifest of its tree, and every name below volumes/ and l/. */
 export function checkLayers(store: Store, log: Logger): Finding[] {
   const findings: Finding[] = [];
   for (const name of listNames(store.layout.volumes)) {
@@ -36,7 +36,10 @@ export function checkLayers(store: Store, log: Logger): Finding[] {
   return [...findings, ...setAside(store, log), ...links(store)];
 }
 
-/** Reading a layer takes a while. One that a clean took meanwhile is not damaged, nor is one that was fetched anew. */
+/**
+ * Checks one layer. Reading it takes time: when a clean deleted it meanwhile, or it was fetched again, nothing is
+ * reported.
+ */
 function checkLayer(store: Store, key: LayerKey): Finding[] {
   const what = `volumes/${key}`;
   const inode = () => statIfThere(AT_FDCWD, store.layout.volume(key))?.ino;
@@ -54,7 +57,7 @@ function checkLayer(store: Store, key: LayerKey): Finding[] {
   return detail !== undefined && isSame() ? [{ kind: 'layer-changed', what, detail, repair }] : [];
 }
 
-/** In words; undefined where the tree is as it was written. */
+/** The differences in words; undefined when the tree is as it was written. */
 function differences(store: Store, key: LayerKey): string | undefined {
   const shown: string[] = [];
   let count = 0;
@@ -64,7 +67,7 @@ function differences(store: Store, key: LayerKey): string | undefined {
       if (shown.length < DIFFERENCES_SHOWN) shown.push(`/${printable(bytesOf(path))} ${what}`);
     }
   } catch (error) {
-    // What cannot be read is not what was written, be it a bad block or a directory in place of the manifest.
+    // A read error is a difference too: a bad block, or a directory in place of the manifest.
     if (!(error instanceof SysError)) throw error;
     return error.message;
   }
@@ -87,7 +90,10 @@ function unknown(store: Store, name: string): Finding {
   };
 }
 
-/** What a clean has aside that is at work at this moment is no leftover: it deletes that, and then lets go of its lock. */
+/**
+ * Reports volumes that a stopped clean renamed. A running clean still deletes its own, under its lock: these are not
+ * reported.
+ */
 function setAside(store: Store, log: Logger): Finding[] {
   const isCleaning = () => typeof holderOf(store.layout.cleanLock) === 'object';
   const left = isCleaning() ? [] : leftAside(store);

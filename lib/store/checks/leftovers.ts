@@ -9,12 +9,12 @@ import { readLeases } from '../records/leases.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 
-/** What dead processes left: stages, leases, project ids; and names that no version of graft made. */
+/** Reports the remains of dead processes (stages, leases, project ids), and names that no version of graft makes. */
 export function checkLeftovers(store: Store, log: Logger): Finding[] {
   return [...staged(store, log), ...projectIds(store), ...leases(store), ...rubbish(store)];
 }
 
-/** A mount in it may stay busy as long as in a sweep. */
+/** How long a mount below a stage may stay busy before it is detached, as in a sweep. */
 const BUSY_MILLISECONDS = 1000;
 
 function staged(store: Store, log: Logger): Finding[] {
@@ -47,7 +47,7 @@ function leases(store: Store): Finding[] {
     }));
 }
 
-/** Names at the top that the layout does not have. A person's own file may be among them: nothing is deleted. */
+/** Reports unknown names in the store's directory. They may be an operator's own files, so nothing is deleted. */
 function rubbish(store: Store): Finding[] {
   const known = new Set<string>(STORE_DIRECTORIES.map((name) => name.split('/', 1)[0] ?? ''));
   return listNames(store.layout.root)

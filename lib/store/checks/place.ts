@@ -2,7 +2,7 @@ import { lookAtPlace } from '../layout/place.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 
-/** What the store lies on. None of it can be put right from inside. */
+/** Checks the mount, the loop file and the disk below the store. No repair from inside the store is possible. */
 export function checkPlace({ layout }: Store): Finding[] {
   const { isReadOnly, isDeleted, below } = lookAtPlace(layout);
   const found: Finding[] = [];
