@@ -12,18 +12,20 @@ export interface CheckedFinding {
   readonly kind: Finding['kind'];
   readonly what: string;
   readonly detail: string;
-  /** Without --repair whether a repair is known. With it `repaired`, `failed`, or `found` for what has none. */
+  /**
+   * Without --repair: whether a repair is known. With it: `repaired`, `failed`, or `found` when no repair is known.
+   */
   readonly state: 'found' | 'found-repairable' | 'repaired' | 'failed';
 }
 
 /**
- * Looks at everything in the store and changes nothing. With `repair`, what can be put right is: good layers and images
- * are kept, only what is bad is dropped. Then all that may have become another is looked at again, so that what is
- * not `repaired` is what is wrong when this returns.
+ * Checks everything in the store, and changes nothing without `repair`. With `repair`, only damaged parts are
+ * dropped; good layers and images are kept. After the repairs, everything that they may have changed is checked
+ * again: a finding that is not `repaired` then describes the store when this function returns.
  */
 export async function checkStore(store: Store, repair: boolean, log: Logger): Promise<CheckedFinding[]> {
   if (!repair) return [...around(store, log), ...checkLayers(store, log)].map(told);
-  // Images first: what repairing them frees is then seen by the other checks.
+  // Images are checked first, since their repairs free layers that the other checks then see as free.
   const images = await settle(checkImages(store, log), log);
   const layers = await settle(checkLayers(store, log), log);
   const leftovers = await settle(checkLeftovers(store, log), log);
@@ -37,7 +39,7 @@ export async function checkStore(store: Store, repair: boolean, log: Logger): Pr
   return [...notSeenAgain.filter((one) => !isStill(one)), ...still];
 }
 
-/** All but the trees of the layers, whose every byte is read. */
+/** All checks except those of the layers' trees, which read every byte. */
 function around(store: Store, log: Logger): Finding[] {
   return [...checkPlace(store), ...checkImages(store, log), ...checkLeftovers(store, log)];
 }

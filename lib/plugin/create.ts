@@ -91,7 +91,7 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
     return spec;
   } catch (error) {
     if (!(error instanceof SysError) || !isForeign(plan) || deps.cvmfs === undefined) throw error;
-    // CVMFS answered the probe and its mount fails now. The other source has the layers too, so the reason does not matter.
+    // CVMFS answered the probe and its mount fails now. The other source has the layers too.
     deps.log.error('cvmfs-mount-failed', error, { id, lowers: plan.lowers.filter(isAbsolute) });
     return createOnce({ ...deps, cvmfs: undefined }, { ...wanted, again: true });
   }

@@ -10,9 +10,9 @@ import { countImage } from './metrics/count-image.ts';
 export type Deleted = { readonly id: string } | { readonly notFound: string } | { readonly outside: string };
 
 /**
- * Deletes an image, by id or path. Garden deletes every handle from both of its stores, also those that never
- * were: whatever cannot be there is not an error.
- * @throws SysError when the image is there and stays
+ * Deletes an image, by id or path. Garden deletes every handle from both of its stores, also handles that never
+ * existed: so an image that does not exist is no error.
+ * @throws SysError when the image exists and stays
  */
 export async function deleteImage(storePath: string, argument: string, log: Logger): Promise<Deleted> {
   try {

@@ -17,7 +17,7 @@ export interface Diagnosis {
   readonly name: string;
   readonly verdict: Verdict;
   readonly detail: string;
-  /** What to do; empty when all is well. */
+  /** The operator's next action; empty when all is well. */
   readonly advice: string;
 }
 
@@ -25,14 +25,14 @@ export interface DoctorRequest {
   readonly storePath: string;
   readonly isRoot: boolean;
   readonly kernelRelease: string;
-  /** PATH of the environment. */
+  /** The environment's PATH. */
   readonly path: string;
   readonly cleanThresholdBytes: number;
   /** The sentence for an error, as the command line would print it. */
   readonly explain: (error: unknown) => string;
 }
 
-/** Looks at one machine from an operator's chair. Changes nothing. */
+/** Checks one machine for the problems that an operator can mend. Changes nothing. */
 export function diagnose(request: DoctorRequest): Diagnosis[] {
   return [user(request), kernel(request), overlay(), programs(request), ...store(request)];
 }
@@ -47,7 +47,7 @@ function user({ isRoot }: DoctorRequest): Diagnosis {
   return { name: 'user', verdict: 'problem', detail: 'not root', advice };
 }
 
-/** openat2(2) is what keeps layers inside their directory; nothing replaces it. */
+/** openat2(2) keeps unpacking inside the layer's directory; graft has no replacement for it. */
 function kernel({ kernelRelease }: DoctorRequest): Diagnosis {
   const [major = 0, minor = 0] = kernelRelease.split('.').map(Number.parseFloat);
   if (major > 5 || (major === 5 && minor >= 6)) return ok('kernel', kernelRelease);
@@ -88,9 +88,10 @@ function store(request: DoctorRequest): Diagnosis[] {
     const opened = Store.open(layout.root);
     return [whole(layout), ...backing(layout), limits(layout), space(layout), threshold(opened, request)];
   } catch (error) {
-    // Who is not root may not even look; that is told above, and is no reason to tell nothing else.
+    // A user other than root may not read the store. An earlier line reports that, and the other checks still run.
     if (!(error instanceof PluginError || error instanceof SysError)) throw error;
-    // Through the open directory nobody but root finds anything; by its name everybody learns what disk it is on.
+    // Only root finds files through the anchored directory. By the store's path every user can see the filesystem's
+    // use.
     letGoOf(layout.root);
     const advice = isPluginError(error, 'STORE_NOT_INITIALIZED')
       ? `run: graft --store ${layout.root} init-store`
@@ -100,7 +101,7 @@ function store(request: DoctorRequest): Diagnosis[] {
   }
 }
 
-/** Directories, and a filesystem that can be written. @throws STORE_INCOMPLETE, STORE_UNSAFE */
+/** Checks the directories, and that the filesystem is writable. @throws STORE_INCOMPLETE, STORE_UNSAFE */
 function whole(layout: Layout): Diagnosis {
   lookAtDirectories(layout);
   if (!lookAtPlace(layout).isReadOnly) return ok('store', layout.root);
@@ -109,7 +110,7 @@ function whole(layout: Layout): Diagnosis {
   return { name: 'store', verdict: 'problem', detail, advice };
 }
 
-/** The loop file, where there should be one. */
+/** Checks the loop file, for a store that should have one. */
 function backing(layout: Layout): Diagnosis[] {
   const { isDeleted, below } = lookAtPlace(layout);
   if (isDeleted) {
@@ -138,7 +139,7 @@ function limits(layout: Layout): Diagnosis {
   };
 }
 
-/** A store this full cannot take a layer of ordinary size. */
+/** A store with this share in use has no room for a layer of ordinary size. */
 const FULL = 0.95;
 
 function space(layout: Layout): Diagnosis {
@@ -151,7 +152,7 @@ function space(layout: Layout): Diagnosis {
   return { name: 'disk', verdict: 'warning', detail, advice };
 }
 
-/** A threshold that layers and quotas can hardly reach on this filesystem means that no clean ever acts. */
+/** Reports a threshold that layers and quotas hardly reach on this filesystem: then no clean ever acts. */
 function threshold(opened: Store, { cleanThresholdBytes }: DoctorRequest): Diagnosis {
   if (cleanThresholdBytes === 0) return ok('clean threshold', 'none: every clean acts');
   const { committedBytes, layerBytes, filesystemTotalBytes } = measure(opened);
