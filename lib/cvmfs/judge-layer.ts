@@ -3,8 +3,8 @@
 import { isPluginError } from '../base/errors/error.ts';
 import { type IdMappings, toHostId } from '../base/id-mapping.ts';
 import { errnoMeaning } from '../sys/kernel/errno.ts';
-import type { Place, PublishedLayer, RepositoryDoubt, SoughtLayer } from './locate.ts';
 import type { LayerAnswer, MadeBy } from './probe-protocol.ts';
+import type { Owners, Place, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
 import { type LayerRecord, parseLayerRecord } from './records.ts';
 import { type Doubtful, doubtful, type RepositoryState } from './repository.ts';
 import type { Repository } from './settings.ts';
@@ -112,9 +112,6 @@ function judgeRecord({ layer, place }: JudgeRequest, answer: Found): LayerRecord
   }
   return record;
 }
-
-/** `lost`: they are not the image's. `unproven`: they may be, and nothing seen so far proves it. */
-export type Owners = 'kept' | 'lost' | 'unproven';
 
 /**
  * Whether ids arrive as the store needs them, and whether they are the image's. One publication without

@@ -3,16 +3,16 @@
  * own with the repository's own deadline; for each layer the first repository that has it, in the order of the
  * configuration, serves it.
  */
-import { type DiffId, type Digest, hexOf } from '../base/digest.ts';
+import { type Digest, hexOf } from '../base/digest.ts';
 import type { IdMappings } from '../base/id-mapping.ts';
 import type { Logger } from '../base/log.ts';
-import type { RepositoryPath } from './address.ts';
 import type { HangMemory } from './hangs.ts';
-import { judgeLayer, type Owners } from './judge-layer.ts';
+import { judgeLayer } from './judge-layer.ts';
 import { probe, type ReadyChild } from './probe.ts';
-import type { LayerAnswer, MadeBy, Stamp } from './probe-protocol.ts';
-import { type Doubtful, doubtful, hang, judgeProbe, type RepositoryState } from './repository.ts';
-import { type CvmfsSettings, type LayerOrigin, type Repository, serves } from './settings.ts';
+import type { LayerAnswer } from './probe-protocol.ts';
+import type { Place, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
+import { type Doubtful, doubtful, hang, judgeProbe } from './repository.ts';
+import { type CvmfsSettings, type Repository, serves } from './settings.ts';
 
 export interface CvmfsDeps {
   readonly settings: CvmfsSettings;
@@ -28,38 +28,6 @@ export interface CvmfsDeps {
   readonly log: Logger;
 }
 
-/** A layer to look for: by the digest of its compressed blob, or at an address that an image or a user names. */
-export interface SoughtLayer {
-  readonly digest: Digest | undefined;
-  readonly diffId: DiffId | undefined;
-  readonly at: { readonly origin: LayerOrigin } | { readonly address: RepositoryPath };
-}
-
-/** A layer as published: a directory that becomes a lower directory where it is. */
-export interface PublishedLayer {
-  readonly repository: Repository;
-  readonly state: RepositoryState;
-  /** Relative to the repository: the layer's directory, and the tree in it (`''`: it is the tree itself). */
-  readonly directory: string;
-  readonly tree: string;
-  /** Absolute path of the tree. */
-  readonly path: string;
-  readonly root: Stamp;
-  /** Changes when the tree's top directory does: what was remembered about the layer then holds no more. */
-  readonly fingerprint: string;
-  /** Of the uncompressed tar, where the publisher recorded it. */
-  readonly tarBytes: number | undefined;
-  /** What the layer is called in its records. */
-  readonly recordedDigest: Digest | undefined;
-  /** A `whiteouts/` directory stands beside the tree: no walk is needed. */
-  readonly companion: boolean;
-  /** The repository shows the image's own ids, and the store has a mapping: an idmapped mount must apply it. */
-  readonly needsIdmap: boolean;
-  readonly made: MadeBy;
-  /** `lost` only where the policy accepts or repairs that. */
-  readonly owners: Owners;
-}
-
 export type Finding =
   | { readonly result: 'found'; readonly layer: PublishedLayer }
   /** `reasons`: one for each repository that was asked, fit for a log. */
@@ -68,12 +36,6 @@ export type Finding =
       readonly reasons: readonly string[];
       readonly doubts: readonly RepositoryDoubt[];
     };
-
-export interface RepositoryDoubt {
-  readonly repository: Repository;
-  readonly doubt: Doubtful['doubt'];
-  readonly reason: string;
-}
 
 /** Looks for all of them; the answers are in the order of the question. Never throws for what a repository does. */
 export async function locateLayers(deps: CvmfsDeps, sought: readonly SoughtLayer[]): Promise<Finding[]> {
@@ -87,12 +49,7 @@ export async function locateLayers(deps: CvmfsDeps, sought: readonly SoughtLayer
   return sought.map((_, index) => combine(answers.map((answer) => answer[index])));
 }
 
-/** Where a repository would have a layer; undefined where it is not asked for it. */
-export interface Place {
-  readonly directory: string;
-  readonly tree: string;
-}
-
+/** The paths of a layer in a repository; undefined where the repository is not asked for it. */
 export function placeOf(repository: Repository, layer: SoughtLayer): Place | undefined {
   if ('address' in layer.at) {
     return layer.at.address.repository.name === repository.name

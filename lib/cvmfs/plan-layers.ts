@@ -1,10 +1,11 @@
 /** Searching layers for what their shims and masks must hold, each repository in a child of its own. */
 import type { ByteName } from '../base/bytes.ts';
 import { type Guesses, guessesOf } from './guesses.ts';
-import type { CvmfsDeps, PublishedLayer, RepositoryDoubt } from './locate.ts';
+import type { CvmfsDeps } from './locate.ts';
 import { noteHang } from './locate.ts';
 import { type ProbeOutcome, probe } from './probe.ts';
 import type { WalkAnswer } from './probe-protocol.ts';
+import type { PublishedLayer, RepositoryDoubt } from './published-layer.ts';
 import { doubtful, judgeProbe } from './repository.ts';
 import type { Repository } from './settings.ts';
 import { planShims, type ShimPlan } from './shim-plan.ts';

@@ -217,6 +217,10 @@ describe('the sources', () => {
     expect(sources.flatMap(violations)).toEqual([]);
   });
 
+  test('do not import each other in a circle', () => {
+    expect(circles(sources)).toEqual([]);
+  });
+
   test('lie in rooms that the list has', () => {
     for (const { path } of sources) {
       const room = folderOf(path);

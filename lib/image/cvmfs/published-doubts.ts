@@ -1,7 +1,7 @@
 /** Doubts about published layers, in words and as errors. */
 import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
-import type { RepositoryDoubt } from '../../cvmfs/locate.ts';
+import type { RepositoryDoubt } from '../../cvmfs/published-layer.ts';
 import type { ImageLayer } from '../source/source.ts';
 import { Unrepairable } from './unrepairable.ts';
 

@@ -1,6 +1,6 @@
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
-import type { PublishedLayer } from '../../cvmfs/locate.ts';
+import type { PublishedLayer } from '../../cvmfs/published-layer.ts';
 import { maskOf, type PublishedKey, shimOf } from '../../store/layout/layer-key.ts';
 import type { PublishedRecord } from '../../store/records/published.ts';
 import type { DirectoryAttributes } from '../../store/records/stacks.ts';

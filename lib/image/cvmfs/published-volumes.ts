@@ -2,7 +2,7 @@
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
 import type { Guesses } from '../../cvmfs/guesses.ts';
-import type { PublishedLayer } from '../../cvmfs/locate.ts';
+import type { PublishedLayer } from '../../cvmfs/published-layer.ts';
 import type { ShimPlan } from '../../cvmfs/shim-plan.ts';
 import { type OwnerMap, SAME_OWNERS, writeShim } from '../../cvmfs/write-shim.ts';
 import type { LayerBudget } from '../../layer/tree/types.ts';

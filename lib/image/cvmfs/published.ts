@@ -6,14 +6,9 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { Logger } from '../../base/log.ts';
 import { answeredBy, type Guesses } from '../../cvmfs/guesses.ts';
-import {
-  type CvmfsDeps,
-  type Finding,
-  locateLayers,
-  type PublishedLayer,
-  type RepositoryDoubt,
-} from '../../cvmfs/locate.ts';
+import { type CvmfsDeps, type Finding, locateLayers } from '../../cvmfs/locate.ts';
 import type { PreparedPlan } from '../../cvmfs/plan-layers.ts';
+import type { PublishedLayer, RepositoryDoubt } from '../../cvmfs/published-layer.ts';
 import type { RepositoryState } from '../../cvmfs/repository.ts';
 import type { Repository } from '../../cvmfs/settings.ts';
 import { type PublishedKey, publishedKey } from '../../store/layout/layer-key.ts';
