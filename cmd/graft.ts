@@ -2,14 +2,15 @@
  * The program: reads the command line and the settings, loads the verb, and turns its error into a sentence and an exit
  * code. Only cmd touches argv, stdout, exit codes and the environment; lib never does.
  */
+import { PluginError } from '../lib/base/errors/error.ts';
 import type { Logger } from '../lib/base/log.ts';
 import { Secret } from '../lib/base/secret.ts';
 import { Metrics } from '../lib/plugin/metrics/metrics.ts';
-import { hearOfChildren } from '../lib/sys/kernel/child-signal.ts';
-import { keepMemoryPrivate } from '../lib/sys/kernel/own-process.ts';
+import { keepMemoryPrivate, openFilesLimit } from '../lib/sys/kernel/own-process.ts';
+import { hearOfChildren } from '../lib/sys/kernel/signal-actions.ts';
 import { readCommandLine } from './cli/cli.ts';
 import type { Invocation } from './cli/parse.ts';
-import { type TakenSecrets, takeSecrets } from './program/arguments.ts';
+import { brokenArgument, type TakenSecrets, takeSecrets } from './program/arguments.ts';
 import { PROBE_VERB } from './program/executable.ts';
 import { Reported } from './program/reported.ts';
 import { openReporting, type Reporting, reportSettings } from './program/reporting.ts';
@@ -43,8 +44,21 @@ function stopSignal(): AbortSignal {
 async function start(argv: readonly string[]): Promise<void> {
   keepMemoryPrivate();
   hearOfChildren();
+  const broken = brokenArgument(argv);
   call.taken = takeSecrets(argv);
+  if (broken !== undefined) throw new PluginError('CLI_NOT_UTF8', { argument: broken });
+  refuseFewDescriptors();
   await main(argv, takeEnvironment(process.env));
+}
+
+/** The runtime opens up to 12 for itself, and a create needs 30 in all (measured); what a parent left open counts too. */
+const NEEDED_DESCRIPTORS = 64;
+
+/** Where the runtime finds no descriptor for a thread of its own it ends the program, with words of its own. */
+function refuseFewDescriptors(): void {
+  const limit = openFilesLimit();
+  if (limit < NEEDED_DESCRIPTORS)
+    throw new PluginError('CLI_FEW_DESCRIPTORS', { limit, needed: NEEDED_DESCRIPTORS });
 }
 
 async function main(argv: readonly string[], env: Environment): Promise<void> {

@@ -1,6 +1,6 @@
 /** Secrets among the arguments, which each user of the machine can read in the list of processes. */
 import { userinfoIn } from '../../lib/oci/userinfo.ts';
-import { eraseArguments, takeStderr } from '../../lib/sys/kernel/own-process.ts';
+import { argumentNotUtf8, eraseArguments, takeStderr } from '../../lib/sys/kernel/own-process.ts';
 import { COMPILED } from './executable.ts';
 
 const PASSWORD = 'password';
@@ -25,6 +25,19 @@ export function takeSecrets(argv: readonly string[]): TakenSecrets {
   if (COMPILED) eraseArguments(argv.length, secretPart);
   return { secrets, stderr: takeStderr() };
 }
+
+/**
+ * The number, counted from 1, of the first argument that is not UTF-8. Asked before `takeSecrets`, which overwrites bytes.
+ * The bytes are looked at only where the runtime has replaced some, or a name has U+FFFD itself.
+ * @param argv without the program's name
+ */
+export function brokenArgument(argv: readonly string[]): number | undefined {
+  // Run from its sources the program is an argument itself.
+  if (!COMPILED || !argv.some((word) => word.includes(REPLACEMENT))) return undefined;
+  return argumentNotUtf8(argv.length);
+}
+
+const REPLACEMENT = '\uFFFD';
 
 /** The range of a secret in an argument: the word after `--password`, the text after `--password=`, or userinfo. */
 function secretPart(word: string, before: string): [from: number, to: number] | undefined {

@@ -32,8 +32,14 @@ export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string
     'graft cannot run here: this process may not make executable memory, which its runtime needs; start it without ' +
     'MemoryDenyWriteExecute= and without a limit on its address space (LimitAS=, ulimit -v)',
   CLI_WORKING_DIRECTORY: (s) =>
-    `${printable(s.path)} is a relative path, and the working directory was deleted or lies too deep to be named; give ` +
-    'the whole path, or start graft in another directory',
+    `${printable(s.path)} is a relative path, and the working directory was deleted, lies too deep to be named or has a ` +
+    'name that is not UTF-8; give the whole path, or start graft in another directory',
+  CLI_NOT_UTF8: (s) =>
+    `argument ${s.argument} of the command line is not UTF-8, which graft needs for names, paths and everything else; ` +
+    'rename the file or directory that it names, or give another id',
+  CLI_FEW_DESCRIPTORS: (s) =>
+    `graft cannot run here: this process may hold ${s.limit} files open, and graft needs ${s.needed}; raise the limit of ` +
+    'open files (ulimit -n, LimitNOFILE=)',
   CLI_INTERRUPTED: (s) => `stopped by ${s.signal} before it was done`,
   CONFIG_MISSING: (s) => `invalid config path: open ${printable(s.path)}: ${s.reason}`,
   CONFIG_SYNTAX: (s) => `invalid config file: yaml: ${s.reason} (${printable(s.path)})`,

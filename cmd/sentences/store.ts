@@ -65,7 +65,8 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
   },
   STORE_BUSY: (s) =>
     `timed out waiting for ${s.what} after '${s.seconds}s'; another graft holds it, try again later`,
-  STORE_IO: (s) => `${s.step}${s.path ? ` ${s.path}` : ''}: ${errnoMeaning(s.errno)}${adviceFor(s.errno)}`,
+  STORE_IO: (s) =>
+    `${s.step}${s.path ? ` ${s.path}` : ''}: ${errnoMeaning(s.errno)}${adviceFor(s.errno, s.step)}`,
   QUOTA_UNSUPPORTED: (s) =>
     `a disk limit was asked for, but the store ${s.store} cannot enforce one: ${s.reason}; ` +
     (s.lacking === 'kernel'
@@ -105,14 +106,21 @@ function adviceForRemoval(errno: string): string {
 }
 
 /** Advice for an error of the disk or the machine; empty for other errors. */
-function adviceFor(errno: string): string {
+function adviceFor(errno: string, step = ''): string {
   switch (errno) {
     case 'ENOSPC':
     case 'EDQUOT':
       return "; free space with 'graft clean', or give the store more";
     case 'EIO':
+      return (
+        '; the disk is failing, or the kernel has shut its filesystem down: see the kernel log (dmesg), unmount the ' +
+        'filesystem, check it with xfs_repair and mount it again'
+      );
     case 'EUCLEAN':
       return '; the disk or its filesystem is failing, see the kernel log (dmesg)';
+    case 'EFBIG':
+      // Reading says so of files above graft's own limits.
+      return step === 'read' ? '' : '; raise the limit of file sizes (ulimit -f, LimitFSIZE=)';
     case 'EROFS':
       return '; the kernel made the filesystem read-only, see dmesg';
     case 'EMFILE':

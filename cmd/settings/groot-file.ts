@@ -24,10 +24,20 @@ export function readGrootFile(path: string): GrootFile {
 /** More than any configuration file has; a larger file is a mistake in the path. */
 const MAX_BYTES = 1024 * 1024;
 
-/** @throws CONFIG_MISSING with the kernel's reason. */
+/** @throws CONFIG_MISSING with the kernel's reason, CONFIG_SYNTAX for what is not UTF-8, which YAML is */
 export function readConfigText(path: string): string {
+  const bytes = readConfig(path);
   try {
-    return new TextDecoder().decode(readFile(path, MAX_BYTES));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    const reason = 'it is not UTF-8; write it again in UTF-8, names and paths in it too';
+    throw new PluginError('CONFIG_SYNTAX', { path, reason }, { cause: error });
+  }
+}
+
+function readConfig(path: string): Uint8Array {
+  try {
+    return readFile(path, MAX_BYTES);
   } catch (error) {
     const reason = errnoMeaning((error as SysError).code);
     throw new PluginError('CONFIG_MISSING', { path, reason }, { cause: error });

@@ -15,6 +15,8 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   CLI_METRICS_FILE: { path, reason },
   CLI_NO_MACHINE_CODE: {},
   CLI_WORKING_DIRECTORY: { path: 'store' },
+  CLI_NOT_UTF8: { argument: 3 },
+  CLI_FEW_DESCRIPTORS: { limit: 20, needed: 64 },
   CLI_INTERRUPTED: { signal: 'SIGTERM' },
   CONFIG_MISSING: { path, reason },
   CONFIG_SYNTAX: { path, reason },

@@ -62,7 +62,11 @@ describe('every code', () => {
 });
 
 describe('every row', () => {
-  const said = codes.flatMap((code) => (SAMPLES[code] === undefined ? [] : [say(code)]));
+  // The advice behind an error of the kernel depends on the error.
+  const byErrno = ['EIO', 'EFBIG'].map((errno) =>
+    sentences.STORE_IO({ step: 'write', path: '/some/where', errno }),
+  );
+  const said = [...codes.flatMap((code) => (SAMPLES[code] === undefined ? [] : [say(code)])), ...byErrno];
 
   test.each(patterns)('%s', (pattern) => {
     expect(said.filter((sentence) => looksLike(`${pattern}…`, sentence))).not.toEqual([]);

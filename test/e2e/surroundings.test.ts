@@ -48,8 +48,8 @@ describe.each([
     });
     expect([ran.code, ran.stdout]).toEqual([
       1,
-      'store is a relative path, and the working directory was deleted or lies too deep to be named; give the whole ' +
-        'path, or start graft in another directory\n',
+      'store is a relative path, and the working directory was deleted, lies too deep to be named or has a name ' +
+        'that is not UTF-8; give the whole path, or start graft in another directory\n',
     ]);
   });
 });

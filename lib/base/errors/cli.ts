@@ -21,8 +21,12 @@ export interface CliErrors {
   CLI_METRICS_FILE: { path: string; reason: string };
   /** The machine forbids this process to make machine code at run time. */
   CLI_NO_MACHINE_CODE: Record<string, never>;
-  /** A relative path cannot be resolved, because the working directory was deleted. */
+  /** A relative path cannot be resolved, because the working directory has no name that can be used. */
   CLI_WORKING_DIRECTORY: { path: string };
+  /** `argument`: its number on the command line, counted from 1. Its bytes may be a secret's. */
+  CLI_NOT_UTF8: { argument: number };
+  /** The limit of open files is too low. */
+  CLI_FEW_DESCRIPTORS: { limit: number; needed: number };
   CLI_INTERRUPTED: { signal: string };
   CONFIG_MISSING: { path: string; reason: string };
   /** The file is not YAML, or not one plain document. */

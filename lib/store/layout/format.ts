@@ -6,7 +6,9 @@ import {
   parseIdRange,
   toHostId,
 } from '../../base/id-mapping.ts';
+import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import { exists } from '../../sys/kernel/look.ts';
+import { statIfThere } from '../../sys/kernel/stat.ts';
 import { bytesOfText } from '../../sys/kernel/utf8.ts';
 import { mountAt } from '../../sys/mounts/mountinfo.ts';
 import { MAX_MARKER_BYTES } from './ceilings.ts';
@@ -61,7 +63,7 @@ function refuseTooOld(layout: Layout, format: StoreFormat, versions: StoreVersio
 
 /**
  * Reads the marker of a store of this version or of any older one.
- * @throws STORE_NOT_INITIALIZED, STORE_NOT_MOUNTED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED
+ * @throws STORE_NOT_INITIALIZED, STORE_NOT_MOUNTED, STORE_FOREIGN, STORE_VERSION, STORE_MARKER_DAMAGED, SysError
  */
 export function readAnyFormat(
   layout: Layout,
@@ -92,8 +94,10 @@ function readMarker(layout: Layout, marker: string): string | undefined {
   try {
     return readRecord(marker, MAX_MARKER_BYTES);
   } catch (error) {
-    if (isPluginError(error, 'STORE_DAMAGED')) throw damagedMarker(layout, error.subject.reason);
-    throw error;
+    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
+    // A filesystem that the kernel has shut down answers EIO for its directories too: no marker can be written then.
+    statIfThere(AT_FDCWD, layout.root);
+    throw damagedMarker(layout, error.subject.reason);
   }
 }
 

@@ -1,5 +1,6 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { hasCode, SysError } from '../kernel/errno.ts';
+import { keepingIgnoredSignals } from '../kernel/signal-actions.ts';
 import { type Hold, refresh, release, tryHold } from './holder.ts';
 
 /**
@@ -82,12 +83,18 @@ async function acquire(path: string, options: LockOptions, onLost: (error: Error
  * needed, since the lock of a dead process counts as free here.
  */
 function loadLockfile(): typeof import('proper-lockfile') {
+  lockfile ??= keepingIgnoredSignals(requireLockfile);
+  return lockfile;
+}
+let lockfile: typeof import('proper-lockfile') | undefined;
+
+function requireLockfile(): typeof import('proper-lockfile') {
   const before = new Set(signalListeners().map(([, listener]) => listener));
   // Not import(), which is asynchronous: other code could add a listener in between.
-  const lockfile = require('proper-lockfile') as typeof import('proper-lockfile');
+  const loaded = require('proper-lockfile') as typeof import('proper-lockfile');
   for (const [signal, listener] of signalListeners())
     if (!before.has(listener)) process.removeListener(signal, listener);
-  return lockfile;
+  return loaded;
 }
 
 type SignalListener = readonly [NodeJS.Signals, NodeJS.SignalsListener];

@@ -16,16 +16,19 @@ export function lastName(path: string): string {
 
 /**
  * Makes a path independent of the working directory. The working directory is asked for only where the path needs it:
- * it may be deleted, or its path may be longer than the kernel reports.
+ * it may be deleted, its path may be longer than the kernel reports, or its name may not be UTF-8.
  * @throws CLI_WORKING_DIRECTORY
  */
 export function fromWorkingDirectory(path: string): string {
   if (path.startsWith('/') || path === '') return path;
   try {
-    return `${process.cwd()}/${path}`;
+    const directory = process.cwd();
+    // The runtime puts U+FFFD for bytes that are not UTF-8: another directory's name, or nothing's.
+    if (!directory.includes('\uFFFD')) return `${directory}/${path}`;
   } catch (cause) {
     throw new PluginError('CLI_WORKING_DIRECTORY', { path }, { cause });
   }
+  throw new PluginError('CLI_WORKING_DIRECTORY', { path });
 }
 
 /** The path from the root of the machine, without `.`, `..` and doubled slashes. @throws CLI_WORKING_DIRECTORY */

@@ -16,6 +16,7 @@ const NR = {
 
 const PR_SET_DUMPABLE = 4;
 const RLIMIT_CORE = 4;
+const RLIMIT_NOFILE = 7;
 const F_DUPFD_CLOEXEC = 1030;
 const STDERR = 2;
 
@@ -29,9 +30,15 @@ export function keepMemoryPrivate(): void {
   syscall(NR.prlimit64, 0, RLIMIT_CORE, new Uint8Array(16));
 }
 
+/** How many files this process may hold open (RLIMIT_NOFILE, the soft limit); Infinity where the kernel does not say. */
+export function openFilesLimit(): number {
+  const limits = new Uint8Array(16);
+  if (syscall(NR.prlimit64, 0, RLIMIT_NOFILE, null, limits) < 0) return Number.POSITIVE_INFINITY;
+  return Number(new DataView(limits.buffer).getBigUint64(0, true));
+}
+
 /**
- * Overwrites parts of this process's arguments where `ps` and /proc/PID/cmdline read them. The kernel lays out the
- * arguments one after the other (execve(2)), and the C library has the address of the first.
+ * Overwrites parts of this process's arguments where `ps` and /proc/PID/cmdline read them.
  * @param count number of arguments, without the program's name
  * @param partOf gets an argument and the one before it, one character for each byte; returns the part to overwrite as
  * the offsets of its first byte and of the byte after its last
@@ -40,24 +47,50 @@ export function eraseArguments(
   count: number,
   partOf: (argument: string, before: string) => readonly [from: number, to: number] | undefined,
 ): void {
+  let before = '';
+  for (const bytes of ownArguments(count)) {
+    const argument = latin1(bytes);
+    const part = argument === '' ? undefined : partOf(argument, before);
+    if (part !== undefined) bytes.fill(ERASED, part[0], part[1]);
+    before = argument;
+  }
+}
+
+/**
+ * The first of this process's arguments that is not UTF-8. The runtime puts U+FFFD for what it cannot decode, so that
+ * two names become one, and a third that exists nowhere.
+ * @param count of arguments, without the program's name
+ * @returns its number, counted from 1
+ */
+export function argumentNotUtf8(count: number): number | undefined {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let number = 0;
+  for (const bytes of ownArguments(count)) {
+    number += 1;
+    try {
+      decoder.decode(bytes);
+    } catch {
+      return number;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The bytes of this process's arguments, without the program's name: the kernel's own, which can be written. The kernel
+ * lays the arguments one behind the other (execve(2)), and the C library knows the first.
+ */
+function* ownArguments(count: number): Generator<Uint8Array> {
   const { program_invocation_name: name, strlen } = dlopen('libc.so.6', {
     program_invocation_name: { args: [], returns: 'ptr' },
     strlen: { args: ['ptr'], returns: 'u64' },
   }).symbols;
   // The symbol is a variable of the C library: its address holds the pointer to the program's name.
   let at = read.ptr((name as unknown as { ptr: Pointer }).ptr, 0);
-  let before = '';
   for (let i = 0; i <= count; i += 1) {
     const length = Number(strlen(at as Pointer));
-    if (i > 0 && length > 0) {
-      const bytes = new Uint8Array(toArrayBuffer(at as Pointer, 0, length));
-      const argument = latin1(bytes);
-      const part = partOf(argument, before);
-      if (part !== undefined) bytes.fill(ERASED, part[0], part[1]);
-      before = argument;
-    } else {
-      before = '';
-    }
+    if (i > 0)
+      yield length === 0 ? new Uint8Array(0) : new Uint8Array(toArrayBuffer(at as Pointer, 0, length));
     at += length + 1;
   }
 }

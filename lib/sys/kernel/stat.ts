@@ -2,9 +2,10 @@
  * statx(2), since Linux 4.11: one call gives type, mode, owner, size and times with nanoseconds, by descriptor and name
  * in bytes. node:fs takes only paths, and does not split the device number.
  */
+import { printable } from '../../base/text.ts';
 import { placeToOpen } from './anchor.ts';
-import { hasCode } from './errno.ts';
-import type { Timespec } from './files.ts';
+import { hasCode, SysError } from './errno.ts';
+import { readlinkAt, type Timespec } from './files.ts';
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -94,8 +95,22 @@ export function statIfThere(dirfd: number, name: PathBytes): Stat | undefined {
   }
 }
 
+/** Errors name what the descriptor was opened as, where /proc knows it. */
 export function statFd(fd: number): Stat {
-  return statx(fd, '', AT_EMPTY_PATH);
+  try {
+    return statx(fd, '', AT_EMPTY_PATH);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new SysError(error.errno, error.syscall, nameOf(fd));
+  }
+}
+
+function nameOf(fd: number): string {
+  try {
+    return printable(readlinkAt(AT_FDCWD, `/proc/self/fd/${fd}`));
+  } catch {
+    return '';
+  }
 }
 
 export function isDirectory(stat: Stat): boolean {
