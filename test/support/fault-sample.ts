@@ -1,11 +1,11 @@
 /**
- * Which points of a scene a run tries. All of them take a quarter of an hour, so `npm test` tries every fourth, another
- * quarter each day; `ci/faults` tries all.
+ * Which points of a scene a run tries. All of them take a quarter of an hour, so `npm test` tries every eighth, another
+ * eighth each day; `ci/faults` tries all.
  */
 
-/** `all`, or `1/4` to `4/4`: that part alone. */
+/** `all`, or `1/8` to `8/8`: that part alone. */
 const VARIABLE = 'GRAFT_FAULT_SAMPLE';
-const PARTS = 4;
+const PARTS = 8;
 const DAY_MS = 86_400_000;
 
 export interface FaultSample {
@@ -20,8 +20,8 @@ export interface FaultSample {
 export function faultSample(named = process.env[VARIABLE], now = Date.now()): FaultSample {
   if (named === 'all') return { part: 0, parts: 1 };
   if (named === undefined) return { part: Math.floor(now / DAY_MS) % PARTS, parts: PARTS };
-  const part = Number(/^([1-4])\/4$/.exec(named)?.[1]);
-  if (Number.isNaN(part)) throw new Error(`${VARIABLE}=${named}: all or 1/4 to 4/4 is needed`);
+  const part = Number(/^([1-8])\/8$/.exec(named)?.[1]);
+  if (Number.isNaN(part)) throw new Error(`${VARIABLE}=${named}: all or 1/8 to 8/8 is needed`);
   return { part: part - 1, parts: PARTS };
 }
 

@@ -64,7 +64,7 @@ export const SCENES = {
   tarCreate: {
     name: 'a create from a tar',
     makes: true,
-    atLeast: 24,
+    atLeast: 20,
     init: ['--uid-mapping', '0:100000:65536', '--gid-mapping', '0:100000:65536'],
     before: () => [],
     verb: ({ tar }) => ['create', tar, 'victim'],

@@ -182,16 +182,16 @@ describe('the sample of fault points', () => {
   const points = Array.from({ length: 10 }, (_, i) => i);
   const day = (n: number) => faultSample(undefined, n * 86_400_000);
 
-  test.each([0, 1, 2])('covers all points in four days, shifted by %p', (shift) => {
-    const seen = [0, 1, 2, 3].flatMap((n) => sampled(points, day(n), shift));
+  test.each([0, 1, 2])('covers all points in eight days, shifted by %p', (shift) => {
+    const seen = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((n) => sampled(points, day(n), shift));
     expect(seen.toSorted()).toEqual(points);
-    expect(sampled(points, day(4), shift)).toEqual(sampled(points, day(0), shift));
+    expect(sampled(points, day(8), shift)).toEqual(sampled(points, day(0), shift));
   });
 
   test('is what the environment names', () => {
     expect(sampled(points, faultSample('all'))).toEqual(points);
-    expect(sampled(points, faultSample('2/4'))).toEqual([1, 5, 9]);
-    for (const bad of ['', '0/4', '5/4', '1/3', 'most'])
-      expect(() => faultSample(bad)).toThrow('all or 1/4 to 4/4 is needed');
+    expect(sampled(points, faultSample('2/8'))).toEqual([1, 9]);
+    for (const bad of ['', '0/8', '9/8', '1/4', 'most'])
+      expect(() => faultSample(bad)).toThrow('all or 1/8 to 8/8 is needed');
   });
 });
