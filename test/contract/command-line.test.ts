@@ -148,7 +148,7 @@ describe('a configuration file', () => {
 });
 
 describe('logs', () => {
-  const missing = ['--store', '/nope', 'stats', 'x'];
+  const missing = ['--store', '/nope', 'list'];
 
   test('at level debug are lager lines, each in one write', async () => {
     const run = await graft(['--log-level', 'debug', ...missing]);
@@ -160,7 +160,7 @@ describe('logs', () => {
     expect(entries[0]).toMatchObject({
       level: 'debug',
       source: 'graft',
-      message: 'graft.stats.stats-config',
+      message: 'graft.list.list-config',
     });
   });
 
@@ -207,7 +207,7 @@ describe('a person in front of a terminal', () => {
   });
 
   test('sees it when asked for', async () => {
-    const shown = await onTerminal(['--log-level', 'error', '--store', '/nope', 'stats', 'x']);
+    const shown = await onTerminal(['--log-level', 'error', '--store', '/nope', 'list']);
     expect(shown).toContain('"source":"graft"');
   });
 
