@@ -78,7 +78,13 @@ describe.each(DAMAGE)('%s', (kind, damage, undo) => {
     expect(repaired.findings).toContainEqual(
       expect.objectContaining({ kind, state: left ? 'found' : 'repaired' }),
     );
-    expect(repaired.code).toBe(left ? 1 : 0);
+    // A container keeps running on a layer that was taken out of the way: that stays wrong until it is deleted.
+    const runsOn = kind === 'layer-changed' || kind === 'layer-record';
+    const stays = repaired.findings.filter(
+      ({ kind, state }) => kind === 'image-layer-missing' && state === 'found',
+    );
+    expect(stays).toHaveLength(runsOn || kind === 'image-layer-missing' ? 1 : 0);
+    expect(repaired.code).toBe(left || runsOn ? 1 : 0);
     undo?.();
     await store.must(['delete', 'web']);
     await store.must(['clean']);
@@ -89,7 +95,7 @@ describe.each(DAMAGE)('%s', (kind, damage, undo) => {
 test('a container on a layer that was taken out of the way keeps its files, and a new one gets good ones', async () => {
   await container();
   appendFileSync(at(`volumes/${layer}/fs/file`), '!');
-  expect((await check('--repair')).code).toBe(0);
+  expect((await check('--repair')).code).toBe(1);
   expect(await must('cat', [at('images/web/rootfs/file')])).toBe('as it was!');
   await store.must(['create', store.dir.at('image.tar'), 'second']);
   expect(await must('cat', [at('images/second/rootfs/file')])).toBe('as it was');
