@@ -58,7 +58,14 @@ export async function publish(cell: Cell, image: MadeImage, fqrn: string): Promi
   mkdirSync(tree);
   for (const hex of layersOf(image)) {
     const layerfs = layerDirectory(tree, hex, () => {});
-    await sh('tar -xzf "$1" -C "$2"', [join(image.layout, 'blobs/sha256', hex), layerfs]);
+    // umoci names no directory above a whiteout. A directory of the present time would look made up by the publisher. The
+    // directory around a tree belongs to -1 where ingest keeps owners.
+    await sh(
+      `tar -xzf "$1" -C "$2"
+       find "$2" -mindepth 1 -type d -newermt @1700000001 -exec touch -d @1700000000 {} +
+       chown 65534:65534 "$2/.."`,
+      [join(image.layout, 'blobs/sha256', hex), layerfs],
+    );
   }
   setMagic(tree, { fqrn });
   const squash = 'mksquashfs "$1" "$2" -quiet -no-progress -xattrs -noappend';
