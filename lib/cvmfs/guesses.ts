@@ -1,5 +1,5 @@
 /**
- * What a search of a published layer leaves open, and whether the policy of its repository takes the layer all the same.
+ * The questions that a search of a layer on CVMFS leaves open, and whether the policy of its repository takes the layer all the same.
  * A made-up directory may be one that the tar only implies: then it looks as in the layers below, and belongs to the
  * container's root where there is none. Or its own entry came late and was ignored: then what it looked like is in the tar
  * alone, and a guess could open a closed directory or give it to another user. Nearly all layers have no entry for their
@@ -29,7 +29,7 @@ export function guessesOf(walk: LayerWalk, owners: Owners): Guesses {
   return { directories, root, owners: isProven ? 'kept' : owners };
 }
 
-/** What is open, in words, by the policy that decides on it. Owners come first: they are the most that can be lost. */
+/** The open questions as sentences, by the policy that decides on each. Owners come first: they are the most that can be lost. */
 function openQuestions({ directories, root, owners }: Guesses): { loss: Loss; text: string }[] {
   const all: { loss: Loss; text: string }[] = [];
   if (owners === 'lost') all.push({ loss: 'owners', text: 'its owners were lost in publishing' });
@@ -52,7 +52,7 @@ function openQuestions({ directories, root, owners }: Guesses): { loss: Loss; te
   return all;
 }
 
-/** Those that the repository's policy answers in this way. */
+/** The open questions that the repository's policy answers in this way. */
 export function answeredBy(repository: Repository, policy: LossPolicy, guesses: Guesses): string[] {
   return openQuestions(guesses).flatMap(({ loss, text }) =>
     repository.lostMetadata[loss] === policy ? [text] : [],

@@ -25,7 +25,7 @@ export interface PublishedLayer {
   readonly fingerprint: string;
   /** Of the uncompressed tar, where the publisher recorded it. */
   readonly tarBytes: number | undefined;
-  /** What the layer is called in its records. */
+  /** The digest of the layer in its records. */
   readonly recordedDigest: Digest | undefined;
   /** A `whiteouts/` directory stands beside the tree: no walk is needed. */
   readonly companion: boolean;

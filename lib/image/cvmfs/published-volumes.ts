@@ -1,4 +1,4 @@
-/** What the store keeps about a published layer: its shim, its mask, and what a walk of it found. */
+/** The store's own part of a layer on CVMFS: its shim, its mask, and what a walk of it found. */
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
 import type { Guesses } from '../../cvmfs/guesses.ts';
@@ -35,7 +35,7 @@ export interface Repair {
   planWith(explicit: readonly ByteName[]): Promise<ShimPlan>;
 }
 
-/** What is kept of a layer: its plan, and what is open about it that the policy accepts, in words. */
+/** The remembered part of a layer: its plan, and the accepted open questions as sentences. */
 export interface Kept {
   readonly plan: ShimPlan;
   readonly accepted: readonly string[];

@@ -281,7 +281,7 @@ function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {
 function nameOf(layer: ImageLayer, found: PublishedLayer, counted: boolean): PublishedKey {
   const content: Digest = layer.digest ?? digestOf(found.path);
   const { path, fingerprint, companion, needsIdmap, owners, repository } = found;
-  // What is kept is what these policies made of it.
+  // The remembered plan depends on these policies.
   const { owners: ofOwners, directories, root, capabilities } = repository.lostMetadata;
   const policies = [owners, ofOwners, directories, root, capabilities];
   const place = [path, fingerprint, companion, needsIdmap, counted, ...policies];

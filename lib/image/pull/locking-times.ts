@@ -15,7 +15,7 @@ export class LockingTimes {
     return taken;
   }
 
-  /** One wait is for all that somebody else has. */
+  /** A process waits once for all layers that other processes fetch. */
   async ofWaiting(names: readonly string[], wait: () => Promise<void>): Promise<void> {
     const started = performance.now();
     await wait();
