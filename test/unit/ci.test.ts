@@ -1,11 +1,11 @@
 /** The test command's own arithmetic: it must not be able to pass by accident. */
 import { describe, expect, test } from 'bun:test';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { secondLook } from '../../ci/run-tests.ts';
 import { findParts } from '../../ci/test-parts.ts';
 import { judge } from '../../ci/test-report.ts';
 import { faultSample, sampled } from '../support/fault-sample.ts';
-import { run } from '../support/shell.ts';
+import { PROJECT, run } from '../support/shell.ts';
 import { tempDir } from '../support/temp.ts';
 
 describe('a group of tests', () => {
@@ -193,5 +193,47 @@ describe('the sample of fault points', () => {
     expect(sampled(points, faultSample('2/8'))).toEqual([1, 9]);
     for (const bad of ['', '0/8', '9/8', '1/4', 'most'])
       expect(() => faultSample(bad)).toThrow('all or 1/8 to 8/8 is needed');
+  });
+});
+
+describe('the npm packages are current', () => {
+  const FITS = { version: '1.0.0', os: [process.platform], cpu: [process.arch] };
+  const packages = {
+    '': { optionalDependencies: { fits: '1.0.0', foreign: '1.0.0' } },
+    'node_modules/plain': { version: '1.0.0' },
+    'node_modules/fits': { ...FITS, optional: true },
+    'node_modules/foreign': { ...FITS, os: ['aix'], optional: true },
+    // For another C library, and needed by a package for another platform only: npm installs neither.
+    'node_modules/musl': { ...FITS, libc: ['musl'], optional: true },
+    'node_modules/wasm': { version: '1.0.0', optional: true },
+  };
+  const installed = { plain: '1.0.0', fits: '1.0.0' };
+
+  async function isCurrent(found: Readonly<Record<string, string>>): Promise<boolean> {
+    await using dir = tempDir();
+    writeFileSync(dir.at('package-lock.json'), JSON.stringify({ packages }));
+    for (const [name, version] of Object.entries(found)) {
+      mkdirSync(dir.at(`node_modules/${name}`), { recursive: true });
+      writeFileSync(dir.at(`node_modules/${name}/package.json`), JSON.stringify({ version }));
+    }
+    return (await run('node', [`${PROJECT}/ci/npm-stale.mjs`], { cwd: dir.path })).code === 0;
+  }
+
+  test('when all that npm would install is there', async () => {
+    expect(await isCurrent(installed)).toBe(true);
+  });
+
+  test.each([
+    ['a package is missing', { fits: '1.0.0' }],
+    ['the optional package of this platform is missing', { plain: '1.0.0' }],
+    ['a package has another version', { ...installed, plain: '1.0.1' }],
+    ['an optional package has another version', { ...installed, wasm: '1.0.1' }],
+  ])('but not when %s', async (_, found) => {
+    expect(await isCurrent(found)).toBe(false);
+  });
+
+  // A second set-up would take the packages away under the tests that run meanwhile.
+  test('in this checkout, after its set-up', async () => {
+    expect((await run('node', ['ci/npm-stale.mjs'])).code).toBe(0);
   });
 });
