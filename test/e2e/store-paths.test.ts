@@ -51,7 +51,10 @@ for (const id of IDS) {
       disk_usage: { total_bytes_used: number };
     };
     expect(stats.disk_usage.total_bytes_used).toBeGreaterThan(100_000);
-    expect(await store.must(['list'])).toBe(`${store.path}/images/${id}\n`);
+    // A character that a terminal obeys is shown by its number; JSON gives it back as it is.
+    const shown = id.replace('\u202e', '\\u{202e}');
+    expect(await store.must(['list'])).toBe(`${store.path}/images/${shown}\n`);
+    expect(JSON.parse(await store.must(['list', '--json']))).toMatchObject([{ id }]);
     expect(await store.must(['check'])).toBe('Nothing is wrong.\n');
     expect(await store.must(['stats', '--', `${store.path}/images/${id}`])).toBe(
       `${JSON.stringify(stats)}\n`,
