@@ -14,7 +14,7 @@ export function cvmfsFor(context: SourceContext, store: Store): () => Promise<Cv
     const ready = [startProbe(probeCommand())];
     const [{ cvmfsSettings }, { HangFiles }] = await Promise.all([
       import('../../lib/cvmfs/settings.ts'),
-      import('../../lib/cvmfs/hangs.ts'),
+      import('../../lib/cvmfs/hang-memory.ts'),
     ]);
     const now = () => Date.now();
     return {

@@ -37,7 +37,7 @@ async function repositories(context: VerbContext<'doctor'>): Promise<Diagnosis[]
   const [{ diagnoseRepositories }, { cvmfsSettings }, { NO_MEMORY }] = await Promise.all([
     import('../../lib/cvmfs/doctor.ts'),
     import('../../lib/cvmfs/settings.ts'),
-    import('../../lib/cvmfs/hangs.ts'),
+    import('../../lib/cvmfs/hang-memory.ts'),
   ]);
   const now = () => Date.now();
   return diagnoseRepositories(

@@ -11,7 +11,7 @@ import { close } from '../sys/kernel/files.ts';
 import { O } from '../sys/kernel/libc.ts';
 import { isDirectory, isWhiteout, statAt, statFd } from '../sys/kernel/stat.ts';
 import { openBeneath, stampOf } from './beneath.ts';
-import type { LayerWalk, ProbeStep, Stamp, WalkedDirectory } from './probe-protocol.ts';
+import type { LayerDirectory, LayerWalk, ProbeStep, Stamp } from './probe-protocol.ts';
 import { readBeneath } from './read-beneath.ts';
 import { MAX_OVERLAY_RECORD, type OverlayRecord, parseOverlayRecord } from './records.ts';
 
@@ -50,7 +50,7 @@ export function walkCompanion(
 export function heldAgainst(beside: number, walk: LayerWalk): LayerWalk {
   const marks = new Map<string, Marks>();
   collectWhiteouts(beside, marks);
-  const walked = new Map<string, WalkedDirectory>(walk.directories.map((one) => [one.path, one]));
+  const walked = new Map<string, LayerDirectory>(walk.directories.map((one) => [one.path, one]));
   for (const [path, { whiteouts }] of marks) {
     const found = walked.get(path);
     if (found?.opaque === true || whiteouts.every((name) => found?.whiteouts.includes(name))) continue;
@@ -119,7 +119,7 @@ function found(
   marks: ReadonlyMap<string, Marks>,
   record: OverlayRecord & { readonly late: readonly string[] },
 ): LayerWalk {
-  const directories: WalkedDirectory[] = [];
+  const directories: LayerDirectory[] = [];
   for (const path of withAncestors(marks.keys())) {
     const { implied, ...marked } = marks.get(path) ?? NO_MARKS;
     let fd: number;

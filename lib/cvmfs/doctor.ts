@@ -4,7 +4,7 @@ import { clientSettings, mappedMountSettings, mappedRoot } from './client-settin
 import { judgeLayer } from './judge-layer.ts';
 import type { CvmfsDeps } from './locate.ts';
 import { probe } from './probe.ts';
-import type { RepositoryAnswer, SampleAnswer } from './probe-protocol.ts';
+import type { RandomLayersAnswer, RepositoryAnswer } from './probe-protocol.ts';
 import { judgeProbe, type RepositoryState } from './repository.ts';
 import type { Repository } from './settings.ts';
 
@@ -24,7 +24,7 @@ export async function diagnoseRepositories(deps: CvmfsDeps, seed: number): Promi
   return all.flat();
 }
 
-const SAMPLED = 4;
+const LOOKED_AT = 4;
 /** Slower than this, a container feels it at every file that it opens first. */
 const SLOW_READ_MS = 500;
 
@@ -36,7 +36,9 @@ async function diagnose(
   const { path, type, name } = repository;
   const layers = [repository.subdirectory, '.layers'].filter((part) => part !== '').join('/');
   const steps =
-    repository.layout === 'ducc' ? ([{ step: 'sample', layers, count: SAMPLED, seed }] as const) : [];
+    repository.layout === 'ducc'
+      ? ([{ step: 'random layers', layers, count: LOOKED_AT, seed }] as const)
+      : [];
   const outcome = await probe(
     { repository: { path, type, name }, steps },
     {
@@ -53,12 +55,12 @@ async function diagnose(
       { name: title, verdict: 'problem', detail: `${path}: ${judged.reason} (${judged.doubt})`, advice },
     ];
   }
-  const sample = outcome.steps[0] as SampleAnswer | undefined;
+  const sample = outcome.steps[0] as RandomLayersAnswer | undefined;
   return [
     { name: title, verdict: 'ok', detail: describeState(judged.state, repository), advice: '' },
     ...(outcome.repository?.ok ? clientHealth(title, outcome.repository) : []),
     ...mappedMount(deps, repository, title),
-    ...sampled(deps, repository, judged.state, sample, title),
+    ...layersLookedAt(deps, repository, judged.state, sample, title),
   ];
 }
 
@@ -129,11 +131,11 @@ function mappedMount(deps: CvmfsDeps, repository: Repository, title: string): Re
   return [{ name: title, verdict: 'warning', detail, advice }];
 }
 
-function sampled(
+function layersLookedAt(
   deps: CvmfsDeps,
   repository: Repository,
   state: RepositoryState,
-  sample: SampleAnswer | undefined,
+  sample: RandomLayersAnswer | undefined,
   title: string,
 ): RepositoryDiagnosis[] {
   if (sample === undefined) return [];
@@ -144,13 +146,13 @@ function sampled(
   if (sample.layers.length === 0) return [];
   const doubts = new Map<string, string>();
   for (const { directory, answer } of sample.layers) {
-    const place = { directory, tree: 'layerfs' };
+    const paths = { directory, tree: 'layerfs' };
     const layer = {
       digest: undefined,
       diffId: undefined,
       at: { address: { repository, path: directory } },
     } as const;
-    const judged = judgeLayer({ repository, state, place, layer, answer, mappings: deps.mappings });
+    const judged = judgeLayer({ repository, state, paths, layer, answer, mappings: deps.mappings });
     if ('doubt' in judged) doubts.set(judged.doubt, judged.reason);
   }
   return [...owners(repository, doubts, title), ...losses(repository, title), ...speed(sample, title)];
@@ -182,7 +184,7 @@ function losses(repository: Repository, title: string): RepositoryDiagnosis[] {
   return [{ name: title, verdict: 'ok', detail, advice: '' }];
 }
 
-function speed(sample: SampleAnswer & { result: 'sampled' }, title: string): RepositoryDiagnosis[] {
+function speed(sample: RandomLayersAnswer & { result: 'looked at' }, title: string): RepositoryDiagnosis[] {
   if (sample.read === undefined) return [];
   const milliseconds = Math.round(sample.read.milliseconds);
   const detail = `first read of a file: ${sample.read.bytes} bytes in ${milliseconds} ms`;

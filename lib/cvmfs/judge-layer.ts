@@ -4,7 +4,7 @@ import { isPluginError } from '../base/errors/error.ts';
 import { type IdMappings, toHostId } from '../base/id-mapping.ts';
 import { errnoMeaning } from '../sys/kernel/errno.ts';
 import type { LayerAnswer, MadeBy } from './probe-protocol.ts';
-import type { Owners, Place, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
+import type { LayerPaths, Owners, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
 import { type LayerRecord, parseLayerRecord } from './records.ts';
 import { type Doubtful, doubtful, type RepositoryState } from './repository.ts';
 import type { Repository } from './settings.ts';
@@ -15,7 +15,7 @@ type Found = Extract<LayerAnswer, { result: 'found' }>;
 export interface JudgeRequest {
   readonly repository: Repository;
   readonly state: RepositoryState;
-  readonly place: Place;
+  readonly paths: LayerPaths;
   readonly layer: SoughtLayer;
   readonly answer: LayerAnswer;
   readonly mappings: IdMappings;
@@ -33,7 +33,7 @@ export function judgeLayer(
       return doubt(doubtful('io_error', `${errnoMeaning(answer.failure.code)} (${answer.failure.code})`));
     case 'half':
       return doubt(
-        doubtful('half_published', `the layer's directory is there without its tree ${request.place.tree}`),
+        doubtful('half_published', `the layer's directory is there without its tree ${request.paths.tree}`),
       );
     case 'found':
       return judgeFound(request, answer, doubt);
@@ -45,12 +45,12 @@ function judgeFound(
   answer: Found,
   doubt: (found: Doubtful) => RepositoryDoubt,
 ): { layer: PublishedLayer } | RepositoryDoubt {
-  const { repository, state, place, layer, mappings } = request;
+  const { repository, state, paths, layer, mappings } = request;
   const record = judgeRecord(request, answer);
   if (record !== undefined && 'ok' in record) return doubt(record);
   // The 2017 layout has neither, and there an empty layer is a layer.
   const isBare = record === undefined && answer.owners.length === 0 && answer.publisher === undefined;
-  if (isBare && !(repository.layout === 'graphdriver' && place.tree === '')) {
+  if (isBare && !(repository.layout === 'graphdriver' && paths.tree === '')) {
     return doubt(doubtful('half_published', 'its tree is empty and has neither a record nor a catalog'));
   }
   const magic = repository.type === 'cvmfs' && answer.listed.find((name) => name === 'user.fqrn');
@@ -59,7 +59,7 @@ function judgeFound(
       'the client lists its magic attributes everywhere, and every copied-up file would get them all';
     return doubt(doubtful('unusable_layer', `${reason}: set CVMFS_MAGIC_XATTRS_VISIBILITY=rootonly`));
   }
-  if (place.tree === '' && answer.stickyLost && repository.lostMetadata.setuid === 'fall_back') {
+  if (paths.tree === '' && answer.stickyLost && repository.lostMetadata.setuid === 'fall_back') {
     const reason =
       'it was published without its set-id and sticky bits: /tmp is writable for all and not sticky';
     return doubt(doubtful('lost_metadata', reason));
@@ -71,9 +71,9 @@ function judgeFound(
     layer: {
       repository,
       state,
-      directory: place.directory,
-      tree: place.tree,
-      path: [repository.path, place.directory, place.tree].filter((part) => part !== '').join('/'),
+      directory: paths.directory,
+      tree: paths.tree,
+      path: [repository.path, paths.directory, paths.tree].filter((part) => part !== '').join('/'),
       root: answer.root,
       fingerprint: answer.fingerprint,
       tarBytes: record?.tarBytes,
@@ -91,9 +91,9 @@ const NO_MAPPINGS: IdMappings = { uids: [], gids: [] };
  * Publishers do not verify what they publish: DUCC compares no digest, and accepts a download that was cut at the
  * end of an entry. What it records of the stream it piped is therefore held against what the image promises.
  */
-function judgeRecord({ layer, place }: JudgeRequest, answer: Found): LayerRecord | Doubtful | undefined {
+function judgeRecord({ layer, paths }: JudgeRequest, answer: Found): LayerRecord | Doubtful | undefined {
   if (answer.record === undefined) return undefined;
-  const path = `${place.directory}/.metadata/layers.json`;
+  const path = `${paths.directory}/.metadata/layers.json`;
   let record: LayerRecord;
   try {
     record = parseLayerRecord(answer.record, path);
@@ -161,8 +161,8 @@ function uidOf(owner: string): number {
   return Number(owner.split(':')[0]);
 }
 
-function madeBy({ repository, place }: JudgeRequest): MadeBy {
-  if (place.tree !== '') return 'ingest';
+function madeBy({ repository, paths }: JudgeRequest): MadeBy {
+  if (paths.tree !== '') return 'ingest';
   return repository.layout === 'graphdriver' ? 'unpack' : 'itself';
 }
 

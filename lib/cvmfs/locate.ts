@@ -6,11 +6,11 @@
 import { type Digest, hexOf } from '../base/digest.ts';
 import type { IdMappings } from '../base/id-mapping.ts';
 import type { Logger } from '../base/log.ts';
-import type { HangMemory } from './hangs.ts';
+import type { HangMemory } from './hang-memory.ts';
 import { judgeLayer } from './judge-layer.ts';
 import { probe, type ReadyChild } from './probe.ts';
 import type { LayerAnswer } from './probe-protocol.ts';
-import type { Place, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
+import type { LayerPaths, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
 import { type Doubtful, doubtful, hang, judgeProbe } from './repository.ts';
 import { type CvmfsSettings, type Repository, serves } from './settings.ts';
 
@@ -41,16 +41,16 @@ export type Finding =
 export async function locateLayers(deps: CvmfsDeps, sought: readonly SoughtLayer[]): Promise<Finding[]> {
   const asked = deps.settings.repositories.map((repository) => ({
     repository,
-    places: sought.map((layer) => placeOf(repository, layer)),
+    allPaths: sought.map((layer) => pathsOf(repository, layer)),
   }));
   const answers = await Promise.all(
-    asked.map(({ repository, places }) => askFor(deps, repository, places, sought)),
+    asked.map(({ repository, allPaths }) => askFor(deps, repository, allPaths, sought)),
   );
   return sought.map((_, index) => combine(answers.map((answer) => answer[index])));
 }
 
 /** The paths of a layer in a repository; undefined where the repository is not asked for it. */
-export function placeOf(repository: Repository, layer: SoughtLayer): Place | undefined {
+export function pathsOf(repository: Repository, layer: SoughtLayer): LayerPaths | undefined {
   if ('address' in layer.at) {
     return layer.at.address.repository.name === repository.name
       ? addressed(layer.at.address.path)
@@ -75,7 +75,7 @@ function below(repository: Repository, path: string): string {
 }
 
 /** DUCC's layers have their records beside `layerfs`; any other directory is a tree by itself. */
-function addressed(path: string): Place {
+function addressed(path: string): LayerPaths {
   const ducc = /^(.*[0-9a-f]{64})\/(layerfs)$/.exec(path);
   return ducc === null ? { directory: path, tree: '' } : { directory: ducc[1] ?? '', tree: 'layerfs' };
 }
@@ -85,15 +85,15 @@ type Answer = { layer: PublishedLayer } | { miss: Repository } | RepositoryDoubt
 async function askFor(
   deps: CvmfsDeps,
   repository: Repository,
-  places: readonly (Place | undefined)[],
+  allPaths: readonly (LayerPaths | undefined)[],
   sought: readonly SoughtLayer[],
 ): Promise<(Answer | undefined)[]> {
-  if (places.every((place) => place === undefined)) return [];
+  if (allPaths.every((paths) => paths === undefined)) return [];
   const memory = deps.hangs.recall(repository.path, repository.retryAfterHangSeconds);
-  if (memory !== undefined) return all(places, { repository, ...doubtful('hang', memory) });
-  const distinct = new Map<string, Place>();
-  for (const place of places) if (place !== undefined) distinct.set(keyOf(place), place);
-  const steps = [...distinct.values()].map((place) => ({ step: 'layer', ...place }) as const);
+  if (memory !== undefined) return all(allPaths, { repository, ...doubtful('hang', memory) });
+  const distinct = new Map<string, LayerPaths>();
+  for (const paths of allPaths) if (paths !== undefined) distinct.set(keyOf(paths), paths);
+  const steps = [...distinct.values()].map((paths) => ({ step: 'layer', ...paths }) as const);
   const outcome = await probe(
     { repository: { path: repository.path, type: repository.type, name: repository.name }, steps },
     {
@@ -111,17 +111,17 @@ async function askFor(
     milliseconds: Math.round(outcome.milliseconds),
     ...(judged.ok ? { revision: judged.state.revision } : { doubt: judged.doubt, reason: judged.reason }),
   });
-  if (!judged.ok) return all(places, { repository, doubt: judged.doubt, reason: judged.reason });
-  const byPlace = new Map<string, LayerAnswer | undefined>();
+  if (!judged.ok) return all(allPaths, { repository, doubt: judged.doubt, reason: judged.reason });
+  const byPaths = new Map<string, LayerAnswer | undefined>();
   [...distinct.keys()].forEach((key, index) => {
-    byPlace.set(key, outcome.steps[index] as LayerAnswer | undefined);
+    byPaths.set(key, outcome.steps[index] as LayerAnswer | undefined);
   });
-  return places.map((place, index) => {
+  return allPaths.map((paths, index) => {
     const layer = sought[index];
-    if (place === undefined || layer === undefined) return undefined;
-    const answer = byPlace.get(keyOf(place));
+    if (paths === undefined || layer === undefined) return undefined;
+    const answer = byPaths.get(keyOf(paths));
     if (answer === undefined) return { repository, ...unanswered(repository, outcome.ended) };
-    return judgeLayer({ repository, state: judged.state, place, layer, answer, mappings: deps.mappings });
+    return judgeLayer({ repository, state: judged.state, paths, layer, answer, mappings: deps.mappings });
   });
 }
 
@@ -139,12 +139,12 @@ export function noteHang(
   else if (outcome.ended === 'answered') deps.hangs.forget(repository.path);
 }
 
-function all(places: readonly (Place | undefined)[], doubt: RepositoryDoubt): (Answer | undefined)[] {
-  return places.map((place) => (place === undefined ? undefined : doubt));
+function all(allPaths: readonly (LayerPaths | undefined)[], doubt: RepositoryDoubt): (Answer | undefined)[] {
+  return allPaths.map((paths) => (paths === undefined ? undefined : doubt));
 }
 
-function keyOf(place: Place): string {
-  return `${place.directory}\0${place.tree}`;
+function keyOf(paths: LayerPaths): string {
+  return `${paths.directory}\0${paths.tree}`;
 }
 
 function combine(answers: readonly (Answer | undefined)[]): Finding {

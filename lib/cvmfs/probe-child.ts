@@ -28,8 +28,8 @@ import type {
   StepAnswer,
   WalkAnswer,
 } from './probe-protocol.ts';
+import { lookAtRandomLayers } from './random-layers.ts';
 import { isDirectoryAt, openIfThere, readBeneath } from './read-beneath.ts';
-import { sampleLayers } from './sample.ts';
 import { syntheticTest } from './synthetic.ts';
 import { walkLayer } from './walk.ts';
 
@@ -118,8 +118,8 @@ function answerStep(root: number, step: ProbeStep, context: Context): StepAnswer
         return resolveStep(root, step);
       case 'read':
         return readStep(root, step);
-      case 'sample':
-        return sampleLayers(root, step, (directory) =>
+      case 'random layers':
+        return lookAtRandomLayers(root, step, (directory) =>
           lookAtLayer(root, { step: 'layer', directory, tree: 'layerfs' }, true),
         );
     }

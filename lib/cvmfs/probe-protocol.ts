@@ -30,7 +30,7 @@ export type ProbeStep =
   /** Where a path leads inside the repository, and what is there. */
   | { readonly step: 'resolve'; readonly path: string; readonly links: LinkRules }
   /** Some layers of the repository, and how long reading from one takes: for the doctor. */
-  | { readonly step: 'sample'; readonly layers: string; readonly count: number; readonly seed: number }
+  | { readonly step: 'random layers'; readonly layers: string; readonly count: number; readonly seed: number }
   /** A small file's bytes. */
   | { readonly step: 'read'; readonly path: string; readonly links: LinkRules; readonly limit: number };
 
@@ -105,7 +105,7 @@ export type LayerAnswer =
     };
 
 /** A directory of a layer that matters for the stack. Names are relative, `''` is the tree's root. */
-export interface WalkedDirectory {
+export interface LayerDirectory {
   readonly path: ByteName;
   readonly stamp: Stamp;
   readonly opaque: boolean;
@@ -128,7 +128,7 @@ export interface WalkedDirectory {
 export interface LayerWalk {
   readonly entries: number;
   /** Directories with markers or only implied ones, and all their ancestors; parents first. */
-  readonly directories: readonly WalkedDirectory[];
+  readonly directories: readonly LayerDirectory[];
   readonly explicitRoot: boolean;
   /** False where no more than the look of a directory says that the tar only implies it. */
   readonly vouched: boolean;
@@ -158,9 +158,9 @@ export type ReadAnswer =
   | { readonly result: 'miss' }
   | { readonly result: 'failed'; readonly failure: Failure };
 
-export type SampleAnswer =
+export type RandomLayersAnswer =
   | {
-      readonly result: 'sampled';
+      readonly result: 'looked at';
       /** Directories of layers, relative to the repository, with what a create would be told of them. */
       readonly layers: readonly { readonly directory: string; readonly answer: LayerAnswer }[];
       /** The first read of some file of the first layer. */
@@ -168,7 +168,7 @@ export type SampleAnswer =
     }
   | { readonly result: 'failed'; readonly failure: Failure };
 
-export type StepAnswer = LayerAnswer | WalkAnswer | ResolveAnswer | ReadAnswer | SampleAnswer;
+export type StepAnswer = LayerAnswer | WalkAnswer | ResolveAnswer | ReadAnswer | RandomLayersAnswer;
 
 /** A line of the child. `alive` says only that work goes on. */
 export type ProbeLine =

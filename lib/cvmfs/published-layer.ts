@@ -46,7 +46,7 @@ export interface RepositoryDoubt {
 }
 
 /** The paths of a layer in a repository, relative to it: the layer's directory, and the name of the tree in it. */
-export interface Place {
+export interface LayerPaths {
   readonly directory: string;
   readonly tree: string;
 }

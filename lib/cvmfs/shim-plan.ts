@@ -18,7 +18,7 @@
  */
 import type { ByteName } from '../base/bytes.ts';
 import { CATALOG } from './markers.ts';
-import type { LayerWalk, Stamp, WalkedDirectory } from './probe-protocol.ts';
+import type { LayerDirectory, LayerWalk, Stamp } from './probe-protocol.ts';
 
 /** A directory of a shim or mask; its own parent is in the plan before it. `''` is the root. */
 export interface ShimDirectory {
@@ -83,18 +83,18 @@ export function planShims(walk: LayerWalk): ShimPlan {
 }
 
 function pathsOf(
-  directories: readonly WalkedDirectory[],
-  wanted: (directory: WalkedDirectory) => boolean,
+  directories: readonly LayerDirectory[],
+  wanted: (directory: LayerDirectory) => boolean,
 ): ByteName[] {
   return directories.flatMap((directory) => (wanted(directory) ? [directory.path] : []));
 }
 
-function isShimmed(directory: WalkedDirectory): boolean {
+function isShimmed(directory: LayerDirectory): boolean {
   return directory.whiteouts.length > 0 || directory.native || (directory.opaque && directory.path !== '');
 }
 
 /** Most layers: no marker and nothing invented, one catalog file in the root. They need no directory of their own. */
-function onlyCatalogInRoot(directories: readonly WalkedDirectory[]): boolean {
+function onlyCatalogInRoot(directories: readonly LayerDirectory[]): boolean {
   return directories.every(
     ({ path, hidden, implied }) =>
       implied === undefined && (hidden.length === 0 || (path === '' && hidden.every(isCatalog))),
@@ -106,9 +106,9 @@ function isCatalog(name: ByteName): boolean {
 }
 
 function withAncestors(
-  directories: readonly WalkedDirectory[],
-  wanted: (directory: WalkedDirectory) => boolean,
-  content: (directory: WalkedDirectory) => { opaque: boolean; whiteouts: readonly ByteName[] },
+  directories: readonly LayerDirectory[],
+  wanted: (directory: LayerDirectory) => boolean,
+  content: (directory: LayerDirectory) => { opaque: boolean; whiteouts: readonly ByteName[] },
 ): ShimDirectory[] {
   const keep = new Set<string>();
   for (const directory of directories) {

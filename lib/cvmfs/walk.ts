@@ -13,7 +13,7 @@ import { O } from '../sys/kernel/libc.ts';
 import { S, type Stat, statAt, statFd } from '../sys/kernel/stat.ts';
 import { openBeneath, stampOf } from './beneath.ts';
 import { CATALOG, markerOf } from './markers.ts';
-import type { LayerWalk, MadeBy, Stamp, WalkedDirectory } from './probe-protocol.ts';
+import type { LayerDirectory, LayerWalk, MadeBy, Stamp } from './probe-protocol.ts';
 import { isNobody, type Synthetic, syntheticTest } from './synthetic.ts';
 import {
   type Directory,
@@ -24,7 +24,7 @@ import {
   lastOf,
   published,
   want,
-} from './walked.ts';
+} from './walk-directories.ts';
 
 /** More than any image has; a walk that goes on for ever is a cycle or an attack. */
 const MAX_ENTRIES = 20_000_000;
@@ -203,7 +203,7 @@ function join(directory: ByteName, name: ByteName): ByteName {
 /** What the layer writer keeps too: user attributes and access lists, never `trusted.*` or a label. */
 const KEPT_XATTR = /^(user\.|system\.posix_acl_(access|default)$)/;
 
-function keptXattrs(fd: number): WalkedDirectory['xattrs'] {
+function keptXattrs(fd: number): LayerDirectory['xattrs'] {
   const path = `/proc/self/fd/${fd}/.`;
   const kept: [string, string][] = [];
   try {

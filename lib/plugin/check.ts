@@ -3,7 +3,7 @@ import type { Finding } from '../store/checks/finding.ts';
 import { checkImages } from '../store/checks/images.ts';
 import { checkLayers } from '../store/checks/layers.ts';
 import { checkLeftovers } from '../store/checks/leftovers.ts';
-import { checkPlace } from '../store/checks/place.ts';
+import { checkMount } from '../store/checks/mount.ts';
 import { finishCollection } from '../store/collect/collect.ts';
 import { sweep } from '../store/collect/recover.ts';
 import type { Store } from '../store/store.ts';
@@ -41,7 +41,7 @@ export async function checkStore(store: Store, repair: boolean, log: Logger): Pr
 
 /** All checks except those of the layers' trees, which read every byte. */
 function around(store: Store, log: Logger): Finding[] {
-  return [...checkPlace(store), ...checkImages(store, log), ...checkLeftovers(store, log)];
+  return [...checkMount(store), ...checkImages(store, log), ...checkLeftovers(store, log)];
 }
 
 function told({ kind, what, detail, repair }: Finding): CheckedFinding {

@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
+import { cachedPlan, isOpen } from '../image/pull/cached-plan.ts';
 import type { PullDeps, PulledImage } from '../image/pull/context.ts';
-import { isOpen, planIfPresent } from '../image/pull/present.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import { applyAttributes } from '../image/stack/attributes.ts';
 import { type ImageId, parseImageId } from '../store/layout/image-id.ts';
@@ -104,7 +104,7 @@ async function pull(
   lease: Lease,
   told: PullDeps['metrics'],
 ): Promise<PulledImage> {
-  const plan = planIfPresent(deps.store, image, lease);
+  const plan = cachedPlan(deps.store, image, lease);
   told?.duration('SharedLockingTime', lease.lockingMs);
   if (plan !== undefined && isOpen(plan, image)) return { plan, fetched: [], choices: new Map() };
   // Called before the import: a process that reads CVMFS repositories starts while the code that will ask it is

@@ -4,7 +4,7 @@ import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { isReachable, measure } from '../store/collect/measure.ts';
 import { lookAtDirectories } from '../store/init/directories.ts';
 import { Layout } from '../store/layout/layout.ts';
-import { lookAtPlace } from '../store/layout/place.ts';
+import { lookAtMount } from '../store/layout/mount-state.ts';
 import { Store, storeRoot } from '../store/store.ts';
 import { letGoOf } from '../sys/kernel/anchor.ts';
 import { SysError } from '../sys/kernel/errno.ts';
@@ -104,7 +104,7 @@ function store(request: DoctorRequest): Diagnosis[] {
 /** Checks the directories, and that the filesystem is writable. @throws STORE_INCOMPLETE, STORE_UNSAFE */
 function whole(layout: Layout): Diagnosis {
   lookAtDirectories(layout);
-  if (!lookAtPlace(layout).isReadOnly) return ok('store', layout.root);
+  if (!lookAtMount(layout).isReadOnly) return ok('store', layout.root);
   const detail = `${layout.root} is read-only: nothing can be created or deleted`;
   const advice = `see dmesg for a failing disk; if there is none: mount -o remount,rw ${layout.root}`;
   return { name: 'store', verdict: 'problem', detail, advice };
@@ -112,7 +112,7 @@ function whole(layout: Layout): Diagnosis {
 
 /** Checks the loop file, for a store that should have one. */
 function backing(layout: Layout): Diagnosis[] {
-  const { isDeleted, below } = lookAtPlace(layout);
+  const { isDeleted, below } = lookAtMount(layout);
   if (isDeleted) {
     const detail = `the file of the store, ${layout.backing}, was deleted: an unmount or a reboot loses all of it`;
     const advice = 'move the containers away from this machine, then: graft delete-store, graft init-store';

@@ -1,5 +1,5 @@
 import { PluginError } from '../base/errors/error.ts';
-import { fullBelow } from '../store/layout/place.ts';
+import { fullBelow } from '../store/layout/mount-state.ts';
 import { isFull } from '../store/layout/staging.ts';
 import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/kernel/errno.ts';

@@ -1,9 +1,9 @@
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { LayerChoice } from '../image/cvmfs/published.ts';
+import type { LayerChoice } from '../image/cvmfs/cvmfs-layers.ts';
 import type { PullDeps } from '../image/pull/context.ts';
-import { findPublished } from '../image/pull/pull.ts';
-import { wantedLayers } from '../image/pull/wanted.ts';
+import { nameLayers } from '../image/pull/layer-names.ts';
+import { findOnCvmfs } from '../image/pull/pull.ts';
 import { Admission } from '../image/source/admission.ts';
 import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source/source.ts';
 import type { ImageConfig } from '../oci/config.ts';
@@ -63,10 +63,10 @@ export interface InspectDeps {
 export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
   const { store, source, limit, signal } = deps;
   const image = await source.resolve(signal);
-  const wanted = wantedLayers(store, image);
+  const wanted = nameLayers(store, image);
   const admission = new Admission(deps, image);
   await admission.ask(wanted.flatMap(({ key }) => key ?? []));
-  const search = await findPublished({ ...deps, admission, quotaBytes: undefined }, image, wanted);
+  const search = await findOnCvmfs({ ...deps, admission, quotaBytes: undefined }, image, wanted);
   const layers = wanted.map(({ layer, key }) => {
     // A caller that may not use a layer must not learn that the store has it.
     const present = key !== undefined && admission.has(key) ? store.layers.record(key) : undefined;

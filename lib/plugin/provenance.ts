@@ -1,6 +1,6 @@
-import type { LayerChoice } from '../image/cvmfs/published.ts';
+import type { LayerChoice } from '../image/cvmfs/cvmfs-layers.ts';
 import type { PulledImage } from '../image/pull/context.ts';
-import { wantedLayers } from '../image/pull/wanted.ts';
+import { nameLayers } from '../image/pull/layer-names.ts';
 import type { ImageLayer, ResolvedImage } from '../image/source/source.ts';
 import type { LayerProvenance } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
@@ -12,7 +12,7 @@ export function provenance(
   { fetched, choices }: Pick<PulledImage, 'fetched' | 'choices'>,
 ): LayerProvenance[] {
   const fresh = new Set<string>(fetched.map(({ record }) => record.key));
-  return wantedLayers(store, image).map(({ layer, key }) => {
+  return nameLayers(store, image).map(({ layer, key }) => {
     const choice = choices.get(layer);
     const ids = { diffId: layer.diffId, digest: layer.digest };
     if (choice?.cvmfs) return { layer: choice.cvmfs.path, ...ids, source: 'cvmfs', ...told(choice) };

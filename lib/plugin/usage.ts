@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, statSync } from 'node:fs';
-import { leftAside, planCollection, type Unreadable } from '../store/collect/collect.ts';
+import { planCollection, renamedForRemoval, type Unreadable } from '../store/collect/collect.ts';
 import { leakedProjectIds } from '../store/collect/leaked-ids.ts';
 import { isReachable } from '../store/collect/measure.ts';
 import { halfImages } from '../store/collect/recover.ts';
@@ -132,7 +132,7 @@ function leaked(store: Store): Usage['leaked'] {
   const places = [
     ...staged,
     ...halfImages(store).map((id) => layout.image(id)),
-    ...leftAside(store).map((name) => `${layout.volumes}/gc.${name}`),
+    ...renamedForRemoval(store).map((name) => `${layout.volumes}/gc.${name}`),
   ];
   return { staged: staged.length, projectIds: leakedProjectIds(store).length, places };
 }

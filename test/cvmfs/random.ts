@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { isPluginError } from '../../lib/base/errors/error.ts';
 import { silentLogger } from '../../lib/base/log.ts';
 import { silentProgress } from '../../lib/base/progress.ts';
-import { NO_MEMORY } from '../../lib/cvmfs/hangs.ts';
+import { NO_MEMORY } from '../../lib/cvmfs/hang-memory.ts';
 import { cvmfsSettings } from '../../lib/cvmfs/settings.ts';
 import type { PullDeps } from '../../lib/image/pull/context.ts';
 import { OciLayoutSource } from '../../lib/image/source/from-oci-layout.ts';

@@ -9,7 +9,7 @@ import { PluginError } from '../../base/errors/error.ts';
 import type { IdMappings } from '../../base/id-mapping.ts';
 import { MiB } from '../../base/limits.ts';
 import type { LayerEntry } from '../../layer/tar/entry.ts';
-import { cleanName, isAufsName, placeOf, splitName } from '../../layer/tar/entry-name.ts';
+import { cleanName, isAufsName, meaningOf, splitName } from '../../layer/tar/entry-name.ts';
 import { TarReader, type TarSink } from '../../layer/tar/reader.ts';
 import { Budget } from '../../layer/tree/budget.ts';
 import { Metadata } from '../../layer/tree/metadata.ts';
@@ -25,7 +25,7 @@ import { close, linkAt, mknodAt, openAt, symlinkAt, writeAll } from '../../sys/k
 import { O } from '../../sys/kernel/libc.ts';
 import { S, type Stat, statIfThere } from '../../sys/kernel/stat.ts';
 import type { ImageLayer, LayerBytes } from '../source/source.ts';
-import { PublishedTree } from './published-tree.ts';
+import { LayerTree } from './layer-tree.ts';
 import { chunksOf } from './repair-chunks.ts';
 import { Unrepairable } from './unrepairable.ts';
 
@@ -103,7 +103,7 @@ type Made = Exclude<LayerEntry, { kind: 'hardlink' | 'device' }>;
 
 class Repair implements TarSink {
   readonly #request: RepairRequest;
-  readonly #published: PublishedTree;
+  readonly #published: LayerTree;
   readonly #tree: RootedTree;
   readonly #metadata: Metadata;
   readonly #explicitDirs = new Set<string>();
@@ -116,7 +116,7 @@ class Repair implements TarSink {
 
   constructor(request: RepairRequest) {
     this.#request = request;
-    this.#published = new PublishedTree(request.published);
+    this.#published = new LayerTree(request.published);
     this.#tree = new RootedTree(request.target, {
       linkBelow: () => undefined,
       implied: (directory) => this.#likePublished(directory),
@@ -131,14 +131,14 @@ class Repair implements TarSink {
   entry(entry: LayerEntry): void {
     this.#entries += 1;
     const clean = cleanName(entry.name);
-    const place = placeOf(clean);
-    if (place.kind === 'root' && entry.kind === 'directory') {
+    const meaning = meaningOf(clean);
+    if (meaning.kind === 'root' && entry.kind === 'directory') {
       this.#metadata.directory(this.#tree.root, entry, 'old');
       this.#explicitDirs.add('');
     }
     // Devices and what AUFS left are hidden.
-    if (place.kind !== 'name' || entry.kind === 'device' || isAufsName(clean)) return;
-    const { parent, name } = place;
+    if (meaning.kind !== 'name' || entry.kind === 'device' || isAufsName(clean)) return;
+    const { parent, name } = meaning;
     this.#noteLink(clean, parent, entry);
     if (entry.kind === 'hardlink') this.#link(parent, name, cleanName(entry.target));
     // What was repaired once follows its later entries too: the last one counts.

@@ -1,7 +1,7 @@
 /** Services that a pull uses, and its result. */
 import type { CvmfsDeps } from '../../cvmfs/locate.ts';
 import type { StackPlan } from '../../store/records/stacks.ts';
-import type { LayerChoice } from '../cvmfs/published.ts';
+import type { LayerChoice } from '../cvmfs/cvmfs-layers.ts';
 import type { Admission, AdmissionDeps } from '../source/admission.ts';
 import type { Patience } from '../source/layer-turns.ts';
 import type { ImageLayer } from '../source/source.ts';

@@ -2,15 +2,15 @@
 import { inTurns } from '../../base/turns.ts';
 import { stackKey } from '../../store/layout/layer-key.ts';
 import type { Lease } from '../../store/records/leases.ts';
-import type { PublishedSearch } from '../cvmfs/published.ts';
+import type { CvmfsLayers } from '../cvmfs/cvmfs-layers.ts';
 import { layersOf } from '../source/admission.ts';
 import { LayerTurns, patienceOf } from '../source/layer-turns.ts';
 import type { ResolvedImage } from '../source/source.ts';
 import { planStack, STACK_RULES } from '../stack/stack.ts';
+import { assembleLayers } from './assemble.ts';
 import type { AdmittedDeps, PulledImage } from './context.ts';
+import type { NamedLayer } from './layer-names.ts';
 import { MissingLayers } from './missing-layers.ts';
-import { placeLayers } from './place.ts';
-import type { WantedLayer } from './wanted.ts';
 
 /**
  * Fetches what neither the store nor a repository has, and works out how all of it stacks.
@@ -19,8 +19,8 @@ import type { WantedLayer } from './wanted.ts';
 export async function fetchAndStack(
   deps: AdmittedDeps,
   image: ResolvedImage,
-  wanted: readonly WantedLayer[],
-  search: PublishedSearch | undefined,
+  wanted: readonly NamedLayer[],
+  search: CvmfsLayers | undefined,
   lease: Lease,
 ): Promise<PulledImage> {
   const { store } = deps;
@@ -39,7 +39,7 @@ export async function fetchAndStack(
     published: published?.get(one.layer),
   }));
   const rules = deps.stackRules ?? STACK_RULES;
-  const placed = await placeLayers(deps, placeable, { lease, turns, rules });
+  const placed = await assembleLayers(deps, placeable, { lease, turns, rules });
   // Named after the layers as the image lists them: the next create knows only those.
   const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
   lease.add([key]);

@@ -9,7 +9,7 @@ import type { LayerRecord, StagedLayer } from '../../store/records/layers.ts';
 import type { Store } from '../../store/store.ts';
 import { savedImageIn } from '../source/saved-image.ts';
 import type { ImageLayer, ImageSource } from '../source/source.ts';
-import type { WantedLayer } from './wanted.ts';
+import type { NamedLayer } from './layer-names.ts';
 
 export interface FetchDeps {
   readonly store: Store;
@@ -29,7 +29,7 @@ export interface FetchDeps {
 }
 
 export interface FetchedLayer {
-  readonly wanted: WantedLayer;
+  readonly wanted: NamedLayer;
   readonly staged: StagedLayer;
   readonly record: LayerRecord;
   /** How many looks at names it took to unpack. */
@@ -64,7 +64,7 @@ const WRONG_BYTES: ReadonlySet<string> = new Set([
 /** Fetches, verifies and unpacks one layer into a stage. Whatever goes wrong, nothing of it is left. */
 export async function fetchLayer(
   deps: FetchDeps,
-  wanted: WantedLayer,
+  wanted: NamedLayer,
   onTop: OnTopOf | undefined,
 ): Promise<FetchedLayer> {
   for (;;) {
@@ -80,7 +80,7 @@ export async function fetchLayer(
 
 async function fetchOnce(
   deps: FetchDeps,
-  wanted: WantedLayer,
+  wanted: NamedLayer,
   onTop: OnTopOf | undefined,
 ): Promise<FetchedLayer> {
   const { layer } = wanted;
@@ -134,7 +134,7 @@ function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
 
 function request(
   deps: FetchDeps,
-  wanted: WantedLayer,
+  wanted: NamedLayer,
   staged: StagedLayer,
   onTop: OnTopOf | undefined,
 ): UnpackRequest {
@@ -159,7 +159,7 @@ function request(
   };
 }
 
-function named({ key, layer }: WantedLayer, { diffId }: UnpackResult, onTop: OnTopOf | undefined) {
+function named({ key, layer }: NamedLayer, { diffId }: UnpackResult, onTop: OnTopOf | undefined) {
   const name = onTop?.key ?? key ?? layerKey({ content: diffId, validated: true });
   return { key: name, validated: layer.validated };
 }

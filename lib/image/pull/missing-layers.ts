@@ -9,12 +9,12 @@ import { filesystemOf } from '../../sys/kernel/statfs.ts';
 import { type Held, isHeld, type LayerTurns } from '../source/layer-turns.ts';
 import type { AdmittedDeps } from './context.ts';
 import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
+import { keyOf, type NamedLayer } from './layer-names.ts';
 import { LockingTimes } from './locking-times.ts';
 import { ReadyLayers } from './ready-layers.ts';
-import { keyOf, type WantedLayer } from './wanted.ts';
 
 interface Claimed {
-  readonly wanted: WantedLayer;
+  readonly wanted: NamedLayer;
   readonly claim: Claim;
 }
 
@@ -22,14 +22,14 @@ interface Claimed {
 export class MissingLayers {
   readonly fetched: FetchedLayer[] = [];
   readonly #deps: AdmittedDeps;
-  readonly #wanted: readonly WantedLayer[];
+  readonly #wanted: readonly NamedLayer[];
   readonly #lease: Lease;
   readonly #turns: LayerTurns;
   readonly #times: LockingTimes;
   /** Names that were found out by reading: local tars. */
-  readonly #named = new Map<WantedLayer, LayerKey>();
+  readonly #named = new Map<NamedLayer, LayerKey>();
 
-  constructor(deps: AdmittedDeps, wanted: readonly WantedLayer[], lease: Lease, turns: LayerTurns) {
+  constructor(deps: AdmittedDeps, wanted: readonly NamedLayer[], lease: Lease, turns: LayerTurns) {
     this.#deps = deps;
     this.#wanted = wanted;
     this.#lease = lease;
@@ -82,7 +82,7 @@ export class MissingLayers {
   }
 
   /** A layer's name in the store, which reading it may have told. */
-  keyOf(wanted: WantedLayer): LayerKey | undefined {
+  keyOf(wanted: NamedLayer): LayerKey | undefined {
     return wanted.key ?? this.#named.get(wanted);
   }
 
@@ -92,7 +92,7 @@ export class MissingLayers {
   }
 
   /** Asks whether the layer has come since: one that was here and is not for whoever asks is no reason to stop waiting. */
-  #hasCome(wanted: WantedLayer): () => boolean {
+  #hasCome(wanted: NamedLayer): () => boolean {
     const isHere = () => {
       const key = this.keyOf(wanted);
       return key !== undefined && this.#deps.store.layers.has(key);
@@ -101,12 +101,12 @@ export class MissingLayers {
     return () => this.#isThere(wanted) || (!before && isHere());
   }
 
-  #isThere(wanted: WantedLayer): boolean {
+  #isThere(wanted: NamedLayer): boolean {
     const key = this.keyOf(wanted);
     return key !== undefined && (this.#deps.admission.has(key) || this.#deps.store.sources.needsLower(key));
   }
 
-  #missing(): WantedLayer[] {
+  #missing(): NamedLayer[] {
     const seen = new Set<string>();
     return this.#wanted.filter((wanted) => {
       const name = nameOf(wanted);
@@ -124,9 +124,9 @@ export class MissingLayers {
     if (need > free) throw new PluginError('STORE_FULL', { store: layout.root, need, free });
   }
 
-  #claim(layers: readonly WantedLayer[]) {
+  #claim(layers: readonly NamedLayer[]) {
     const mine: Claimed[] = [];
-    const others: { wanted: WantedLayer; held: Held }[] = [];
+    const others: { wanted: NamedLayer; held: Held }[] = [];
     try {
       for (const wanted of layers) {
         const name = nameOf(wanted);
@@ -178,12 +178,12 @@ export class MissingLayers {
     this.fetched.push(...layers);
   }
 
-  #learn(wanted: WantedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
+  #learn(wanted: NamedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
     this.#named.set(wanted, key);
     if (wanted.layer.identity !== undefined) this.#deps.store.sources.remember(wanted.layer.identity, diffId);
   }
 }
 
-function nameOf(wanted: WantedLayer): string {
+function nameOf(wanted: NamedLayer): string {
   return wanted.key ?? `source-${sha256Hex(wanted.layer.identity ?? '')}`;
 }

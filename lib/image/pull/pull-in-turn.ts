@@ -8,11 +8,11 @@ import type { Store } from '../../store/store.ts';
 import { claimOrWait } from '../../sys/exclusive/claim.ts';
 import { patienceOf, waitEnd } from '../source/layer-turns.ts';
 import type { ResolvedImage } from '../source/source.ts';
+import { cachedPlan, isOpen, stackOf } from './cached-plan.ts';
 import type { PullDeps, PulledImage } from './context.ts';
-import { isOpen, planIfPresent, stackOf } from './present.ts';
 
 /**
- * `pullImage` for an image that `planIfPresent` knows no plan for. The claim is taken before any claim on a layer and
+ * `pullImage` for an image that `cachedPlan` knows no plan for. The claim is taken before any claim on a layer and
  * never waited for while one is held, so nobody waits in a circle. Who has it may fetch from a registry that never ends:
  * it is waited for as long as the image's own layers may take.
  * @throws as `pullImage`
@@ -21,7 +21,7 @@ export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Le
   const { store, log, signal } = deps;
   const stack = stackOf(store, image);
   // What is there and has to be asked for needs nobody else.
-  if (stack === undefined || planIfPresent(store, image, lease) !== undefined)
+  if (stack === undefined || cachedPlan(store, image, lease) !== undefined)
     return pullNow(deps, image, lease);
   const path = `${store.layout.locks}/${stack}.claim`;
   const patience = patienceOf(deps);
@@ -38,7 +38,7 @@ export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Le
 
 /** A plan that has to be asked for is `pullImage`'s business. */
 function openPlan(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
-  const plan = planIfPresent(store, image, lease);
+  const plan = cachedPlan(store, image, lease);
   return plan !== undefined && isOpen(plan, image) ? plan : undefined;
 }
 

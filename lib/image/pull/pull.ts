@@ -7,13 +7,13 @@
  */
 import type { Lease } from '../../store/records/leases.ts';
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
-import type { PublishedSearch } from '../cvmfs/published.ts';
-import type { RepairSource } from '../cvmfs/published-volumes.ts';
+import type { CvmfsLayers } from '../cvmfs/cvmfs-layers.ts';
+import type { RepairSource } from '../cvmfs/layer-volumes.ts';
 import { Admission, layersOf } from '../source/admission.ts';
 import type { ResolvedImage } from '../source/source.ts';
+import { cachedPlan, cachedPlanOf, isOpen, stackOf } from './cached-plan.ts';
 import type { AdmittedDeps, PullDeps, PulledImage } from './context.ts';
-import { isOpen, knownPlan, planIfPresent, stackOf } from './present.ts';
-import { type WantedLayer, wantedLayers } from './wanted.ts';
+import { type NamedLayer, nameLayers } from './layer-names.ts';
 
 /**
  * Fetches what is missing and returns the plan.
@@ -24,11 +24,11 @@ export async function pullImage(given: PullDeps, image: ResolvedImage, lease: Le
   const deps: AdmittedDeps = { ...given, admission: new Admission(given, image) };
   const present = await admittedPlan(deps, image, lease);
   if (present) return { plan: present, fetched: [], choices: new Map() };
-  const wanted = wantedLayers(store, image);
+  const wanted = nameLayers(store, image);
   const keys = wanted.flatMap(({ key }) => key ?? []);
   lease.add(keys);
   await deps.admission.ask(keys);
-  const search = await findPublished(deps, image, wanted, {
+  const search = await findOnCvmfs(deps, image, wanted, {
     budget: deps.budget,
     open: (layer) => deps.source.open(layer, deps.signal),
   });
@@ -48,7 +48,7 @@ async function admittedPlan(
   image: ResolvedImage,
   lease: Lease,
 ): Promise<StackPlan | undefined> {
-  const plan = planIfPresent(store, image, lease);
+  const plan = cachedPlan(store, image, lease);
   if (plan === undefined || isOpen(plan, image)) return plan;
   const layers = layersOf(store, plan);
   if (!(await admission.ask(layers))) return undefined;
@@ -61,18 +61,18 @@ async function admittedPlan(
 }
 
 /** Asks the repositories for what the store lacks. The code that does it is loaded where there are any. */
-export async function findPublished(
+export async function findOnCvmfs(
   deps: Pick<AdmittedDeps, 'store' | 'cvmfs' | 'log' | 'mapsIds' | 'quotaBytes' | 'admission'>,
   image: ResolvedImage,
-  wanted: readonly WantedLayer[],
+  wanted: readonly NamedLayer[],
   repairs?: RepairSource,
-): Promise<PublishedSearch | undefined> {
+): Promise<CvmfsLayers | undefined> {
   const { store, log, admission } = deps;
   const cvmfs = await deps.cvmfs?.();
   if (cvmfs === undefined) return undefined;
   const lacking = wanted.filter(({ key }) => key === undefined || !admission.has(key));
-  const { PublishedSearch } = await import('../cvmfs/published.ts');
-  const search = new PublishedSearch({
+  const { CvmfsLayers } = await import('../cvmfs/cvmfs-layers.ts');
+  const search = new CvmfsLayers({
     store,
     cvmfs,
     log,
@@ -90,12 +90,12 @@ export async function findPublished(
 /** The remembered plan for this very mixture of published layers and layers of the store. */
 async function planWith(
   { store, admission }: AdmittedDeps,
-  wanted: readonly WantedLayer[],
-  search: PublishedSearch,
+  wanted: readonly NamedLayer[],
+  search: CvmfsLayers,
   lease: Lease,
 ): Promise<StackPlan | undefined> {
   const names = wanted.map(({ layer, key }) => search.uses.get(layer)?.name ?? key);
   if (search.uses.size === 0 || !names.every((name) => name !== undefined)) return undefined;
-  const plan = knownPlan(store, names, lease);
+  const plan = cachedPlanOf(store, names, lease);
   return plan && (await admission.ask(layersOf(store, plan))) ? plan : undefined;
 }

@@ -17,9 +17,9 @@ import type { Steps } from '../../base/turns.ts';
 import { type LayerKey, type StackKey, shimOf, type VolumeName } from '../../store/layout/layer-key.ts';
 import type { DirectoryAttributes, StackPlan } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
+import { directoriesToHide, HollowDirectories } from './hollow-directories.ts';
 import { MergedNames } from './merged-names.ts';
 import { NameSet, withParents } from './name-set.ts';
-import { HollowDirectories, phantomDirs } from './phantoms.ts';
 import { PlanningWork } from './planning-work.ts';
 import { attributesOf, buildShim, type ShimDirectory } from './shims.ts';
 import { type StackLayer, treePath } from './stack-view.ts';
@@ -116,7 +116,9 @@ export function* planShims(
 ): Steps<Shims> {
   const names = new MergedNames(work, false);
   for (const layer of [...topFirst].reverse()) names.add(layer);
-  const phantoms = rules.phantoms ? yield* phantomDirs(topFirst, names, new HollowDirectories(work)) : [];
+  const phantoms = rules.phantoms
+    ? yield* directoriesToHide(topFirst, names, new HollowDirectories(work))
+    : [];
   const hidden = [...new Set([...topFirst.flatMap((layer) => layer.rootHidden ?? []), ...phantoms])];
   const top = yield* topShim({ topFirst, names, owner }, hidden, rules);
   const ghosts = new Set<StackLayer>();

@@ -20,7 +20,7 @@ const OPAQUE = '.wh..wh..opq';
  */
 const AUFS = '.wh..wh.';
 
-export type Place =
+export type EntryMeaning =
   | { readonly kind: 'root' }
   | { readonly kind: 'name'; readonly parent: string; readonly name: string }
   | { readonly kind: 'whiteout'; readonly parent: string; readonly name: string }
@@ -49,7 +49,7 @@ export function cleanName(name: ByteName): string {
  * @throws PluginError LAYER_BAD_WHITEOUT for markers without a name, for markers of `.` and `..`, and for names below a
  * marker
  */
-export function placeOf(clean: string): Place {
+export function meaningOf(clean: string): EntryMeaning {
   if (clean === '') return { kind: 'root' };
   const [parent, name] = splitName(clean);
   if (!clean.includes(WHITEOUT)) return { kind: 'name', parent, name };

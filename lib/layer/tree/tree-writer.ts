@@ -9,7 +9,7 @@ import { S, statAt, statFd } from '../../sys/kernel/stat.ts';
 import { ContentHash } from '../manifest/content-hash.ts';
 import type { TreeManifestWriter } from '../manifest/writer.ts';
 import type { LayerEntry } from '../tar/entry.ts';
-import { cleanName, isAufsName, type Place, placeOf } from '../tar/entry-name.ts';
+import { cleanName, type EntryMeaning, isAufsName, meaningOf } from '../tar/entry-name.ts';
 import { bad, shown } from '../tar/header.ts';
 import type { TarSink } from '../tar/reader.ts';
 import { makeBaseDirectory } from './base-directory.ts';
@@ -97,7 +97,7 @@ export class TreeWriter implements TarSink {
     if (entry.kind === 'file' && entry.sparse !== undefined) this.#budget.sparse(entry.size, entry.sparse);
     this.#tree.mtime = entry.mtime;
     try {
-      this.#place(entry, cleanName(entry.name));
+      this.#put(entry, cleanName(entry.name));
     } catch (error) {
       throw asLayerError(error, shown(entry.name));
     }
@@ -168,28 +168,28 @@ export class TreeWriter implements TarSink {
     this.#lowers?.close();
   }
 
-  #place(entry: LayerEntry, clean: string): void {
-    const place = placeOf(clean);
-    switch (place.kind) {
+  #put(entry: LayerEntry, clean: string): void {
+    const meaning = meaningOf(clean);
+    switch (meaning.kind) {
       case 'root':
         this.#root(entry);
         return;
       // The name alone makes an entry a marker: its type and its content are ignored.
       case 'opaque':
       case 'whiteout':
-        this.#mark(place);
+        this.#mark(meaning);
         return;
       case 'name':
         if (isAufsName(clean)) this.#aufs.add(clean.split('/', 1)[0] ?? clean);
-        this.#make(entry, place);
+        this.#make(entry, meaning);
     }
   }
 
-  #mark(place: Extract<Place, { kind: 'opaque' | 'whiteout' }>): void {
-    const parent = this.#tree.directoryForMarker(this.#inBase(place.parent));
+  #mark(meaning: Extract<EntryMeaning, { kind: 'opaque' | 'whiteout' }>): void {
+    const parent = this.#tree.directoryForMarker(this.#inBase(meaning.parent));
     if (parent === undefined) return;
-    if (place.kind === 'opaque') this.#tree.opaque(parent);
-    else this.#tree.whiteout(parent, place.name);
+    if (meaning.kind === 'opaque') this.#tree.opaque(parent);
+    else this.#tree.whiteout(parent, meaning.name);
   }
 
   #inBase(clean: string): string {
@@ -211,7 +211,7 @@ export class TreeWriter implements TarSink {
     if (this.#base === '') this.#explicitRoot = true;
   }
 
-  #make(entry: LayerEntry, { parent: parentName, name }: Extract<Place, { kind: 'name' }>): void {
+  #make(entry: LayerEntry, { parent: parentName, name }: Extract<EntryMeaning, { kind: 'name' }>): void {
     const parent = this.#tree.directory(this.#inBase(parentName));
     const path = pathOf(parent, name);
     if (entry.kind === 'device') {

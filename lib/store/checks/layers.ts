@@ -3,12 +3,12 @@ import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import { printable } from '../../base/text.ts';
 import { verifyTree } from '../../layer/tree/verify-tree.ts';
-import { holderOf } from '../../sys/exclusive/holder.ts';
+import { lookAtHold } from '../../sys/exclusive/hold.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import { listNames } from '../../sys/kernel/look.ts';
 import { statIfThere } from '../../sys/kernel/stat.ts';
-import { dropBadLayer, finishCollection, leftAside } from '../collect/collect.ts';
+import { dropBadLayer, finishCollection, renamedForRemoval } from '../collect/collect.ts';
 import {
   type LayerKey,
   layerKeyOrUndefined,
@@ -95,8 +95,8 @@ function unknown(store: Store, name: string): Finding {
  * reported.
  */
 function setAside(store: Store, log: Logger): Finding[] {
-  const isCleaning = () => typeof holderOf(store.layout.cleanLock) === 'object';
-  const left = isCleaning() ? [] : leftAside(store);
+  const isCleaning = () => typeof lookAtHold(store.layout.cleanLock) === 'object';
+  const left = isCleaning() ? [] : renamedForRemoval(store);
   return (isCleaning() ? [] : left).map((name) => ({
     kind: 'volume-set-aside',
     what: `volumes/gc.${name}`,

@@ -33,9 +33,9 @@ import { readLeases, unreadableLease, whileNobodyNames } from '../records/leases
 import { listVolumes, sizeOf, volumeSize } from '../records/volume-size.ts';
 import type { Store } from '../store.ts';
 import { forEachLogged } from './each.ts';
-import { forget, forgetPublished } from './forget.ts';
 import { type LeftOver, leftOver, noting } from './left-over.ts';
 import { mountedUses } from './mounted-uses.ts';
+import { removeUnusedCvmfsRecords, removeUnusedRecords } from './unused-records.ts';
 
 export interface CollectPlan {
   /** Layers and shims that no image record and no lease names. */
@@ -154,8 +154,8 @@ export async function collect(
       return setAside(store, batch, log, left);
     });
     await forEachLogged(away, log, NOT_COLLECTED, (volume) =>
-      noting(left, aside(store, volume), () => {
-        trashOrPutBack(store.layout, aside(store, volume));
+      noting(left, renamedPath(store, volume), () => {
+        trashOrPutBack(store.layout, renamedPath(store, volume));
         gone.push(volume);
       }),
     );
@@ -163,11 +163,11 @@ export async function collect(
   if (plan.kept === undefined) {
     await dropBadOnes(store, log, left);
     // Records of layers on CVMFS are deleted like layers: a create whose lease names one must find it until its end.
-    whileNobodyNames(store.layout, () => forgetPublished(store, namesInUse(store)));
+    whileNobodyNames(store.layout, () => removeUnusedCvmfsRecords(store, namesInUse(store)));
   }
   // Nothing is unused, so the gate was not closed and nothing had to wait.
   if (plan.unused.length === 0) onLocked?.(0);
-  forget(store);
+  removeUnusedRecords(store);
   log.info('collected', { volumes: gone.length, failed: left.length });
   return gone;
 }
@@ -176,7 +176,7 @@ const NOT_COLLECTED = 'volume-not-collected';
 /** The number of volumes that are renamed while creates wait: one rename takes some ten microseconds. */
 const BATCH = 64;
 
-function aside(store: Store, volume: string): string {
+function renamedPath(store: Store, volume: string): string {
   return `${store.layout.volumes}/gc.${volume}`;
 }
 
@@ -198,7 +198,7 @@ function setAside(store: Store, batch: readonly VolumeName[], log: Logger, left:
 /** Renames one volume and removes its short link: a create that publishes the layer again makes a new link. */
 function setOneAside(store: Store, volume: VolumeName): boolean {
   try {
-    renameAt(AT_FDCWD, store.layout.volume(volume), AT_FDCWD, aside(store, volume), RENAME_NOREPLACE);
+    renameAt(AT_FDCWD, store.layout.volume(volume), AT_FDCWD, renamedPath(store, volume), RENAME_NOREPLACE);
   } catch (error) {
     // EEXIST: an earlier clean renamed a volume of this name and could not delete it. This one waits for that
     // deletion.
@@ -210,7 +210,7 @@ function setOneAside(store: Store, volume: VolumeName): boolean {
 }
 
 /** The volumes that a killed clean renamed and did not delete. No create finds them under the new name. */
-export function leftAside(store: Store): string[] {
+export function renamedForRemoval(store: Store): string[] {
   return listNames(store.layout.volumes)
     .filter((name) => name.startsWith('gc.'))
     .map((name) => name.slice('gc.'.length));
@@ -250,13 +250,15 @@ async function dropBadOnes(store: Store, log: Logger, left: LeftOver[]): Promise
  * deleted stays renamed.
  */
 export async function finishCollection(store: Store, log: Logger, left: LeftOver[] = []): Promise<number> {
-  const found = leftAside(store) as VolumeName[];
+  const found = renamedForRemoval(store) as VolumeName[];
   const failures = await forEachLogged(found, log, NOT_COLLECTED, (volume) => {
     whileNobodyNames(store.layout, () => {
       // A clean may have been killed after its rename and before it removed the short link.
       if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
     });
-    return noting(left, aside(store, volume), () => trashOrPutBack(store.layout, aside(store, volume)));
+    return noting(left, renamedPath(store, volume), () =>
+      trashOrPutBack(store.layout, renamedPath(store, volume)),
+    );
   });
   return found.length - failures.length;
 }

@@ -5,7 +5,7 @@
  * it.
  */
 
-import { release, tryHold } from '../../sys/exclusive/holder.ts';
+import { release, tryHold } from '../../sys/exclusive/hold.ts';
 import { listNames } from '../../sys/kernel/look.ts';
 import type { QuotaDevice } from '../../sys/mounts/quota.ts';
 import { ownerIsAlive, ownerNameOf } from '../layout/owner-name.ts';

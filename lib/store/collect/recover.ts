@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from '../../base/log.ts';
-import { sweepHolds } from '../../sys/exclusive/holder.ts';
+import { sweepHolds } from '../../sys/exclusive/hold.ts';
 import { listNames } from '../../sys/kernel/look.ts';
 import { type Use, usesBelow } from '../../sys/mounts/in-use.ts';
 import { quotaSupport } from '../../sys/mounts/quota.ts';

@@ -1,7 +1,7 @@
 import { PluginError } from '../../base/errors/error.ts';
 import type { IdMappings } from '../../base/id-mapping.ts';
 import { Undo } from '../../base/undo.ts';
-import { sweepHolds } from '../../sys/exclusive/holder.ts';
+import { sweepHolds } from '../../sys/exclusive/hold.ts';
 import { withLock } from '../../sys/exclusive/lock.ts';
 import { parentOf } from '../../sys/files/path.ts';
 import { isTemporaryName } from '../../sys/files/temporary.ts';
@@ -23,9 +23,9 @@ import { type StoreVersions, VERSIONS } from '../layout/versions.ts';
 import { writeFormat } from '../layout/write-format.ts';
 import { startTotals } from '../records/totals.ts';
 import { Store, storeRoot } from '../store.ts';
-import { agree } from './agree.ts';
 import { type BackingDeps, mountBacking, refuseBacking } from './backing.ts';
 import { lookAtDirectories, makeDirectories, mendDirectories } from './directories.ts';
+import { formatOf } from './format-of.ts';
 import { migrate } from './migrate.ts';
 import { refused, type Site, siteOf } from './site.ts';
 
@@ -95,11 +95,11 @@ function survey(layout: Layout, request: InitRequest, versions: StoreVersions): 
   return site;
 }
 
-/** @throws STORE_UNSAFE, and all errors of `agree` */
+/** @throws STORE_UNSAFE, and all errors of `formatOf` */
 function refuseStore(layout: Layout, request: InitRequest, versions: StoreVersions): void {
   const unsafe = anchorStore(layout);
   try {
-    agree(layout, request.mappings, false, versions);
+    formatOf(layout, request.mappings, false, versions);
     if (unsafe) throw unsafe;
     lookAtDirectories(layout);
   } finally {
@@ -133,7 +133,7 @@ async function initDirectory(
   refuseUnfit(layout);
   const unsafe = anchorStore(layout);
   if (unsafe) throw unsafe;
-  const { format: found, isWritten } = agree(layout, request.mappings, site !== 'store', versions);
+  const { format: found, isWritten } = formatOf(layout, request.mappings, site !== 'store', versions);
   if (site === 'store') {
     deps.log.debug('store-already-initialized', { store: layout.root });
     const format = migrate(layout, found, versions);

@@ -1,6 +1,6 @@
 import { SysError } from '../kernel/errno.ts';
 import { isThisProcess, type Owner } from '../kernel/process.ts';
-import { type HeldBy, HOLD_STALE_MS, type Hold, holderOf, refresh, release, tryHold } from './holder.ts';
+import { type HeldBy, HOLD_STALE_MS, type Hold, lookAtHold, refresh, release, tryHold } from './hold.ts';
 import { ReleaseWatch } from './release-watch.ts';
 
 /**
@@ -108,7 +108,7 @@ export async function waitForRelease(
     using watch = new ReleaseWatch(paths, arrivals);
     const holders: (Owner | undefined)[] = [];
     for (const one of paths) {
-      const held = holderOf(one);
+      const held = lookAtHold(one);
       if (typeof held === 'string') return held;
       holders.push(held.heldBy);
     }

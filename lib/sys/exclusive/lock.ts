@@ -1,7 +1,7 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { hasCode, SysError } from '../kernel/errno.ts';
 import { keepingIgnoredSignals } from '../kernel/signal-actions.ts';
-import { type Hold, refresh, release, tryHold } from './holder.ts';
+import { type Hold, refresh, release, tryHold } from './hold.ts';
 
 /**
  * All locks of graft use proper-lockfile, which refreshes a lock, notices its loss and releases it when the process

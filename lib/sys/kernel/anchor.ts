@@ -7,7 +7,7 @@
 import { AT_FDCWD, libc, type PathBytes } from './libc.ts';
 
 /** A directory and a name in it, for the `*at` calls. */
-export type Place = readonly [dirfd: number, name: PathBytes];
+export type AnchoredName = readonly [dirfd: number, name: PathBytes];
 
 export interface AnchoredTree {
   /** An absolute path, clean, without a slash at its end. */
@@ -45,20 +45,20 @@ function remove(anchor: Anchor): void {
 }
 
 /** The directory and name for a call that makes, removes or changes the name `path`. */
-export function placeOf(dirfd: number, path: PathBytes): Place {
-  return placed(dirfd, path, false);
+export function anchoredName(dirfd: number, path: PathBytes): AnchoredName {
+  return anchored(dirfd, path, false);
 }
 
 /** The directory and name for a call that looks at or opens `path`. For a fixed directory: its open descriptor. */
-export function placeToOpen(dirfd: number, path: PathBytes): Place {
-  return placed(dirfd, path, true);
+export function anchoredTarget(dirfd: number, path: PathBytes): AnchoredName {
+  return anchored(dirfd, path, true);
 }
 
-function placed(dirfd: number, path: PathBytes, toOpen: boolean): Place {
+function anchored(dirfd: number, path: PathBytes, toOpen: boolean): AnchoredName {
   if (dirfd === AT_FDCWD && typeof path === 'string')
     for (const anchor of anchors) {
-      const place = anchor.place(path, toOpen);
-      if (place !== undefined) return place;
+      const found = anchor.find(path, toOpen);
+      if (found !== undefined) return found;
     }
   return [dirfd, path];
 }
@@ -76,7 +76,7 @@ class Anchor {
     this.#directory('');
   }
 
-  place(path: string, toOpen: boolean): Place | undefined {
+  find(path: string, toOpen: boolean): AnchoredName | undefined {
     if (!path.startsWith(this.#prefix))
       return toOpen && path === this.root ? [this.#directory(''), '.'] : undefined;
     const below = path.slice(this.#prefix.length);

@@ -3,7 +3,7 @@
  * disk go through these functions (and `mount.ts`, `quota.ts`). So the descriptor that a caller passes decides where a
  * name can lead, and fault injection reaches every step.
  */
-import { placeOf, placeToOpen } from './anchor.ts';
+import { anchoredName, anchoredTarget } from './anchor.ts';
 import { hasCode } from './errno.ts';
 import {
   AT_FDCWD,
@@ -60,7 +60,7 @@ export function openat2(
 
 /** openat(2), always close-on-exec. */
 export function openAt(dirfd: number, path: PathBytes, flags: number, mode = 0): number {
-  const [fd, name] = placeToOpen(dirfd, path);
+  const [fd, name] = anchoredTarget(dirfd, path);
   const run = () => libc.openat(fd, cpath(name), flags | O.CLOEXEC, mode);
   return (flags & (O.CREAT | O.TRUNC)) !== 0 ? mutate('openat', path, run) : check(run(), 'openat', path);
 }
@@ -83,30 +83,30 @@ export function writeAll(fd: number, bytes: Uint8Array, path: PathBytes = ''): v
 }
 
 export function mkdirAt(dirfd: number, path: PathBytes, mode: number): void {
-  const [fd, name] = placeOf(dirfd, path);
+  const [fd, name] = anchoredName(dirfd, path);
   mutate('mkdirat', path, () => libc.mkdirat(fd, cpath(name), mode));
 }
 export function unlinkAt(dirfd: number, path: PathBytes): void {
-  const [fd, name] = placeOf(dirfd, path);
+  const [fd, name] = anchoredName(dirfd, path);
   mutate('unlinkat', path, () => libc.unlinkat(fd, cpath(name), 0));
 }
 export function rmdirAt(dirfd: number, path: PathBytes): void {
-  const [fd, name] = placeOf(dirfd, path);
+  const [fd, name] = anchoredName(dirfd, path);
   mutate('unlinkat', path, () => libc.unlinkat(fd, cpath(name), AT_REMOVEDIR));
 }
 export function symlinkAt(target: PathBytes, dirfd: number, path: PathBytes): void {
-  const [fd, name] = placeOf(dirfd, path);
+  const [fd, name] = anchoredName(dirfd, path);
   mutate('symlinkat', path, () => libc.symlinkat(cpath(target), fd, cpath(name)));
 }
 /** linkat(2) without following a symbolic link at the end of `from`. */
 export function linkAt(fromFd: number, from: PathBytes, toFd: number, to: PathBytes): void {
-  const [source, old] = placeOf(fromFd, from);
-  const [target, name] = placeOf(toFd, to);
+  const [source, old] = anchoredName(fromFd, from);
+  const [target, name] = anchoredName(toFd, to);
   mutate('linkat', to, () => moreLibc().linkat(source, cpath(old), target, cpath(name), 0));
 }
 /** mknodat(2) by its number, since glibc has this symbol only since 2.33. `dev` is in the kernel's encoding. */
 export function mknodAt(dirfd: number, path: PathBytes, mode: number, dev = 0): void {
-  const [fd, name] = placeOf(dirfd, path);
+  const [fd, name] = anchoredName(dirfd, path);
   mutate('mknodat', path, () => syscallIPIII(nr.mknodat, fd, cpath(name), mode, dev));
 }
 
@@ -116,14 +116,14 @@ export const RENAME_NOREPLACE = 1;
  * an error.
  */
 export function renameAt(fromFd: number, from: PathBytes, toFd: number, to: PathBytes, flags = 0): void {
-  const [source, old] = placeOf(fromFd, from);
-  const [target, name] = placeOf(toFd, to);
+  const [source, old] = anchoredName(fromFd, from);
+  const [target, name] = anchoredName(toFd, to);
   mutate('renameat2', to, () => syscallIPIPI(nr.renameat2, source, cpath(old), target, cpath(name), flags));
 }
 
 /** fchownat(2) that does not follow a link. Clears setuid, so the mode is set after the owner (chown(2)). */
 export function chownAt(dirfd: number, path: PathBytes, uid: number, gid: number): void {
-  const [fd, name] = placeToOpen(dirfd, path);
+  const [fd, name] = anchoredTarget(dirfd, path);
   mutate('fchownat', path, () => libc.fchownat(fd, cpath(name), uid, gid, AT_SYMLINK_NOFOLLOW));
 }
 export function fchown(fd: number, uid: number, gid: number, path: PathBytes = ''): void {
@@ -131,7 +131,7 @@ export function fchown(fd: number, uid: number, gid: number, path: PathBytes = '
 }
 /** fchmodat(2). The call follows a link at the end of `path`, so it is only for names that are known to be no link. */
 export function chmodAt(dirfd: number, path: PathBytes, mode: number): void {
-  const [fd, name] = placeToOpen(dirfd, path);
+  const [fd, name] = anchoredTarget(dirfd, path);
   mutate('fchmodat', path, () => libc.fchmodat(fd, cpath(name), mode, 0));
 }
 export function fchmod(fd: number, mode: number, path: PathBytes = ''): void {
@@ -152,7 +152,7 @@ function setTimes(time: Timespec): Uint8Array {
 }
 /** Sets access and modification time of the name itself, never of a link's target. */
 export function utimesAt(dirfd: number, path: PathBytes, time: Timespec): void {
-  const [fd, name] = placeToOpen(dirfd, path);
+  const [fd, name] = anchoredTarget(dirfd, path);
   mutate('utimensat', path, () => libc.utimensat(fd, cpath(name), setTimes(time), AT_SYMLINK_NOFOLLOW));
 }
 export function futimes(fd: number, time: Timespec, path: PathBytes = ''): void {
@@ -228,7 +228,7 @@ export function llistxattr(path: PathBytes): Uint8Array[] {
 /** The target of a symbolic link, as raw bytes. */
 export function readlinkAt(dirfd: number, path: PathBytes): Uint8Array {
   const buffer = new Uint8Array(4096);
-  const [fd, name] = placeOf(dirfd, path);
+  const [fd, name] = anchoredName(dirfd, path);
   const n = check(Number(libc.readlinkat(fd, cpath(name), buffer, buffer.length)), 'readlinkat', path);
   return buffer.slice(0, n);
 }

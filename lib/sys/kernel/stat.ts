@@ -3,7 +3,7 @@
  * in bytes. node:fs takes only paths, and does not split the device number.
  */
 import { printable } from '../../base/text.ts';
-import { placeToOpen } from './anchor.ts';
+import { anchoredTarget } from './anchor.ts';
 import { hasCode, SysError } from './errno.ts';
 import { readlinkAt, type Timespec } from './files.ts';
 import {
@@ -57,7 +57,7 @@ const buffer = new Uint8Array(256);
 const view = new DataView(buffer.buffer);
 
 function statx(dirfd: number, path: PathBytes, flags: number): Stat {
-  const [fd, name] = placeToOpen(dirfd, path);
+  const [fd, name] = anchoredTarget(dirfd, path);
   check(syscall(nr.statx, fd, cpath(name), flags, BASIC, buffer), 'statx', path);
   return {
     nlink: view.getUint32(16, true),

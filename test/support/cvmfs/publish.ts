@@ -19,7 +19,7 @@ import { posix } from 'node:path';
 import { type DiffId, type Digest, hexOf, parseDiffId } from '../../../lib/base/digest.ts';
 import { PluginError } from '../../../lib/base/errors/error.ts';
 import { CATALOG } from '../../../lib/cvmfs/markers.ts';
-import type { WalkedDirectory } from '../../../lib/cvmfs/probe-protocol.ts';
+import type { LayerDirectory } from '../../../lib/cvmfs/probe-protocol.ts';
 import { podmanName } from '../../../lib/cvmfs/publish-names.ts';
 import {
   formatDuccManifest,
@@ -258,7 +258,7 @@ async function staged(
 
 /** As the tar has them, which a walk can only guess. */
 function impliedRecords(
-  directories: readonly WalkedDirectory[],
+  directories: readonly LayerDirectory[],
   implied: ReadonlyMap<string, Timespec>,
 ): ImpliedRecord[] {
   return directories.flatMap((directory) => {
@@ -267,7 +267,7 @@ function impliedRecords(
   });
 }
 
-function hiddenPaths({ path, hidden }: WalkedDirectory): string[] {
+function hiddenPaths({ path, hidden }: LayerDirectory): string[] {
   return hidden.map((name) => (path === '' ? name : `${path}/${name}`));
 }
 

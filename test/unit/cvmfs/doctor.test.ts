@@ -3,12 +3,12 @@ import { expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { diagnoseRepositories, type RepositoryDiagnosis } from '../../../lib/cvmfs/doctor.ts';
-import { NO_MEMORY } from '../../../lib/cvmfs/hangs.ts';
+import { NO_MEMORY } from '../../../lib/cvmfs/hang-memory.ts';
 import type {
   LayerAnswer,
   ProbeLine,
+  RandomLayersAnswer,
   RepositoryAnswer,
-  SampleAnswer,
 } from '../../../lib/cvmfs/probe-protocol.ts';
 import { cvmfsSettings, type RepositoryFile } from '../../../lib/cvmfs/settings.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -40,14 +40,14 @@ function layer(changes: Partial<Extract<LayerAnswer, { result: 'found' }>> = {})
   };
 }
 
-function sampled(answer: LayerAnswer, milliseconds = 12): SampleAnswer {
+function sampled(answer: LayerAnswer, milliseconds = 12): RandomLayersAnswer {
   const directory = `.layers/aa/${'a'.repeat(64)}`;
-  return { result: 'sampled', layers: [{ directory, answer }], read: { bytes: 4096, milliseconds } };
+  return { result: 'looked at', layers: [{ directory, answer }], read: { bytes: 4096, milliseconds } };
 }
 
 interface Told {
   readonly repository: RepositoryAnswer;
-  readonly sample?: SampleAnswer;
+  readonly sample?: RandomLayersAnswer;
   readonly entry?: Partial<RepositoryFile>;
   readonly uids?: readonly { container: number; host: number; size: number }[];
 }
@@ -145,7 +145,10 @@ for (const [what, told, doubt, advice] of [...problems, ...more]) {
 }
 
 test('layers that cannot be listed are a problem', async () => {
-  const sample: SampleAnswer = { result: 'failed', failure: { code: 'EIO', what: 'read .layers: EIO' } };
+  const sample: RandomLayersAnswer = {
+    result: 'failed',
+    failure: { code: 'EIO', what: 'read .layers: EIO' },
+  };
   const all = await diagnose({ repository: alive(), sample });
   expect(all.at(-1)).toMatchObject({ verdict: 'problem', detail: 'its layers: read .layers: EIO' });
   expect(all.at(-1)?.advice).not.toBe('');

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { type DiffId, digestOf } from '../../../lib/base/digest.ts';
 import type { IdMappings } from '../../../lib/base/id-mapping.ts';
 import { judgeLayer } from '../../../lib/cvmfs/judge-layer.ts';
-import { placeOf } from '../../../lib/cvmfs/locate.ts';
+import { pathsOf } from '../../../lib/cvmfs/locate.ts';
 import type { LayerAnswer, RepositoryAnswer } from '../../../lib/cvmfs/probe-protocol.ts';
 import type { PublishedLayer, RepositoryDoubt, SoughtLayer } from '../../../lib/cvmfs/published-layer.ts';
 import { formatLayerRecord } from '../../../lib/cvmfs/records.ts';
@@ -126,11 +126,11 @@ describe('a layer', () => {
     mappings = PLAIN,
   ): PublishedLayer | RepositoryDoubt {
     const made = repository(entry);
-    const place = placeOf(made, sought) ?? { directory: 'd', tree: 'layerfs' };
+    const paths = pathsOf(made, sought) ?? { directory: 'd', tree: 'layerfs' };
     const judged = judgeLayer({
       repository: made,
       state,
-      place,
+      paths,
       layer: sought,
       answer: { ...found, allOwners: changes.owners ?? found.allOwners, ...changes },
       mappings,
@@ -147,16 +147,16 @@ describe('a layer', () => {
 
   test('lies where its layout says', () => {
     const hex = digest.slice(7);
-    expect(placeOf(repository(), sought)).toEqual({
+    expect(pathsOf(repository(), sought)).toEqual({
       directory: `.layers/${hex.slice(0, 2)}/${hex}`,
       tree: 'layerfs',
     });
-    expect(placeOf(repository({ layout: 'graphdriver', subdirectory: 'a/b' }), sought)).toEqual({
+    expect(pathsOf(repository({ layout: 'graphdriver', subdirectory: 'a/b' }), sought)).toEqual({
       directory: `a/b/layers/${hex}`,
       tree: '',
     });
-    expect(placeOf(repository({ layout: 'flat' }), sought)).toBeUndefined();
-    expect(placeOf(repository({ registries: ['!oci:'] }), sought)).toBeUndefined();
+    expect(pathsOf(repository({ layout: 'flat' }), sought)).toBeUndefined();
+    expect(pathsOf(repository({ registries: ['!oci:'] }), sought)).toBeUndefined();
   });
 
   test('with the right record has its size', () => {

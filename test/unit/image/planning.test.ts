@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'bun:test';
 import type { ByteName } from '../../../lib/base/bytes.ts';
 import { atOnce, inTurns } from '../../../lib/base/turns.ts';
+import { HollowDirectories } from '../../../lib/image/stack/hollow-directories.ts';
 import { MergedNames } from '../../../lib/image/stack/merged-names.ts';
-import { HollowDirectories } from '../../../lib/image/stack/phantoms.ts';
 import { PlanningWork } from '../../../lib/image/stack/planning-work.ts';
 import { needsLower, planShims, planStack, STACK_RULES } from '../../../lib/image/stack/stack.ts';
 import type { Sight, StackLayer } from '../../../lib/image/stack/stack-view.ts';

@@ -13,10 +13,10 @@ import {
 } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { atOnce } from '../../../lib/base/turns.ts';
-import { toStackLayer } from '../../../lib/image/pull/place.ts';
+import { toStackLayer } from '../../../lib/image/pull/assemble.ts';
 import { applyAttributes } from '../../../lib/image/stack/attributes.ts';
+import { HollowDirectories } from '../../../lib/image/stack/hollow-directories.ts';
 import { MergedNames } from '../../../lib/image/stack/merged-names.ts';
-import { HollowDirectories } from '../../../lib/image/stack/phantoms.ts';
 import { PlanningWork } from '../../../lib/image/stack/planning-work.ts';
 import { needsLower, planStack, showingLayers } from '../../../lib/image/stack/stack.ts';
 import type { StackLayer } from '../../../lib/image/stack/stack-view.ts';

@@ -3,7 +3,12 @@ import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync
 import { type Digest, digestOf } from '../../../lib/base/digest.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
-import { collect, finishCollection, leftAside, planCollection } from '../../../lib/store/collect/collect.ts';
+import {
+  collect,
+  finishCollection,
+  planCollection,
+  renamedForRemoval,
+} from '../../../lib/store/collect/collect.ts';
 import { parseImageId } from '../../../lib/store/layout/image-id.ts';
 import { shimOf, shortName, stackKey, type VolumeName } from '../../../lib/store/layout/layer-key.ts';
 import { Lease } from '../../../lib/store/records/leases.ts';
@@ -112,7 +117,7 @@ test('what a killed clean set aside is deleted, with the links that lead to noth
   const [first, second] = [publishLayer(store, 'first'), publishLayer(store, 'second')];
   for (const layer of [first, second])
     renameSync(store.layout.volume(layer), `${store.layout.volumes}/gc.${layer}`);
-  expect(leftAside(store).sort()).toEqual([first, second].sort());
+  expect(renamedForRemoval(store).sort()).toEqual([first, second].sort());
   publishLayer(store, 'second');
   expect(await finishCollection(store, silentLogger)).toBe(2);
   expect(readdirSync(store.layout.volumes)).toEqual([second]);

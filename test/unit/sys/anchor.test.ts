@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { removeTree } from '../../../lib/sys/files/remove-tree.ts';
-import { anchorTree, letGoOf, placeOf, placeToOpen } from '../../../lib/sys/kernel/anchor.ts';
+import { anchoredName, anchoredTarget, anchorTree, letGoOf } from '../../../lib/sys/kernel/anchor.ts';
 import { close, mkdirAt, openAt, renameAt, symlinkAt, unlinkAt } from '../../../lib/sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../../lib/sys/kernel/libc.ts';
 import { exists, listNames } from '../../../lib/sys/kernel/look.ts';
@@ -45,11 +45,11 @@ test('a directory is opened when it is wanted, once, and the longest one that fi
   expect(exists(dir.at('tree/meta'))).toBe(true);
   expect(exists(dir.at('tree/other/in'))).toBe(false);
   expect(opened).toEqual(['', 'meta/in', 'meta']);
-  expect(placeOf(AT_FDCWD, dir.at('tree/meta'))[1]).toBe('meta');
-  expect(placeToOpen(AT_FDCWD, dir.at('tree/meta'))[1]).toBe('.');
+  expect(anchoredName(AT_FDCWD, dir.at('tree/meta'))[1]).toBe('meta');
+  expect(anchoredTarget(AT_FDCWD, dir.at('tree/meta'))[1]).toBe('.');
   for (const path of [dir.at('treetop'), dir.at('elsewhere'), 'tmp/x', dir.at('tree')])
-    expect(placeOf(AT_FDCWD, path)).toEqual([AT_FDCWD, path]);
-  expect(placeOf(5, dir.at('tree/tmp/x'))[0]).toBe(5);
+    expect(anchoredName(AT_FDCWD, path)).toEqual([AT_FDCWD, path]);
+  expect(anchoredName(5, dir.at('tree/tmp/x'))[0]).toBe(5);
 });
 
 test('links that take the place of an open directory lead nowhere', async () => {
@@ -78,5 +78,5 @@ test('a tree that is let go of, or anchored anew, is found by its names again', 
   await using dir = tempDir();
   anchored(dir);
   letGoOf(dir.at('tree'));
-  expect(placeOf(AT_FDCWD, dir.at('tree/tmp/x'))).toEqual([AT_FDCWD, dir.at('tree/tmp/x')]);
+  expect(anchoredName(AT_FDCWD, dir.at('tree/tmp/x'))).toEqual([AT_FDCWD, dir.at('tree/tmp/x')]);
 });

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { tryClaim, waitForRelease } from '../../../../lib/sys/exclusive/claim.ts';
-import { tryHold } from '../../../../lib/sys/exclusive/holder.ts';
+import { tryHold } from '../../../../lib/sys/exclusive/hold.ts';
 import { withLock } from '../../../../lib/sys/exclusive/lock.ts';
 import { replaceFile } from '../../../../lib/sys/files/durable.ts';
 import { isTemporaryName } from '../../../../lib/sys/files/temporary.ts';

@@ -5,7 +5,7 @@ import { close, openDir } from '../../sys/kernel/files.ts';
 import { O } from '../../sys/kernel/libc.ts';
 import { type Stat, statFd, statIfThere } from '../../sys/kernel/stat.ts';
 
-export class PublishedTree {
+export class LayerTree {
   readonly #root: number;
   /** The directory that was looked in last: names come in the order of a tar. */
   #last: { readonly path: string; readonly fd: number | undefined };

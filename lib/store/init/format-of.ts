@@ -8,7 +8,7 @@ import { readCopy, readMigratable, rootOwner, type StoreFormat } from '../layout
 import type { Layout } from '../layout/layout.ts';
 import type { StoreVersions } from '../layout/versions.ts';
 
-export interface AgreedFormat {
+export interface FoundFormat {
   readonly format: StoreFormat;
   /** False where the marker is missing or damaged. */
   readonly isWritten: boolean;
@@ -20,12 +20,12 @@ export interface AgreedFormat {
  * @param fresh the store's directory was made by this call
  * @throws STORE_FOREIGN, STORE_NOT_MOUNTED, STORE_VERSION, STORE_TOO_OLD, STORE_MAPPING_MISMATCH
  */
-export function agree(
+export function formatOf(
   layout: Layout,
   mappings: IdMappings,
   fresh: boolean,
   versions: StoreVersions,
-): AgreedFormat {
+): FoundFormat {
   const present = fresh ? undefined : presentFormat(layout, versions);
   if (present) {
     compare('UID', mappings.uids, present.format.mappings.uids);

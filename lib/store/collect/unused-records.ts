@@ -15,21 +15,21 @@ import { recall } from '../records/records.ts';
 import { neededFor } from '../records/sources.ts';
 import type { Store } from '../store.ts';
 
-export function forget(store: Store): void {
-  forgetStacks(store);
-  forgetSources(store);
-  forgetBlobs(store);
+export function removeUnusedRecords(store: Store): void {
+  removeStacks(store);
+  removeSources(store);
+  removeBlobs(store);
 }
 
 /**
  * Deletes the records of layers on CVMFS that no container uses.
  * @param used the names in image records and live leases
  */
-export function forgetPublished({ published }: Store, used: ReadonlySet<string>): void {
+export function removeUnusedCvmfsRecords({ published }: Store, used: ReadonlySet<string>): void {
   for (const key of published.list()) if (!used.has(key)) published.forget(key);
 }
 
-function forgetStacks(store: Store): void {
+function removeStacks(store: Store): void {
   const { layout } = store;
   for (const name of listNames(layout.stacks)) {
     const key = stackKeyOrUndefined(name);
@@ -41,7 +41,7 @@ function forgetStacks(store: Store): void {
   }
 }
 
-function forgetSources(store: Store): void {
+function removeSources(store: Store): void {
   const { layout } = store;
   const layers = new Set(store.layers.list().map((key) => key.slice(0, 64)));
   for (const name of listNames(layout.sources)) {
@@ -69,7 +69,7 @@ interface Needs {
  * with its last manifest. Documents come from strangers and may be large: only one is in memory at a time, together
  * with the names in it that the store has.
  */
-function forgetBlobs(store: Store): void {
+function removeBlobs(store: Store): void {
   const { blobs } = store.layout;
   const left = new Set(listNames(blobs));
   const kept = new Set([

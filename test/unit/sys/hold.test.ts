@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, write
 import {
   HOLD_STALE_MS,
   type Hold,
-  holderOf,
+  lookAtHold,
   refresh,
   release,
   sweepHolds,
   tryHold,
-} from '../../../lib/sys/exclusive/holder.ts';
+} from '../../../lib/sys/exclusive/hold.ts';
 import { temporaryPath } from '../../../lib/sys/files/temporary.ts';
 import { formatOwner, type Owner, owner } from '../../../lib/sys/kernel/process.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -43,10 +43,10 @@ describe('tryHold', () => {
     const hold = mustHold(path);
     expect(readdirSync(path)).toEqual([hold.entry]);
     expect(tryHold(path)).toEqual({ heldBy: owner() });
-    expect(holderOf(path)).toEqual({ heldBy: owner() });
+    expect(lookAtHold(path)).toEqual({ heldBy: owner() });
     release(hold);
     expect(readdirSync(dir.path)).toEqual([]);
-    expect(holderOf(path)).toBe('free');
+    expect(lookAtHold(path)).toBe('free');
     release(mustHold(path));
     expect(readdirSync(dir.path)).toEqual([]);
   });
@@ -54,7 +54,7 @@ describe('tryHold', () => {
   test('takes an empty directory: a holder was killed between the two steps of its release', async () => {
     await using dir = tempDir();
     mkdirSync(dir.at('place'));
-    expect(holderOf(dir.at('place'))).toBe('free');
+    expect(lookAtHold(dir.at('place'))).toBe('free');
     const hold = mustHold(dir.at('place'));
     expect(readdirSync(dir.at('place'))).toEqual([hold.entry]);
   });
@@ -63,7 +63,7 @@ describe('tryHold', () => {
     await using dir = tempDir();
     for (const who of [DEAD, { ...owner(), bootId: '0'.repeat(36) }]) {
       const path = place(dir.at(who.bootId), who);
-      expect(holderOf(path)).toBe('dead');
+      expect(lookAtHold(path)).toBe('dead');
       const hold = mustHold(path);
       expect(readdirSync(path)).toEqual([hold.entry]);
       expect(tryHold(path)).toEqual({ heldBy: owner() });

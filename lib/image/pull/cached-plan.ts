@@ -7,15 +7,15 @@ import type { Lease } from '../../store/records/leases.ts';
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
 import type { ResolvedImage } from '../source/source.ts';
-import { wantedLayers } from './wanted.ts';
+import { nameLayers } from './layer-names.ts';
 
 /**
  * The plan for an image whose layers are all there, or undefined. Whether whoever asks may have them is another question
  * (`isOpen`, `admittedPlan`). Extends the lease before it looks.
  */
-export function planIfPresent(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
+export function cachedPlan(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
   const keys = keysOf(store, image);
-  return keys && knownPlan(store, keys, lease);
+  return keys && cachedPlanOf(store, keys, lease);
 }
 
 /** The name of the image's layers together; undefined while one of them is a tar that nobody has read. */
@@ -25,12 +25,12 @@ export function stackOf(store: Store, image: ResolvedImage): StackKey | undefine
 }
 
 function keysOf(store: Store, image: ResolvedImage): LayerKey[] | undefined {
-  const keys = wantedLayers(store, image).map(({ key }) => key);
+  const keys = nameLayers(store, image).map(({ key }) => key);
   return keys.every((key) => key !== undefined) ? keys : undefined;
 }
 
 /** The remembered plan for layers and directories of these names, where all of it is there. */
-export function knownPlan(store: Store, names: readonly string[], lease: Lease): StackPlan | undefined {
+export function cachedPlanOf(store: Store, names: readonly string[], lease: Lease): StackPlan | undefined {
   const stack = stackKey(names);
   lease.add([...names, stack]);
   const plan = store.stacks.get(stack);

@@ -16,7 +16,7 @@ import {
 } from '../stack/stack-view.ts';
 
 /** A published layer with its shim and mask, as the stack sees it. */
-export function publishedStackLayer(
+export function cvmfsStackLayer(
   store: Store,
   name: PublishedKey,
   found: PublishedLayer,

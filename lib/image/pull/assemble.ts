@@ -7,16 +7,16 @@ import type { LayerRecord } from '../../store/records/layers.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import { isHeld, type LayerTurns } from '../source/layer-turns.ts';
+import { HollowDirectories } from '../stack/hollow-directories.ts';
 import { MergedNames } from '../stack/merged-names.ts';
 import { NameBudget } from '../stack/name-budget.ts';
-import { HollowDirectories } from '../stack/phantoms.ts';
 import { PlanningWork } from '../stack/planning-work.ts';
 import { needsLower, type StackRules, showingLayers } from '../stack/stack.ts';
 import type { StackLayer } from '../stack/stack-view.ts';
 import type { AdmittedDeps } from './context.ts';
 import { publishDelivered } from './deliver.ts';
 import { type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
-import { chainedKey, type WantedLayer } from './wanted.ts';
+import { chainedKey, type NamedLayer } from './layer-names.ts';
 
 /**
  * A hard link into a lower layer takes a few bytes of an archive and a whole file on the disk, in each layer that has
@@ -25,7 +25,7 @@ import { chainedKey, type WantedLayer } from './wanted.ts';
 const MIN_COPIES = 64 * MiB;
 
 /** A layer of an image and what it can stand as: in the store under its name, or published on CVMFS. */
-export interface PlaceableLayer extends WantedLayer {
+export interface AvailableLayer extends NamedLayer {
   readonly published: StackLayer | undefined;
 }
 
@@ -34,9 +34,9 @@ export interface PlaceableLayer extends WantedLayer {
  * lower layer, or whose files would go through a link of a lower one, is fetched again on top of what is
  * below it and kept under a name of its own.
  */
-export async function placeLayers(
+export async function assembleLayers(
   deps: AdmittedDeps,
-  layers: readonly PlaceableLayer[],
+  layers: readonly AvailableLayer[],
   { lease, turns, rules }: { lease: Lease; turns: LayerTurns; rules: StackRules },
 ): Promise<{ layers: StackLayer[]; fetched: FetchedLayer[] }> {
   const placed: StackLayer[] = [];
@@ -89,7 +89,7 @@ export async function placeLayers(
 async function fetchOnTop(
   deps: AdmittedDeps,
   turns: LayerTurns,
-  layer: PlaceableLayer,
+  layer: AvailableLayer,
   onTop: OnTopOf,
 ): Promise<FetchedLayer | undefined> {
   const { admission, store } = deps;
@@ -166,13 +166,13 @@ class KnownLayers {
   }
 }
 
-function standingAlone(known: KnownLayers, layer: PlaceableLayer): StackLayer | undefined {
+function standingAlone(known: KnownLayers, layer: AvailableLayer): StackLayer | undefined {
   if (layer.published !== undefined) return known.published(layer.published);
   const key = named(layer);
   return known.store.sources.needsLower(key) ? undefined : known.layer(key);
 }
 
-function named(layer: WantedLayer): LayerKey {
+function named(layer: NamedLayer): LayerKey {
   if (layer.key === undefined) throw new Error('a layer was fetched without a name');
   return layer.key;
 }

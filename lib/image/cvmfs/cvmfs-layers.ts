@@ -16,12 +16,12 @@ import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
 import type { StackLayer } from '../stack/stack-view.ts';
+import { missing, PlanRefused, repairFailure, shownDoubt, unhealthy } from './doubts.ts';
+import type { CvmfsUse, Repair, RepairSource } from './layer-volumes.ts';
 import { overlayTrial } from './overlay-trial.ts';
-import { missing, PlanRefused, repairFailure, shownDoubt, unhealthy } from './published-doubts.ts';
-import type { PublishedUse, Repair, RepairSource } from './published-volumes.ts';
 import { Unrepairable } from './unrepairable.ts';
 
-export interface PublishedDeps {
+export interface CvmfsLayersDeps {
   readonly store: Store;
   readonly cvmfs: CvmfsDeps;
   readonly log: Logger;
@@ -39,14 +39,14 @@ export interface LayerChoice {
   readonly cvmfs: { readonly state: RepositoryState; readonly path: string } | undefined;
 }
 
-export class PublishedSearch {
+export class CvmfsLayers {
   /** By layer; those that are not here come from the image's own source. */
-  readonly uses = new Map<ImageLayer, PublishedUse>();
+  readonly uses = new Map<ImageLayer, CvmfsUse>();
   readonly choices = new Map<ImageLayer, LayerChoice>();
-  readonly #deps: PublishedDeps;
+  readonly #deps: CvmfsLayersDeps;
   #idmapped: Repository | undefined;
 
-  constructor(deps: PublishedDeps) {
+  constructor(deps: CvmfsLayersDeps) {
     this.#deps = deps;
   }
 
@@ -79,9 +79,9 @@ export class PublishedSearch {
    */
   async prepare(lease: Lease): Promise<Map<ImageLayer, StackLayer>> {
     const { store } = this.#deps;
-    const [{ planLayers }, { publishedStackLayer }] = await Promise.all([
+    const [{ planLayers }, { cvmfsStackLayer }] = await Promise.all([
       import('../../cvmfs/plan-layers.ts'),
-      import('./published-layer.ts'),
+      import('./stack-layer.ts'),
     ]);
     lease.add([...this.uses.values()].map(({ name }) => name));
     const unknown = [...this.uses].filter(
@@ -96,7 +96,7 @@ export class PublishedSearch {
     const stacked = new Map<ImageLayer, StackLayer>();
     for (const [layer, { name, found }] of this.uses) {
       const record = store.published.get(name, store.layers);
-      if (record !== undefined) stacked.set(layer, publishedStackLayer(store, name, found, record));
+      if (record !== undefined) stacked.set(layer, cvmfsStackLayer(store, name, found, record));
     }
     return stacked;
   }
@@ -184,10 +184,10 @@ export class PublishedSearch {
     this.#deps.log.info('layer-not-on-cvmfs', { digest: layer.digest, reason });
   }
 
-  async #keep(layer: ImageLayer, use: PublishedUse, plan: PreparedPlan | undefined): Promise<void> {
+  async #keep(layer: ImageLayer, use: CvmfsUse, plan: PreparedPlan | undefined): Promise<void> {
     const { store } = this.#deps;
     const { repository } = use.found;
-    const { keepUnusable } = await import('./published-volumes.ts');
+    const { keepUnusable } = await import('./layer-volumes.ts');
     if (plan === undefined || !plan.ok) {
       if (plan?.doubt === 'unusable_layer') keepUnusable(store, use, plan.doubt, plan.reason);
       this.reject(layer, plan ?? { repository, doubt: 'hang', reason: 'no answer' });
@@ -213,11 +213,7 @@ export class PublishedSearch {
     }
   }
 
-  async #keepPlan(
-    layer: ImageLayer,
-    use: PublishedUse,
-    prepared: PreparedPlan & { ok: true },
-  ): Promise<void> {
+  async #keepPlan(layer: ImageLayer, use: CvmfsUse, prepared: PreparedPlan & { ok: true }): Promise<void> {
     const { store, log } = this.#deps;
     const { found } = use;
     const { plan, guesses } = prepared;
@@ -227,7 +223,7 @@ export class PublishedSearch {
       ...answeredBy(repository, 'accept', guesses),
       ...(repair === undefined ? answeredBy(repository, 'repair', guesses) : []),
     ];
-    const { keepPlan } = await import('./published-volumes.ts');
+    const { keepPlan } = await import('./layer-volumes.ts');
     const repaired = await keepPlan(store, layer, use, { plan, accepted }, repair);
     const { entries } = plan.facts;
     log.info('layer-walked', { path: found.path, entries, milliseconds: Math.round(prepared.milliseconds) });

@@ -63,7 +63,7 @@ export function tryHold(path: string): Hold | HeldBy {
 const EBUSY = 16;
 
 /** The holder of `path`. `free`: there is no holder. `dead`: the holder ended without a release. */
-export function holderOf(path: string): HeldBy | 'free' | 'dead' {
+export function lookAtHold(path: string): HeldBy | 'free' | 'dead' {
   const found = look(path);
   if (found === undefined) return 'free';
   return found.gone ? 'dead' : { heldBy: found.holder };

@@ -1,10 +1,10 @@
-import { lookAtPlace } from '../layout/place.ts';
+import { lookAtMount } from '../layout/mount-state.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
 
 /** Checks the mount, the loop file and the disk below the store. No repair from inside the store is possible. */
-export function checkPlace({ layout }: Store): Finding[] {
-  const { isReadOnly, isDeleted, below } = lookAtPlace(layout);
+export function checkMount({ layout }: Store): Finding[] {
+  const { isReadOnly, isDeleted, below } = lookAtMount(layout);
   const found: Finding[] = [];
   if (isReadOnly) {
     const detail =

@@ -16,7 +16,7 @@ import type { ImageLayer, LayerBytes } from '../source/source.ts';
 import type { Repaired } from './repair-layer.ts';
 
 /** A layer of the image, found in a repository. */
-export interface PublishedUse {
+export interface CvmfsUse {
   readonly name: PublishedKey;
   readonly found: PublishedLayer;
 }
@@ -49,7 +49,7 @@ export interface Kept {
 export async function keepPlan(
   store: Store,
   layer: ImageLayer,
-  use: PublishedUse,
+  use: CvmfsUse,
   kept: Kept,
   repair: Repair | undefined,
 ): Promise<Repaired | undefined> {
@@ -90,7 +90,7 @@ export async function keepPlan(
 async function repairInto(
   store: Store,
   layer: ImageLayer,
-  use: PublishedUse,
+  use: CvmfsUse,
   to: { readonly target: string; readonly owners: OwnerMap; readonly repair: Repair },
 ): Promise<Repaired> {
   // The tar reader and what unpacks blobs: few layers need them.
@@ -109,7 +109,7 @@ async function repairInto(
 }
 
 /** Remembered too: finding it out takes a walk, or the layer's tar. */
-export function keepUnusable(store: Store, use: PublishedUse, doubt: UnusableDoubt, reason: string): void {
+export function keepUnusable(store: Store, use: CvmfsUse, doubt: UnusableDoubt, reason: string): void {
   store.published.put(use.name, { ...UNUSABLE, path: use.found.path, unusable: reason, doubt });
 }
 

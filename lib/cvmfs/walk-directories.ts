@@ -1,12 +1,12 @@
 /** The directories of a layer while it is walked, and what they come to in the end. */
 import type { ByteName } from '../base/bytes.ts';
-import type { Stamp, WalkedDirectory } from './probe-protocol.ts';
+import type { LayerDirectory, Stamp } from './probe-protocol.ts';
 
 export interface Directory {
   readonly path: ByteName;
   readonly parent: Directory | undefined;
   stamp: Stamp;
-  readonly xattrs: WalkedDirectory['xattrs'];
+  readonly xattrs: LayerDirectory['xattrs'];
   /** Below an opaque directory whiteouts hide nothing more. */
   readonly covered: boolean;
   opaque: boolean;
@@ -89,7 +89,7 @@ export function isNewer(a: Stamp | undefined, b: Stamp | undefined): boolean {
   return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec);
 }
 
-export function published(directory: Directory): WalkedDirectory {
+export function published(directory: Directory): LayerDirectory {
   const { path, stamp, hidden, native, xattrs } = directory;
   const opaque = directory.opaque && !directory.covered;
   const own = isOwn(directory);

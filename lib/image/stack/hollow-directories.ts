@@ -95,7 +95,7 @@ function mayBeWhiteout(type: number): boolean {
  * Names that must not show in the merged tree although a layer has them; none lies below another.
  * @param names of all the layers, whose topmost one is the first
  */
-export function* phantomDirs(
+export function* directoriesToHide(
   topFirst: readonly StackLayer[],
   names: MergedNames,
   hollow: HollowDirectories,

@@ -3,7 +3,7 @@ import type { Store } from '../../store/store.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
 
 /** A layer of an image under the name it would have in the store, as far as that is known. */
-export interface WantedLayer {
+export interface NamedLayer {
   readonly layer: ImageLayer;
   /** Undefined only for a local tar that was never read before. */
   readonly key: LayerKey | undefined;
@@ -12,8 +12,8 @@ export interface WantedLayer {
 }
 
 /** Names every layer, bottom first. */
-export function wantedLayers(store: Store, image: ResolvedImage): WantedLayer[] {
-  const wanted: WantedLayer[] = [];
+export function nameLayers(store: Store, image: ResolvedImage): NamedLayer[] {
+  const wanted: NamedLayer[] = [];
   for (const layer of image.layers) {
     const parent = wanted.at(-1)?.key;
     wanted.push({ layer, key: keyOf(store, layer, parent), parent });
@@ -33,7 +33,7 @@ export function keyOf(store: Store, layer: ImageLayer, parent: LayerKey | undefi
 }
 
 /** The name of a layer's tree when it is right only on top of exactly these layers. */
-export function chainedKey(wanted: WantedLayer, content: LayerKey, chain: readonly LayerKey[]): LayerKey {
+export function chainedKey(wanted: NamedLayer, content: LayerKey, chain: readonly LayerKey[]): LayerKey {
   const hex = content.slice(0, 64);
   return layerKey({
     content: `sha256:${hex}` as Parameters<typeof layerKey>[0]['content'],

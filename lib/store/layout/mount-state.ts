@@ -8,7 +8,7 @@ import { filesystemOf } from '../../sys/kernel/statfs.ts';
 import { type Mount, mountOf } from '../../sys/mounts/mountinfo.ts';
 import type { Layout } from './layout.ts';
 
-export interface Place {
+export interface MountState {
   readonly isReadOnly: boolean;
   /** True when the loop file has no name any more: its blocks are freed when the store is unmounted. */
   readonly isDeleted: boolean;
@@ -24,7 +24,7 @@ export interface Place {
 const FULL_BELOW_BYTES = 16 * MiB;
 
 /** @throws SysError when nothing is at the store's path */
-export function lookAtPlace(layout: Layout): Place {
+export function lookAtMount(layout: Layout): MountState {
   const mount = mountOf(layout.root);
   return {
     isReadOnly: mount !== undefined && [...mount.options, ...mount.superOptions].includes('ro'),
@@ -34,7 +34,7 @@ export function lookAtPlace(layout: Layout): Place {
 }
 
 /** The space below a sparse loop file, when its disk is full: then a write in the store fails with EIO, not ENOSPC. */
-export function fullBelow({ backing }: Layout): Place['below'] {
+export function fullBelow({ backing }: Layout): MountState['below'] {
   const file = lookIfThere(backing);
   if (file === undefined) return undefined;
   // st_blocks counts 512 bytes whatever the filesystem's block is (stat(2)).

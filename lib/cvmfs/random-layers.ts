@@ -5,7 +5,7 @@ import { close, openAt } from '../sys/kernel/files.ts';
 import { check, libc, O } from '../sys/kernel/libc.ts';
 import { isDirectory, S, statAt } from '../sys/kernel/stat.ts';
 import { openBeneath } from './beneath.ts';
-import type { LayerAnswer, ProbeStep, SampleAnswer } from './probe-protocol.ts';
+import type { LayerAnswer, ProbeStep, RandomLayersAnswer } from './probe-protocol.ts';
 import { openIfThere } from './read-beneath.ts';
 
 /** Bytes that are read of a file, and files and directories that are looked at to find one. */
@@ -13,11 +13,11 @@ const READ_BYTES = 128 * 1024;
 const MAX_LOOKED_AT = 500;
 
 /** @param look what a create is told of a layer's directory */
-export function sampleLayers(
+export function lookAtRandomLayers(
   root: number,
-  step: ProbeStep & { step: 'sample' },
+  step: ProbeStep & { step: 'random layers' },
   look: (directory: string) => LayerAnswer,
-): SampleAnswer {
+): RandomLayersAnswer {
   const random = generator(step.seed);
   const found: { directory: string; answer: LayerAnswer }[] = [];
   const prefixes = shuffled(namesIn(root, step.layers, /^[0-9a-f]{2}$/), random);
@@ -28,7 +28,7 @@ export function sampleLayers(
     found.push({ directory, answer: look(directory) });
     if (found.length >= step.count) break;
   }
-  return { result: 'sampled', layers: found, read: firstRead(root, found) };
+  return { result: 'looked at', layers: found, read: firstRead(root, found) };
 }
 
 function firstRead(

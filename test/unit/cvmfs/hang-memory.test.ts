@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { HangFiles } from '../../../lib/cvmfs/hangs.ts';
+import { HangFiles } from '../../../lib/cvmfs/hang-memory.ts';
 import { tempDir } from '../../support/temp.ts';
 
 const PATH = '/cvmfs/a.example';
