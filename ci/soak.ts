@@ -1,8 +1,8 @@
 /** `ci/soak`: see there. */
 import { existsSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { faultLayers, makeFaultImage } from '../test/support/fault-image.ts';
-import { LayoutBuilder, named } from '../test/support/layout-builder.ts';
-import { contents, unfinished } from '../test/support/store-names.ts';
+import { faultLayers, makeFaultImage } from '../test/support/faults/image.ts';
+import { LayoutBuilder, named } from '../test/support/images/layout-builder.ts';
+import { contents, unfinished } from '../test/support/stores/names.ts';
 import { mountPointsBelow, tempDir } from '../test/support/temp.ts';
 import { Dice } from './soak-dice.ts';
 import { Figures } from './soak-figures.ts';

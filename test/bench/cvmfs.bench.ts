@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hexOf } from '../../lib/base/digest.ts';
-import { packTree, type StandIn, serveImage, setMagic } from '../support/cvmfs.ts';
+import { packTree, type StandIn, serveImage, setMagic } from '../support/cvmfs/server.ts';
 import { executable } from '../support/graft.ts';
 import {
   layoutImage,
@@ -15,10 +15,10 @@ import {
   makeLayer,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
-import { push, startRegistry } from '../support/registry.ts';
+} from '../support/images/published-image.ts';
+import { push, startRegistry } from '../support/registries/registry.ts';
 import { sh } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 import { type Contestant, machine, measure, race, rounds, say, table } from './harness.ts';
 
 const NAME = 'bench.example.org';

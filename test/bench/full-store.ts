@@ -1,7 +1,7 @@
 /** A store as a cell has it after months: a thousand layers, five hundred containers on them. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeNoiseImage } from '../support/noise-image.ts';
+import { makeNoiseImage } from '../support/images/noise-image.ts';
 import type { CellCommand } from './bosh-cell.ts';
 import { queue } from './crowd.ts';
 

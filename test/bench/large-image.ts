@@ -5,8 +5,8 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { baseSystem } from '../support/base-system.ts';
-import type { MadeImage } from '../support/images.ts';
+import { baseSystem } from '../support/images/base-system.ts';
+import type { MadeImage } from '../support/images/images.ts';
 import { must, sh } from '../support/shell.ts';
 
 const MINUTES = 60_000;

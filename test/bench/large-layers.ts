@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { createGzip } from 'node:zlib';
 import { OCI_LAYER } from '../../lib/oci/media-types.ts';
 import { executable } from '../support/graft.ts';
-import { LayoutBuilder, named, type RawDescriptor } from '../support/layout-builder.ts';
-import { entry, header, zeros } from '../support/tar-writer.ts';
+import { LayoutBuilder, named, type RawDescriptor } from '../support/images/layout-builder.ts';
+import { entry, header, zeros } from '../support/images/tar-writer.ts';
 
 /** As builders' caches and node_modules have them. */
 const FILES_IN_A_DIRECTORY = 100;

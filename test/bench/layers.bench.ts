@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { executable } from '../support/graft.ts';
 import { must, sh } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 import { type Contestant, machine, race, rounds, say } from './harness.ts';
 import { type LargeLayer, oneFile, tinyFiles } from './large-layers.ts';
 import { peakOf } from './peak.ts';

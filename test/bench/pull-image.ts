@@ -7,9 +7,9 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { sha256Hex } from '../../lib/base/digest.ts';
 import { OCI_CONFIG, OCI_MANIFEST } from '../../lib/oci/media-types.ts';
-import { noise } from '../support/fake-registry.ts';
-import type { MadeImage } from '../support/images.ts';
-import { LayoutBuilder, named } from '../support/layout-builder.ts';
+import type { MadeImage } from '../support/images/images.ts';
+import { LayoutBuilder, named } from '../support/images/layout-builder.ts';
+import { noise } from '../support/registries/fake-registry.ts';
 import { must, sh } from '../support/shell.ts';
 
 const LAYERS = 8;

@@ -5,13 +5,13 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareTrees } from '../support/compare-trees.ts';
 import { executable } from '../support/graft.ts';
-import { umociRootfs } from '../support/images.ts';
-import { push, startRegistry } from '../support/registry.ts';
-import { startServer } from '../support/server.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
+import { umociRootfs } from '../support/images/images.ts';
+import { startServer } from '../support/programs/server.ts';
+import { push, startRegistry } from '../support/registries/registry.ts';
 import { must, PROJECT, run } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 import { tempDir } from '../support/temp.ts';
 import { type Contestant, machine, race, rounds, say, table } from './harness.ts';
 import { pullImage } from './pull-image.ts';

@@ -3,8 +3,8 @@
  * is paid by every container. The store is warm: the image's layer is there.
  */
 import { executable } from '../support/graft.ts';
-import { makeBusyboxImage } from '../support/images.ts';
-import { testStore } from '../support/store.ts';
+import { makeBusyboxImage } from '../support/images/images.ts';
+import { testStore } from '../support/stores/store.ts';
 import { type Contestant, machine, race, rounds, say, table } from './harness.ts';
 
 const ROUNDS = rounds(100);

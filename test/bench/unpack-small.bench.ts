@@ -4,12 +4,12 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { baseSystem } from '../support/base-system.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { executable } from '../support/graft.ts';
-import { makeImage, umociRootfs } from '../support/images.ts';
+import { baseSystem } from '../support/images/base-system.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
+import { makeImage, umociRootfs } from '../support/images/images.ts';
 import { must } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 import { type Contestant, machine, race, rounds, say, table } from './harness.ts';
 
 const ROUNDS = rounds(10);

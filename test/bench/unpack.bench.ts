@@ -4,11 +4,11 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareTrees } from '../support/compare-trees.ts';
 import { executable } from '../support/graft.ts';
-import { umociRootfs } from '../support/images.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
+import { umociRootfs } from '../support/images/images.ts';
 import { must } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 import { type Contestant, machine, race, rounds, say, table } from './harness.ts';
 import { largeImage, layerBlobs } from './large-image.ts';
 import { peakOf } from './peak.ts';

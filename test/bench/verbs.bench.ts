@@ -7,16 +7,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { executable } from '../support/graft.ts';
+import { makeNoiseImage, tarOf } from '../support/images/noise-image.ts';
 import {
   type FakeImage,
   type FakeRegistry,
   fakeImage,
   fakeRegistry,
   noise,
-} from '../support/fake-registry.ts';
-import { executable } from '../support/graft.ts';
-import { makeNoiseImage, tarOf } from '../support/noise-image.ts';
-import { mountXfs } from '../support/store.ts';
+} from '../support/registries/fake-registry.ts';
+import { mountXfs } from '../support/stores/store.ts';
 import { tempDir } from '../support/temp.ts';
 import { boshCell, type CellCommand } from './bosh-cell.ts';
 import { type CrowdCost, crowd, queue } from './crowd.ts';

@@ -6,9 +6,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { layerDirectory, setMagic } from '../support/cvmfs.ts';
-import { type MadeImage, makeBusyboxImage } from '../support/images.ts';
-import { push, startRegistry } from '../support/registry.ts';
+import { layerDirectory, setMagic } from '../support/cvmfs/server.ts';
+import { type MadeImage, makeBusyboxImage } from '../support/images/images.ts';
+import { push, startRegistry } from '../support/registries/registry.ts';
 import { must, sh } from '../support/shell.ts';
 import type { Boot, Cell } from './cell.ts';
 import { BIN, diegoCell, plugin, STORES, type StoreName, small, storePath } from './diego-cell.ts';

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { sha256Hex } from '../../lib/base/digest.ts';
 import { executable } from '../support/graft.ts';
 import { must } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { mountPointsBelow } from '../support/temp.ts';
 import { writeGardenLayout } from './garden/layout.ts';
 import { CELL_ENV, garden, runLikeGarden } from './garden/run.ts';

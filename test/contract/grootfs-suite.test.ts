@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createSocket, type Socket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { graft } from '../support/graft.ts';
-import { makeNoiseImage } from '../support/noise-image.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { makeNoiseImage } from '../support/images/noise-image.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 
 let store: TestStore;
 let metron: Socket;

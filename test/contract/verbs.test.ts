@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { executable } from '../support/graft.ts';
 import { must } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { mountPointsBelow } from '../support/temp.ts';
 import { type GardenRun, garden, runLikeGarden } from './garden/run.ts';
 

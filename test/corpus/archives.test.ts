@@ -6,11 +6,11 @@ import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { verifyTree } from '../../lib/layer/tree/verify-tree.ts';
-import { compareTrees } from '../support/compare-trees.ts';
-import { LayoutBuilder, named } from '../support/layout-builder.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
+import { LayoutBuilder, named } from '../support/images/layout-builder.ts';
+import { failureOf, requestIn, unpack } from '../support/images/unpack.ts';
 import { must, run } from '../support/shell.ts';
 import { tempDir } from '../support/temp.ts';
-import { failureOf, requestIn, unpack } from '../support/unpack.ts';
 import { EXPECTATIONS, type Expectation } from './expectations.ts';
 
 const GO = '/usr/share/go-1.19/src/archive/tar/testdata';

@@ -5,9 +5,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareTrees } from '../support/compare-trees.ts';
-import { packTree, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME } from '../support/cvmfs-world.ts';
+import { packTree, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, NAME } from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -15,7 +15,7 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 const LOST = { linkCounts: false, directoryTimes: true };

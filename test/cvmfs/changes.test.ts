@@ -12,9 +12,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { hexOf } from '../../lib/base/digest.ts';
-import { compareTrees } from '../support/compare-trees.ts';
-import { packTree, serveDirectory, serveImageOnFuse, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, DEADLINE_MS, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
+import { packTree, serveDirectory, serveImageOnFuse, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, DEADLINE_MS, NAME, PATIENCE_MS, type World } from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -22,7 +22,7 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
 import { sh } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 

@@ -3,8 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hexOf } from '../../lib/base/digest.ts';
-import { compareTrees } from '../support/compare-trees.ts';
-import { packTree, setMagic } from '../support/cvmfs.ts';
+import { packTree, setMagic } from '../support/cvmfs/server.ts';
 import {
   cvmfsWorld,
   DEADLINE_MS,
@@ -12,7 +11,8 @@ import {
   PATIENCE_MS,
   type World,
   type WorldOptions,
-} from '../support/cvmfs-world.ts';
+} from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -20,7 +20,7 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
 import type { Ran } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 

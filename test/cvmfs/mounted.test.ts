@@ -5,11 +5,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { compareTrees } from '../support/compare-trees.ts';
-import { packTree, type StandIn, serveImage, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, type World } from '../support/cvmfs-world.ts';
-import { layoutImage, makeLayer, publishLayers, repositoryWriter } from '../support/published-image.ts';
-import { push, startRegistry, type TestRegistry } from '../support/registry.ts';
+import { packTree, type StandIn, serveImage, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, NAME, type World } from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
+import {
+  layoutImage,
+  makeLayer,
+  publishLayers,
+  repositoryWriter,
+} from '../support/images/published-image.ts';
+import { push, startRegistry, type TestRegistry } from '../support/registries/registry.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 const REAL = process.env['GRAFT_TEST_CVMFS'];

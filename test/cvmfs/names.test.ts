@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { digestFromHex, digestOf, hexOf } from '../../lib/base/digest.ts';
 import { formatThinImage } from '../../lib/cvmfs/records.ts';
-import { compareTrees } from '../support/compare-trees.ts';
-import { packTree, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, DEADLINE_MS, NAME, type World } from '../support/cvmfs-world.ts';
+import { packTree, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, DEADLINE_MS, NAME, type World } from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -25,8 +25,8 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
-import { push, startRegistry, type TestRegistry } from '../support/registry.ts';
+} from '../support/images/published-image.ts';
+import { push, startRegistry, type TestRegistry } from '../support/registries/registry.ts';
 import { type Ran, sh } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 

@@ -1,8 +1,8 @@
 /** What an operator sees: `inspect`, `doctor`, and the settings themselves. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { packTree, ROOT_HASH, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, DEADLINE_MS, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
+import { packTree, ROOT_HASH, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, DEADLINE_MS, NAME, PATIENCE_MS, type World } from '../support/cvmfs/world.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -10,7 +10,7 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
 import { sh } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 

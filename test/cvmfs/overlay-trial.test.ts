@@ -2,16 +2,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareTrees } from '../support/compare-trees.ts';
-import { packTree, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
+import { packTree, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layoutImage,
   makeLayer,
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
 import { must, sh } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 

@@ -2,10 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareTrees } from '../support/compare-trees.ts';
-import { packTree, serveImage, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
-import { INIT, ROOT } from '../support/garden-mapping.ts';
+import { packTree, serveImage, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layoutImage,
   type MadeLayer,
@@ -13,8 +12,9 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
 import { must, sh } from '../support/shell.ts';
+import { INIT, ROOT } from '../support/stores/garden-mapping.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
 const LOST = { linkCounts: false };

@@ -5,7 +5,7 @@ import type { ImageId } from '../../lib/store/layout/image-id.ts';
 import { archive, type Layer, type LayerStack } from '../property/entries.ts';
 import { Random } from '../property/random.ts';
 import { IngestAborted } from '../support/cvmfs/ingested.ts';
-import { packTree, serveImage, setMagic } from '../support/cvmfs.ts';
+import { packTree, serveImage, setMagic } from '../support/cvmfs/server.ts';
 import {
   layerOf,
   layoutImage,
@@ -13,7 +13,7 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
 import type { TempDir } from '../support/temp.ts';
 
 const NAME = 'random.example.org';

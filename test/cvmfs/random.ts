@@ -21,12 +21,12 @@ import { describeStack, type LayerStack } from '../property/entries.ts';
 import { mergeStack } from '../property/model.ts';
 import { COUNTED, type Counts, noCounts, randomStack } from '../property/stacks.ts';
 import { unpackHere } from '../property/workbench.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { executable } from '../support/graft.ts';
-import type { PublishedImage } from '../support/published-image.ts';
-import { scratchStore } from '../support/scratch-store.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
+import type { PublishedImage } from '../support/images/published-image.ts';
 import { must } from '../support/shell.ts';
-import { mountXfs } from '../support/store.ts';
+import { scratchStore } from '../support/stores/scratch-store.ts';
+import { mountXfs } from '../support/stores/store.ts';
 import { tempDir } from '../support/temp.ts';
 import { type Case, type Numbered, serveStacks } from './random-repository.ts';
 

@@ -2,11 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareTrees } from '../support/compare-trees.ts';
 import type { PublishOptions } from '../support/cvmfs/publish.ts';
-import { packTree, setMagic } from '../support/cvmfs.ts';
-import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs-world.ts';
-import { INIT } from '../support/garden-mapping.ts';
+import { packTree, setMagic } from '../support/cvmfs/server.ts';
+import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs/world.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layerOf,
   layoutImage,
@@ -15,9 +14,10 @@ import {
   type PublishedImage,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
+} from '../support/images/published-image.ts';
+import { type EntrySpec, tar } from '../support/images/tar-writer.ts';
 import { sh } from '../support/shell.ts';
-import { type EntrySpec, tar } from '../support/tar-writer.ts';
+import { INIT } from '../support/stores/garden-mapping.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 const LOST = { linkCounts: false };

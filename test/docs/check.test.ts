@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { must } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { readPage } from './page.ts';
 
 interface Finding {

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { executable, graftMust } from '../support/graft.ts';
 import { cleanEnv, must } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { sitDown, type Typist } from './typist.ts';
 
 let store: TestStore;

@@ -6,7 +6,7 @@ import { extraSettings, grootSettings } from '../../ci/manual/manual-settings.ts
 import { GROOT_KEYS } from '../../cmd/settings/groot-keys.ts';
 import { graft } from '../support/graft.ts';
 import { must, PROJECT, type Ran } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { type Machine, machine } from './machine.ts';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { STORE_DIRECTORIES, STORE_VERSION } from '../../lib/store/layout/layout.ts';
 import { must } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { allBlocks, readPage } from './page.ts';
 
 let store: TestStore;

@@ -13,7 +13,7 @@ import {
 import { join, resolve } from 'node:path';
 import { executable } from '../support/graft.ts';
 import { cleanEnv, must, PROJECT, type Ran, run } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 let dir: TempDir;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { graft, graftMust } from '../support/graft.ts';
-import { pax, tar } from '../support/tar-writer.ts';
+import { pax, tar } from '../support/images/tar-writer.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 const CANARY = 'CANARY';

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { withLock } from '../../lib/sys/exclusive/lock.ts';
-import { type FakeRegistry, fakeImage, fakeRegistry, noise } from '../support/fake-registry.ts';
-import { makeFaultImage } from '../support/fault-image.ts';
+import { makeFaultImage } from '../support/faults/image.ts';
 import { executable } from '../support/graft.ts';
-import { makeImage } from '../support/images.ts';
+import { makeImage } from '../support/images/images.ts';
+import { type FakeRegistry, fakeImage, fakeRegistry, noise } from '../support/registries/fake-registry.ts';
 import { cleanEnv, must, type Ran } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { contents, unfinished } from '../support/store-names.ts';
+import { contents, unfinished } from '../support/stores/names.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 const MINUTES = 60_000;

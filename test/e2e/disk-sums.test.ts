@@ -1,9 +1,9 @@
 /** Random images come and go: what `usage` adds up is what du(1) counts. */
 import { expect, test } from 'bun:test';
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { type EntrySpec, tar } from '../support/images/tar-writer.ts';
 import { must } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
-import { type EntrySpec, tar } from '../support/tar-writer.ts';
+import { testStore } from '../support/stores/store.ts';
 
 const KiB = 1024;
 const SEED = 20_261_130;

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { OCI_MANIFEST } from '../../lib/oci/media-types.ts';
-import { LayoutBuilder, named, type RawDescriptor } from '../support/layout-builder.ts';
+import { LayoutBuilder, named, type RawDescriptor } from '../support/images/layout-builder.ts';
+import { tar } from '../support/images/tar-writer.ts';
 import { run } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { tar } from '../support/tar-writer.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 
 const USERS = [
   '',

@@ -1,9 +1,9 @@
 /** An image may have a configuration and no layer: `FROM scratch` with labels. Its root filesystem is empty. */
 import { expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { LayoutBuilder } from '../support/layout-builder.ts';
+import { LayoutBuilder } from '../support/images/layout-builder.ts';
 import { must } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 
 test('an image without layers is an empty root filesystem, mounted by graft or by others', async () => {
   await using store = await testStore();

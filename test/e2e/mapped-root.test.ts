@@ -9,9 +9,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { INIT, MAPS, ROOT } from '../support/garden-mapping.ts';
 import { must, run } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { INIT, MAPS, ROOT } from '../support/stores/garden-mapping.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 
 const BUSYBOX = '/bin/busybox';
 const ORDINARY = 65534;

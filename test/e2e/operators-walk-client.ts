@@ -2,8 +2,8 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cell } from '../bosh/cell.ts';
-import { layerDirectory, setMagic } from '../support/cvmfs.ts';
-import type { MadeImage } from '../support/images.ts';
+import { layerDirectory, setMagic } from '../support/cvmfs/server.ts';
+import type { MadeImage } from '../support/images/images.ts';
 import { sh } from '../support/shell.ts';
 import { tempDir } from '../support/temp.ts';
 

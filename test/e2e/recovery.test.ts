@@ -14,13 +14,13 @@ import { join } from 'node:path';
 import { Store } from '../../lib/store/store.ts';
 import { close, mkdirAt, openAt } from '../../lib/sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../lib/sys/kernel/libc.ts';
-import { makeFaultImage } from '../support/fault-image.ts';
+import { makeFaultImage } from '../support/faults/image.ts';
 import { graft } from '../support/graft.ts';
-import { makeImage } from '../support/images.ts';
-import { publishLayer } from '../support/scratch-store.ts';
+import { makeImage } from '../support/images/images.ts';
 import { cleanEnv, must, sh } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { contents, unfinished } from '../support/store-names.ts';
+import { contents, unfinished } from '../support/stores/names.ts';
+import { publishLayer } from '../support/stores/scratch-store.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
 const MINUTES = 60_000;

@@ -2,7 +2,7 @@
 import { expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { must } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 import { mountPointsBelow } from '../support/temp.ts';
 
 const CONTAINERS = 12;

@@ -1,9 +1,9 @@
 /** The printed fragment, merged into a `runc spec`, starts the image's own command. */
 import { expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { makeBusyboxImage } from '../support/images.ts';
+import { makeBusyboxImage } from '../support/images/images.ts';
 import { must, run } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 
 interface Spec {
   process: { args?: string[]; terminal?: boolean; env?: string[] };

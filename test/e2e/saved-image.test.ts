@@ -1,10 +1,10 @@
 /** Tars that hold an image as a file are refused; root filesystems that look a little like one are not. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { makeBusyboxImage } from '../support/images.ts';
+import { makeBusyboxImage } from '../support/images/images.ts';
+import { type EntrySpec, tar } from '../support/images/tar-writer.ts';
 import { must } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { type EntrySpec, tar } from '../support/tar-writer.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 
 let store: TestStore;
 beforeAll(async () => {

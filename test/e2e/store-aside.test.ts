@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { sha256Hex } from '../../lib/base/digest.ts';
-import { makeFaultImage } from '../support/fault-image.ts';
-import { type TestStore, testStore } from '../support/store.ts';
+import { makeFaultImage } from '../support/faults/image.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 let dir: TempDir;

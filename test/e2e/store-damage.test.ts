@@ -1,9 +1,9 @@
 /** Every small file of a store, empty, cut, nonsense, gone or a directory: clear sentences, and a store that mends. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { faultLayers, makeFaultImage } from '../support/fault-image.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { contents, unfinished } from '../support/store-names.ts';
+import { faultLayers, makeFaultImage } from '../support/faults/image.ts';
+import { contents, unfinished } from '../support/stores/names.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
 const MINUTES = 60_000;

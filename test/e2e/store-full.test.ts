@@ -10,13 +10,13 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { noise } from '../support/fake-registry.ts';
-import { makeFaultImage } from '../support/fault-image.ts';
+import { makeFaultImage } from '../support/faults/image.ts';
 import { executable } from '../support/graft.ts';
-import { makeImage } from '../support/images.ts';
+import { makeImage } from '../support/images/images.ts';
+import { noise } from '../support/registries/fake-registry.ts';
 import { cleanEnv, run } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
-import { contents, unfinished } from '../support/store-names.ts';
+import { contents, unfinished } from '../support/stores/names.ts';
+import { testStore } from '../support/stores/store.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
 const MiB = 1024 * 1024;

@@ -1,11 +1,11 @@
 /** Ids and stores with whatever names Linux allows. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { makeFaultImage } from '../support/fault-image.ts';
+import { makeFaultImage } from '../support/faults/image.ts';
 import { graft, graftMust } from '../support/graft.ts';
 import { must } from '../support/shell.ts';
-import { mountXfs, type TestStore, testStore } from '../support/store.ts';
-import { contents } from '../support/store-names.ts';
+import { contents } from '../support/stores/names.ts';
+import { mountXfs, type TestStore, testStore } from '../support/stores/store.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
 let dir: TempDir;

@@ -1,9 +1,9 @@
 /** The tree that a create gives is the one that umoci unpacks: names, types, modes, owners, times, links, xattrs, content. */
 import { expect, test } from 'bun:test';
-import { compareTrees } from '../support/compare-trees.ts';
-import { baseSystemImages, makeBusyboxImage, umociRootfs, zstdTwin } from '../support/images.ts';
+import { compareTrees } from '../support/images/compare-trees.ts';
+import { baseSystemImages, makeBusyboxImage, umociRootfs, zstdTwin } from '../support/images/images.ts';
 import { must } from '../support/shell.ts';
-import { testStore } from '../support/store.ts';
+import { testStore } from '../support/stores/store.ts';
 
 const MINUTES = 60_000;
 

@@ -2,8 +2,8 @@
 import { expect, test } from 'bun:test';
 import { mkdirSync, statSync } from 'node:fs';
 import { graftMust } from '../support/graft.ts';
-import { makeBusyboxImage } from '../support/images.ts';
-import { testStore } from '../support/store.ts';
+import { makeBusyboxImage } from '../support/images/images.ts';
+import { testStore } from '../support/stores/store.ts';
 import { tempDir } from '../support/temp.ts';
 
 interface Usage {

@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { existsSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { type FaultPoint, graftWithFault, pointName, readPoints } from '../support/faults/faults.ts';
 import {
   atEveryPoint,
   type Lane,
@@ -15,10 +16,9 @@ import {
   SCENES,
   type Scene,
   verbOf,
-} from '../support/fault-scenes.ts';
-import { type FaultPoint, graftWithFault, pointName, readPoints } from '../support/faults.ts';
+} from '../support/faults/scenes.ts';
 import type { Ran } from '../support/shell.ts';
-import { unfinished } from '../support/store-names.ts';
+import { unfinished } from '../support/stores/names.ts';
 
 const MINUTES = 60_000;
 /** asm-generic/errno-base.h, the same on x86-64 and arm64. */

@@ -4,6 +4,7 @@
  * verb works, `check` finds nothing wrong, and deleting and cleaning leave the store empty.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { graftWithFault } from '../support/faults/faults.ts';
 import {
   atEveryPoint,
   makeProps,
@@ -12,8 +13,7 @@ import {
   SCENES,
   type Scene,
   verbOf,
-} from '../support/fault-scenes.ts';
-import { graftWithFault } from '../support/faults.ts';
+} from '../support/faults/scenes.ts';
 
 const MINUTES = 60_000;
 let props: Props;

@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { MiB } from '../../lib/base/limits.ts';
-import { countPoints, type FaultPoint, graftWithFault } from '../support/faults.ts';
-import { LayoutBuilder, named } from '../support/layout-builder.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { tar } from '../support/tar-writer.ts';
+import { countPoints, type FaultPoint, graftWithFault } from '../support/faults/faults.ts';
+import { LayoutBuilder, named } from '../support/images/layout-builder.ts';
+import { tar } from '../support/images/tar-writer.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 
 const EIO = 5;
 

@@ -4,10 +4,10 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { rmSync } from 'node:fs';
-import { makeProps, type Props, prepare, SCENES, type Scene, verbOf } from '../support/fault-scenes.ts';
-import { readPoints } from '../support/faults.ts';
+import { readPoints } from '../support/faults/faults.ts';
+import { makeProps, type Props, prepare, SCENES, type Scene, verbOf } from '../support/faults/scenes.ts';
 import { executable } from '../support/graft.ts';
-import { changesOf, countOf } from '../support/strace.ts';
+import { changesOf, countOf } from '../support/programs/strace.ts';
 
 const MINUTES = 60_000;
 let props: Props;

@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { makeFaultImage } from '../support/fault-image.ts';
+import { makeFaultImage } from '../support/faults/image.ts';
 import { executable } from '../support/graft.ts';
 import { cleanEnv, must } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { contents, unfinished } from '../support/store-names.ts';
+import { contents, unfinished } from '../support/stores/names.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
 const MINUTE = 60_000;

@@ -1,7 +1,15 @@
 /** Random archives, right ones and then damaged ones. The same seed gives the same bytes. */
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Random } from '../property/random.ts';
-import { base256, checksum, type EntrySpec, longName, pax, tar, zeros } from '../support/tar-writer.ts';
+import {
+  base256,
+  checksum,
+  type EntrySpec,
+  longName,
+  pax,
+  tar,
+  zeros,
+} from '../support/images/tar-writer.ts';
 
 const BLOCK = 512;
 const NAMES = [

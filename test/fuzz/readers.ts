@@ -3,7 +3,7 @@ import { extract, type Header } from 'tar-stream';
 import { PluginError } from '../../lib/base/errors/error.ts';
 import type { LayerEntry } from '../../lib/layer/tar/entry.ts';
 import { TarReader } from '../../lib/layer/tar/reader.ts';
-import { sha256 } from '../support/unpack.ts';
+import { sha256 } from '../support/images/unpack.ts';
 
 interface Read {
   readonly name: string;

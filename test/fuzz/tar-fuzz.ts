@@ -9,8 +9,8 @@ import { PluginError } from '../../lib/base/errors/error.ts';
 import { FIELD, numberField } from '../../lib/layer/tar/fields.ts';
 import { verifyTree } from '../../lib/layer/tree/verify-tree.ts';
 import { Random } from '../property/random.ts';
-import { checksum } from '../support/tar-writer.ts';
-import { Canary, openBelow, requestIn, unpack } from '../support/unpack.ts';
+import { checksum } from '../support/images/tar-writer.ts';
+import { Canary, openBelow, requestIn, unpack } from '../support/images/unpack.ts';
 import { damage, packed, randomArchive } from './archives.ts';
 import { type Reading, readOurs, readTarStream } from './readers.ts';
 

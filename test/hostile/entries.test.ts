@@ -2,11 +2,11 @@
 import { describe, expect, test } from 'bun:test';
 import { lstatSync, readFileSync } from 'node:fs';
 import { lgetxattr, llistxattr } from '../../lib/sys/kernel/files.ts';
-import { attack } from '../support/attack.ts';
+import { attack } from '../support/images/attack.ts';
+import { base256, type EntrySpec, paxRecord, rawPax, tar } from '../support/images/tar-writer.ts';
+import { codeOf, failureOf, listTree, requestIn, unpack } from '../support/images/unpack.ts';
 import { must } from '../support/shell.ts';
-import { base256, type EntrySpec, paxRecord, rawPax, tar } from '../support/tar-writer.ts';
 import { tempDir } from '../support/temp.ts';
-import { codeOf, failureOf, listTree, requestIn, unpack } from '../support/unpack.ts';
 
 const D = (name: string, rest: Partial<EntrySpec> = {}): EntrySpec => ({ name, type: '5', ...rest });
 const L = (name: string, link: string): EntrySpec => ({ name, type: '2', link });

@@ -4,11 +4,11 @@ import { writeFileSync } from 'node:fs';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES } from '../../lib/base/limits.ts';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../lib/oci/media-types.ts';
 import { checkImage } from '../../lib/plugin/preflight.ts';
-import { type Json, LayoutBuilder } from '../support/layout-builder.ts';
-import { tar } from '../support/tar-writer.ts';
+import { type Json, LayoutBuilder } from '../support/images/layout-builder.ts';
+import { tar } from '../support/images/tar-writer.ts';
+import { codeOf, failureOf } from '../support/images/unpack.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
-import { codeOf, failureOf } from '../support/unpack.ts';
-import { resolveLayout } from '../unit/image/support.ts';
+import { resolveLayout } from '../unit/image/source/support.ts';
 
 let dir: TempDir;
 let layout: LayoutBuilder;

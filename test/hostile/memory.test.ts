@@ -5,10 +5,10 @@ import { gzipSync } from 'node:zlib';
 import { sha256Hex } from '../../lib/base/digest.ts';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../lib/oci/media-types.ts';
 import { executable } from '../support/graft.ts';
-import { LayoutBuilder } from '../support/layout-builder.ts';
+import { LayoutBuilder } from '../support/images/layout-builder.ts';
+import { type EntrySpec, tar } from '../support/images/tar-writer.ts';
 import { cleanEnv, PROJECT } from '../support/shell.ts';
-import { type TestStore, testStore } from '../support/store.ts';
-import { type EntrySpec, tar } from '../support/tar-writer.ts';
+import { type TestStore, testStore } from '../support/stores/store.ts';
 
 const MINUTES = 60_000;
 const MiB = 1024 ** 2;
@@ -22,7 +22,13 @@ interface Peak {
 }
 
 async function peakOf(store: TestStore, args: readonly string[]): Promise<Peak> {
-  const argv = [`${PROJECT}/test/support/peak-main.ts`, executable(), '--store', store.path, ...args];
+  const argv = [
+    `${PROJECT}/test/support/programs/peak-main.ts`,
+    executable(),
+    '--store',
+    store.path,
+    ...args,
+  ];
   const child = Bun.spawn([process.execPath, ...argv], {
     env: cleanEnv(),
     stdout: 'pipe',

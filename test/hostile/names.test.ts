@@ -5,10 +5,10 @@ import { dirname } from 'node:path';
 import { verifyTree } from '../../lib/layer/tree/verify-tree.ts';
 import { removeTree } from '../../lib/sys/files/remove-tree.ts';
 import { close, openDir } from '../../lib/sys/kernel/files.ts';
-import { attack } from '../support/attack.ts';
-import { type EntrySpec, longName, pax, paxRecord, rawPax, tar } from '../support/tar-writer.ts';
+import { attack } from '../support/images/attack.ts';
+import { type EntrySpec, longName, pax, paxRecord, rawPax, tar } from '../support/images/tar-writer.ts';
+import { codeOf, listTree, requestIn, unpack } from '../support/images/unpack.ts';
 import { tempDir } from '../support/temp.ts';
-import { codeOf, listTree, requestIn, unpack } from '../support/unpack.ts';
 
 const D = (name: string, rest: Partial<EntrySpec> = {}): EntrySpec => ({ name, type: '5', ...rest });
 const L = (name: string, link: string): EntrySpec => ({ name, type: '2', link });

@@ -2,8 +2,7 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { attack } from '../support/attack.ts';
-import { must } from '../support/shell.ts';
+import { attack } from '../support/images/attack.ts';
 import {
   base256,
   checksum,
@@ -16,9 +15,10 @@ import {
   rawPax,
   tar,
   zeros,
-} from '../support/tar-writer.ts';
+} from '../support/images/tar-writer.ts';
+import { failureOf, openBelow, ROOMY, requestIn, sha256, unpack } from '../support/images/unpack.ts';
+import { must } from '../support/shell.ts';
 import { tempDir } from '../support/temp.ts';
-import { failureOf, openBelow, ROOMY, requestIn, sha256, unpack } from '../support/unpack.ts';
 
 const NO_END = Buffer.alloc(0);
 const inner = tar([{ name: 'hidden', content: 'smuggled' }], NO_END);

@@ -2,10 +2,10 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { lgetxattr } from '../../lib/sys/kernel/files.ts';
-import { attack } from '../support/attack.ts';
-import { type EntrySpec, tar } from '../support/tar-writer.ts';
+import { attack } from '../support/images/attack.ts';
+import { type EntrySpec, tar } from '../support/images/tar-writer.ts';
+import { listTree, ROOMY, requestIn, unpack } from '../support/images/unpack.ts';
 import { tempDir } from '../support/temp.ts';
-import { listTree, ROOMY, requestIn, unpack } from '../support/unpack.ts';
 
 const D = (name: string): EntrySpec => ({ name, type: '5' });
 const L = (name: string, link: string): EntrySpec => ({ name, type: '2', link });

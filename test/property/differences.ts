@@ -1,7 +1,12 @@
 /** The model beside what is mounted, path by path, name by name. */
 import { lstatSync } from 'node:fs';
 import { hasCode } from '../../lib/sys/kernel/errno.ts';
-import { type CompareOptions, printableName, readTree, type TreeEntry } from '../support/compare-trees.ts';
+import {
+  type CompareOptions,
+  printableName,
+  readTree,
+  type TreeEntry,
+} from '../support/images/compare-trees.ts';
 import { bytesOfName, digestHex, type LayerStack } from './entries.ts';
 import { type Leaf, type MergedTree, type Slot, walkTree } from './model.ts';
 

@@ -1,7 +1,7 @@
 /** Entries of layers as plain values, and the archives made of them. Names are one character a byte. */
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { type EntrySpec, tar } from '../support/tar-writer.ts';
+import { type EntrySpec, tar } from '../support/images/tar-writer.ts';
 
 export interface Attributes {
   readonly mode: number;

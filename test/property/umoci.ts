@@ -12,7 +12,7 @@
  * what comes later, and markers that link leads round for.
  */
 import { rmSync } from 'node:fs';
-import type { TreeEntry } from '../support/compare-trees.ts';
+import type { TreeEntry } from '../support/images/compare-trees.ts';
 import { run } from '../support/shell.ts';
 import { ANY, describeModel, differentEntries } from './differences.ts';
 import type { LayerStack } from './entries.ts';

@@ -17,9 +17,9 @@ import { createImage } from '../../lib/plugin/create.ts';
 import { removeImage } from '../../lib/store/collect/remove.ts';
 import { parseImageId } from '../../lib/store/layout/image-id.ts';
 import { SysError } from '../../lib/sys/kernel/errno.ts';
-import { LayoutBuilder, named } from '../support/layout-builder.ts';
-import { type ScratchStore, scratchStore } from '../support/scratch-store.ts';
+import { LayoutBuilder, named } from '../support/images/layout-builder.ts';
 import { PROJECT } from '../support/shell.ts';
+import { type ScratchStore, scratchStore } from '../support/stores/scratch-store.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 import { archive, blobOf, digestHex, type Layer, type LayerStack } from './entries.ts';
 

@@ -4,8 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hexOf } from '../../lib/base/digest.ts';
 import { formatThinImage } from '../../lib/cvmfs/records.ts';
-import { packTree, type StandIn, serveImage, setMagic } from '../support/cvmfs.ts';
-import { NAME } from '../support/cvmfs-world.ts';
+import { packTree, type StandIn, serveImage, setMagic } from '../support/cvmfs/server.ts';
+import { NAME } from '../support/cvmfs/world.ts';
 import { graft, graftMust } from '../support/graft.ts';
 import {
   layoutImage,
@@ -13,9 +13,9 @@ import {
   makeLayer,
   publishLayers,
   repositoryWriter,
-} from '../support/published-image.ts';
-import { quotaDir } from '../support/quota.ts';
+} from '../support/images/published-image.ts';
 import { must, run, sh } from '../support/shell.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 import type { TempDir } from '../support/temp.ts';
 
 const MiB = 1024 * 1024;

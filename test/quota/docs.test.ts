@@ -4,10 +4,10 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { looksLike, type Machine, machine, redirectRegistries, stepsOf } from '../docs/machine.ts';
 import { allBlocks, blocks } from '../docs/page.ts';
-import { type MadeImage, makeBusyboxImage } from '../support/images.ts';
-import { quotaDir } from '../support/quota.ts';
-import { push, startRegistry, type TestRegistry } from '../support/registry.ts';
+import { type MadeImage, makeBusyboxImage } from '../support/images/images.ts';
+import { push, startRegistry, type TestRegistry } from '../support/registries/registry.ts';
 import { PROJECT } from '../support/shell.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 import type { TempDir } from '../support/temp.ts';
 
 let shared: TempDir;

@@ -4,8 +4,8 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { close, openDir } from '../../lib/sys/kernel/files.ts';
 import { getProjectUsage, setProjectId, setProjectLimit } from '../../lib/sys/mounts/quota.ts';
 import { graft, graftMust } from '../support/graft.ts';
-import { makeBusyboxImage } from '../support/images.ts';
-import { quotaDir } from '../support/quota.ts';
+import { makeBusyboxImage } from '../support/images/images.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 import type { TempDir } from '../support/temp.ts';
 
 const PROJECT = 4242;

@@ -4,9 +4,9 @@ import { existsSync, openSync, readdirSync, statSync, writeSync } from 'node:fs'
 import { close } from '../../lib/sys/kernel/files.ts';
 import { listProjects } from '../../lib/sys/mounts/quota.ts';
 import { graft, graftMust } from '../support/graft.ts';
-import { type MadeImage, makeBusyboxImage } from '../support/images.ts';
-import { quotaDir } from '../support/quota.ts';
+import { type MadeImage, makeBusyboxImage } from '../support/images/images.ts';
 import { must } from '../support/shell.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 import type { TempDir } from '../support/temp.ts';
 
 const MiB = 1024 * 1024;

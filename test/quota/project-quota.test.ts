@@ -11,8 +11,8 @@ import {
   setProjectId,
   setProjectLimit,
 } from '../../lib/sys/mounts/quota.ts';
-import { quotaDir, usageWhenSettled } from '../support/quota.ts';
 import { sh } from '../support/shell.ts';
+import { quotaDir, usageWhenSettled } from '../support/stores/quota.ts';
 
 const MiB = 1024 * 1024;
 const LIMIT = 8 * MiB;

@@ -3,9 +3,9 @@ import { expect, test } from 'bun:test';
 import { rmSync, writeFileSync } from 'node:fs';
 import { getProjectUsage } from '../../lib/sys/mounts/quota.ts';
 import { graftMust } from '../support/graft.ts';
-import { makeBusyboxImage } from '../support/images.ts';
-import { quotaDir } from '../support/quota.ts';
+import { makeBusyboxImage } from '../support/images/images.ts';
 import { must, run } from '../support/shell.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 
 const MiB = 1024 * 1024;
 

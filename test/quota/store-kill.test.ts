@@ -5,12 +5,12 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { listProjects } from '../../lib/sys/mounts/quota.ts';
-import { makeFaultImage } from '../support/fault-image.ts';
-import { faultSample, sampled } from '../support/fault-sample.ts';
-import { countPoints, type FaultPoint, graftWithFault, pointName } from '../support/faults.ts';
+import { countPoints, type FaultPoint, graftWithFault, pointName } from '../support/faults/faults.ts';
+import { makeFaultImage } from '../support/faults/image.ts';
+import { faultSample, sampled } from '../support/faults/todays-points.ts';
 import { graft, graftMust } from '../support/graft.ts';
-import { quotaDir } from '../support/quota.ts';
-import { unfinished } from '../support/store-names.ts';
+import { unfinished } from '../support/stores/names.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 import type { TempDir } from '../support/temp.ts';
 
 const MINUTES = 60_000;

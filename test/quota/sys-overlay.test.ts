@@ -4,7 +4,7 @@ import { release } from 'node:os';
 import { unmount } from '../../lib/sys/mounts/mount.ts';
 import { mountOverlay, overlayWays } from '../../lib/sys/mounts/overlay.ts';
 import { overlaySuite, stackIn } from '../suites/overlay.suite.ts';
-import { quotaDir } from '../support/quota.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 
 const newDir = async () => quotaDir();
 

@@ -18,8 +18,8 @@ import {
   setProjectLimit,
 } from '../../lib/sys/mounts/quota.ts';
 import { durableSuite } from '../suites/durable.suite.ts';
-import { quotaDir } from '../support/quota.ts';
 import { must, runPrivately } from '../support/shell.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 
 const MiB = 1024 * 1024;
 const Q_XGETQUOTA = (0x5803 << 8) | 2;

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { graftMust } from '../support/graft.ts';
-import { quotaDir } from '../support/quota.ts';
 import { must } from '../support/shell.ts';
+import { quotaDir } from '../support/stores/quota.ts';
 import type { TempDir } from '../support/temp.ts';
 
 const MiB = 1024 * 1024;

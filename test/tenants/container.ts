@@ -1,8 +1,8 @@
 /** A container in a user namespace of its own that rearranges its root filesystem as long as it runs. */
 import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { MAPS } from '../support/garden-mapping.ts';
 import { cleanEnv, must, run } from '../support/shell.ts';
+import { MAPS } from '../support/stores/garden-mapping.ts';
 
 const APPLETS = ['sh', 'mkdir', 'mv', 'ln', 'rm', 'mount', 'umount', 'sleep', 'touch', 'dd'];
 

@@ -1,8 +1,8 @@
 /** The worst images that the budgets let through, or refuse: small to make, and of no use but to hurt a neighbour. */
 import { sha256Hex } from '../../lib/base/digest.ts';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../lib/oci/media-types.ts';
-import { LayoutBuilder, named, type RawDescriptor } from '../support/layout-builder.ts';
-import { type EntrySpec, tar } from '../support/tar-writer.ts';
+import { LayoutBuilder, named, type RawDescriptor } from '../support/images/layout-builder.ts';
+import { type EntrySpec, tar } from '../support/images/tar-writer.ts';
 
 export interface HostileImage {
   readonly name: string;

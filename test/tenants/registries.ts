@@ -1,5 +1,6 @@
 /** Registries of a hostile tenant: they lie in every answer, and name what belongs to others. */
 import { OCI_LAYER } from '../../lib/oci/media-types.ts';
+import { tarOf } from '../support/images/noise-image.ts';
 import {
   blobOf,
   descriptor,
@@ -9,9 +10,8 @@ import {
   fakeRegistry,
   noise,
   type Override,
-} from '../support/fake-registry.ts';
-import { tarOf } from '../support/noise-image.ts';
-import { whole } from '../support/raw-server.ts';
+} from '../support/registries/fake-registry.ts';
+import { whole } from '../support/registries/raw-server.ts';
 
 export interface HostileRegistry {
   readonly name: string;

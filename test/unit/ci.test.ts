@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { secondLook } from '../../ci/run-tests.ts';
 import { findParts } from '../../ci/test-parts.ts';
 import { judge } from '../../ci/test-report.ts';
-import { faultSample, sampled } from '../support/fault-sample.ts';
+import { faultSample, sampled } from '../support/faults/todays-points.ts';
 import { PROJECT, run } from '../support/shell.ts';
 import { tempDir } from '../support/temp.ts';
 

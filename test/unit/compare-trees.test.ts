@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { lsetxattr } from '../../lib/sys/kernel/files.ts';
-import { compareTrees, readTree } from '../support/compare-trees.ts';
+import { compareTrees, readTree } from '../support/images/compare-trees.ts';
 import { must, sh } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { must, run, runPrivately, sh } from '../support/shell.ts';
-import { mountXfs } from '../support/store.ts';
+import { mountXfs } from '../support/stores/store.ts';
 import { mountPointsBelow, tempDir } from '../support/temp.ts';
 
 describe('run', () => {

@@ -1,12 +1,12 @@
 /** A cell whose operator wants the registry asked each time, whatever is in the store. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
-import { Cell } from '../../support/cell.ts';
-import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
-import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
-import type { RunningServer } from '../../support/server.ts';
+import { makeNoiseImage, type NoiseImage } from '../../support/images/noise-image.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/programs/nginx.ts';
+import type { RunningServer } from '../../support/programs/server.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell } from '../../support/stores/cell.ts';
 import { freePort, type TempDir, tempDir } from '../../support/temp.ts';
 
 const LOGIN = { username: 'operator', password: 'S3CRET' };

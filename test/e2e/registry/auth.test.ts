@@ -3,13 +3,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 import { readFileSync, writeFileSync } from 'node:fs';
 import { defaultHost } from '../../../lib/registry/policy/policy.ts';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
-import { Cell, logged } from '../../support/cell.ts';
-import { issue, makeAuthority, type Pair, pemOf } from '../../support/certificates.ts';
-import { makeNoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
-import { login, NEVER, readLayer, registrySource } from '../../support/registry-client.ts';
+import { makeNoiseImage } from '../../support/images/noise-image.ts';
+import { issue, makeAuthority, type Pair, pemOf } from '../../support/registries/certificates.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
+import { login, NEVER, readLayer, registrySource } from '../../support/registries/registry-client.ts';
+import { type TokenServer, tokenServer } from '../../support/registries/token-server.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
-import { type TokenServer, tokenServer } from '../../support/token-server.ts';
 
 const LOGIN = { username: 'me', password: 'S3CRET' };
 const IDENTITY = 'IDENTITY-t0ken';

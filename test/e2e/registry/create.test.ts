@@ -1,10 +1,10 @@
 /** From a registry that skopeo filled to the tree that umoci unpacks, and twenty at once. */
 import { expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
-import { compareTrees } from '../../support/compare-trees.ts';
-import { baseSystemImages, umociRootfs } from '../../support/images.ts';
-import { push, startRegistry } from '../../support/registry.ts';
-import { testStore } from '../../support/store.ts';
+import { compareTrees } from '../../support/images/compare-trees.ts';
+import { baseSystemImages, umociRootfs } from '../../support/images/images.ts';
+import { push, startRegistry } from '../../support/registries/registry.ts';
+import { testStore } from '../../support/stores/store.ts';
 
 const MINUTES = 60_000;
 const GiB = 1024 ** 3;

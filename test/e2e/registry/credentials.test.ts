@@ -1,12 +1,12 @@
 /** Credentials: where they come from, in which order, and that nobody else ever sees them. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { Cell, logged } from '../../support/cell.ts';
-import { makeBusyboxImage } from '../../support/images.ts';
-import { settledLog, startNginx } from '../../support/nginx.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
-import type { RunningServer } from '../../support/server.ts';
+import { makeBusyboxImage } from '../../support/images/images.ts';
+import { settledLog, startNginx } from '../../support/programs/nginx.ts';
+import type { RunningServer } from '../../support/programs/server.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { freePort, type TempDir, tempDir } from '../../support/temp.ts';
 
 const USER = 'operator';

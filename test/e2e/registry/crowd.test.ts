@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { OCI_LAYER } from '../../../lib/oci/media-types.ts';
+import { executable } from '../../support/graft.ts';
+import { tarOf } from '../../support/images/noise-image.ts';
 import {
   blobOf,
   descriptor,
@@ -11,12 +13,10 @@ import {
   fakeRegistry,
   noise,
   type Override,
-} from '../../support/fake-registry.ts';
-import { executable } from '../../support/graft.ts';
-import { tarOf } from '../../support/noise-image.ts';
+} from '../../support/registries/fake-registry.ts';
 import { cleanEnv } from '../../support/shell.ts';
-import { type TestStore, testStore } from '../../support/store.ts';
-import { unfinished } from '../../support/store-names.ts';
+import { unfinished } from '../../support/stores/names.ts';
+import { type TestStore, testStore } from '../../support/stores/store.ts';
 
 const MINUTE = 60_000;
 const CROWD = 20;

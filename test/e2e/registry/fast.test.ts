@@ -1,11 +1,11 @@
 /** How much is asked of a registry for what: warming cells, tags, pinned images, layers in parallel. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { Cell, logged } from '../../support/cell.ts';
-import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
-import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
-import { rawServer, whole } from '../../support/raw-server.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
+import { makeNoiseImage, type NoiseImage } from '../../support/images/noise-image.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/programs/nginx.ts';
+import { rawServer, whole } from '../../support/registries/raw-server.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { freePort, type TempDir, tempDir } from '../../support/temp.ts';
 
 const SIZES = [100_000, 110_000, 120_000, 130_000, 140_000, 150_000, 160_000, 170_000];

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
-import { Cell } from '../../support/cell.ts';
-import { issue, makeAuthority, type Pair } from '../../support/certificates.ts';
-import { LayoutBuilder, type RawDescriptor } from '../../support/layout-builder.ts';
-import { type Netns, netns } from '../../support/netns.ts';
-import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
-import { tarOf } from '../../support/noise-image.ts';
-import { startRegistry } from '../../support/registry.ts';
+import { LayoutBuilder, type RawDescriptor } from '../../support/images/layout-builder.ts';
+import { tarOf } from '../../support/images/noise-image.ts';
+import { type Netns, netns } from '../../support/programs/netns.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/programs/nginx.ts';
+import { issue, makeAuthority, type Pair } from '../../support/registries/certificates.ts';
+import { startRegistry } from '../../support/registries/registry.ts';
+import { Cell } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const REGISTRY = '203.0.113.10';

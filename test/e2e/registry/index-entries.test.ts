@@ -4,12 +4,17 @@ import { existsSync, readFileSync, unlinkSync } from 'node:fs';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
 import type { ResolvedImage } from '../../../lib/image/source/source.ts';
 import { OCI_CONFIG, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
-import { contentAnswer, errorAnswer } from '../../support/fake-registry.ts';
-import { forPlatform, type Json, LayoutBuilder, type RawDescriptor } from '../../support/layout-builder.ts';
-import { type RawServer, rawServer, whole } from '../../support/raw-server.ts';
-import { NEVER, registrySource } from '../../support/registry-client.ts';
+import {
+  forPlatform,
+  type Json,
+  LayoutBuilder,
+  type RawDescriptor,
+} from '../../support/images/layout-builder.ts';
+import { contentAnswer, errorAnswer } from '../../support/registries/fake-registry.ts';
+import { type RawServer, rawServer, whole } from '../../support/registries/raw-server.ts';
+import { NEVER, registrySource } from '../../support/registries/registry-client.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
-import { resolveLayout } from '../../unit/image/support.ts';
+import { resolveLayout } from '../../unit/image/source/support.ts';
 
 let dir: TempDir;
 let layout: LayoutBuilder;

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
-import { Cell, logged } from '../../support/cell.ts';
+import { tarOf } from '../../support/images/noise-image.ts';
 import {
   contentAnswer,
   errorAnswer,
@@ -11,10 +11,10 @@ import {
   fakeImage,
   fakeRegistry,
   type Override,
-} from '../../support/fake-registry.ts';
-import { tarOf } from '../../support/noise-image.ts';
-import type { RawAnswer } from '../../support/raw-server.ts';
+} from '../../support/registries/fake-registry.ts';
+import type { RawAnswer } from '../../support/registries/raw-server.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 
 /** Long enough for a busy machine to answer in time where an answer is meant to come. */
 const LONG = { connect_ms: 60_000, answer_ms: 60_000, idle_ms: 60_000, slow_window_ms: 60_000 };

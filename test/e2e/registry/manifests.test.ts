@@ -2,19 +2,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
-import { Cell } from '../../support/cell.ts';
-import { compareTrees } from '../../support/compare-trees.ts';
-import { type MadeImage, makeBusyboxImage, umociRootfs, zstdTwin } from '../../support/images.ts';
+import { compareTrees } from '../../support/images/compare-trees.ts';
+import { type MadeImage, makeBusyboxImage, umociRootfs, zstdTwin } from '../../support/images/images.ts';
 import {
   forPlatform,
   type Json,
   LayoutBuilder,
   named,
   type RawDescriptor,
-} from '../../support/layout-builder.ts';
-import { makeNoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
+} from '../../support/images/layout-builder.ts';
+import { makeNoiseImage } from '../../support/images/noise-image.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
 import { must } from '../../support/shell.ts';
+import { Cell } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 let dir: TempDir;

@@ -1,11 +1,11 @@
 /** Types that no current tool writes and that are legal all the same, or that everybody takes to this day. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { DOCKER_MANIFEST, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
-import { Cell } from '../../support/cell.ts';
-import { type FakeRegistry, fakeImage, fakeRegistry } from '../../support/fake-registry.ts';
-import { tarOf } from '../../support/noise-image.ts';
-import { whole } from '../../support/raw-server.ts';
+import { tarOf } from '../../support/images/noise-image.ts';
+import { type FakeRegistry, fakeImage, fakeRegistry } from '../../support/registries/fake-registry.ts';
+import { whole } from '../../support/registries/raw-server.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell } from '../../support/stores/cell.ts';
 
 let cell: Cell;
 let registry: FakeRegistry | undefined;

@@ -5,14 +5,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
-import { Cell, logged } from '../../support/cell.ts';
-import { issue, makeAuthority, type Pair } from '../../support/certificates.ts';
-import { type Netns, netns } from '../../support/netns.ts';
-import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
-import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry } from '../../support/registry.ts';
-import { type RunningServer, startServer } from '../../support/server.ts';
+import { makeNoiseImage, type NoiseImage } from '../../support/images/noise-image.ts';
+import { type Netns, netns } from '../../support/programs/netns.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/programs/nginx.ts';
+import { type RunningServer, startServer } from '../../support/programs/server.ts';
+import { issue, makeAuthority, type Pair } from '../../support/registries/certificates.ts';
+import { push, startRegistry } from '../../support/registries/registry.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const HUB = '203.0.113.10';
@@ -72,7 +72,7 @@ async function startHub(pair: Pair): Promise<RunningServer> {
     login: undefined,
     listen: { hostname: AUTH, port: 443 },
   };
-  const script = `${import.meta.dir}/../../support/token-server-main.ts`;
+  const script = `${import.meta.dir}/../../support/registries/token-server-main.ts`;
   const command = [...network.enter, process.execPath, script, JSON.stringify(options)];
   cleanup.use(await startServer(command, { cwd: dir.path, ports: [], says: /listening on/ }));
   return startRegistry(dir.at('hub'), {

@@ -5,13 +5,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
-import { Cell } from '../../support/cell.ts';
-import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
-import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
-import { type RawServer, rawServer, whole } from '../../support/raw-server.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
-import type { RunningServer } from '../../support/server.ts';
+import { makeNoiseImage, type NoiseImage } from '../../support/images/noise-image.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/programs/nginx.ts';
+import type { RunningServer } from '../../support/programs/server.ts';
+import { type RawServer, rawServer, whole } from '../../support/registries/raw-server.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell } from '../../support/stores/cell.ts';
 import { freePort, type TempDir, tempDir } from '../../support/temp.ts';
 
 const LOGIN = { username: 'operator', password: 'S3CRET' };

@@ -1,12 +1,12 @@
 /** A cell that reaches the world through a proxy only: in a network where nothing else leads out. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { Cell, logged } from '../../support/cell.ts';
-import { issue, makeAuthority, type Pair } from '../../support/certificates.ts';
-import { connect, type Netns, netns } from '../../support/netns.ts';
-import { makeNoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry } from '../../support/registry.ts';
-import { startServer } from '../../support/server.ts';
+import { makeNoiseImage } from '../../support/images/noise-image.ts';
+import { connect, type Netns, netns } from '../../support/programs/netns.ts';
+import { startServer } from '../../support/programs/server.ts';
+import { issue, makeAuthority, type Pair } from '../../support/registries/certificates.ts';
+import { push, startRegistry } from '../../support/registries/registry.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const REGISTRY = '203.0.113.10';

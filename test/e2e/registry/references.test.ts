@@ -1,9 +1,9 @@
 /** How an image may be written, from Cloud Controller's and Garden's hands to a registry's. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { Cell, logged } from '../../support/cell.ts';
-import { makeBusyboxImage } from '../../support/images.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
+import { makeBusyboxImage } from '../../support/images/images.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
 import { must } from '../../support/shell.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 let dir: TempDir;

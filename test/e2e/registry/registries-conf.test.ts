@@ -1,11 +1,11 @@
 /** The subset of containers-registries.conf(5) that is read, with registries that are what it makes of a name. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
-import { Cell, logged } from '../../support/cell.ts';
-import { emptyLog, settledLog, startNginx } from '../../support/nginx.ts';
-import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
+import { makeNoiseImage, type NoiseImage } from '../../support/images/noise-image.ts';
+import { emptyLog, settledLog, startNginx } from '../../support/programs/nginx.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { freePort, type TempDir, tempDir } from '../../support/temp.ts';
 
 let dir: TempDir;

@@ -1,18 +1,18 @@
 /** Networks as they are: servers that cut, drip, lie, refuse for a while, or die, and pulls that are killed. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync, utimesSync } from 'node:fs';
-import { Cell, logged } from '../../support/cell.ts';
-import { compareTrees } from '../../support/compare-trees.ts';
-import { contentAnswer } from '../../support/fake-registry.ts';
 import { executable } from '../../support/graft.ts';
-import { umociRootfs } from '../../support/images.ts';
-import { connect, netns } from '../../support/netns.ts';
-import { settledLog, startNginx } from '../../support/nginx.ts';
-import { makeNoiseImage, type NoiseImage } from '../../support/noise-image.ts';
-import { rawServer } from '../../support/raw-server.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
-import type { RunningServer } from '../../support/server.ts';
+import { compareTrees } from '../../support/images/compare-trees.ts';
+import { umociRootfs } from '../../support/images/images.ts';
+import { makeNoiseImage, type NoiseImage } from '../../support/images/noise-image.ts';
+import { connect, netns } from '../../support/programs/netns.ts';
+import { settledLog, startNginx } from '../../support/programs/nginx.ts';
+import type { RunningServer } from '../../support/programs/server.ts';
+import { contentAnswer } from '../../support/registries/fake-registry.ts';
+import { rawServer } from '../../support/registries/raw-server.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
 import { cleanEnv, must, type Ran } from '../../support/shell.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { freePort, type TempDir, tempDir } from '../../support/temp.ts';
 
 const MiB = 1024 * 1024;

@@ -2,10 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { PartialDirectory } from '../../../lib/registry/blobs/partial.ts';
 import { imageSourceSuite } from '../../suites/image-source.suite.ts';
-import { LayoutBuilder } from '../../support/layout-builder.ts';
-import { makeNoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry } from '../../support/registry.ts';
-import { RecordingLog, registrySource, type TestSourceOptions } from '../../support/registry-client.ts';
+import { LayoutBuilder } from '../../support/images/layout-builder.ts';
+import { makeNoiseImage } from '../../support/images/noise-image.ts';
+import { push, startRegistry } from '../../support/registries/registry.ts';
+import {
+  RecordingLog,
+  registrySource,
+  type TestSourceOptions,
+} from '../../support/registries/registry-client.ts';
 import { tempDir } from '../../support/temp.ts';
 
 async function world(options: (dir: string) => TestSourceOptions) {

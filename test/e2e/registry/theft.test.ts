@@ -5,14 +5,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
-import { Cell } from '../../support/cell.ts';
-import { makeAuthority, type Pair } from '../../support/certificates.ts';
-import { type Netns, netns } from '../../support/netns.ts';
-import { startNginx } from '../../support/nginx.ts';
-import { makeNoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry } from '../../support/registry.ts';
-import { startServer } from '../../support/server.ts';
+import { makeNoiseImage } from '../../support/images/noise-image.ts';
+import { type Netns, netns } from '../../support/programs/netns.ts';
+import { startNginx } from '../../support/programs/nginx.ts';
+import { startServer } from '../../support/programs/server.ts';
+import { makeAuthority, type Pair } from '../../support/registries/certificates.ts';
+import { push, startRegistry } from '../../support/registries/registry.ts';
 import type { Ran } from '../../support/shell.ts';
+import { Cell } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const REGISTRY = '203.0.113.10';
@@ -66,7 +66,7 @@ beforeEach(() => cell.empty());
 async function startTokens(): Promise<void> {
   const listen = { hostname: '127.0.0.1', port: 6000 };
   const options = { signer: authority, issuer: 'test', login: LOGIN, identityToken: IDENTITY, listen };
-  const script = `${import.meta.dir}/../../support/token-server-main.ts`;
+  const script = `${import.meta.dir}/../../support/registries/token-server-main.ts`;
   const command = [...network.enter, process.execPath, script, JSON.stringify(options)];
   cleanup.use(await startServer(command, { cwd: dir.path, ports: [], says: /listening on/ }));
 }

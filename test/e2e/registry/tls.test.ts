@@ -1,11 +1,11 @@
 /** A company's registry with a CA of its own, client certificates, and the sentence that operators know. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { cpSync, mkdirSync } from 'node:fs';
-import { Cell, logged } from '../../support/cell.ts';
-import { issue, makeAuthority, type Pair } from '../../support/certificates.ts';
-import { netns } from '../../support/netns.ts';
-import { makeNoiseImage } from '../../support/noise-image.ts';
-import { push, startRegistry, type TestRegistry } from '../../support/registry.ts';
+import { makeNoiseImage } from '../../support/images/noise-image.ts';
+import { netns } from '../../support/programs/netns.ts';
+import { issue, makeAuthority, type Pair } from '../../support/registries/certificates.ts';
+import { push, startRegistry, type TestRegistry } from '../../support/registries/registry.ts';
+import { Cell, logged } from '../../support/stores/cell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const INSECURE =

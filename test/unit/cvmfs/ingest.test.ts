@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ingestTar } from '../../support/cvmfs/ingest.ts';
 import type { IngestAborted, Ingested, IngestOptions } from '../../support/cvmfs/ingested.ts';
-import { type EntrySpec, tar } from '../../support/tar-writer.ts';
+import { type EntrySpec, tar } from '../../support/images/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const PUBLISHED_AT = 1_790_000_000;

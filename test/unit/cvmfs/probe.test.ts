@@ -12,7 +12,7 @@ import {
   type StandIn,
   serveImage,
   setMagic,
-} from '../../support/cvmfs.ts';
+} from '../../support/cvmfs/server.ts';
 import { cleanEnv, sh } from '../../support/shell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

@@ -7,8 +7,8 @@ import { podmanName } from '../../../lib/cvmfs/publish-names.ts';
 import { parseDuccManifest, parseLayerRecord, parseOverlayRecord } from '../../../lib/cvmfs/records.ts';
 import { parseManifest } from '../../../lib/oci/manifest.ts';
 import { type PublishOptions, RepositoryWriter } from '../../support/cvmfs/publish.ts';
+import { type EntrySpec, tar } from '../../support/images/tar-writer.ts';
 import { sh } from '../../support/shell.ts';
-import { type EntrySpec, tar } from '../../support/tar-writer.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const SAMPLES = join(import.meta.dir, '../../cvmfs/fixtures/ducc');

@@ -13,7 +13,7 @@ import { planShims, type ShimPlan } from '../../../lib/cvmfs/shim-plan.ts';
 import { SAME_OWNERS, writeShim } from '../../../lib/cvmfs/write-shim.ts';
 import { mountOverlay } from '../../../lib/sys/mounts/overlay.ts';
 import { RepositoryWriter } from '../../support/cvmfs/publish.ts';
-import { PROBE_COMMAND, packTree, type StandIn, serveImage, setMagic } from '../../support/cvmfs.ts';
+import { PROBE_COMMAND, packTree, type StandIn, serveImage, setMagic } from '../../support/cvmfs/server.ts';
 import { sh } from '../../support/shell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 

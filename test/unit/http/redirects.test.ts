@@ -12,21 +12,21 @@ import {
   fakeImage,
   fakeRegistry,
   noise,
-} from '../../support/fake-registry.ts';
+} from '../../support/registries/fake-registry.ts';
 import {
   type RawAnswer,
   type RawRequest,
   type RawServer,
   rawServer,
   whole,
-} from '../../support/raw-server.ts';
+} from '../../support/registries/raw-server.ts';
 import {
   login,
   RecordingLog,
   readImage,
   rejection,
   type TestSourceOptions,
-} from '../../support/registry-client.ts';
+} from '../../support/registries/registry-client.ts';
 
 const image = fakeImage([noise(5000)]);
 const layer = image.layers[0] ?? image.config;

@@ -4,10 +4,21 @@ import { generateKeyPairSync } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
 import { defaultHost } from '../../../lib/registry/policy/policy.ts';
-import { issue, makeAuthority, makeIntermediate, type Pair, pemOf } from '../../support/certificates.ts';
-import { contentAnswer, fakeImage, fakeRegistry, noise } from '../../support/fake-registry.ts';
-import { rawServer } from '../../support/raw-server.ts';
-import { RecordingLog, readImage, registrySource, rejection } from '../../support/registry-client.ts';
+import {
+  issue,
+  makeAuthority,
+  makeIntermediate,
+  type Pair,
+  pemOf,
+} from '../../support/registries/certificates.ts';
+import { contentAnswer, fakeImage, fakeRegistry, noise } from '../../support/registries/fake-registry.ts';
+import { rawServer } from '../../support/registries/raw-server.ts';
+import {
+  RecordingLog,
+  readImage,
+  registrySource,
+  rejection,
+} from '../../support/registries/registry-client.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 const image = fakeImage([noise(1000)]);

@@ -5,7 +5,7 @@ import { cleanStore } from '../../../lib/plugin/clean.ts';
 import { withLock } from '../../../lib/sys/exclusive/lock.ts';
 import { close, openAt } from '../../../lib/sys/kernel/files.ts';
 import { AT_FDCWD, check, nr, O, syscall } from '../../../lib/sys/kernel/libc.ts';
-import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
+import { publishLayer, scratchStore } from '../../support/stores/scratch-store.ts';
 
 const LOCK_SH = 1;
 /** The gate and the lock each wait as long as the program does. */

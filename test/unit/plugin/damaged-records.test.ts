@@ -26,7 +26,7 @@ import { type LayerKey, publishedKey, stackKey } from '../../../lib/store/layout
 import { Lease } from '../../../lib/store/records/leases.ts';
 import { cleanIsDue, readTotals } from '../../../lib/store/records/totals.ts';
 import { Store } from '../../../lib/store/store.ts';
-import { publishLayer, scratchStore } from '../../support/scratch-store.ts';
+import { publishLayer, scratchStore } from '../../support/stores/scratch-store.ts';
 
 const MiB = 1024 * 1024;
 const POISON = '{"toString":0,"valueOf":0,"__proto__":{"uses":[],"lowers":[]},"hasOwnProperty":1}';

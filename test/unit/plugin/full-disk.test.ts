@@ -6,8 +6,8 @@ import { cleanStore } from '../../../lib/plugin/clean.ts';
 import { deleteImage } from '../../../lib/plugin/delete.ts';
 import { initStore } from '../../../lib/store/init/init.ts';
 import type { Store } from '../../../lib/store/store.ts';
-import { publishLayer } from '../../support/scratch-store.ts';
 import { must } from '../../support/shell.ts';
+import { publishLayer } from '../../support/stores/scratch-store.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 /** A store on a small disk of its own. */

@@ -13,8 +13,8 @@ import {
   fakeRegistry,
   noise,
   type Override,
-} from '../../support/fake-registry.ts';
-import { head, type RawServer, rawServer, whole } from '../../support/raw-server.ts';
+} from '../../support/registries/fake-registry.ts';
+import { head, type RawServer, rawServer, whole } from '../../support/registries/raw-server.ts';
 import {
   everSeen,
   login,
@@ -25,7 +25,7 @@ import {
   registrySource,
   rejection,
   type TestSourceOptions,
-} from '../../support/registry-client.ts';
+} from '../../support/registries/registry-client.ts';
 
 const image = fakeImage([noise(2000, 1), noise(2000, 2)]);
 const { manifest, config } = image;

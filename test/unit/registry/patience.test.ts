@@ -5,17 +5,17 @@ import type { RegistrySource } from '../../../lib/image/source/from-registry.ts'
 import type { ImageLayer } from '../../../lib/image/source/source.ts';
 import { unpackLayer } from '../../../lib/layer/unpack/unpack.ts';
 import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
+import { ROOMY, requestIn } from '../../support/images/unpack.ts';
 import {
   errorAnswer,
   type FakeRegistry,
   fakeImage,
   fakeRegistry,
   noise,
-} from '../../support/fake-registry.ts';
-import type { RawAnswer } from '../../support/raw-server.ts';
-import { NEVER, registrySource, rejection } from '../../support/registry-client.ts';
+} from '../../support/registries/fake-registry.ts';
+import type { RawAnswer } from '../../support/registries/raw-server.ts';
+import { NEVER, registrySource, rejection } from '../../support/registries/registry-client.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
-import { ROOMY, requestIn } from '../../support/unpack.ts';
 
 /** A fraction of the waits below. */
 const STALL = { budget: { ...ROOMY, stallSeconds: 0.3 } };

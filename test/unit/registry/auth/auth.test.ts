@@ -8,14 +8,14 @@ import {
   fakeImage,
   fakeRegistry,
   noise,
-} from '../../../support/fake-registry.ts';
+} from '../../../support/registries/fake-registry.ts';
 import {
   type RawAnswer,
   type RawRequest,
   type RawServer,
   rawServer,
   whole,
-} from '../../../support/raw-server.ts';
+} from '../../../support/registries/raw-server.ts';
 import {
   login,
   NEVER,
@@ -25,7 +25,7 @@ import {
   registrySource,
   rejection,
   type TestSourceOptions,
-} from '../../../support/registry-client.ts';
+} from '../../../support/registries/registry-client.ts';
 import { tempDir } from '../../../support/temp.ts';
 
 const image = fakeImage([noise(1000, 1), noise(1000, 2), noise(1000, 3), noise(1000, 4)]);

@@ -6,7 +6,7 @@ import type { Credential } from '../../../../lib/registry/auth/credential.ts';
 import { Credentials } from '../../../../lib/registry/auth/credentials.ts';
 import { readDockerConfig } from '../../../../lib/registry/auth/docker-config.ts';
 import { defaultHost, defaultPolicy } from '../../../../lib/registry/policy/policy.ts';
-import { login, NEVER, RecordingLog } from '../../../support/registry-client.ts';
+import { login, NEVER, RecordingLog } from '../../../support/registries/registry-client.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;

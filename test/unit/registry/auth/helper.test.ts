@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { runHelper } from '../../../../lib/registry/auth/helper.ts';
 import { defaultPolicy } from '../../../../lib/registry/policy/policy.ts';
-import { NEVER, rejection } from '../../../support/registry-client.ts';
+import { NEVER, rejection } from '../../../support/registries/registry-client.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;

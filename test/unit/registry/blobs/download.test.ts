@@ -10,8 +10,8 @@ import {
   fakeRegistry,
   noise,
   type Override,
-} from '../../../support/fake-registry.ts';
-import { head, type RawAnswer, type RawRequest, whole } from '../../../support/raw-server.ts';
+} from '../../../support/registries/fake-registry.ts';
+import { head, type RawAnswer, type RawRequest, whole } from '../../../support/registries/raw-server.ts';
 import {
   NEVER,
   RecordingLog,
@@ -19,7 +19,7 @@ import {
   registrySource,
   rejection,
   testPolicy,
-} from '../../../support/registry-client.ts';
+} from '../../../support/registries/registry-client.ts';
 
 const KiB = 1024;
 const image = fakeImage([noise(700 * KiB)]);

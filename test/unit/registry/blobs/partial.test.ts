@@ -19,14 +19,14 @@ import {
   fakeRegistry,
   noise,
   type Override,
-} from '../../../support/fake-registry.ts';
+} from '../../../support/registries/fake-registry.ts';
 import {
   NEVER,
   RecordingLog,
   readLayer,
   registrySource,
   rejection,
-} from '../../../support/registry-client.ts';
+} from '../../../support/registries/registry-client.ts';
 import { cleanEnv, must } from '../../../support/shell.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 
@@ -211,7 +211,7 @@ describe('a pull', () => {
         return true;
       },
     });
-    const script = `${import.meta.dir}/../../../support/pull-until-killed.ts`;
+    const script = `${import.meta.dir}/../../../support/registries/pull-until-killed.ts`;
     const child = Bun.spawn(
       [process.execPath, script, registry.image(':latest'), registry.host, dir.at('partial')],
       {

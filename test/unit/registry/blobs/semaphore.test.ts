@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { Semaphore } from '../../../../lib/registry/blobs/semaphore.ts';
-import { NEVER } from '../../../support/registry-client.ts';
+import { NEVER } from '../../../support/registries/registry-client.ts';
 
 test('lets in as many as it has places, then the longest waiting', async () => {
   const semaphore = new Semaphore(2);

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { isPluginError } from '../../../../lib/base/errors/error.ts';
 import { pullSourcesOf } from '../../../../lib/registry/policy/mirrors.ts';
 import { readRegistriesConf } from '../../../../lib/registry/policy/registries-conf.ts';
-import { registryReference, testPolicy } from '../../../support/registry-client.ts';
+import { registryReference, testPolicy } from '../../../support/registries/registry-client.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;

@@ -21,7 +21,7 @@ import type { ImageRecord } from '../../../../lib/store/records/image-record.ts'
 import type { Store } from '../../../../lib/store/store.ts';
 import { withLock } from '../../../../lib/sys/exclusive/lock.ts';
 import { mount } from '../../../../lib/sys/mounts/mount.ts';
-import { publishLayer, scratchStore } from '../../../support/scratch-store.ts';
+import { publishLayer, scratchStore } from '../../../support/stores/scratch-store.ts';
 import { mountPointsBelow } from '../../../support/temp.ts';
 
 const ID = parseImageId('x');
