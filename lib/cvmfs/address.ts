@@ -1,4 +1,4 @@
-/** Names of things in repositories, from references and thin images: typed, normalised, and inside what is allowed. */
+/** Paths inside repositories, from image references and thin images. They are checked here and become typed values. */
 import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
 import type { CvmfsSettings, Repository } from './settings.ts';
@@ -9,7 +9,7 @@ export interface RepositoryPath {
   readonly path: string;
 }
 
-/** The kernel takes no longer ones. */
+/** PATH_MAX with its NUL: the kernel refuses longer paths. */
 const MAX_PATH = 4095;
 
 /** An absolute path, such as a reference `cvmfs:///cvmfs/<repository>/…` has. @throws CVMFS_NOT_ALLOWED */
@@ -24,8 +24,8 @@ export function repositoryPath(settings: CvmfsSettings, absolute: string): Repos
 }
 
 /**
- * `cvmfs://<repository>/<path>`, as thin images name their layers. The image comes from a stranger: a repository
- * that the operator did not list is not looked at.
+ * `cvmfs://<repository>/<path>`, as thin images name their layers. A stranger wrote the image, so graft looks only at
+ * repositories that the operator listed.
  * @throws CVMFS_NOT_ALLOWED
  */
 export function thinAddress(settings: CvmfsSettings, url: string): RepositoryPath {
@@ -37,7 +37,7 @@ export function thinAddress(settings: CvmfsSettings, url: string): RepositoryPat
   return { repository, path: insidePath(settings, url, path) };
 }
 
-/** Refuses instead of cleaning up: an address that needs `..` to be written was written to mislead. */
+/** Refuses a path with `.`, `..` or empty components instead of normalising it: no honest publisher writes one. */
 function insidePath(settings: CvmfsSettings, whole: string, path: string): string {
   const parts = path.split('/').filter((part, at, all) => part !== '' || at !== all.length - 1);
   if (path.length > MAX_PATH) throw refused(settings, whole, `its path has more than ${MAX_PATH} characters`);

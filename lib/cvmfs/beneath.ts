@@ -1,6 +1,6 @@
 /**
- * Paths inside a repository. A repository is somebody else's data: nothing in it may lead out of it, whatever
- * its links say, and nothing may change filesystem on the way (a mount inside a repository is not part of it).
+ * Opens paths inside a repository. A stranger published its content: no link in it may lead out of the repository, and
+ * no path may cross into another filesystem, since a mount inside a repository is no part of it.
  */
 import { hasCode, SysError } from '../sys/kernel/errno.ts';
 import { close, openat2, RESOLVE, readlinkAt } from '../sys/kernel/files.ts';
@@ -14,7 +14,7 @@ const MAX_PATH = 4095;
 /** As many links as the kernel follows (MAXSYMLINKS in include/linux/namei.h). */
 const MAX_LINKS = 40;
 
-/** Opens a relative path below `root` without following a single link. @throws SysError */
+/** Opens a relative path below `root` and follows no link. @throws SysError */
 export function openBeneath(root: number, path: Uint8Array, flags: number): number {
   if (path.length === 0) return openat2(root, '.', flags, 0, RULES);
   if (path.length <= MAX_PATH) return openat2(root, path, flags, 0, RULES);
@@ -29,9 +29,10 @@ export function openBeneath(root: number, path: Uint8Array, flags: number): numb
 }
 
 /**
- * Follows links as far as they stay inside: relative ones, absolute ones to one of `rules.roots`, and variant
- * links whose `$(NAME)` a client would have expanded. Returns the path without links, undefined where nothing is.
- * @throws SysError EXDEV for a link that leads out, ELOOP for too many, and whatever the filesystem says
+ * Follows the links on a path and returns the path without links; undefined where nothing is. Links may be relative,
+ * absolute to one of `rules.roots`, or variant links whose `$(NAME)` a client would have expanded.
+ * @throws SysError EXDEV for a link that leads out of the repository, ELOOP for too many links, and the errors of the
+ * filesystem
  */
 export function resolveBeneath(root: number, path: string, rules: LinkRules): string | undefined {
   let done: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * Images by their public name: `<registry>/<repository>:<tag>`, a link to a flat root filesystem, and under
- * `.metadata` the manifest of the layers that it was made from. Names of images for several platforms exist once for
- * each of them, below `.multiarch/<arch>`, and this machine's goes first.
+ * Finds images by their public name. `<registry>/<repository>:<tag>` is a link to a flat root filesystem, and
+ * `.metadata` has the manifest of the layers that it was made from. An image for several platforms has a name for each
+ * of them below `.multiarch/<arch>`; the name of this machine's platform is tried first.
  */
 import { type Digest, digestFromHex, digestOf, hexOf } from '../base/digest.ts';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, MiB } from '../base/limits.ts';
@@ -21,7 +21,7 @@ import { parseSingularity, type SingularityConfig } from './singularity.ts';
 export interface NamedImage {
   readonly ok: true;
   readonly state: RepositoryState;
-  /** As DUCC kept it: its layers are published in the same repository. */
+  /** The manifest as DUCC keeps it. Its layers lie in the same repository. */
   readonly manifest: ImageManifest | undefined;
   /** The directory that the name leads to, relative to the repository. */
   readonly directory: string | undefined;
@@ -35,7 +35,10 @@ export interface NamedImage {
 
 export type NameAnswer = NamedImage | { readonly ok: 'missing' } | Doubtful;
 
-/** Looks up a name. Never throws for what a repository does. @throws CVMFS_BAD_RECORD and the like for a bad manifest */
+/**
+ * Looks up a name. A fault of the repository is an answer, not an error. @throws CVMFS_BAD_RECORD, IMAGE_BAD_MANIFEST
+ * and others for a bad manifest
+ */
 export async function resolveName(
   deps: CvmfsDeps,
   at: RepositoryPath,
@@ -62,7 +65,7 @@ export async function resolveName(
   };
 }
 
-/** Below `.multiarch` and `.metadata/.multiarch`, best first; `''` is the name itself. */
+/** The prefixes of a name below `.multiarch` and `.metadata/.multiarch`, the best first; `''` is the name itself. */
 function prefixes(path: string, platform: Platform): string[] {
   if (path.startsWith('.')) return [''];
   const known: Readonly<Record<string, readonly string[]>> = { arm64: ['arm64:v8', 'arm64'] };
@@ -98,7 +101,7 @@ async function lookUp(deps: CvmfsDeps, at: RepositoryPath, platform: Platform): 
   const read = asked.answers.slice(candidates.length) as ReadAnswer[];
   const failed = [...resolved, ...read].find((answer) => answer.result === 'failed');
   if (failed?.result === 'failed') {
-    // A link that leads out of the repository is the publisher's mistake, and not to be followed.
+    // The publisher made a link that leads out of the repository. graft does not follow it.
     const out = failed.failure.code === 'EXDEV';
     const what = out ? 'a link leads out of the repository' : errnoMeaning(failed.failure.code);
     return doubtful(out ? 'unusable_layer' : 'io_error', what);
@@ -127,7 +130,10 @@ type Kept =
     }
   | Doubtful;
 
-/** What the repository itself has of the image's configuration. */
+/**
+ * Reads the image's configuration from the repository: the bytes that it keeps for podman, or the scripts of a flat
+ * root filesystem.
+ */
 async function readKept(
   deps: CvmfsDeps,
   repository: Repository,
@@ -190,7 +196,7 @@ function inside(repository: Repository, path: string): string {
   return repository.subdirectory === '' ? path : `${repository.subdirectory}/${path}`;
 }
 
-/** What `uname -m` says, which the client puts into CVMFS_ARCH. */
+/** The machine names of uname(2), which the client puts into CVMFS_ARCH. */
 const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
 function linkRules(repository: Repository): LinkRules {

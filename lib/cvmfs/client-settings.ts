@@ -1,11 +1,11 @@
-/** What the CernVM-FS client must be told so that its mounts can be root filesystems. */
+/** Settings of a CernVM-FS client whose mounts serve as root filesystems. */
 import type { IdMappings, IdRange } from '../base/id-mapping.ts';
 import { toHostId } from '../base/id-mapping.ts';
 import type { Repository } from './settings.ts';
 
 /**
- * Lines for `/etc/cvmfs/default.local`, or `/etc/cvmfs/config.d/<repository>.local`, with the reason of each. The
- * shipped default.conf has CVMFS_CLAIM_OWNERSHIP=yes.
+ * Lines for `/etc/cvmfs/default.local` or `/etc/cvmfs/config.d/<repository>.local`, each with its reason. They undo
+ * CVMFS_CLAIM_OWNERSHIP=yes, which default.conf of the packages has.
  */
 export function clientSettings(repository: Repository): string[] {
   return [
@@ -27,9 +27,9 @@ function rootHash({ revision }: Repository): string {
 }
 
 /**
- * A second mount of the repository for a store with a mapping: CernVM-FS allows no idmapped mounts (mount_setattr(2)
- * says EINVAL, since its FUSE server does not ask for FUSE_ALLOW_IDMAP), but the client can map ids itself. Ids that a map
- * file does not name stay what they are.
+ * Settings of a second mount of the repository, for a store with a mapping. CernVM-FS allows no idmapped mounts:
+ * mount_setattr(2) fails with EINVAL, since its FUSE server does not ask for FUSE_ALLOW_IDMAP. But the client itself
+ * can map ids. An id that the map file does not name stays as it is.
  */
 export function mappedMountSettings(repository: Repository, mappings: IdMappings, path: string): string[] {
   const base = `/etc/cvmfs/graft-${repository.name}`;
@@ -47,7 +47,7 @@ export function mappedMountSettings(repository: Repository, mappings: IdMappings
   ];
 }
 
-/** Ids that change; a range of one line for each id is what the client's file format has. */
+/** Lines of a map file. The file's format has a line for each id, so of a long range only a comment is printed. */
 function mapLines(ranges: readonly IdRange[]): string[] {
   const changing = ranges.filter(({ container, host }) => container !== host);
   const lines = changing.flatMap((range) => (range.size === 1 ? [`${range.container} ${range.host}`] : []));
@@ -58,7 +58,7 @@ function mapLines(ranges: readonly IdRange[]): string[] {
   ];
 }
 
-/** The id that root of a store's containers has, which files of a mapped mount must show. */
+/** The host id of root in the store's containers. Files of a mapped mount must show it. */
 export function mappedRoot(mappings: IdMappings): number {
   return toHostId(mappings.uids, 0) ?? 0;
 }

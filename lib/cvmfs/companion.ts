@@ -1,7 +1,7 @@
 /**
- * What a walk would find, from what a publisher left beside the layer: `whiteouts/` with the layer's whiteouts as
- * overlayfs wants them, and `.metadata/overlay.json` with what no directory tree can say. Only the directories with
- * markers are looked at in the layer itself, for their attributes.
+ * Reads the companion of a layer instead of walking its tree: `whiteouts/` has the layer's whiteouts as overlayfs reads
+ * them, and `.metadata/overlay.json` has facts that no tree can show. In the layer itself, only directories with
+ * markers are looked at, for their attributes.
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { isPluginError } from '../base/errors/error.ts';
@@ -25,8 +25,8 @@ interface Marks {
 }
 
 /**
- * Undefined where the record does not vouch for the layer's directories: then the tree is searched, and
- * `holdsAgainst` says whether `whiteouts/` has more.
+ * The walk's result from the companion. Undefined where its record does not vouch for the layer's directories; then the
+ * tree is walked, and `heldAgainst` compares the result with `whiteouts/`.
  * @param digest of the layer, which the record must name
  * @throws SysError when the filesystem fails
  */
@@ -46,7 +46,10 @@ export function walkCompanion(
   return found(beside, step.tree, marks, { ...record, late: record.late });
 }
 
-/** The walk of a layer whose `whiteouts/` has a record that vouches for nothing, or none; unusable where they differ. */
+/**
+ * Compares the walk of a tree with its companion, where no record vouches for the companion. The layer is unusable when
+ * `whiteouts/` deletes more than the tree's markers do.
+ */
 export function heldAgainst(beside: number, walk: LayerWalk): LayerWalk {
   const marks = new Map<string, Marks>();
   collectWhiteouts(beside, marks);
@@ -156,7 +159,7 @@ function found(
   };
 }
 
-/** Parents first. */
+/** The paths and all directories above them, parents first. */
 function withAncestors(paths: Iterable<string>): string[] {
   const all = new Set<string>(['']);
   for (const path of paths) {

@@ -1,4 +1,7 @@
-/** What an operator should know about each repository: is it there, is it right, what has it lost, how fast is it. */
+/**
+ * Examines each repository for the verb `doctor`: whether it is mounted and answers, what publishing lost, and how fast
+ * reads are.
+ */
 
 import { clientSettings, mappedMountSettings, mappedRoot } from './client-settings.ts';
 import { judgeLayer } from './judge-layer.ts';
@@ -12,7 +15,7 @@ export interface RepositoryDiagnosis {
   readonly name: string;
   readonly verdict: 'ok' | 'warning' | 'problem';
   readonly detail: string;
-  /** What to do; empty when all is well. May have several lines. */
+  /** The advice for the operator, in one or several lines; empty when all is well. */
   readonly advice: string;
 }
 
@@ -25,7 +28,7 @@ export async function diagnoseRepositories(deps: CvmfsDeps, seed: number): Promi
 }
 
 const LOOKED_AT = 4;
-/** Slower than this, a container feels it at every file that it opens first. */
+/** A container notices a first read that takes longer at every file that it opens. */
 const SLOW_READ_MS = 500;
 
 async function diagnose(
@@ -96,7 +99,7 @@ function adviceFor(deps: CvmfsDeps, repository: Repository, doubt: string, isAli
   }
 }
 
-/** The mount of the repository for this store alone, with the files that map its ids. */
+/** Advice to mount the repository for this store alone, with the files that map its ids. */
 function mountMapped({ mappings }: CvmfsDeps, repository: Repository): string {
   return [
     'mount it with the ids of this store:',
@@ -118,7 +121,10 @@ function clientHealth(title: string, answer: RepositoryAnswer & { ok: true }): R
   return [{ name: title, verdict: 'warning', detail, advice }];
 }
 
-/** A store with a mapping needs the ids of its own containers on the files. */
+/**
+ * Warns when a store with a mapping has no mount of its own: files of the main mount show other ids than its containers
+ * need.
+ */
 function mappedMount(deps: CvmfsDeps, repository: Repository, title: string): RepositoryDiagnosis[] {
   const { mappings } = deps;
   if (mappings.uids.length === 0 || repository.mapped || repository.type === 'directory') return [];
@@ -176,7 +182,7 @@ function owners(
   });
 }
 
-/** What publishing always loses, said once where an operator reads it. */
+/** Names the attributes that every published layer lacks, with the policy for them. */
 function losses(repository: Repository, title: string): RepositoryDiagnosis[] {
   if (repository.type === 'directory') return [];
   const policy = repository.lostMetadata.capabilities;

@@ -1,9 +1,11 @@
 /**
- * The questions that a search of a layer on CVMFS leaves open, and whether the policy of its repository takes the layer all the same.
- * A made-up directory may be one that the tar only implies: then it looks as in the layers below, and belongs to the
- * container's root where there is none. Or its own entry came late and was ignored: then what it looked like is in the tar
- * alone, and a guess could open a closed directory or give it to another user. Nearly all layers have no entry for their
- * own root, so a made-up root has a policy of its own: what a guess can get wrong there is `/` of the container.
+ * Open questions about a layer on CVMFS after its walk, and the answers of the repository's policy.
+ * A directory that publishing made up has one of two reasons. The tar may have no entry for it: then the directory
+ * looks as in the layers below, and belongs to the container's root where no lower layer has it. Or its entry came late
+ * in the tar and was ignored: then only the tar has its attributes, and a guess could open a closed directory or give
+ * it to another user.
+ * Nearly all layers have no entry for their own root, so a made-up root has a policy of its own: a wrong guess there is
+ * wrong for `/` of the container.
  */
 import type { ByteName } from '../base/bytes.ts';
 import { bytesOf } from '../base/bytes.ts';
@@ -13,14 +15,14 @@ import type { Owners } from './published-layer.ts';
 import type { Loss, LossPolicy, Repository } from './settings.ts';
 
 export interface Guesses {
-  /** Directories below the root that may have lost their attributes. */
+  /** Directories below the root whose attributes publishing may have lost. */
   readonly directories: readonly ByteName[];
-  /** The root may have. */
+  /** True when publishing may have lost the attributes of the root. */
   readonly root: boolean;
   readonly owners: Owners;
 }
 
-/** @param owners what a look at the layer's top directory told */
+/** @param owners the finding from the layer's top directory */
 export function guessesOf(walk: LayerWalk, owners: Owners): Guesses {
   const implied = walk.directories.flatMap(({ path, implied: made }) => (made ? [path] : []));
   const directories = walk.vouched ? walk.late.filter((path) => path !== '') : implied;
@@ -29,7 +31,10 @@ export function guessesOf(walk: LayerWalk, owners: Owners): Guesses {
   return { directories, root, owners: isProven ? 'kept' : owners };
 }
 
-/** The open questions as sentences, by the policy that decides on each. Owners come first: they are the most that can be lost. */
+/**
+ * The open questions as sentences, each with the policy that decides on it. Owners come first, since their loss is the
+ * worst.
+ */
 function openQuestions({ directories, root, owners }: Guesses): { loss: Loss; text: string }[] {
   const all: { loss: Loss; text: string }[] = [];
   if (owners === 'lost') all.push({ loss: 'owners', text: 'its owners were lost in publishing' });
@@ -52,7 +57,7 @@ function openQuestions({ directories, root, owners }: Guesses): { loss: Loss; te
   return all;
 }
 
-/** The open questions that the repository's policy answers in this way. */
+/** The open questions to which the repository's policy gives this answer. */
 export function answeredBy(repository: Repository, policy: LossPolicy, guesses: Guesses): string[] {
   return openQuestions(guesses).flatMap(({ loss, text }) =>
     repository.lostMetadata[loss] === policy ? [text] : [],

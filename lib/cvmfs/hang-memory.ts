@@ -7,22 +7,22 @@ import { readTextIfThere } from '../sys/kernel/look.ts';
 import { formatOwner, isAlive, ownerOf, parseOwner } from '../sys/kernel/process.ts';
 
 /**
- * What is remembered of repositories that did not answer. Without it every create of a burst would wait a whole
- * deadline, and each would leave one more process behind that no signal ends.
+ * The memory of repositories that did not answer. Without it each create of a burst would wait a whole deadline and
+ * leave a process behind that no signal ends.
  */
 export interface HangMemory {
-  /** Why the repository at `path` need not be asked now; undefined when it should be. */
+  /** The reason not to ask the repository at `path` now; undefined when it may be asked. */
   recall(path: string, retryAfterSeconds: number): string | undefined;
-  /** It did not answer; `pid` is the child that was left behind. */
+  /** Records that the repository did not answer. `pid` is the child that was left behind. */
   remember(path: string, pid: number | undefined): void;
-  /** It answered. */
+  /** Records that the repository answered. */
   forget(path: string): void;
 }
 
-/** A path, a time and an owner. */
+/** A record has a path, a time and an owner. */
 const MAX_RECORD_BYTES = 16 * KiB;
 
-/** Small files in a directory of the store that holds what may be lost (`locks/`). */
+/** Keeps the memory in small files of `locks/`, whose content may be lost. */
 export class HangFiles implements HangMemory {
   readonly #directory: string;
   /** Milliseconds since 1970. */
@@ -65,7 +65,7 @@ export class HangFiles implements HangMemory {
     }
   }
 
-  /** Half a record, which a reader may meet while another writes, says nothing. */
+  /** Ignores a record that cannot be parsed: another process may be writing it. */
   #read(path: string): { at: number; owner: string } | undefined {
     try {
       const text = readTextIfThere(this.#file(path), MAX_RECORD_BYTES);
@@ -83,5 +83,5 @@ export class HangFiles implements HangMemory {
   }
 }
 
-/** Remembers nothing: for verbs that ask once, such as `doctor`. */
+/** A memory that keeps nothing, for verbs that ask once, such as `doctor`. */
 export const NO_MEMORY: HangMemory = { recall: () => undefined, remember() {}, forget() {} };

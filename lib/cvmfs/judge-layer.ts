@@ -1,4 +1,6 @@
-/** Whether a layer that is there is the right one, whole, and fit for the store's containers. */
+/**
+ * Judges a layer that a repository has: whether it is the right one, complete, and usable for the store's containers.
+ */
 
 import { isPluginError } from '../base/errors/error.ts';
 import { type IdMappings, toHostId } from '../base/id-mapping.ts';
@@ -48,7 +50,7 @@ function judgeFound(
   const { repository, state, paths, layer, mappings } = request;
   const record = judgeRecord(request, answer);
   if (record !== undefined && 'ok' in record) return doubt(record);
-  // The 2017 layout has neither, and there an empty layer is a layer.
+  // The 2017 layout has neither record nor catalog, so an empty tree is a valid layer there.
   const isBare = record === undefined && answer.owners.length === 0 && answer.publisher === undefined;
   if (isBare && !(repository.layout === 'graphdriver' && paths.tree === '')) {
     return doubt(doubtful('half_published', 'its tree is empty and has neither a record nor a catalog'));
@@ -88,8 +90,8 @@ function judgeFound(
 const NO_MAPPINGS: IdMappings = { uids: [], gids: [] };
 
 /**
- * Publishers do not verify what they publish: DUCC compares no digest, and accepts a download that was cut at the
- * end of an entry. What it records of the stream it piped is therefore held against what the image promises.
+ * Compares the publisher's record with the image. Publishers do not verify: DUCC compares no digest, and accepts a
+ * download that was cut at the end of an entry. Its record has the digests of the stream that it really published.
  */
 function judgeRecord({ layer, paths }: JudgeRequest, answer: Found): LayerRecord | Doubtful | undefined {
   if (answer.record === undefined) return undefined;
@@ -114,11 +116,12 @@ function judgeRecord({ layer, paths }: JudgeRequest, answer: Found): LayerRecord
 }
 
 /**
- * Whether ids arrive as the store needs them, and whether they are the image's. One publication without
- * `--keep-ownership` gives all that it makes to one user, and so does a client that claims all files
- * (CVMFS_CLAIM_OWNERSHIP=yes, its default): a second owner is proof. So is the directory around the tree, which the same
- * command makes up: it belongs to -1 where owners are kept, and to the one user where not (servers up to 2.11, which keep
- * them always, give it to the publisher). Files of root alone prove nothing: root may have published them.
+ * Judges whether the tree shows the ids that the store needs, and whether they are the image's ids.
+ * A publication without `--keep-ownership` gives all files to one user. So does a client that claims all files
+ * (CVMFS_CLAIM_OWNERSHIP=yes, its default). Therefore a second owner proves that owners were kept. The directory around
+ * the tree is a proof too, since the same command makes it: it belongs to -1 where owners are kept, and to the one user
+ * otherwise (servers up to 2.11 always keep owners, and give the directory to the publisher). Files of root alone prove
+ * nothing: root may have published them.
  */
 function judgeOwners(request: JudgeRequest, answer: Found, mappings: IdMappings): Owners | Doubtful {
   const { repository } = request;
@@ -141,12 +144,16 @@ function judgeOwners(request: JudgeRequest, answer: Found, mappings: IdMappings)
 }
 
 function provesOwners({ type }: Repository, { allOwners, owners, around }: Found): boolean {
-  // Of a plain directory nobody knows that one command made it with all that is in it.
+  // The directory around the tree proves something only if one command made both, which is unknown for a plain
+  // directory.
   if ((type === 'directory' ? owners : allOwners).length > 1) return true;
   return around !== undefined && isNobodys(around) && !owners.every(isNobodys);
 }
 
-/** A flat root is nobody's layer; who unpacks a tar as root, as in the 2017 layout, keeps its owners. */
+/**
+ * True when all files may belong to root because root published them. A flat root filesystem is no layer of an image.
+ * An unpacker that runs as root, as in the 2017 layout, keeps owners.
+ */
 function mayBePublishersRoot(request: JudgeRequest, { publisher }: Found): boolean {
   const made = madeBy(request);
   return made === 'ingest' || (made === 'unpack' && publisher !== undefined);

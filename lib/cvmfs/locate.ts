@@ -1,7 +1,7 @@
 /**
- * Finding layers in the repositories of the configuration. All of them are asked at once, each by a child of its
- * own with the repository's own deadline; for each layer the first repository that has it, in the order of the
- * configuration, serves it.
+ * Finds layers in the configured repositories. All repositories are asked at the same time, each by a child process
+ * with the repository's own deadline. The first repository in the order of the configuration that has a layer serves
+ * it.
  */
 import { type Digest, hexOf } from '../base/digest.ts';
 import type { IdMappings } from '../base/id-mapping.ts';
@@ -16,11 +16,11 @@ import { type CvmfsSettings, type Repository, serves } from './settings.ts';
 
 export interface CvmfsDeps {
   readonly settings: CvmfsSettings;
-  /** The command of the probing child: graft itself with the hidden verb. */
+  /** The command of the child that asks a repository: graft itself with the hidden verb. */
   readonly probeCommand: readonly string[];
-  /** Children of that command that were started ahead; whoever asks takes one away. */
+  /** Children of that command that were started ahead. A caller takes one from the list. */
   readonly ready?: ReadyChild[] | undefined;
-  /** Of the store that will use the layers. */
+  /** The mapping of the store that will use the layers. */
   readonly mappings: IdMappings;
   readonly hangs: HangMemory;
   /** Milliseconds since 1970. */
@@ -30,14 +30,14 @@ export interface CvmfsDeps {
 
 export type Finding =
   | { readonly result: 'found'; readonly layer: PublishedLayer }
-  /** `reasons`: one for each repository that was asked, fit for a log. */
+  /** `reasons` has one entry for each repository that was asked, fit for a log. */
   | {
       readonly result: 'absent';
       readonly reasons: readonly string[];
       readonly doubts: readonly RepositoryDoubt[];
     };
 
-/** Looks for all of them; the answers are in the order of the question. Never throws for what a repository does. */
+/** Looks for all layers. The answers have the order of `sought`. A fault of a repository is an answer, not an error. */
 export async function locateLayers(deps: CvmfsDeps, sought: readonly SoughtLayer[]): Promise<Finding[]> {
   const asked = deps.settings.repositories.map((repository) => ({
     repository,
@@ -49,7 +49,7 @@ export async function locateLayers(deps: CvmfsDeps, sought: readonly SoughtLayer
   return sought.map((_, index) => combine(answers.map((answer) => answer[index])));
 }
 
-/** The paths of a layer in a repository; undefined where the repository is not asked for it. */
+/** The paths of a layer in a repository; undefined where the repository is not asked for the layer. */
 export function pathsOf(repository: Repository, layer: SoughtLayer): LayerPaths | undefined {
   if ('address' in layer.at) {
     return layer.at.address.repository.name === repository.name
@@ -64,7 +64,7 @@ export function pathsOf(repository: Repository, layer: SoughtLayer): LayerPaths 
   return { directory: layerDirectory(repository, layer.digest), tree: 'layerfs' };
 }
 
-/** Where DUCC publishes a layer, relative to the repository. */
+/** The directory of a layer as DUCC publishes it, relative to the repository. */
 export function layerDirectory(repository: Repository, digest: Digest): string {
   const hex = hexOf(digest);
   return below(repository, `.layers/${hex.slice(0, 2)}/${hex}`);
@@ -74,7 +74,10 @@ function below(repository: Repository, path: string): string {
   return repository.subdirectory === '' ? path : `${repository.subdirectory}/${path}`;
 }
 
-/** DUCC's layers have their records beside `layerfs`; any other directory is a tree by itself. */
+/**
+ * The paths of a layer at an address: DUCC keeps records beside the tree `layerfs`; any other directory is itself the
+ * tree.
+ */
 function addressed(path: string): LayerPaths {
   const ducc = /^(.*[0-9a-f]{64})\/(layerfs)$/.exec(path);
   return ducc === null ? { directory: path, tree: '' } : { directory: ducc[1] ?? '', tree: 'layerfs' };
@@ -129,7 +132,7 @@ function unanswered(repository: Repository, ended: string): Doubtful {
   return ended === 'late' ? hang(repository) : doubtful('io_error', 'the process that asked for it ended');
 }
 
-/** Remembered for the next creates, on both ways. */
+/** Records for later creates whether the repository hung or answered. */
 export function noteHang(
   deps: Pick<CvmfsDeps, 'hangs'>,
   repository: Repository,

@@ -1,22 +1,22 @@
 import type { ByteName } from '../base/bytes.ts';
 
-/** The file that makes a directory a nested catalog; publishing puts one into every layer. */
+/** The file that makes a directory a nested catalog. Publishing puts it into every layer. */
 export const CATALOG = '.cvmfscatalog' as ByteName;
 
 const PREFIX = '.wh.';
-/** Names of AUFS's own bookkeeping (`.wh..wh.plnk` …); of these only the opaque marker means anything. */
+/** Prefix of the names that AUFS uses for itself (`.wh..wh.plnk` …). Of these only the opaque marker has a meaning. */
 const META = '.wh..wh.';
 const OPAQUE = '.wh..wh..opq';
 
 export type Marker =
   | { readonly kind: 'whiteout'; readonly name: ByteName }
   | { readonly kind: 'opaque' }
-  /** Not to be seen in a container, and without effect on the layers below. */
+  /** A name that a container must not see, without effect on the layers below. */
   | { readonly kind: 'hidden' }
-  /** `.wh.`, `.wh..` and `.wh...`, which would delete nothing, `.` or `..`. */
+  /** `.wh.`, `.wh..` and `.wh...`: these whiteouts would delete no name, `.` or `..`. */
   | { readonly kind: 'bad' };
 
-/** What a name in a published layer means; undefined for an ordinary one (image-spec, layer.md, whiteouts). */
+/** The meaning of a name in a published layer; undefined for an ordinary name (image-spec, layer.md, whiteouts). */
 export function markerOf(name: ByteName): Marker | undefined {
   if (name === CATALOG) return { kind: 'hidden' };
   if (!name.startsWith(PREFIX)) return undefined;

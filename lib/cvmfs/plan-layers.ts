@@ -1,4 +1,4 @@
-/** Searching layers for what their shims and masks must hold, each repository in a child of its own. */
+/** Walks layers and plans their shims and masks, with a child process for each repository. */
 import type { ByteName } from '../base/bytes.ts';
 import { type Guesses, guessesOf } from './guesses.ts';
 import type { CvmfsDeps } from './locate.ts';
@@ -20,9 +20,9 @@ export type PreparedPlan =
   | ({ readonly ok: false } & RepositoryDoubt);
 
 /**
- * Plans for layers that were found, in their order. Never throws for what a repository does.
+ * Plans for layers that were found, in their order. A fault of a repository is an answer, not an error.
  * @param explicit directories that are known to have entries of their own; for a question about one layer
- * @param sizes sum up the files too, where no record tells: a request for each of them
+ * @param sizes also sum up the files where no record has the size, which costs a request for each file
  */
 export async function planLayers(
   deps: CvmfsDeps,

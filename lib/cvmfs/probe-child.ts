@@ -1,6 +1,6 @@
 /**
- * What the probing child does: everything that touches a repository. It may hang in any of these calls and never
- * come back, which is why it is a process of its own (see `probe.ts`). It changes nothing anywhere.
+ * The work of the probing child: all system calls on a repository. Any of them may hang and never return, so the child
+ * is a process of its own (see `probe.ts`). The child changes nothing.
  */
 import { bytesOf } from '../base/bytes.ts';
 import { sha256Hex } from '../base/digest.ts';
@@ -35,11 +35,11 @@ import { walkLayer } from './walk.ts';
 
 export type Emit = (line: ProbeLine) => void;
 
-/** Answers a request, line by line. Returns when all is answered; never throws for what a repository does. */
+/** Answers a request, line by line. A fault of the repository is an answer, not an error. */
 export function serveProbe(request: ProbeRequest, emit: Emit): void {
   let root: number;
   try {
-    // Opening the directory itself makes an automounter mount it; a stat of an expired entry does not.
+    // open(2) of the directory makes an automounter mount it; stat(2) of an expired mount does not.
     root = openAt(AT_FDCWD, request.repository.path, O.RDONLY | O.DIRECTORY);
   } catch (error) {
     emit({ line: 'repository', answer: { ok: false, failure: failureOf(error) } });
@@ -58,8 +58,8 @@ export function serveProbe(request: ProbeRequest, emit: Emit): void {
 }
 
 /**
- * Magic attributes of the client (docs of CernVM-FS, "Getting information through extended attributes"): each is a
- * request of its own to the server.
+ * Magic attributes of the client (docs of CernVM-FS, "Getting information through extended attributes"). Each is a
+ * request to the FUSE server.
  */
 const MAGIC = [
   'fqrn',
@@ -89,7 +89,10 @@ function lookAtRepository(root: number, path: string): RepositoryAnswer {
   }
 }
 
-/** Some attributes are refused to some callers, or exist in newer clients only; that alone is no failure. */
+/**
+ * The value of a magic attribute. Undefined where the client refuses it to this caller or is too old to know it, which
+ * is no failure.
+ */
 function magicValue(path: string, name: string): string | undefined {
   try {
     const value = lgetxattr(path, name);
@@ -103,7 +106,7 @@ function magicValue(path: string, name: string): string | undefined {
 interface Context {
   readonly request: ProbeRequest;
   readonly emit: Emit;
-  /** Of the step. */
+  /** The index of the step. */
   readonly index: number;
 }
 
@@ -128,7 +131,10 @@ function answerStep(root: number, step: ProbeStep, context: Context): StepAnswer
   }
 }
 
-/** @param lists ask for the names of attributes too: it is the client's setting whether there are any, so one layer tells */
+/**
+ * @param lists also list the names of attributes: the client's settings decide whether there are any, so one layer
+ * tells for all
+ */
 function lookAtLayer(root: number, step: ProbeStep & { step: 'layer' }, lists: boolean): LayerAnswer {
   const directory = openIfThere(root, step.directory, O.PATH | O.DIRECTORY);
   if (directory === undefined) return { result: 'miss' };
@@ -145,7 +151,7 @@ function lookAtLayer(root: number, step: ProbeStep & { step: 'layer' }, lists: b
   }
 }
 
-/** A layer's directory without its tree: the publisher stopped in between, or is at it right now. */
+/** Opens the tree. Without one, the publisher was stopped in between, or is still publishing. */
 function openTree(directory: number, tree: string): number | Failure {
   try {
     return openBeneath(directory, Buffer.from(tree), O.RDONLY | O.DIRECTORY);
@@ -155,16 +161,16 @@ function openTree(directory: number, tree: string): number | Failure {
   }
 }
 
-/** Different owners that an answer names: one stands for a lost owner, many for kept ones. */
+/** The most owners that an answer has: one owner hints at lost owners, several at kept ones. */
 const MAX_OWNERS = 64;
-/** Entries of the top directory whose attributes are looked at; each costs a request the first time. */
+/** Entries of the top directory whose attributes are read. Each costs a request the first time. */
 const MAX_LOOKED_AT = 1000;
-/** DUCC's record is under 400 bytes; podman's of a whole store is not read. */
+/** DUCC's record has less than 400 bytes. podman's record of a whole store is not read. */
 const MAX_RECORD = 64 * KiB;
 
 /**
- * Reads the tree's top directory: each layer is a nested catalog, and with the network down its directory can
- * still be stated, and even mounted, while nothing inside can be looked up (EIO at the first readdir).
+ * Reads the tree's top directory. Each layer is a nested catalog: without network its directory can still be stated and
+ * mounted, while lookups in it fail (EIO at the first readdir).
  */
 function topOf(tree: number, directory: number, treeName: string, lists: boolean): LayerAnswer {
   const root = stampOf(statFd(tree));
@@ -219,7 +225,7 @@ function listedIn(tree: number): string[] {
   return llistxattr(`/proc/self/fd/${tree}/.`).map((name) => Buffer.from(name).toString('latin1'));
 }
 
-/** A directory's size differs from filesystem to filesystem and says nothing. */
+/** The size for the fingerprint: 0 for a directory, whose size depends on the filesystem. */
 function sizeOf(stat: Stat): number {
   return isDirectory(stat) ? 0 : stat.size;
 }
@@ -271,7 +277,7 @@ function readStep(root: number, step: ProbeStep & { step: 'read' }): ReadAnswer 
   return { result: 'found', path, base64: bytes.toString('base64') };
 }
 
-/** The errno where there is one; anything else is a defect of ours and keeps its text. */
+/** A failure from an error: its errno, or the text of a defect of graft. */
 function failureOf(error: unknown): Failure {
   const code = (error as { code?: unknown } | null)?.code;
   const what = error instanceof Error ? error.message : String(error);

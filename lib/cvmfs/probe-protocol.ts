@@ -1,50 +1,51 @@
 /**
- * What the probing child is asked and what it answers: one JSON request on its standard input, one JSON line
- * per answer on its standard output, in the order of the request and as early as each is known. Everything
- * that touches a repository happens there (docs of `probe.ts`), so the answers carry all that is needed later.
+ * The protocol of the probing child: a JSON request on its standard input, and one JSON line for each answer on its
+ * standard output, in the order of the request and as early as each answer is known. Only the child touches a
+ * repository (see `probe.ts`), so an answer has all facts that are needed later.
  */
 import type { ByteName } from '../base/bytes.ts';
 import type { RepositoryType } from './settings.ts';
 
 export interface ProbeRequest {
   readonly repository: { readonly path: string; readonly type: RepositoryType; readonly name: string };
-  /** Paths relative to the repository; answered one by one. */
+  /** Steps with paths relative to the repository. Each gets an answer. */
   readonly steps: readonly ProbeStep[];
 }
 
 export type ProbeStep =
   /** A layer's directory: `tree` is the name of the tree in it, `''` where the directory is the tree. */
   | { readonly step: 'layer'; readonly directory: string; readonly tree: string }
-  /** Searches a layer's tree for markers; `sizes` sums up the files too, at one request for each of them. */
+  /** Walks a layer's tree and looks for markers. `sizes` also sums up the files, with a request for each. */
   | {
       readonly step: 'walk';
       readonly directory: string;
       readonly tree: string;
       readonly sizes: boolean;
-      /** The layer's digest where `whiteouts/` stands beside its tree: then that is read instead. */
+      /** The layer's digest where a companion lies beside its tree. Then the companion is read instead. */
       readonly companionOf: string | undefined;
       readonly made: MadeBy;
-      /** Directories that have entries of their own in the layer's tar, whatever they look like. */
+      /** Directories that have entries of their own in the layer's tar, whatever their attributes are. */
       readonly explicit: readonly ByteName[];
     }
-  /** Where a path leads inside the repository, and what is there. */
+  /** Resolves a path inside the repository and tells what is there. */
   | { readonly step: 'resolve'; readonly path: string; readonly links: LinkRules }
-  /** Some layers of the repository, and how long reading from one takes: for the doctor. */
+  /** Looks at some layers of the repository and measures a read, for the verb `doctor`. */
   | { readonly step: 'random layers'; readonly layers: string; readonly count: number; readonly seed: number }
-  /** A small file's bytes. */
+  /** Reads a small file. */
   | { readonly step: 'read'; readonly path: string; readonly links: LinkRules; readonly limit: number };
 
 /**
- * How a tree came to be: by the ingest command, which loses attributes of directories; in the 2017 layout, by an unpacker
- * that does not, unless the tree shows traces of the command; or it is nobody's layer but itself, such as a flat root.
+ * The program that made a tree. `ingest`: the command of CernVM-FS, which loses attributes of directories. `unpack`: an
+ * unpacker of the 2017 layout, which keeps them unless the tree shows traces of the command. `itself`: the tree is no
+ * layer of an image, but a flat root filesystem for instance.
  */
 export type MadeBy = 'ingest' | 'unpack' | 'itself';
 
-/** How links are followed: never out of the repository. */
+/** The rules for links. No link leads out of the repository. */
 export interface LinkRules {
-  /** Prefixes that absolute links to the repository's root may have (publishers up to DUCC 2.7 wrote such). */
+  /** Prefixes of the repository's root in absolute links, which publishers up to DUCC 2.7 wrote. */
   readonly roots: readonly string[];
-  /** Values of the client's variables in `$(NAME)` links, for copies that no client expands. */
+  /** Values of the client's variables in `$(NAME)` links, for copies of a repository, where no client expands them. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
@@ -57,7 +58,7 @@ export interface Stamp {
   readonly nsec: number;
 }
 
-/** A system call that failed, or why what it gave is not usable. */
+/** A system call that failed, or the reason why its result is not usable. */
 export interface Failure {
   readonly code: string;
   readonly what: string;
@@ -68,7 +69,7 @@ export type RepositoryAnswer =
       readonly ok: true;
       /** fstatfs(2) of the root. */
       readonly filesystem: string;
-      /** What is mounted there that is no FUSE; undefined for a FUSE mount, and where nothing is. */
+      /** The mount at the path that is no FUSE mount; undefined for a FUSE mount, and where nothing is mounted. */
       readonly mount: { readonly fsType: string; readonly source: string } | undefined;
       /** Magic extended attributes of the root, without `user.`; only those that answered. */
       readonly magic: Readonly<Record<string, string>>;
@@ -76,31 +77,33 @@ export type RepositoryAnswer =
   | { readonly ok: false; readonly failure: Failure };
 
 export type LayerAnswer =
-  /** ENOENT, and nothing but ENOENT, on the layer's directory. */
+  /** ENOENT, and no other error, for the layer's directory. */
   | { readonly result: 'miss' }
   | { readonly result: 'failed'; readonly failure: Failure }
-  /** The layer's directory is there and its tree is not. */
+  /** The layer's directory exists and its tree does not. */
   | { readonly result: 'half'; readonly failure: Failure }
   | {
       readonly result: 'found';
       readonly root: Stamp;
       /** Owner of `.cvmfscatalog` in the tree, which the publishing client made: the publisher's own ids. */
       readonly publisher: { readonly uid: number; readonly gid: number } | undefined;
-      /** Different owners in the tree's top directory, `uid:gid`, at most 64; without directories that publishing made. */
+      /** The owners in the tree's top directory, `uid:gid`, at most 64, without directories that publishing made up. */
       readonly owners: readonly string[];
-      /** Of everything that one ingest made there: the same with made-up directories and the tree's root. */
+      /** The owners of all entries that one ingest made there, with made-up directories and the tree's root. */
       readonly allOwners: readonly string[];
-      /** Owner of the directory around the tree, `uid:gid`; undefined where the layer is the directory. */
+      /** The owner of the directory around the tree, `uid:gid`; undefined where the directory is itself the tree. */
       readonly around: string | undefined;
-      /** Changes when anything in the tree's top directory does. */
+      /** Changes when any entry of the tree's top directory does. */
       readonly fingerprint: string;
-      /** Text of `.metadata/layers.json`, where there is one. */
+      /** The text of `.metadata/layers.json`; undefined where there is none. */
       readonly record: string | undefined;
-      /** `tmp` is writable for all and not sticky, as publishers of flat roots leave it that lose such bits. */
+      /**
+       * True when `tmp` is writable for all users and not sticky: publishers of flat root filesystems lose such bits.
+       */
       readonly stickyLost: boolean;
-      /** Names of extended attributes that the tree's root lists: magic ones here would be copied up. */
+      /** Extended attributes that the tree's root lists. Magic attributes among them would be copied up. */
       readonly listed: readonly string[];
-      /** A `whiteouts/` directory stands beside the tree. */
+      /** True when a companion lies beside the tree. */
       readonly companion: boolean;
     };
 
@@ -109,38 +112,41 @@ export interface LayerDirectory {
   readonly path: ByteName;
   readonly stamp: Stamp;
   readonly opaque: boolean;
-  /** Names in the layers below that markers in this directory hide. */
+  /** Names of lower layers that markers in this directory hide. */
   readonly whiteouts: readonly ByteName[];
-  /** Literal marker names, catalog files and devices: what must not be seen in a container. */
+  /** Literal marker names, catalog files and devices, which a container must not see. */
   readonly hidden: readonly ByteName[];
-  /** The layer's own directory holds overlay whiteouts (character devices 0:0). */
+  /** True when the layer's directory has overlay whiteouts (character devices 0:0). */
   readonly native: boolean;
   /**
-   * The directory exists only because something lies below it, as far as that shows; `stamp` has what it should then
-   * look like but for its owner, which is the container's root. `own`: lower layers have nothing to say about it, since
-   * the layer deletes them there. `hollow`: nothing in it shows, it is on the way to markers only.
+   * Set for an implied directory, as far as the tree shows it. `stamp` then has its attributes but for the owner, which
+   * is the container's root. `own`: lower layers have no influence on it, since the layer deletes it there. `hollow`:
+   * nothing in it shows.
    */
   readonly implied: { readonly own: boolean; readonly hollow: boolean } | undefined;
-  /** Extended attributes to keep on copies of this directory: names, and values in base64. */
+  /** Extended attributes for copies of this directory: names, and values in base64. */
   readonly xattrs: readonly (readonly [name: string, value: string])[];
 }
 
 export interface LayerWalk {
   readonly entries: number;
-  /** Directories with markers or only implied ones, and all their ancestors; parents first. */
+  /** Directories with markers, implied directories, and all directories above them, parents first. */
   readonly directories: readonly LayerDirectory[];
   readonly explicitRoot: boolean;
-  /** False where no more than the look of a directory says that the tar only implies it. */
+  /** False when only the attributes of a directory suggest that the tar implies it. */
   readonly vouched: boolean;
-  /** Where that is known: directories among the implied ones that have entries of their own all the same, `''` too. */
+  /**
+   * Directories among the implied ones that have entries of their own all the same, as far as this is known; `''` may
+   * be one.
+   */
   readonly late: readonly ByteName[];
-  /** Different owners of directories, `uid:gid`, two at most. */
+  /** The owners of directories, `uid:gid`, at most two. */
   readonly owners: readonly string[];
-  /** The publisher says that owners are the image's. */
+  /** True when the publisher states that the owners are the image's. */
   readonly ownersKept: boolean;
-  /** Sum of the regular files; undefined when it was not asked for. */
+  /** Bytes of the regular files together; undefined when they were not asked for. */
   readonly fileBytes: number | undefined;
-  /** Why no container can be made from this tree: a marker without a name, for one. */
+  /** The reason why this tree cannot be a lower directory, such as a marker without a name. */
   readonly unusable: string | undefined;
 }
 
@@ -161,16 +167,16 @@ export type ReadAnswer =
 export type RandomLayersAnswer =
   | {
       readonly result: 'looked at';
-      /** Directories of layers, relative to the repository, with what a create would be told of them. */
+      /** Directories of layers, relative to the repository, with the answers that a create would get. */
       readonly layers: readonly { readonly directory: string; readonly answer: LayerAnswer }[];
-      /** The first read of some file of the first layer. */
+      /** The first read of a file of the first layer. */
       readonly read: { readonly bytes: number; readonly milliseconds: number } | undefined;
     }
   | { readonly result: 'failed'; readonly failure: Failure };
 
 export type StepAnswer = LayerAnswer | WalkAnswer | ResolveAnswer | ReadAnswer | RandomLayersAnswer;
 
-/** A line of the child. `alive` says only that work goes on. */
+/** A line of the child. `alive` says only that the work continues. */
 export type ProbeLine =
   | { readonly line: 'repository'; readonly answer: RepositoryAnswer }
   | { readonly line: 'step'; readonly index: number; readonly answer: StepAnswer }

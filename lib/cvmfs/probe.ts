@@ -1,8 +1,8 @@
 /**
- * Asking a repository, with a deadline. A process on a hung FUSE mount can be unkillable, and a thread in such a
- * call would take its process with it; so a child asks, which holds no descriptor of ours (Garden reads our
- * pipes to their end), lives in a session of its own and is waited for by nobody. Its answers come line by line:
- * what is known when the deadline passes stays known.
+ * Asks a repository, with a deadline. A process in a system call on a hung FUSE mount may not end even by SIGKILL, and
+ * a thread in such a call would keep its process from ending. So a child process asks. The child has no descriptor of
+ * ours (Garden reads our pipes to their end), has a session of its own, and nobody waits for it. Its answers come line
+ * by line, so answers from before the deadline count.
  */
 import { hasCode } from '../sys/kernel/errno.ts';
 import type { ProbeLine, ProbeRequest, RepositoryAnswer, StepAnswer } from './probe-protocol.ts';
@@ -10,27 +10,32 @@ import type { ProbeLine, ProbeRequest, RepositoryAnswer, StepAnswer } from './pr
 export interface ProbeOptions {
   /** The program and its first arguments: graft itself with the hidden verb. */
   readonly command: readonly string[];
-  /** Milliseconds for all of it. */
+  /** Milliseconds for all answers together. */
   readonly deadlineMs: number;
-  /** Milliseconds without any line, for requests that may rightly take long. */
+  /** Milliseconds without any line, for requests that may take long. */
   readonly stallMs: number;
 }
 
 export interface ProbeOutcome {
-  /** `answered`: every step is. `late`: a deadline passed. `died`: the child ended early, or its answer makes no sense. */
+  /**
+   * `answered`: every step has an answer. `late`: a deadline passed. `died`: the child ended early, or its answer makes
+   * no sense.
+   */
   readonly ended: 'answered' | 'late' | 'died';
   readonly repository: RepositoryAnswer | undefined;
-  /** By the request's steps; undefined where no answer came. */
+  /** In the order of the request's steps; undefined where no answer came. */
   readonly steps: readonly (StepAnswer | undefined)[];
-  /** The child's process id where it was left behind, killed but perhaps unkillable. */
+  /** The process id of a child that was killed and perhaps does not end; undefined where none was left. */
   readonly leftBehind: number | undefined;
   readonly milliseconds: number;
 }
 
-/** A child that waits for its request, and ends when it gets none before this process ends. */
+/** A child that waits for its request, and ends when this process ends without sending one. */
 export type ReadyChild = Bun.Subprocess<'pipe', 'pipe', 'ignore'>;
 
-/** Starts a child ahead: half of a probe's time is the start of a runtime, in which its caller can do other things. */
+/**
+ * Starts a child ahead. Half of a probe's time is the start of the runtime, during which the caller can do other work.
+ */
 export function startProbe(command: readonly string[]): ReadyChild {
   const child = Bun.spawn([...command], {
     cwd: '/',
@@ -45,8 +50,9 @@ export function startProbe(command: readonly string[]): ReadyChild {
 }
 
 /**
- * Asks; never throws for what a repository does, and returns at the deadline whatever the child does.
- * @param ready a child that was started ahead and has been asked nothing yet
+ * Sends the request and reads the answers. A fault of the repository is an answer, not an error, and the call returns
+ * at the deadline, whatever the child does.
+ * @param ready a child that was started ahead and has no request yet
  */
 export async function probe(
   request: ProbeRequest,
@@ -68,7 +74,7 @@ export async function probe(
   };
 }
 
-/** A child that has died already says so by giving no answer. */
+/** Writes the request. EPIPE is no error here: a dead child gives no answer. */
 function tell({ stdin }: ReadyChild, request: ProbeRequest): void {
   try {
     stdin.write(JSON.stringify(request));
@@ -78,7 +84,7 @@ function tell({ stdin }: ReadyChild, request: ProbeRequest): void {
   }
 }
 
-/** Reads until all is answered, the child ends or a deadline passes; true for the last. */
+/** Reads until every step has an answer, the child ends or a deadline passes. Returns true for a deadline. */
 async function readLines(
   stream: ReadableStream<Uint8Array>,
   answers: Answers,
@@ -96,12 +102,12 @@ async function readLines(
     }
     return false;
   } finally {
-    // Never awaited: it settles when the child's end of the pipe closes, and that may be never.
+    // The cancellation is not awaited: it ends when the child's end of the pipe closes, which may never happen.
     reader.cancel().catch(() => undefined);
   }
 }
 
-/** Undefined when `ms` pass first. */
+/** The result of `work`; undefined when `ms` pass first. */
 async function within<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const timer = setTimeout(resolve, ms, undefined);
@@ -112,7 +118,7 @@ async function within<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
   }
 }
 
-/** The child's lines, put where they belong. */
+/** Collects the child's lines as answers. */
 class Answers {
   repository: RepositoryAnswer | undefined;
   readonly steps: (StepAnswer | undefined)[];
@@ -123,13 +129,15 @@ class Answers {
     this.steps = new Array<StepAnswer | undefined>(count).fill(undefined);
   }
 
-  /** A repository that cannot be opened has no answers to steps. */
+  /** True when no more answers come. A repository that cannot be opened has no answers to steps. */
   get complete(): boolean {
     if (this.repository === undefined) return false;
     return !this.repository.ok || this.steps.every((step) => step !== undefined);
   }
 
-  /** Takes the next bytes; false when they are no answer. Bytes after the last newline wait for the next call. */
+  /**
+   * Takes the next bytes; returns false when they are no answer. Bytes after the last newline wait for the next call.
+   */
   take(bytes: Uint8Array): boolean {
     let from = 0;
     for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, from)) {

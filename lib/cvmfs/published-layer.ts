@@ -11,32 +11,37 @@ export interface SoughtLayer {
   readonly at: { readonly origin: LayerOrigin } | { readonly address: RepositoryPath };
 }
 
-/** A layer as published: a directory that becomes a lower directory where it is. */
+/** A layer in a repository: a directory that serves as a lower directory where it is. */
 export interface PublishedLayer {
   readonly repository: Repository;
   readonly state: RepositoryState;
-  /** Relative to the repository: the layer's directory, and the tree in it (`''`: it is the tree itself). */
+  /**
+   * Relative to the repository: the layer's directory, and the name of the tree in it (`''` where the directory is
+   * itself the tree).
+   */
   readonly directory: string;
   readonly tree: string;
   /** Absolute path of the tree. */
   readonly path: string;
   readonly root: Stamp;
-  /** Changes when the tree's top directory does: what was remembered about the layer then holds no more. */
+  /** Changes when the tree's top directory does. Records about the layer are then no longer valid. */
   readonly fingerprint: string;
-  /** Of the uncompressed tar, where the publisher recorded it. */
+  /** Bytes of the uncompressed tar, where the publisher recorded them. */
   readonly tarBytes: number | undefined;
   /** The digest of the layer in its records. */
   readonly recordedDigest: Digest | undefined;
-  /** A `whiteouts/` directory stands beside the tree: no walk is needed. */
+  /** True when a companion lies beside the tree, so that no walk is needed. */
   readonly companion: boolean;
-  /** The repository shows the image's own ids, and the store has a mapping: an idmapped mount must apply it. */
+  /**
+   * True when the repository shows the image's own ids and the store has a mapping: an idmapped mount must apply it.
+   */
   readonly needsIdmap: boolean;
   readonly made: MadeBy;
   /** `lost` only where the policy accepts or repairs that. */
   readonly owners: Owners;
 }
 
-/** `lost`: they are not the image's. `unproven`: they may be, and nothing seen so far proves it. */
+/** `lost`: the owners are not the image's. `unproven`: they may be, and nothing seen so far proves it. */
 export type Owners = 'kept' | 'lost' | 'unproven';
 
 export interface RepositoryDoubt {

@@ -1,4 +1,7 @@
-/** Layers of a repository picked at random, so that a look at them says something about those nobody has used yet. */
+/**
+ * Looks at layers that are picked at random, for the verb `doctor`: they stand for the layers that no container has
+ * used yet.
+ */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { readDirents } from '../sys/kernel/dirents.ts';
 import { close, openAt } from '../sys/kernel/files.ts';
@@ -8,11 +11,11 @@ import { openBeneath } from './beneath.ts';
 import type { LayerAnswer, ProbeStep, RandomLayersAnswer } from './probe-protocol.ts';
 import { openIfThere } from './read-beneath.ts';
 
-/** Bytes that are read of a file, and files and directories that are looked at to find one. */
+/** The number of bytes that are read of a file, and of names that are looked at to find one. */
 const READ_BYTES = 128 * 1024;
 const MAX_LOOKED_AT = 500;
 
-/** @param look what a create is told of a layer's directory */
+/** @param look looks at a layer's directory as a create does */
 export function lookAtRandomLayers(
   root: number,
   step: ProbeStep & { step: 'random layers' },
@@ -100,7 +103,7 @@ function shuffled<T>(items: readonly T[], random: () => number): T[] {
     .map(({ item }) => item);
 }
 
-/** Park and Miller's minimal standard generator: the parent gives the seed, so a look can be repeated. */
+/** The minimal standard generator of Park and Miller. The parent passes the seed, so that a look can be repeated. */
 function generator(seed: number): () => number {
   let state = (Math.trunc(seed) % 2147483646) + 1;
   return () => {

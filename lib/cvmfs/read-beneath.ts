@@ -7,7 +7,8 @@ import { openBeneath } from './beneath.ts';
 const EFBIG = 27;
 
 /**
- * A file's bytes, undefined where there is none. Opened without blocking: a FIFO of that name would wait for ever.
+ * The bytes of a file; undefined where there is none. The file is opened without blocking, since open(2) of a FIFO
+ * would wait for ever.
  * @throws SysError EFBIG for more than `limit` bytes
  */
 export function readBeneath(directory: number, path: string, limit: number): Buffer | undefined {
@@ -30,7 +31,7 @@ export function readBeneath(directory: number, path: string, limit: number): Buf
   }
 }
 
-/** Undefined for ENOENT, and only for that. */
+/** Opens a path; undefined for ENOENT, and for no other error. */
 export function openIfThere(at: number, path: string, flags: number): number | undefined {
   try {
     return openBeneath(at, Buffer.from(path), flags);
@@ -40,7 +41,7 @@ export function openIfThere(at: number, path: string, flags: number): number | u
   }
 }
 
-/** Links lead nowhere here, so a link to a directory is none. */
+/** True for a directory. A link to a directory is none, since no link is followed. */
 export function isDirectoryAt(at: number, path: string): boolean {
   try {
     close(openBeneath(at, Buffer.from(path), O.PATH | O.DIRECTORY | O.NOFOLLOW));

@@ -1,4 +1,6 @@
-/** The records that publishers leave in a repository, read into typed values and written in their exact form. */
+/**
+ * The records that publishers leave in a repository: parsed into typed values, and written in the publishers' own form.
+ */
 import { type DiffId, type Digest, hexOf, parseDiffId, parseDigest } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
 import { MAX_MANIFEST_BYTES, MiB } from '../base/limits.ts';
@@ -8,7 +10,7 @@ import { JsonRefused, parseJson } from '../oci/json.ts';
 import { type ImageManifest, parseManifest } from '../oci/manifest.ts';
 import { describeSchemaError } from '../oci/schema-error.ts';
 
-/** What `.metadata/layers.json` says about a layer. */
+/** The content of `.metadata/layers.json` for a layer. */
 export interface LayerRecord {
   readonly digest: Digest;
   readonly diffId: DiffId;
@@ -18,9 +20,9 @@ export interface LayerRecord {
 
 /** DUCC's record is under 400 bytes. */
 const MAX_LAYER_RECORD = 64 * 1024;
-/** One entry is about 200 bytes; 500 of them, generously. */
+/** An entry has about 200 bytes, and no image has 500 layers. */
 export const MAX_THIN_BYTES = MiB;
-/** Names of a layer's whiteouts and directories; a million of them is far beyond any image. */
+/** Room for the names of a million whiteouts and directories, far more than any image has. */
 export const MAX_OVERLAY_RECORD = 64 * MiB;
 
 /** @throws CVMFS_BAD_RECORD */
@@ -40,8 +42,8 @@ interface RawLayer {
 }
 
 /**
- * Exactly as DUCC writes it: Go's json.MarshalIndent with one blank, an array of one object. The empty layer
- * of an image has a size of zero, which Go's `omitempty` would drop; DUCC's field has none.
+ * Writes the record exactly as DUCC does: Go's json.MarshalIndent with one blank, an array of one object. The empty
+ * layer of an image has a size of zero, which Go's `omitempty` would drop; DUCC's field has no `omitempty`.
  */
 export function formatLayerRecord(
   record: LayerRecord & { readonly tarBytes: number },
@@ -62,7 +64,7 @@ export function formatOrigin(configs: readonly Digest[]): string {
   return JSON.stringify({ origin: configs });
 }
 
-/** Keys of a manifest as the specification writes them; Go readers take any case, and DUCC writes CamelCase. */
+/** The keys of a manifest as the specification writes them. Go readers ignore case, and DUCC writes CamelCase. */
 const MANIFEST_KEYS = new Map(
   [
     'schemaVersion',
@@ -80,9 +82,9 @@ const MANIFEST_KEYS = new Map(
 );
 
 /**
- * `manifest.json` of an image in `.metadata`. It is not the registry's bytes: DUCC decodes the manifest and
- * encodes its own struct, so no digest can be held against it.
- * @throws CVMFS_BAD_RECORD for what is no JSON, IMAGE_BAD_MANIFEST and the like for what is no manifest
+ * Parses `manifest.json` of an image in `.metadata`. DUCC decodes the registry's manifest and encodes its own struct,
+ * so the bytes are others, and no digest can be compared.
+ * @throws CVMFS_BAD_RECORD for bytes that are no JSON, IMAGE_BAD_MANIFEST and others for JSON that is no manifest
  */
 export function parseDuccManifest(bytes: Uint8Array, path: string): ImageManifest {
   const document = json(bytes, MAX_MANIFEST_BYTES, path);
@@ -103,7 +105,7 @@ function folded(value: unknown, path: string): unknown {
   return result;
 }
 
-/** The manifest as DUCC keeps it: Go's encoding of a struct without tags, annotations and urls dropped. */
+/** The manifest as DUCC keeps it: Go's encoding of a struct without tags, without annotations and urls. */
 export function formatDuccManifest(manifest: ImageManifest): string {
   const descriptor = ({ mediaType, size, digest }: ImageManifest['config']) => ({
     MediaType: mediaType,
@@ -122,7 +124,7 @@ export function formatDuccManifest(manifest: ImageManifest): string {
 export interface ThinImage {
   /** URL of the image that was made thin, as its publisher wrote it. */
   readonly origin: string | undefined;
-  /** Bottom first. Publishers agree on that order since October 2017. */
+  /** Bottom first: all publishers use this order since October 2017. */
   readonly layers: readonly { readonly digest: Digest | undefined; readonly url: string }[];
 }
 
@@ -139,36 +141,36 @@ interface RawThin {
   readonly layers: readonly { readonly digest?: string; readonly url: string }[];
 }
 
-/** Digests stand there without their algorithm. */
+/** A digest of a thin image has no algorithm before it. */
 function thinDigest(text: string | undefined, path: string): Digest | undefined {
   if (text === undefined || text === '') return undefined;
   return digestIn(text.startsWith('sha256:') ? text : `sha256:${text}`, path);
 }
 
-/** As DUCC writes `thin.json`: two blanks, layers bottom first. */
+/** Writes `thin.json` as DUCC does: two blanks, layers bottom first. */
 export function formatThinImage(origin: string, layers: readonly { digest: Digest; url: string }[]): string {
   const entries = layers.map(({ digest, url }) => ({ digest: hexOf(digest), url }));
   return JSON.stringify({ version: '1.0', origin, layers: entries }, undefined, 2);
 }
 
 /**
- * `.metadata/overlay.json`, our own: what only the publisher knows exactly, beside a `whiteouts/` directory of
- * overlay whiteouts. Names have one character a byte.
+ * The content of `.metadata/overlay.json`, a record of graft's own beside a companion: facts that only the publisher
+ * knows exactly. Names have one character for each byte.
  */
 export interface OverlayRecord {
   readonly layer: Digest;
   readonly opaque: readonly string[];
-  /** Directories that the layer's tar only implies, as the walk of the layer would find them. */
+  /** Implied directories, as the walk of the layer would find them. */
   readonly implied: readonly ImpliedRecord[];
   /**
-   * Directories among `implied`, and the root, that have entries of their own which the publishing tool ignored. Undefined
-   * in a record that does not say; nothing then vouches for `implied`.
+   * Directories among `implied`, and the root, that have entries of their own which the publishing tool ignored.
+   * Undefined in a record without this field, which then does not vouch for `implied`.
    */
   readonly late: readonly string[] | undefined;
-  /** The publisher says that owners are the image's. */
+  /** True when the publisher states that the owners are the image's. */
   readonly ownersKept: boolean;
   readonly explicitRoot: boolean;
-  /** Paths that must not be seen in a container. */
+  /** Paths that a container must not see. */
   readonly hidden: readonly string[];
   readonly fileBytes: number | undefined;
   readonly entries: number | undefined;
@@ -178,9 +180,9 @@ export interface ImpliedRecord {
   readonly path: string;
   readonly sec: number;
   readonly nsec: number;
-  /** Lower layers have nothing to say about it. */
+  /** True when lower layers have no influence on the directory, since this layer deletes it there. */
   readonly own: boolean;
-  /** Nothing in it shows. */
+  /** True for a hollow directory. */
   readonly hollow: boolean;
 }
 
@@ -229,7 +231,7 @@ export function formatOverlayRecord(record: OverlayRecord): string {
   });
 }
 
-/** These names become names in a directory that root writes. */
+/** Refuses a name that leads out of the layer, since root writes a directory under it. */
 function requireInside(name: string, path: string): void {
   const parts = name.split('/');
   const outside = name !== '' && parts.some((part) => part === '' || part === '.' || part === '..');

@@ -1,4 +1,6 @@
-/** Whether a repository counts: a live CernVM-FS mount, or a plain directory that the operator vouches for. */
+/**
+ * Judges whether a repository can be used: a live CernVM-FS mount, or a plain directory that the operator configured.
+ */
 import { errnoMeaning } from '../sys/kernel/errno.ts';
 import type { ProbeOutcome } from './probe.ts';
 import type { Failure, RepositoryAnswer } from './probe-protocol.ts';
@@ -10,7 +12,7 @@ export interface Doubtful {
   readonly reason: string;
 }
 
-/** What a container's record says about the repository its layers come from. */
+/** The state of a repository at the time of a create, for the container's record. */
 export interface RepositoryState {
   readonly name: string;
   readonly path: string;
@@ -20,7 +22,7 @@ export interface RepositoryState {
   readonly rootHash: string;
   /** True while the client stays at this root hash, and for plain directories. */
   readonly pinned: boolean;
-  /** Version of the client, where it says. */
+  /** Version of the client; undefined where the client does not tell it. */
   readonly client: string | undefined;
 }
 
@@ -59,9 +61,9 @@ export function judgeRepository(repository: Repository, answer: RepositoryAnswer
 }
 
 /**
- * ENOENT is the mount point missing, or what an automounter says when it could not mount; ENODEV and EHOSTDOWN
- * are other automounters' words for it. The rest comes from a mount that is there and broken: ENOTCONN after
- * the client died, ESTALE and EIO.
+ * Judges a failed open of the mount point. ENOENT: the mount point is missing, or an automounter could not mount.
+ * ENODEV and EHOSTDOWN: other automounters' errors for that. Any other error comes from a mount that is broken:
+ * ENOTCONN after the client died, ESTALE and EIO.
  */
 function judgeFailure(failure: Failure): Doubtful {
   const words = `${errnoMeaning(failure.code)} (${failure.code})`;
@@ -99,12 +101,18 @@ function judgeRevision(repository: Repository, magic: Magic): Doubtful | undefin
   );
 }
 
-/** A client pinned by root hash, tag or date says `never (fixed root catalog)` where others say minutes. */
+/**
+ * True for a client that is pinned by root hash, tag or date: its attribute `expires` is `never (fixed root catalog)`,
+ * and minutes otherwise.
+ */
 function isPinned(magic: Magic): boolean {
   return magic['expires']?.startsWith('never') ?? false;
 }
 
-/** A client that just failed to read will fail again: the container would start and meet EIO at its first read. */
+/**
+ * Doubts a client with a recent error: it will probably fail again, and a container would start and get EIO at its
+ * first read.
+ */
 function judgeHealth(repository: Repository, magic: Magic, now: number): Doubtful | undefined {
   const last = Number(magic['timestamp_last_ioerr'] ?? 0);
   if (!(last > 0) || repository.ioErrorWindowSeconds === 0) return undefined;

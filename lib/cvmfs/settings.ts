@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { absolute, lastName } from '../sys/files/path.ts';
 
-/** Why a repository or a layer in it is not used although it is, or may be, there. */
+/** The reasons not to use a repository, or a layer in it, that is or may be there. */
 export const DOUBTS = [
   'not_mounted',
   'not_cvmfs',
@@ -22,7 +22,7 @@ export type LossPolicy = 'accept' | 'repair' | 'fall_back';
 export type RepositoryType = 'cvmfs' | 'directory';
 type RepositoryLayout = 'ducc' | 'graphdriver' | 'flat';
 
-/** The `cvmfs:` part of the settings as `settings.schema.json` admits it. */
+/** The `cvmfs:` part of the settings, as `settings.schema.json` allows it. */
 export interface CvmfsFile {
   readonly repositories?: readonly RepositoryFile[];
 }
@@ -52,14 +52,14 @@ export interface RepositoryFile {
 /** `follow`, `fixed`, or the root hash that the client must be pinned to. */
 type Revision = 'follow' | 'fixed' | { readonly rootHash: string };
 
-/** One repository as a store uses it. */
+/** A repository as a store uses it. */
 export interface Repository {
   readonly name: string;
-  /** Where this store reads it: the mapped mount where the store has one. */
+  /** The path at which this store reads it: the mapped mount where the store has one. */
   readonly path: string;
   /**
-   * All paths at which people know it, for references and links: the main mount, this store's, and `/cvmfs/<name>`,
-   * which is what it is called wherever it is mounted.
+   * All paths that references and links use for it: the main mount, this store's mount, and `/cvmfs/<name>`, its usual
+   * path on any machine.
    */
   readonly knownAt: readonly string[];
   /** True when `path` is a mount of its own for this store's uid and gid mapping. */
@@ -84,8 +84,9 @@ export interface CvmfsSettings {
 }
 
 /**
- * The settings as the store at `store` uses them. `file` is what the schema admitted; `source` names it in errors.
- * @throws CONFIG_INVALID for what a schema cannot say: `.` and `..`, one path twice, a layer lookup without registries
+ * The settings as the store at `store` uses them. The schema has accepted `file`; `source` names the file in errors.
+ * @throws CONFIG_INVALID for faults that a schema cannot find: `.` and `..`, a path twice, a layer lookup without
+ * registries
  */
 export function cvmfsSettings(file: CvmfsFile | undefined, source: string, store: string): CvmfsSettings {
   const seen = new Set<string>();
@@ -144,10 +145,10 @@ function revisionOf(text: string): Revision {
   return text === 'follow' || text === 'fixed' ? text : { rootHash: text };
 }
 
-/** Whose image a layer belongs to: a registry's repository, or a local OCI layout. */
+/** The source of the image that a layer belongs to: a registry's repository, or a local OCI layout. */
 export type LayerOrigin = { readonly registry: string; readonly repository: string } | 'oci';
 
-/** Whether the layers of this origin are looked up in the repository; the first matching pattern decides. */
+/** True when layers of this origin are looked up in the repository. The first matching pattern decides. */
 export function serves(repository: Repository, origin: LayerOrigin): boolean {
   const subjects = origin === 'oci' ? ['oci:'] : [origin.registry, `${origin.registry}/${origin.repository}`];
   for (const entry of repository.registries) {

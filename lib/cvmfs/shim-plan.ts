@@ -1,55 +1,58 @@
 /**
- * What overlayfs needs beside a published layer, as data. A layer N with literal markers stands in a stack as
+ * Plans the shim and the mask of a layer on CVMFS, as data. A layer N with literal markers is in a stack as
  *
- *     mask N      whiteouts over the literal marker names, catalog files and devices of layer N, and what directories
- *                 should look like that publishing invented
- *     layer N     as published
- *     shim N      what the markers mean: whiteouts, and opaque directories
+ *     mask N      whiteouts over the literal marker names, catalog files and devices of layer N, and directories
+ *                 with the right attributes where publishing made them up
+ *     layer N     as it lies in the repository
+ *     shim N      the meaning of the markers: whiteouts, and opaque directories
  *     layer N-1 …
  *
- * A shim stands below its own layer, since a whiteout acts on what is below the directory that carries it, and
- * the layer may have the name again itself. The mask stands directly above its layer and not on top of the
- * stack: there its directories would bring back what a layer in between deletes. So both depend on their layer
- * alone and are kept under its digest, whatever images use it.
+ * A shim lies below its own layer, since a whiteout acts on the layers below the directory that has it, and the layer
+ * may have the same name again itself. The mask lies directly above its layer and not on top of the stack: there its
+ * directories would bring back names that a layer in between deletes. So both depend on their layer alone. They are
+ * kept under its digest and serve every image.
  *
- * No whiteout of a shim is ever listed as a ghost: each directory of a shim lies below one of its layer, overlayfs
- * merges the two, and merged directories are listed without whiteouts. For the same reason a directory of the layer
- * that holds overlay whiteouts itself gets an empty copy in the shim.
+ * A whiteout of a shim is never listed by readdir: each directory of a shim lies below a directory of its layer,
+ * overlayfs merges the two, and merged directories are listed without whiteouts. For the same reason a directory of the
+ * layer with overlay whiteouts of its own gets an empty copy in the shim.
  */
 import type { ByteName } from '../base/bytes.ts';
 import { CATALOG } from './markers.ts';
 import type { LayerDirectory, LayerWalk, Stamp } from './probe-protocol.ts';
 
-/** A directory of a shim or mask; its own parent is in the plan before it. `''` is the root. */
+/** A directory of a shim or mask. Its parent comes before it in the plan. `''` is the root. */
 export interface ShimDirectory {
   readonly path: ByteName;
-  /** Of the layer's directory of that name, which this one hides or stands in for. */
+  /** Attributes of the layer's directory of that name, which this one covers or replaces. */
   readonly stamp: Stamp;
-  /** The owner is the container's root, whatever `stamp` says. */
+  /** True when the owner is the container's root, whatever `stamp` has. */
   readonly ownedByRoot: boolean;
   readonly xattrs: readonly (readonly [name: string, value: string])[];
   readonly opaque: boolean;
   readonly whiteouts: readonly ByteName[];
 }
 
-/** Facts about a layer's tree that its place in a stack depends on, as the layer writer reports them too. */
+/** Facts about a layer's tree that decide on its position in a stack. The layer writer reports the same facts. */
 interface LayerFacts {
   readonly explicitRoot: boolean;
   readonly impliedDirs: readonly ByteName[];
-  /** Implied directories in which nothing shows. */
+  /** Hollow directories. */
   readonly hollowDirs: readonly ByteName[];
-  /** `''` among them: nothing below this layer is seen. Overlayfs knows no opaque root; the stack must end here. */
+  /**
+   * Opaque directories. With `''` among them nothing below this layer shows: overlayfs has no opaque root, so the stack
+   * must end here.
+   */
   readonly opaqueDirs: readonly ByteName[];
   readonly entries: number;
   readonly fileBytes: number | undefined;
 }
 
 export interface ShimPlan {
-  /** Directly above the layer; empty where nothing must be hidden but the catalog file in the layer's root. */
+  /** Directories directly above the layer; empty where only the catalog file in the layer's root must be hidden. */
   readonly mask: readonly ShimDirectory[];
-  /** Directly below the layer; empty where its markers hide nothing. */
+  /** Directories directly below the layer; empty where its markers hide nothing. */
   readonly shim: readonly ShimDirectory[];
-  /** Names to hide in the root of any container of this layer: one whiteout on top of the stack does for all. */
+  /** Names to hide in the root of a container: one whiteout on top of the stack hides them for all layers. */
   readonly rootHidden: readonly ByteName[];
   readonly facts: LayerFacts;
 }
@@ -93,7 +96,10 @@ function isShimmed(directory: LayerDirectory): boolean {
   return directory.whiteouts.length > 0 || directory.native || (directory.opaque && directory.path !== '');
 }
 
-/** Most layers: no marker and nothing invented, one catalog file in the root. They need no directory of their own. */
+/**
+ * True for most layers: no marker, no made-up directory, and one catalog file in the root. These need no directories of
+ * their own.
+ */
 function onlyCatalogInRoot(directories: readonly LayerDirectory[]): boolean {
   return directories.every(
     ({ path, hidden, implied }) =>
@@ -127,7 +133,7 @@ function withAncestors(
     }));
 }
 
-/** The root is its own parent. */
+/** The directory above a path. The root is its own parent. */
 function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

@@ -1,6 +1,7 @@
 /**
- * What an image's configuration became in a flat root filesystem: DUCC writes the environment and the command as the
- * shell scripts that Singularity runs. All that is left where no configuration was kept and no registry answers.
+ * Reads the image configuration back from a flat root filesystem: DUCC writes the environment and the command as the
+ * shell scripts that Singularity runs. graft needs it where the repository keeps no configuration and no registry
+ * answers.
  */
 
 export interface SingularityConfig {

@@ -1,9 +1,9 @@
 /**
- * Directories that publishing invented. Where a layer's tar has `usr/bin/x` before `usr/` and `usr/bin/`, or has no
- * entries for these at all, the ingest command makes them with mode 0755, the ids of the layer's own publication (-1
- * with `--keep-ownership`, cvmfs issue 4439) and the time of publication, and ignores entries that come later. The time is
- * what tells them from directories that the image has: entries of the tar have the image's times, and no image is
- * pulled before it was built. Which of the two reasons there was for inventing one, nothing in the tree says.
+ * Recognises directories that publishing made up. Where a layer's tar has `usr/bin/x` before `usr/` and `usr/bin/`, or
+ * no entries for these at all, the ingest command makes them with mode 0755, the ids of the publication (-1 with
+ * `--keep-ownership`, cvmfs issue 4439) and the time of publication. The command ignores entries that come later.
+ * The time tells a made-up directory from one of the image: an entry of the tar has a time from before the image was
+ * pulled. The tree does not tell which of the two reasons the command had.
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { readDirents } from '../sys/kernel/dirents.ts';
@@ -14,27 +14,32 @@ import { stampOf } from './beneath.ts';
 import { CATALOG } from './markers.ts';
 import type { Stamp } from './probe-protocol.ts';
 
-/** True for the attributes of a directory that publishing invented. */
+/** Returns true for the attributes of a made-up directory. */
 export type Synthetic = (stamp: Stamp) => boolean;
 
-/** One ingest makes its directories one after the other; a layer of many gigabytes takes some minutes. */
+/** An ingest makes its directories one after the other. A layer of many gigabytes takes some minutes. */
 const WINDOW_SECONDS = 600;
-/** The directory around a layer is made up at its beginning: where that is not longer ago than this, it counts. */
+/**
+ * The directory around a layer is made at the beginning of the ingest. Its time counts if it is not older than this.
+ */
 const LONGEST_INGEST_SECONDS = 86_400;
-/** Clocks are read per directory, in whole seconds. */
+/** The command reads the clock for each directory, in whole seconds. */
 const SLACK_SECONDS = 5;
-/** What an id that does not exist in the user namespace is shown as (/proc/sys/kernel/overflowuid), and -1 itself. */
+/**
+ * The id that the kernel shows for an id without a mapping in the user namespace (/proc/sys/kernel/overflowuid), and -1
+ * itself.
+ */
 const NOBODY = [65534, 4294967295];
 
 /**
  * The test for the layer whose tree `root` is open on.
- * @param around of the directory around the tree, which the same command makes up, with the same ids
+ * @param around attributes of the directory around the tree, which the same command makes, with the same ids
  */
 export function syntheticTest(root: number, around: Stamp | undefined): Synthetic {
   const made = catalogOf(root) ?? rootIfSynthetic(root);
   if (made === undefined) return () => false;
   const tree = stampOf(statFd(root));
-  // `ingest -u NAME` gives directories to NAME, and the catalog file belongs to who ran it.
+  // `ingest -u NAME` gives directories to NAME; the catalog file belongs to the user who ran the command.
   const owners = [made, around].flatMap((stamp) => stamp ?? []);
   const isOwned = (stamp: Stamp) =>
     isNobody(stamp) || owners.some(({ uid, gid }) => stamp.uid === uid && stamp.gid === gid);
@@ -47,19 +52,19 @@ export function syntheticTest(root: number, around: Stamp | undefined): Syntheti
   return (stamp) => stamp.mode === 0o755 && stamp.sec >= from && stamp.sec <= until && isOwned(stamp);
 }
 
-/** True for -1, which publications that keep owners give to what they make up. */
+/** True for -1: a publication that keeps owners gives it to directories that it makes up. */
 export function isNobody({ uid, gid }: Pick<Stamp, 'uid' | 'gid'>): boolean {
   return NOBODY.includes(uid) && NOBODY.includes(gid);
 }
 
 /**
- * Without a catalog file (the layers of 2017) only the root can tell: one that publishing invented is younger than all
- * that is in it. Where that is wrong, the root of an image loses its time and nothing else.
+ * The root's attributes, if the root seems made up. A layer of 2017 has no catalog file, so only the root can tell: a
+ * made-up root is younger than all entries in it. If this is wrong, an image's root loses its time and nothing else.
  */
 function rootIfSynthetic(root: number): Stamp | undefined {
   const stamp = stampOf(statFd(root));
   if (stamp.mode !== 0o755) return undefined;
-  // A descriptor of its own: this one's reader has its own place in the list.
+  // A second descriptor, since readers of one descriptor share their position in the list.
   const list = openAt(root, '.', O.RDONLY | O.DIRECTORY);
   try {
     const isOlder = (name: ByteName) => statAt(root, bytesOf(name)).mtime.sec + SLACK_SECONDS < stamp.sec;
@@ -69,7 +74,7 @@ function rootIfSynthetic(root: number): Stamp | undefined {
   }
 }
 
-/** Attributes of the layer's catalog file: the publishing client made it at the time of the ingest. */
+/** Attributes of the layer's catalog file, which the publishing client made during the ingest. */
 function catalogOf(root: number): Stamp | undefined {
   const stat = statIfThere(root, CATALOG);
   return stat && stampOf(stat);

@@ -1,6 +1,6 @@
 /**
- * Thin images: a registry image whose only layer holds one small file, which names the layers in a repository. DUCC
- * writes `thin.json`, and so did the Docker graph driver of 2017 after it had written `.thin` for a while.
+ * Recognises thin images: registry images whose only layer has one small file, which names the layers in a repository.
+ * DUCC writes `thin.json`. So did the Docker graph driver of 2017, which first wrote `.thin`.
  */
 import type { LayerEntry } from '../layer/tar/entry.ts';
 import { TarReader, type TarSink } from '../layer/tar/reader.ts';
@@ -16,7 +16,7 @@ export function thinDescriptor(tar: Uint8Array): Uint8Array | undefined {
     reader.push(tar);
     reader.end();
   } catch {
-    // Whatever is wrong with it is found and said when the layer is unpacked.
+    // A tar with a fault is reported when the layer is unpacked.
     return undefined;
   }
   return sink.found;
@@ -37,7 +37,7 @@ class DescriptorSink implements TarSink {
   }
 
   content(bytes: Uint8Array): void {
-    // The bytes are the reader's buffer: they are valid during this call only.
+    // The bytes lie in the reader's buffer and are valid during this call only.
     if (this.#reading) this.#chunks.push(bytes.slice());
   }
 

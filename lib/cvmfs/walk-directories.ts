@@ -1,4 +1,4 @@
-/** The directories of a layer while it is walked, and what they come to in the end. */
+/** The directories of a layer during its walk, and the conclusions at its end. */
 import type { ByteName } from '../base/bytes.ts';
 import type { LayerDirectory, Stamp } from './probe-protocol.ts';
 
@@ -7,7 +7,7 @@ export interface Directory {
   readonly parent: Directory | undefined;
   stamp: Stamp;
   readonly xattrs: LayerDirectory['xattrs'];
-  /** Below an opaque directory whiteouts hide nothing more. */
+  /** True below an opaque directory, where whiteouts hide nothing more. */
   readonly covered: boolean;
   opaque: boolean;
   readonly replaced: boolean;
@@ -15,18 +15,18 @@ export interface Directory {
   readonly hidden: ByteName[];
   native: boolean;
   implied: boolean;
-  /** Nothing that a container would see lies directly in it, but directories perhaps. */
+  /** True while the directory has no entries that a container would see, except directories. */
   bare: boolean;
-  /** Newest time of what lies directly in it. */
+  /** The newest time of the entries directly in it. */
   newest: Stamp | undefined;
-  /** Those that are to be seen. */
+  /** The directories in it that a container sees. */
   readonly children: Directory[];
   wanted: boolean;
 }
 
 /**
- * Times of implied directories were lost when they were published: of what lies in them, the newest stands for
- * theirs. Most tools write one time into all of a layer, and then it is the right one.
+ * Gives implied directories a time. Publishing lost theirs, so the newest time of their entries takes its place: most
+ * tools write one time into a whole layer, and then it is the right one.
  */
 export function finishImplied(directories: readonly Directory[]): void {
   for (const directory of directories.toReversed()) {
@@ -39,8 +39,8 @@ export function finishImplied(directories: readonly Directory[]): void {
 }
 
 /**
- * A directory of which nothing is left from below, and that the layer has for nothing but markers: those have nothing
- * to act on, so there is none.
+ * Hides directories that the layer has for its markers alone, where this layer also deletes the lower directory: the
+ * markers have no effect there, so the container gets no such directory.
  */
 export function dropEmpty(directories: readonly Directory[]): void {
   for (const directory of directories) {
@@ -54,7 +54,7 @@ export function dropEmpty(directories: readonly Directory[]): void {
   }
 }
 
-/** Copies of this directory will stand in shims, and they need copies of the ones above it. */
+/** Marks a directory to be copied into shims, with all directories above it. */
 export function want(directory: Directory): void {
   for (let at: Directory | undefined = directory; at !== undefined && !at.wanted; at = at.parent)
     at.wanted = true;
@@ -64,17 +64,20 @@ export function isMarked({ opaque, native, hidden }: Directory): boolean {
   return opaque || native || hidden.length > 0;
 }
 
-/** Nothing in it shows; it was made for markers, or for nothing. */
+/** True when nothing in the directory shows: it was made for markers, or has no entries. */
 function isEmpty({ implied, bare, children }: Directory): boolean {
   return implied && bare && children.every(isEmpty);
 }
 
-/** The same, and lower layers may have the directory: where none has, it does not come into being. */
+/**
+ * True for a hollow directory: nothing in it shows, and lower layers may have the directory. Where no lower layer has
+ * it, it does not come into being.
+ */
 function isHollow(directory: Directory): boolean {
   return !isOwn(directory) && isEmpty(directory) && directory.children.every(isHollow);
 }
 
-/** Lower layers have nothing to say about it. */
+/** True when lower layers have no influence on the directory. */
 function isOwn({ replaced, parent }: Directory): boolean {
   return replaced || (parent !== undefined && (parent.opaque || parent.covered));
 }

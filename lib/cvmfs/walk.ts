@@ -1,8 +1,8 @@
 /**
- * The metadata walk of a published layer. CernVM-FS publishes the markers of image layers literally, as files
- * (its ingest command knows no whiteouts), while overlayfs wants devices 0:0 and an attribute; so each layer's
- * directories are searched once and `shim-plan.ts` makes of it what overlayfs understands. Nothing but
- * directories is opened: no file data is fetched.
+ * Walks a layer on CVMFS for its markers. CernVM-FS publishes the markers of image layers literally, as files, since
+ * its ingest command does not know whiteouts. overlayfs reads devices 0:0 and an attribute instead. So the directories
+ * of each layer are searched once, and `shim-plan.ts` makes what overlayfs reads. Only directories are opened: no file
+ * data is fetched.
  */
 import { type ByteName, bytesOf } from '../base/bytes.ts';
 import { printable } from '../base/text.ts';
@@ -26,18 +26,20 @@ import {
   want,
 } from './walk-directories.ts';
 
-/** More than any image has; a walk that goes on for ever is a cycle or an attack. */
+/** More entries than any image has. A walk without end is a cycle or an attack. */
 const MAX_ENTRIES = 20_000_000;
 const ALIVE_EVERY_MS = 200;
-/** Copies of directories are made by their whole path, which the kernel takes up to 4095 bytes of. */
+/**
+ * The longest path of a directory that is copied: the copy is made by its whole path, and the kernel takes 4095 bytes.
+ */
 const MAX_COPIED_PATH = 3800;
 
 export interface WalkOptions {
   readonly sizes: boolean;
-  /** Keep extended attributes of directories: not on CernVM-FS, whose attributes are the client's own. */
+  /** True to keep extended attributes of directories. On CernVM-FS these are the client's own, and not kept. */
   readonly xattrs: boolean;
   readonly made: MadeBy;
-  /** Of the directory around the tree, where there is one. */
+  /** Attributes of the directory around the tree, where there is one. */
   readonly around: Stamp | undefined;
   readonly explicit: ReadonlySet<ByteName>;
   /** Called several times a second while the walk goes on. */
@@ -49,7 +51,7 @@ export function walkLayer(root: number, options: WalkOptions): LayerWalk {
   return new Walk(root, options).run();
 }
 
-/** Walks the tree at an absolute path of our own. */
+/** Walks the tree at an absolute path that graft chose. */
 export function walkTree(path: string, options: WalkOptions): LayerWalk {
   const root = openDir(path);
   try {
@@ -65,7 +67,7 @@ class Walk {
   readonly #synthetic: Synthetic;
   readonly #directories: Directory[] = [];
   readonly #owners = new Set<string>();
-  /** The ingest command was here. */
+  /** True when the tree shows traces of the ingest command. */
   #ingested = false;
   #entries = 0;
   #fileBytes = 0;
@@ -106,7 +108,7 @@ class Walk {
 
   #visit(path: ByteName, parent: Directory | undefined): { directory: Directory; children: ByteName[] } {
     const fd = openBeneath(this.#root, bytesOf(path), O.RDONLY | O.DIRECTORY);
-    // Deleted below and made again here: nothing of the lower one shows.
+    // The layer deletes the lower directory and makes a new one, so nothing of the lower one shows.
     const replaced = parent?.whiteouts.delete(lastOf(path)) ?? false;
     try {
       const directory: Directory = {
@@ -147,7 +149,7 @@ class Walk {
     if (implied && isNobody(stamp)) this.#ingested = true;
   }
 
-  /** Takes note of one entry; true for a directory to go into. */
+  /** Notes one entry. Returns true for a directory to go into. */
   #look(entry: Dirent, fd: number, directory: Directory): boolean {
     this.#entries += 1;
     if (this.#entries > MAX_ENTRIES) this.#unusable = `it has more than ${MAX_ENTRIES} entries`;
@@ -169,7 +171,7 @@ class Walk {
     const type = stat === undefined ? entry.type : typeOf(stat);
     if (type === DT.REG && stat !== undefined) this.#fileBytes += stat.size;
     if (type === DT.CHR && stat?.rdevMajor === 0 && stat.rdevMinor === 0) {
-      // Already a whiteout to overlayfs, by a publisher that rewrote the tar.
+      // overlayfs reads this device as a whiteout: the publisher rewrote the tar.
       directory.native = true;
       return false;
     }
@@ -191,7 +193,7 @@ function needsStat(entry: Dirent, sizes: boolean): boolean {
   return sizes && entry.type === DT.REG;
 }
 
-/** `d_type` is the type's bits of a mode, shifted (DT_DIR is 4, S_IFDIR 0o040000). */
+/** `d_type` has the type bits of a mode, shifted (DT_DIR is 4, S_IFDIR 0o040000). */
 function typeOf(stat: Stat): number {
   return (stat.mode & S.IFMT) >> 12;
 }
@@ -200,7 +202,7 @@ function join(directory: ByteName, name: ByteName): ByteName {
   return (directory === '' ? name : `${directory}/${name}`) as ByteName;
 }
 
-/** What the layer writer keeps too: user attributes and access lists, never `trusted.*` or a label. */
+/** The attributes that the layer writer keeps: user attributes and access lists, never `trusted.*` or a label. */
 const KEPT_XATTR = /^(user\.|system\.posix_acl_(access|default)$)/;
 
 function keptXattrs(fd: number): LayerDirectory['xattrs'] {

@@ -17,7 +17,10 @@ import type { ShimDirectory } from './shim-plan.ts';
 
 const S_IFCHR = 0o020000;
 
-/** How a stack shows ids of the repository: the store's mapping where the repository is used through an idmapped mount. */
+/**
+ * How a container sees ids of the repository: with the store's mapping where the repository is used through an idmapped
+ * mount.
+ */
 export interface OwnerMap {
   /** The container's root. */
   readonly root: { readonly uid: number; readonly gid: number };
@@ -25,17 +28,20 @@ export interface OwnerMap {
   gid(id: number): number;
 }
 
-/** The repository's ids are the ones that the container's mount shows. */
+/** Owners that are the same in the repository and in the container's mount. */
 export const SAME_OWNERS: OwnerMap = { root: { uid: 0, gid: 0 }, uid: (id) => id, gid: (id) => id };
 
-/** `chown(2)` takes -1 as "leave it"; the publisher's -1 (cvmfs issue 4439) is shown as nobody, so it stays root's. */
+/**
+ * chown(2) takes -1 as "leave it". Files of the publisher's -1 (cvmfs issue 4439) are shown as nobody's, so here they
+ * stay root's.
+ */
 const NO_ID = 4294967295;
 
 /**
- * Writes one shim or mask into the existing empty directory `target`: directories like the layer's, whiteouts,
- * opaque markers. Children before attributes, since each new name changes its directory's time.
- * @param kept directories that are there already, with attributes that stay
- * @throws SysError as the store's filesystem says
+ * Writes a shim or a mask into the empty directory `target`: directories with the layer's attributes, whiteouts, and
+ * opaque markers. Children come before attributes, since each new name changes its directory's time.
+ * @param kept directories that exist already and keep their attributes
+ * @throws SysError of the store's filesystem
  */
 export function writeShim(
   target: string,
@@ -90,7 +96,7 @@ function dress(root: number, directory: ShimDirectory, owners: OwnerMap): void {
     const { mode, uid, gid, sec, nsec } = directory.stamp;
     const owner = directory.ownedByRoot ? owners.root : { uid: owners.uid(uid), gid: owners.gid(gid) };
     fchown(fd, owned(owner.uid), owned(owner.gid), directory.path);
-    // After chown(2), which clears set-id bits.
+    // chown(2) clears set-id bits, so the mode comes after it.
     fchmod(fd, mode, directory.path);
     for (const [name, value] of directory.xattrs)
       fsetxattr(fd, name, Buffer.from(value, 'base64'), directory.path);
@@ -110,8 +116,8 @@ function within(directory: ByteName, name: ByteName): Uint8Array {
 }
 
 /**
- * Whiteouts are character devices 0:0. All of one shim are links to one inode, as overlayfs itself does it: a
- * layer can delete a hundred thousand names.
+ * Makes whiteouts, which are character devices 0:0. All whiteouts of a shim are links to one inode, as overlayfs does
+ * it: a layer can delete a hundred thousand names.
  */
 class WhiteoutMaker {
   #first: Uint8Array | undefined;
@@ -122,7 +128,7 @@ class WhiteoutMaker {
     this.#first = path;
   }
 
-  /** False when the inode has as many links as the filesystem allows (ext4: 65,000). */
+  /** Returns false when the inode has as many links as the filesystem allows (ext4: 65,000). */
   #link(root: number, first: Uint8Array, path: Uint8Array): boolean {
     try {
       linkAt(root, first, root, path);
