@@ -1,7 +1,7 @@
 /**
- * Layers that are used where they are published, on CVMFS, instead of being fetched: found by a probe, given the shim
- * and the mask that overlayfs needs beside them, and put into the stack as lower directories. What a walk of a layer
- * found is remembered, so that the next create probes and stacks.
+ * Uses layers where they lie on CVMFS instead of fetching them. A probe finds them, they get the shim and the mask that
+ * overlayfs needs, and they become lower directories of the stack. The result of a layer's walk is remembered, so that
+ * the next create only probes and stacks.
  */
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { Logger } from '../../base/log.ts';
@@ -25,22 +25,22 @@ export interface CvmfsLayersDeps {
   readonly store: Store;
   readonly cvmfs: CvmfsDeps;
   readonly log: Logger;
-  /** False: no lower directory can be used that must be shown with other owners. */
+  /** False: no lower directory may need an idmapped mount. */
   readonly mapsIds: boolean;
-  /** The layers count against a limit, so their sizes are found out even where nobody recorded them. */
+  /** The layers count against a limit, so their sizes are found out even where no record has them. */
   readonly countsBytes: boolean;
   /** The image's own source of a layer, for repairs. */
   readonly repairs: RepairSource | undefined;
 }
 
-/** Where a layer comes from and why, for the log, `inspect` and the container's record. */
+/** The source of a layer and the reason, for the log, `inspect` and the container's record. */
 export interface LayerChoice {
   readonly reason: string;
   readonly cvmfs: { readonly state: RepositoryState; readonly path: string } | undefined;
 }
 
 export class CvmfsLayers {
-  /** By layer; those that are not here come from the image's own source. */
+  /** The layers on CVMFS. All others come from the image's own source. */
   readonly uses = new Map<ImageLayer, CvmfsUse>();
   readonly choices = new Map<ImageLayer, LayerChoice>();
   readonly #deps: CvmfsLayersDeps;
@@ -73,8 +73,8 @@ export class CvmfsLayers {
   }
 
   /**
-   * Makes what the stack needs beside the layers that were found. One that turns out unusable leaves `uses`. The code
-   * that does it is loaded here: a create whose plan is remembered needs none of it.
+   * Makes the shims and masks of the layers that were found. A layer that turns out unusable leaves `uses`. The code
+   * for it is loaded here: a create whose plan is remembered needs none of it.
    * @throws as `find`
    */
   async prepare(lease: Lease): Promise<Map<ImageLayer, StackLayer>> {
@@ -101,7 +101,7 @@ export class CvmfsLayers {
     return stacked;
   }
 
-  /** A layer that was found cannot be used after all: it comes from the image's own source. */
+  /** Gives a found layer up: it comes from the image's own source. */
   reject(layer: ImageLayer, doubt: RepositoryDoubt): void {
     this.uses.delete(layer);
     this.#doubt(layer, [shownDoubt(doubt)], [doubt]);
@@ -144,7 +144,7 @@ export class CvmfsLayers {
     if (accepted.length > 0) this.#deps.log.info('layer-doubt-accepted', { path: found.path, accepted });
   }
 
-  /** The first overlay of a boot over each repository's filesystem. */
+  /** Tries the first overlay of a boot over each repository's filesystem. */
   #tryOverlays(): void {
     const uses = [...this.uses];
     for (const repository of new Set(uses.map(([, { found }]) => found.repository))) {
@@ -156,7 +156,10 @@ export class CvmfsLayers {
     }
   }
 
-  /** One clone of one repository's mount serves a container; a second one has no place. */
+  /**
+   * The doubt about a layer that needs an idmapped mount and cannot get one. A container has one cloned mount, of one
+   * repository.
+   */
   #cannotMap({ repository }: PublishedLayer): RepositoryDoubt | undefined {
     this.#idmapped ??= repository;
     if (this.#deps.mapsIds && this.#idmapped === repository) return undefined;
@@ -166,7 +169,7 @@ export class CvmfsLayers {
     return { repository, doubt: 'wrong_owner', reason };
   }
 
-  /** Whether the size of the layer's files is, or will be, known. */
+  /** True when the size of the layer's files is known, or will be. */
   #counted(found: PublishedLayer): boolean {
     return this.#deps.countsBytes || found.tarBytes !== undefined || found.companion;
   }
@@ -234,7 +237,10 @@ export class CvmfsLayers {
     }
   }
 
-  /** A layer that nothing else has is used as it is, unless its owners are gone. */
+  /**
+   * The repair of a layer; undefined where the policy wants none. A layer without another source is used as it is,
+   * unless its owners are lost.
+   */
   #repairOf(layer: ImageLayer, found: PublishedLayer, guesses: Guesses): Repair | undefined {
     const { repairs: source, cvmfs, countsBytes } = this.#deps;
     const { repository } = found;
@@ -259,21 +265,28 @@ export class CvmfsLayers {
 const BASE_IS_COPIED = 'the layer above it goes below one of its directories';
 
 /**
- * A layer with a base directory copies what that directory is from the layer right below, and is kept under a name that
- * holds for whoever has those two: a published copy may have lost its owners or the fractions of its times.
+ * True for a layer below one with a base directory. The upper one copies that directory's attributes from the layer
+ * right below, and is kept under a name for exactly these two layers: a published copy may have lost owners or the
+ * fractions of times.
  */
 function isBase({ layers }: ResolvedImage, layer: ImageLayer): boolean {
   return layers.some((one, index) => one === layer && layers[index + 1]?.baseDirectory !== undefined);
 }
 
-/** Digests that somebody invented, and layers that go below a directory, are nobody's publication. */
+/**
+ * True for a layer that a repository may have. Nobody publishes a layer under an invented digest, or one that goes
+ * below a directory.
+ */
 function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {
   if (layer.published !== undefined) return true;
   if (image.origin === undefined || layer.digest === undefined) return false;
   return layer.validated && layer.baseDirectory === undefined && layer.urls.length === 0;
 }
 
-/** Everything that shapes what is kept about it: the layer, where it lies, what it looked like there. */
+/**
+ * The name of the store's record: of all facts that decide on its content, which are the layer, its path, and its
+ * attributes there.
+ */
 function nameOf(layer: ImageLayer, found: PublishedLayer, counted: boolean): PublishedKey {
   const content: Digest = layer.digest ?? digestOf(found.path);
   const { path, fingerprint, companion, needsIdmap, owners, repository } = found;

@@ -1,4 +1,4 @@
-/** Doubts about published layers, in words and as errors. */
+/** Doubts about layers on CVMFS, in words and as errors. */
 import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
 import type { RepositoryDoubt } from '../../cvmfs/published-layer.ts';
@@ -9,13 +9,13 @@ export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): stri
   return `${repository.name}: ${reason} (${doubt})`;
 }
 
-/** For a doubt that must not, or cannot, be answered by another source. */
+/** The error for a doubt where the configuration forbids another source, or where there is none. */
 export function unhealthy(layer: ImageLayer, { repository, doubt, reason }: RepositoryDoubt): PluginError {
   const what = layer.published?.shown ?? `layer ${layer.digest}`;
   return new PluginError('CVMFS_UNHEALTHY', { repository: repository.name, what, doubt, reason });
 }
 
-/** For a layer that an image names, and that is not published there. */
+/** The error for a layer that an image names and that is not published there. */
 export function missing(layer: ImageLayer, reason: string): PluginError {
   const { published } = layer;
   if (published?.thinImage !== undefined) {
@@ -29,14 +29,14 @@ export function missing(layer: ImageLayer, reason: string): PluginError {
   return new PluginError('CVMFS_NOT_PUBLISHED', { repository, path: published?.shown ?? '' });
 }
 
-/** Why what publishing lost could not be made good. */
+/** The reason why a repair failed. */
 export function repairFailure(error: unknown): string {
   if (error instanceof Unrepairable) return `what publishing lost of it cannot be repaired: ${error.message}`;
   const what = error instanceof PluginError ? error.code : printable(String(error));
   return `what publishing lost could not be read from the image's source: ${what}`;
 }
 
-/** A repaired layer cannot be searched again. */
+/** Thrown when a repaired layer cannot be walked again. */
 export class PlanRefused extends Error {
   readonly doubt: RepositoryDoubt;
 

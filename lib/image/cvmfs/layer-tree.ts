@@ -1,4 +1,4 @@
-/** Looks at names of a published tree, which follows no link: what lies behind one is found as ELOOP. */
+/** Looks at names of a layer's tree on CVMFS and follows no link: a name behind a link gives ELOOP. */
 import { openBeneath } from '../../cvmfs/beneath.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
 import { close, openDir } from '../../sys/kernel/files.ts';
@@ -7,7 +7,7 @@ import { type Stat, statFd, statIfThere } from '../../sys/kernel/stat.ts';
 
 export class LayerTree {
   readonly #root: number;
-  /** The directory that was looked in last: names come in the order of a tar. */
+  /** The directory of the last lookup, since names come in the order of a tar. */
   #last: { readonly path: string; readonly fd: number | undefined };
 
   constructor(path: string) {

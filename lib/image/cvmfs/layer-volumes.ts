@@ -1,4 +1,4 @@
-/** The store's own part of a layer on CVMFS: its shim, its mask, and what a walk of it found. */
+/** Makes the store's own part of a layer on CVMFS: its shim, its mask, and the record of its walk. */
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
 import type { Guesses } from '../../cvmfs/guesses.ts';
@@ -15,23 +15,23 @@ import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import type { ImageLayer, LayerBytes } from '../source/source.ts';
 import type { Repaired } from './repair-layer.ts';
 
-/** A layer of the image, found in a repository. */
+/** A layer of the image that a repository has. */
 export interface CvmfsUse {
   readonly name: PublishedKey;
   readonly found: PublishedLayer;
 }
 
-/** The layer's own source, for what publishing lost of it. */
+/** The layer's own source, for attributes that publishing lost. */
 export interface RepairSource {
   readonly budget: LayerBudget;
   open(layer: ImageLayer): Promise<LayerBytes>;
 }
 
-/** How a layer is repaired: from its source, and planned again with what its tar says. */
+/** The repair of a layer: its source, and a second plan with facts from its tar. */
 export interface Repair {
   readonly source: RepairSource;
   readonly guesses: Guesses;
-  /** The plan when these directories are known to have entries of their own. */
+  /** The plan for the case that these directories have entries of their own. */
   planWith(explicit: readonly ByteName[]): Promise<ShimPlan>;
 }
 
@@ -42,9 +42,9 @@ export interface Kept {
 }
 
 /**
- * Shim and mask first: a record that is there says that they are.
- * @returns what was repaired
- * @throws Unrepairable, what the source and the layer's bytes throw, and what `repair.planWith` does
+ * Makes shim and mask, and then the record: a record means that both are there.
+ * @returns the result of the repair
+ * @throws Unrepairable, the errors of the source and of the layer's bytes, and those of `repair.planWith`
  */
 export async function keepPlan(
   store: Store,
@@ -93,7 +93,7 @@ async function repairInto(
   use: CvmfsUse,
   to: { readonly target: string; readonly owners: OwnerMap; readonly repair: Repair },
 ): Promise<Repaired> {
-  // The tar reader and what unpacks blobs: few layers need them.
+  // Loaded late: few layers need the tar reader and the code that unpacks blobs.
   const { repairLayer } = await import('./repair-layer.ts');
   const { source, guesses } = to.repair;
   return await repairLayer({
@@ -108,7 +108,7 @@ async function repairInto(
   });
 }
 
-/** Remembered too: finding it out takes a walk, or the layer's tar. */
+/** Records an unusable layer, since the next create would need a walk, or the layer's tar, to find the fault again. */
 export function keepUnusable(store: Store, use: CvmfsUse, doubt: UnusableDoubt, reason: string): void {
   store.published.put(use.name, { ...UNUSABLE, path: use.found.path, unusable: reason, doubt });
 }
@@ -125,7 +125,7 @@ const UNUSABLE: Omit<PublishedRecord, 'path'> = {
   isRepaired: false,
 };
 
-/** Shims hold the ids that the container's mount shows. */
+/** The owners in shims: the ids that the container's mount shows. */
 function ownersOf(store: Store, found: PublishedLayer): OwnerMap {
   if (!found.needsIdmap) return { ...SAME_OWNERS, root: store.owner };
   const { uids, gids } = store.format.mappings;

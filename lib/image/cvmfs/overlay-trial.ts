@@ -1,7 +1,7 @@
 /**
- * Whether this kernel's overlayfs can write over a repository's filesystem, tried once a boot for each repository. Some
- * kernels mount such an overlay and fail at the first copy-up (5.15 of early 2022: ENOSYS for a FUSE directory's file
- * attributes, cvmfs issue 3005): a container would start and could not write below any directory of its image.
+ * Tries once a boot for each repository whether this kernel's overlayfs can write over its filesystem. Some kernels
+ * mount such an overlay and fail at the first copy-up (5.15 of early 2022: ENOSYS for a FUSE directory's file
+ * attributes, cvmfs issue 3005). A container would start and could not write below any directory of its image.
  */
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import { sha256Hex } from '../../base/digest.ts';
@@ -18,8 +18,8 @@ import { openDetachedOverlay } from '../../sys/mounts/detached-overlay.ts';
 const MAX_RECORD = 4096;
 
 /**
- * What is wrong with overlays over `tree`, a layer of the repository at `repository`; undefined when nothing is, or when
- * this layer cannot tell. The answer is remembered for the repository until the next boot.
+ * The fault of overlays over `tree`, a layer of the repository at `repository`; undefined when there is none, or when
+ * this layer cannot show it. The result is remembered for the repository until the next boot.
  */
 export function overlayTrial(store: Store, repository: string, tree: string): string | undefined {
   const path = `${store.layout.locks}/cvmfs-overlay.${sha256Hex(repository).slice(0, 16)}`;
@@ -34,7 +34,7 @@ export function overlayTrial(store: Store, repository: string, tree: string): st
   return text;
 }
 
-/** What only another kernel changes; anything else may be over in a minute. */
+/** Errors that only another kernel changes. Any other error may be over in a minute. */
 const KERNEL = ['ENOSYS', 'EOPNOTSUPP', 'EINVAL', 'ENODEV'];
 
 function described(error: SysError): string {
@@ -63,7 +63,7 @@ function tryCopyUp(store: Store, tree: string): SysError | undefined | 'cannot t
 }
 
 function firstDirectory(root: number, tree: string): ByteName | undefined {
-  // What fsmount(2) returns is good for names below it, and cannot be read itself.
+  // The descriptor of fsmount(2) serves for names below it, and cannot be read itself.
   const list = openAt(root, '.', O.RDONLY | O.DIRECTORY);
   try {
     return readDirents(list, tree).find(({ type }) => type === DT.DIR)?.name;

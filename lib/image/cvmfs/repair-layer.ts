@@ -1,7 +1,7 @@
 /**
- * What publishing lost of a layer, made good: its tar is read once from the image's source, and whatever the published
- * tree shows with other owners, modes or extended attributes is written beside it, into the mask that stands above the
- * layer. For files that means their content too, since an overlay takes a file whole from one directory.
+ * Repairs a layer on CVMFS: its tar is read once from the image's source, and each entry that the published tree shows
+ * with another owner, mode or extended attribute is written into the mask above the layer. For a file that includes the
+ * content, since overlayfs takes a file whole from one directory.
  */
 import { bytesOf } from '../../base/bytes.ts';
 import { parseDiffId } from '../../base/digest.ts';
@@ -29,7 +29,7 @@ import { LayerTree } from './layer-tree.ts';
 import { chunksOf } from './repair-chunks.ts';
 import { Unrepairable } from './unrepairable.ts';
 
-/** A repair is a small thing: a layer whose files nearly all lost something is better taken from its source whole. */
+/** The most bytes of a repair. A layer whose files nearly all lost attributes is better taken from its source whole. */
 const MAX_REPAIR_BYTES = 64 * MiB;
 const TYPES = { file: S.IFREG, directory: S.IFDIR, symlink: S.IFLNK, fifo: S.IFIFO } as const;
 
@@ -42,9 +42,9 @@ export interface RepairRequest {
   /** An empty directory, which becomes the mask's tree. */
   readonly target: string;
   readonly mappings: IdMappings;
-  /** Directories whose attributes are not to be believed. */
+  /** Directories whose attributes may be wrong in the published tree. */
   readonly guessed: ReadonlySet<string>;
-  /** The ids that a container would see for what the tree has. */
+  /** The ids that a container sees for a file of the tree. */
   shown(stat: Pick<Stat, 'uid' | 'gid'>): { uid: number; gid: number };
 }
 
@@ -52,7 +52,7 @@ export interface Repaired {
   readonly entries: number;
   readonly repaired: number;
   readonly copiedBytes: number;
-  /** Directories that were repaired and have an entry of their own, `''` among them: the tar does not imply them. */
+  /** Repaired directories with an entry of their own, perhaps with `''`: the tar does not imply them. */
   readonly explicitDirs: ReadonlySet<string>;
 }
 
@@ -107,7 +107,7 @@ class Repair implements TarSink {
   readonly #tree: RootedTree;
   readonly #metadata: Metadata;
   readonly #explicitDirs = new Set<string>();
-  /** Names that are links where the tar has been read to: later entries may take their place. */
+  /** Names that are links at this point of the tar. Later entries may replace them. */
   readonly #links = new Set<string>();
   #file: { readonly fd: number; readonly entry: LayerEntry; readonly path: string } | undefined;
   #entries = 0;
@@ -136,12 +136,12 @@ class Repair implements TarSink {
       this.#metadata.directory(this.#tree.root, entry, 'old');
       this.#explicitDirs.add('');
     }
-    // Devices and what AUFS left are hidden.
+    // Devices and AUFS's own names are hidden.
     if (meaning.kind !== 'name' || entry.kind === 'device' || isAufsName(clean)) return;
     const { parent, name } = meaning;
     this.#noteLink(clean, parent, entry);
     if (entry.kind === 'hardlink') this.#link(parent, name, cleanName(entry.target));
-    // What was repaired once follows its later entries too: the last one counts.
+    // A repaired name follows its later entries too, since the last one counts.
     else if (this.#has(parent, name) || this.#isLost(parent, name, entry)) this.#write(parent, name, entry);
   }
 
@@ -188,13 +188,13 @@ class Repair implements TarSink {
     else this.#links.delete(path);
   }
 
-  /** True where the mask has the name. */
+  /** True when the mask has the name. */
   #has(parent: string, name: string): boolean {
     const directory = this.#tree.find(parent);
     return directory !== undefined && statIfThere(directory.fd, Buffer.from(name, 'latin1')) !== undefined;
   }
 
-  /** True where the published tree has the same kind of thing and shows it otherwise than the tar says. */
+  /** True when the published tree has the name with the same type and other attributes than the tar. */
   #isLost(parent: string, name: string, entry: Made): boolean {
     const stat = this.#look(parent, name);
     if (stat === undefined || (stat.mode & S.IFMT) !== TYPES[entry.kind]) return false;
@@ -206,7 +206,10 @@ class Repair implements TarSink {
     return (stat.mode & 0o7777) !== entry.mode || chooseXattrs(entry, this.#request.mappings).set.length > 0;
   }
 
-  /** Of two entries of a directory publishing takes the first, the image means the last: their times tell, mostly. */
+  /**
+   * True when the directory's attributes may be those of another entry: of two entries for a directory, publishing
+   * takes the first and the image means the last. Mostly their times tell.
+   */
   #isGuessed(parent: string, name: string, { mtime }: LayerEntry, stat: Stat): boolean {
     return this.#request.guessed.has(pathOf(parent, name)) || stat.mtime.sec !== mtime.sec;
   }
@@ -252,7 +255,7 @@ class Repair implements TarSink {
     });
   }
 
-  /** Another name of a file that was written here; of one that was not, the published tree shows a good copy. */
+  /** Makes another name of a file that was repaired. For any other file the published tree shows a good copy. */
   #link(parentPath: string, name: string, target: string): void {
     const [fromPath, from] = splitName(target);
     const path = pathOf(parentPath, name);
@@ -274,14 +277,17 @@ class Repair implements TarSink {
     });
   }
 
-  /** @throws Unrepairable where the target of a link that shows is something else by now: what it lost is not known */
+  /**
+   * @throws Unrepairable where a later entry replaced the target of a link that shows: the lost attributes of the
+   * target are not known
+   */
   #requireSame(link: readonly [string, string], target: readonly [string, string]): void {
     const [shown, of] = [this.#look(...link), this.#look(...target)];
     if (shown === undefined || (of !== undefined && (of.mode & S.IFMT) === (shown.mode & S.IFMT))) return;
     throw new Unrepairable('a later entry of its tar replaces the target of a hard link');
   }
 
-  /** A directory on the way to what is repaired shows what the published one does, until its own entry comes. */
+  /** Gives a directory above a repaired name the attributes of the published one, until its own entry comes. */
   #likePublished(directory: Directory): void {
     const [parent, name] = splitName(directory.path);
     const stat = name === '' ? this.#published.root() : this.#look(parent, name);

@@ -15,7 +15,7 @@ import {
   treePath,
 } from '../stack/stack-view.ts';
 
-/** A published layer with its shim and mask, as the stack sees it. */
+/** A layer on CVMFS with its shim and mask, as the stack sees it. */
 export function cvmfsStackLayer(
   store: Store,
   name: PublishedKey,
@@ -32,7 +32,7 @@ export function cvmfsStackLayer(
     bytes: record.bytes,
     explicitRoot: record.explicitRoot,
     impliedDirs: new Set(record.impliedDirs),
-    // Its shim keeps them from being listed.
+    // The layer's shim keeps whiteouts from being listed.
     whiteoutDirs: [],
     opaqueDirs: new Set(record.opaqueDirs),
     shimBelow: shim,
@@ -46,7 +46,7 @@ export function cvmfsStackLayer(
   };
 }
 
-/** What the three directories show together: the mask hides names of the tree, the shim deletes lower ones. */
+/** The type that mask, tree and shim show together: the mask hides names of the tree, the shim deletes lower ones. */
 function lookThrough(
   tree: string,
   shim: string | undefined,
@@ -59,7 +59,7 @@ function lookThrough(
   return lookAtTree(shim, name) === 'whiteout' ? 'whiteout' : 'absent';
 }
 
-/** The same for all names of a directory; undefined where there are more than `max`. */
+/** The types for all names of a directory; undefined where there are more than `max`. */
 function listThrough(
   tree: string,
   shim: string | undefined,
@@ -70,7 +70,7 @@ function listThrough(
 ): [string, Sight][] | undefined {
   const names = new Set<string>();
   for (const one of [tree, ...(shim === undefined ? [] : [shim])]) {
-    // The shim has only what its markers need.
+    // The shim has only the directories that its markers need.
     if (lookAtTree(one, directory) !== 'directory') continue;
     for (const { name } of direntsOf(one, directory)) {
       onEntry();
@@ -88,11 +88,11 @@ function shownAttributes(
   isRepaired: boolean,
   name: ByteName,
 ): DirectoryAttributes {
-  // What the mask has of directories is what a container is to see, in the store's own ids.
+  // A directory in the mask has the attributes that a container sees, in the store's own ids.
   const masked = mask !== undefined && lookAtTree(mask, name) === 'directory';
   if (masked && (name !== '' || isRepaired)) return attributesOf(treePath(mask, name));
   const attributes = attributesOf(treePath(found.path, name));
-  // The attributes that a CernVM-FS client lists are about the client, not about the directory.
+  // Attributes that a CernVM-FS client lists describe the client, not the directory.
   const xattrs = found.repository.type === 'cvmfs' ? [] : attributes.xattrs;
   if (!found.needsIdmap) return { ...attributes, xattrs };
   const { uids, gids } = store.format.mappings;

@@ -1,2 +1,2 @@
-/** What is lost cannot be made good beside the layer. */
+/** Thrown when lost attributes cannot be repaired beside the layer. */
 export class Unrepairable extends Error {}

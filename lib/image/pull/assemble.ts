@@ -19,20 +19,21 @@ import { type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
 import { chainedKey, type NamedLayer } from './layer-names.ts';
 
 /**
- * A hard link into a lower layer takes a few bytes of an archive and a whole file on the disk, in each layer that has
- * one. An image may copy as much again as its layers have, and small images this much: a link to each file of a tool.
+ * The bytes that hard links into lower layers may copy in a small image. Such a link takes a few bytes of an archive
+ * and a whole file on the disk, in each layer that has it. An image may copy as much again as its layers have, and at
+ * least this much: a link to each file of a tool.
  */
 const MIN_COPIES = 64 * MiB;
 
-/** A layer of an image and what it can stand as: in the store under its name, or published on CVMFS. */
+/** A layer of an image that is in the store or on CVMFS. */
 export interface AvailableLayer extends NamedLayer {
   readonly published: StackLayer | undefined;
 }
 
 /**
- * Puts the layers on top of each other, bottom first. Nearly every layer stands alone; one that links into a
- * lower layer, or whose files would go through a link of a lower one, is fetched again on top of what is
- * below it and kept under a name of its own.
+ * Puts the layers on top of each other, bottom first. Nearly every layer stands alone. A layer that links into a lower
+ * layer, or whose files would go through a link of a lower one, is fetched again on top of the layers below it and kept
+ * under another name.
  */
 export async function assembleLayers(
   deps: AdmittedDeps,
@@ -42,7 +43,7 @@ export async function assembleLayers(
   const placed: StackLayer[] = [];
   const fetched: FetchedLayer[] = [];
   const work = new PlanningWork();
-  /** All layers that are fetched on top of others may take together what one may. */
+  /** All layers that are fetched on top of others may take together as many lookups as one layer. */
   let looks = MAX_LOOKS;
   const [names, hollow, known] = [
     new MergedNames(work, true),
@@ -55,14 +56,14 @@ export async function assembleLayers(
   };
   for (const layer of layers) {
     const alone = standingAlone(known, layer);
-    // A directory that was published under a name of its own has nothing that it could be made again from.
+    // A directory that is published under a name of its own has no tar from which it could be made again.
     const stands = layer.key === undefined || !rules.needsLower;
     if (alone && (stands || !(await inTurns(needsLower(alone, names, hollow), deps.signal)))) {
       put(alone);
       continue;
     }
     const below = showingLayers(placed);
-    // The name of the layer is made of all their names.
+    // The layer's new name depends on all their names.
     for (const _ of placed) work.step();
     const key = chainedKey(
       layer,
@@ -85,7 +86,7 @@ export async function assembleLayers(
   return { layers: placed, fetched };
 }
 
-/** Of several creates that want the same layer on top of the same others, one fetches it. */
+/** Fetches a layer on top of the layers below it. Of several creates that want the same, one fetches it. */
 async function fetchOnTop(
   deps: AdmittedDeps,
   turns: LayerTurns,
@@ -112,14 +113,17 @@ async function fetchOnTop(
   return undefined;
 }
 
-/** As the kernel stacks them: markers of a published layer are files, and mean something in its shim and mask only. */
+/**
+ * The trees of a layer as the kernel stacks them. Markers of a layer on CVMFS are files; only its shim and mask have
+ * their meaning.
+ */
 function treesOf(store: Store, { maskAbove, tree, shimBelow }: StackLayer): string[] {
   const volume = (name: string | undefined) =>
     name === undefined ? [] : [store.layout.tree(name as VolumeName)];
   return [...volume(maskAbove), tree, ...volume(shimBelow)];
 }
 
-/** Layers as the stack sees them, each read once: an image may list one many times. */
+/** Layers as the stack sees them. Each is read once, since an image may list a layer many times. */
 class KnownLayers {
   readonly store: Store;
   readonly #layers = new Map<LayerKey, StackLayer>();
@@ -131,12 +135,12 @@ class KnownLayers {
     this.store = store;
   }
 
-  /** What the layers that come may still copy from those below. */
+  /** Bytes that later layers may still copy from lower ones. */
   get copiesLeft(): number {
     return Math.max(0, Math.max(MIN_COPIES, this.#own) - this.#copied);
   }
 
-  /** A layer that may have copied files from those below. What is more than its own tar certainly has been. */
+  /** A layer that may have copied files from lower ones. The bytes beyond its own tar were certainly copied. */
   copying(key: LayerKey): StackLayer {
     const { layer, tarBytes } = this.#read(key);
     const copied = Math.max(0, layer.bytes - tarBytes);

@@ -1,9 +1,9 @@
 import { MiB } from '../../base/limits.ts';
 import type { LayerBudget } from '../../layer/tree/types.ts';
 
-/** How much a single layer may ask for, whatever the image says. Reasons beside each. */
+/** The limits of a single layer, whatever the image declares, each with its reason. */
 export const DEFAULT_BUDGET: LayerBudget = {
-  // Larger than any image we know of by far; it ends a decompression bomb before the disk does.
+  // Far larger than any image that we know. A decompression bomb ends here before the disk is full.
   tarBytes: 256 * 1024 * MiB,
   // A distribution has 10^5 files, a large node_modules tree 10^6.
   entries: 10_000_000,

@@ -1,6 +1,6 @@
 /**
- * What a create asks first, and mostly last: is everything here? Apart from the code that fetches, which a warm
- * create must not pay for.
+ * Looks for a remembered plan whose layers are all there: the first question of a create, and in most cases the last.
+ * The code that fetches lies elsewhere, so that a warm create does not load it.
  */
 import { type LayerKey, type StackKey, stackKey, type VolumeName } from '../../store/layout/layer-key.ts';
 import type { Lease } from '../../store/records/leases.ts';
@@ -10,15 +10,15 @@ import type { ResolvedImage } from '../source/source.ts';
 import { nameLayers } from './layer-names.ts';
 
 /**
- * The plan for an image whose layers are all there, or undefined. Whether whoever asks may have them is another question
- * (`isOpen`, `admittedPlan`). Extends the lease before it looks.
+ * The plan for an image whose layers are all there, or undefined. `isOpen` and `admittedPlan` decide whether the caller
+ * may have them. Extends the lease before it looks.
  */
 export function cachedPlan(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
   const keys = keysOf(store, image);
   return keys && cachedPlanOf(store, keys, lease);
 }
 
-/** The name of the image's layers together; undefined while one of them is a tar that nobody has read. */
+/** The name of the image's layers together; undefined while one of them is a tar that was never read. */
 export function stackOf(store: Store, image: ResolvedImage): StackKey | undefined {
   const keys = keysOf(store, image);
   return keys && stackKey(keys);
@@ -29,7 +29,7 @@ function keysOf(store: Store, image: ResolvedImage): LayerKey[] | undefined {
   return keys.every((key) => key !== undefined) ? keys : undefined;
 }
 
-/** The remembered plan for layers and directories of these names, where all of it is there. */
+/** The remembered plan for layers and directories of these names; undefined when a part of it is missing. */
 export function cachedPlanOf(store: Store, names: readonly string[], lease: Lease): StackPlan | undefined {
   const stack = stackKey(names);
   lease.add([...names, stack]);
@@ -39,12 +39,12 @@ export function cachedPlanOf(store: Store, names: readonly string[], lease: Leas
   return isPresent(store, plan) ? plan : undefined;
 }
 
-/** True when the plan's layers may be given to whoever has an image of this place. */
+/** True when the plan's layers may be given to any image of this place. */
 export function isOpen({ open }: StackPlan, { place }: ResolvedImage): boolean {
   return open !== undefined && (open === EVERYBODY || open === place);
 }
 
-/** True when every lower directory of the store that the plan names is there. */
+/** True when the store has every lower directory of its own that the plan names. */
 function isPresent(store: Store, plan: StackPlan): boolean {
   return plan.lowers.every((lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName));
 }

@@ -1,4 +1,4 @@
-/** Services that a pull uses, and its result. */
+/** The services of a pull, and its result. */
 import type { CvmfsDeps } from '../../cvmfs/locate.ts';
 import type { StackPlan } from '../../store/records/stacks.ts';
 import type { LayerChoice } from '../cvmfs/cvmfs-layers.ts';
@@ -9,29 +9,29 @@ import type { StackRules } from '../stack/stack.ts';
 import type { FetchDeps, FetchedLayer } from './fetch-layer.ts';
 
 export interface PullDeps extends FetchDeps, Pick<AdmissionDeps, 'authenticate'> {
-  /** Layers fetched and unpacked at a time. */
+  /** Layers that are fetched and unpacked at the same time. */
   readonly concurrency: number;
-  /** Repositories that layers may be used from where they are. Asked for when the store lacks a layer, not before. */
+  /** The repositories whose layers may be used in place. Read when the store lacks a layer, not before. */
   readonly cvmfs?: (() => Promise<CvmfsDeps | undefined>) | undefined;
-  /** False when somebody else will mount the plan, who cannot be asked for an idmapped mount. */
+  /** False when another program mounts the plan, which cannot be asked for an idmapped mount. */
   readonly mapsIds?: boolean | undefined;
-  /** When the verb began, in milliseconds of `performance.now()`: from then on it waits for others; now, if not said. */
+  /** The start of the verb, in milliseconds of `performance.now()`, from which waits count; now, if not given. */
   readonly since?: number | undefined;
-  /** How long others are waited for, in tests. */
+  /** The waits for other processes, in tests. */
   readonly patience?: Patience | undefined;
   /** All of them unless said otherwise. */
   readonly stackRules?: StackRules | undefined;
 }
 
-/** With what decides whether the caller may have what is there. */
+/** With the decision whether the caller may have layers of the store. */
 export interface AdmittedDeps extends PullDeps {
   readonly admission: Admission;
 }
 
 export interface PulledImage {
   readonly plan: StackPlan;
-  /** The layers that were fetched now; all others were there. */
+  /** The layers that were fetched now. The store had all others. */
   readonly fetched: readonly FetchedLayer[];
-  /** Where layers come from that CVMFS was asked for, and why. */
+  /** The source of each layer that CVMFS was asked for, and the reason. */
   readonly choices: ReadonlyMap<ImageLayer, LayerChoice>;
 }

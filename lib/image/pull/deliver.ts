@@ -4,9 +4,9 @@ import type { Admission } from '../source/admission.ts';
 import type { FetchedLayer } from './fetch-layer.ts';
 
 /**
- * Publishes what a source delivered. Of a layer that is there already only how it was delivered is kept.
- * @throws LAYER_DIFFID_MISMATCH when it has another content than the layer of that name, which an invented digest can
- *   lead to; then, as after every other failure, no stage is left
+ * Renames delivered layers into place. For a layer that the store has already, only the grant is kept.
+ * @throws LAYER_DIFFID_MISMATCH when the store's layer of that name has other content, which an invented digest can
+ * lead to. As after every failure, no stage is left then.
  */
 export function publishDelivered(store: Store, admission: Admission, layers: readonly FetchedLayer[]): void {
   try {

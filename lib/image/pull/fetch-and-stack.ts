@@ -1,4 +1,4 @@
-/** The half of a pull that a create of remembered layers needs nothing of, and does not load. */
+/** The part of a pull that a create of remembered layers does not need, and does not load. */
 import { inTurns } from '../../base/turns.ts';
 import { stackKey } from '../../store/layout/layer-key.ts';
 import type { Lease } from '../../store/records/leases.ts';
@@ -13,7 +13,7 @@ import type { NamedLayer } from './layer-names.ts';
 import { MissingLayers } from './missing-layers.ts';
 
 /**
- * Fetches what neither the store nor a repository has, and works out how all of it stacks.
+ * Fetches the layers that neither the store nor a repository has, and works out how all layers stack.
  * @throws as `pullImage`
  */
 export async function fetchAndStack(
@@ -40,7 +40,7 @@ export async function fetchAndStack(
   }));
   const rules = deps.stackRules ?? STACK_RULES;
   const placed = await assembleLayers(deps, placeable, { lease, turns, rules });
-  // Named after the layers as the image lists them: the next create knows only those.
+  // The stack is named after the layers as the image lists them, since the next create knows only those.
   const key = stackKey(placeable.map((one) => one.published?.name ?? one.key ?? ''));
   lease.add([key]);
   const planned = await inTurns(planStack(store, { key, layers: placed.layers }, rules), deps.signal);

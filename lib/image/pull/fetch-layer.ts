@@ -16,15 +16,15 @@ export interface FetchDeps {
   readonly source: ImageSource;
   readonly log: Logger;
   readonly progress: Progress;
-  /** Told how long each layer took, in milliseconds. */
+  /** Gets the time of each layer, in milliseconds. */
   readonly metrics?: { duration(name: string, milliseconds: number): void } | undefined;
   readonly signal: AbortSignal;
   /** The compiled second entry (or its source, in tests) that unpacks in a thread of its own. */
   readonly workerUrl: string | URL;
-  /** In a thread for each layer, unless said otherwise. */
+  /** Unpacks a layer; by default in a thread for each. */
   readonly unpack?: typeof unpackLayer | undefined;
   readonly budget: LayerBudget;
-  /** What an inclusive limit leaves for uncompressed bytes; undefined without one. */
+  /** Uncompressed bytes that an inclusive limit allows; undefined without one. */
   readonly quotaBytes: number | undefined;
 }
 
@@ -32,25 +32,25 @@ export interface FetchedLayer {
   readonly wanted: NamedLayer;
   readonly staged: StagedLayer;
   readonly record: LayerRecord;
-  /** How many looks at names it took to unpack. */
+  /** Lookups of names that unpacking took. */
   readonly looks: number;
   readonly grant: Grant;
-  /** The store has it already; the caller had to show that its source has it too. */
+  /** True when the store had the layer before, and the caller had to show that its source has it too. */
   readonly again: boolean;
 }
 
-/** A second attempt for a layer that cannot stand alone: the trees below it, and the name it then has. */
+/** The second attempt for a layer that cannot stand alone: the trees below it, and its new name. */
 export interface OnTopOf {
   readonly key: LayerKey;
   /** Topmost first. */
   readonly trees: readonly string[];
-  /** How many bytes of their files it may copy, for hard links to them. */
+  /** Bytes of their files that the layer may copy, for hard links to them. */
   readonly copyBytes: number;
-  /** How many looks at names it may take. */
+  /** Lookups of names that it may take. */
   readonly looks: number;
 }
 
-/** What bytes that are not the layer's look like, to whoever reads them. */
+/** The errors of bytes that are not the layer's. */
 const WRONG_BYTES: ReadonlySet<string> = new Set([
   'LAYER_DIGEST_MISMATCH',
   'LAYER_DIFFID_MISMATCH',
@@ -61,7 +61,7 @@ const WRONG_BYTES: ReadonlySet<string> = new Set([
   'LAYER_TRUNCATED',
 ]);
 
-/** Fetches, verifies and unpacks one layer into a stage. Whatever goes wrong, nothing of it is left. */
+/** Fetches, verifies and unpacks one layer into a stage. After any failure no stage is left. */
 export async function fetchLayer(
   deps: FetchDeps,
   wanted: NamedLayer,
@@ -71,7 +71,7 @@ export async function fetchLayer(
     try {
       return await fetchOnce(deps, wanted, onTop);
     } catch (error) {
-      // It ends: each rejection takes places away, mirrors and kept bytes, and the registry itself never counts.
+      // The loop ends: each rejection removes a mirror or kept bytes, and the registry itself is never rejected.
       const wrong = isPluginError(error) && WRONG_BYTES.has(error.code);
       if (!wrong || deps.source.reject?.(wanted.layer) !== true) throw error;
     }
@@ -103,7 +103,8 @@ async function fetchOnce(
     if (layer.identity !== undefined) refuseSavedImage(layer, staged.tree);
     const record = deps.store.layers.describe(staged, named(wanted, result, onTop), result);
     const milliseconds = performance.now() - started;
-    // Bytes are unpacked while they come, so one time is both; GrootFS's first one holds its second one too.
+    // Bytes are unpacked while they arrive, so both metrics have the same time. GrootFS's first one includes the
+    // second.
     deps.metrics?.duration('DownloadTime', milliseconds);
     deps.metrics?.duration('UnpackTime', milliseconds);
     deps.log.info('layer-unpacked', {
@@ -125,7 +126,10 @@ async function fetchOnce(
   }
 }
 
-/** Only a file that was given by its path can be an image in a file: a layer's content is what its builder meant. */
+/**
+ * Refuses an image in a file. Only a local tar can be one: a layer with a digest has the content that its builder
+ * chose.
+ */
 function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
   const format = savedImageIn(tree);
   if (format === undefined) return;

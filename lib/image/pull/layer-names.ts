@@ -2,7 +2,7 @@ import { type LayerKey, layerKey } from '../../store/layout/layer-key.ts';
 import type { Store } from '../../store/store.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
 
-/** A layer of an image under the name it would have in the store, as far as that is known. */
+/** A layer of an image with its name in the store, as far as that is known. */
 export interface NamedLayer {
   readonly layer: ImageLayer;
   /** Undefined only for a local tar that was never read before. */
@@ -11,7 +11,7 @@ export interface NamedLayer {
   readonly parent: LayerKey | undefined;
 }
 
-/** Names every layer, bottom first. */
+/** The names of all layers, bottom first. */
 export function nameLayers(store: Store, image: ResolvedImage): NamedLayer[] {
   const wanted: NamedLayer[] = [];
   for (const layer of image.layers) {
@@ -21,7 +21,7 @@ export function nameLayers(store: Store, image: ResolvedImage): NamedLayer[] {
   return wanted;
 }
 
-/** The name of one layer, as far as it is known by now. */
+/** The name of one layer, as far as it is known now. */
 export function keyOf(store: Store, layer: ImageLayer, parent: LayerKey | undefined): LayerKey | undefined {
   const base = layer.baseDirectory === undefined ? undefined : { directory: layer.baseDirectory, parent };
   if (!layer.validated && layer.digest !== undefined) {
@@ -32,7 +32,7 @@ export function keyOf(store: Store, layer: ImageLayer, parent: LayerKey | undefi
   return known && layerKey({ content: known, validated: true, base });
 }
 
-/** The name of a layer's tree when it is right only on top of exactly these layers. */
+/** The name of a layer's tree that is right only on top of exactly these layers. */
 export function chainedKey(wanted: NamedLayer, content: LayerKey, chain: readonly LayerKey[]): LayerKey {
   const hex = content.slice(0, 64);
   return layerKey({

@@ -1,4 +1,7 @@
-/** How long each layer's claim took, told once: when the claim is had, or when somebody else has brought the layer. */
+/**
+ * Reports once for each layer how long its claim took: when the claim is taken, or when another process has brought the
+ * layer.
+ */
 export class LockingTimes {
   readonly #metrics: { duration(name: string, milliseconds: number): void } | undefined;
   /** Milliseconds so far, by the layer's name. */
@@ -15,7 +18,7 @@ export class LockingTimes {
     return taken;
   }
 
-  /** A process waits once for all layers that other processes fetch. */
+  /** Counts a wait for every layer that other processes fetch, since a process waits once for all of them. */
   async ofWaiting(names: readonly string[], wait: () => Promise<void>): Promise<void> {
     const started = performance.now();
     await wait();

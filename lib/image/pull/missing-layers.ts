@@ -18,7 +18,7 @@ interface Claimed {
   readonly claim: Claim;
 }
 
-/** One pull's work on the layers that the store lacks. */
+/** Fetches the layers of one pull that the store lacks. */
 export class MissingLayers {
   readonly fetched: FetchedLayer[] = [];
   readonly #deps: AdmittedDeps;
@@ -26,7 +26,7 @@ export class MissingLayers {
   readonly #lease: Lease;
   readonly #turns: LayerTurns;
   readonly #times: LockingTimes;
-  /** Names that were found out by reading: local tars. */
+  /** Names that became known by reading: those of local tars. */
   readonly #named = new Map<NamedLayer, LayerKey>();
 
   constructor(deps: AdmittedDeps, wanted: readonly NamedLayer[], lease: Lease, turns: LayerTurns) {
@@ -38,8 +38,9 @@ export class MissingLayers {
   }
 
   /**
-   * Fetches in rounds: what can be claimed now; then whatever others had claimed, once they let go or have had their
-   * time, and layers with a base directory, which copy attributes from the layer below them, once that one is there.
+   * Fetches in rounds. First come all layers that can be claimed now. Then come layers that other processes had
+   * claimed, once they release the claim or have had their time. A layer with a base directory waits for the layer
+   * below it, since it copies attributes from there.
    */
   async run(): Promise<void> {
     await this.#ask();
@@ -70,7 +71,10 @@ export class MissingLayers {
     }
   }
 
-  /** What somebody else has found out meanwhile by reading a local tar: without it everybody would read it, in turn. */
+  /**
+   * Takes over the names of local tars that other processes have read meanwhile. Without it every waiting create would
+   * read the tar, one after the other.
+   */
   #hear(): void {
     for (const wanted of this.#wanted) {
       if (this.keyOf(wanted) !== undefined) continue;
@@ -81,17 +85,20 @@ export class MissingLayers {
     }
   }
 
-  /** A layer's name in the store, which reading it may have told. */
+  /** A layer's name in the store, which may be known only after a read. */
   keyOf(wanted: NamedLayer): LayerKey | undefined {
     return wanted.key ?? this.#named.get(wanted);
   }
 
-  /** What is there now, by somebody else's work, may be one that the place has to be asked for. */
+  /** Asks the place about layers that other processes have brought meanwhile. */
   async #ask(): Promise<void> {
     await this.#deps.admission.ask(this.#wanted.flatMap((wanted) => this.keyOf(wanted) ?? []));
   }
 
-  /** Asks whether the layer has come since: one that was here and is not for whoever asks is no reason to stop waiting. */
+  /**
+   * Returns a check whether the layer has come since. A layer that was there before and that the caller may not have is
+   * no reason to stop waiting.
+   */
   #hasCome(wanted: NamedLayer): () => boolean {
     const isHere = () => {
       const key = this.keyOf(wanted);
@@ -116,7 +123,7 @@ export class MissingLayers {
     });
   }
 
-  /** Compressed sizes are a lower bound of what the layers will take. */
+  /** Refuses early when the disk is too small. Compressed sizes are a lower bound of the layers' sizes. */
   #checkSpace(): void {
     const { layout } = this.#deps.store;
     const need = this.#missing().reduce((sum, { layer }) => sum + (layer.size ?? 0), 0);
@@ -144,7 +151,7 @@ export class MissingLayers {
     return { mine, others };
   }
 
-  /** What came through is published; the first failure is thrown after it. */
+  /** Fetches the claimed layers, and renames those that succeeded into place. Then throws the first failure. */
   async #fetchAndPublish(claimed: readonly Claimed[]): Promise<void> {
     const { concurrency } = this.#deps;
     const ready = new ReadyLayers(this.#deps, this.#lease, (layers) => this.#published(layers));
@@ -161,10 +168,10 @@ export class MissingLayers {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  /** @throws the error, unless it says only that the layer cannot stand alone */
+  /** @throws the error, unless it means only that the layer cannot stand alone */
   #failed({ wanted: { key }, claim }: Claimed, error: unknown, ready: ReadyLayers): void {
     try {
-      // What could not be written may be any layer's, and the kernel tells of it once.
+      // The kernel reports a failed write once, and it may belong to any of the layers.
       if (error instanceof SysError && error.syscall === 'syncfs') ready.fail(error);
       if (key === undefined || !isPluginError(error, 'LAYER_NEEDS_LOWER')) throw error;
       this.#deps.store.sources.rememberNeedsLower(key);

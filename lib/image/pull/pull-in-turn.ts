@@ -1,6 +1,6 @@
 /**
- * Of many creates that want the same layers at once one fetches them and works out their stack, and the others find
- * its plan: without the code that does it, which costs each of them a third of a warm create.
+ * Lets one of many creates that want the same layers fetch them and work out their stack. The other creates wait and
+ * find its plan, without the code for it, which costs each of them a third of a warm create.
  */
 import type { Lease } from '../../store/records/leases.ts';
 import type { StackPlan } from '../../store/records/stacks.ts';
@@ -12,15 +12,15 @@ import { cachedPlan, isOpen, stackOf } from './cached-plan.ts';
 import type { PullDeps, PulledImage } from './context.ts';
 
 /**
- * `pullImage` for an image that `cachedPlan` knows no plan for. The claim is taken before any claim on a layer and
- * never waited for while one is held, so nobody waits in a circle. Who has it may fetch from a registry that never ends:
- * it is waited for as long as the image's own layers may take.
+ * Pulls an image for which `cachedPlan` has no plan. The claim is taken before any claim on a layer, and no process
+ * waits for it while it has one, so no circle of waiting processes forms. The process with the claim may fetch from a
+ * registry that never ends, so the wait is bounded by the size of the image's own layers.
  * @throws as `pullImage`
  */
 export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
   const { store, log, signal } = deps;
   const stack = stackOf(store, image);
-  // What is there and has to be asked for needs nobody else.
+  // A plan whose place has to be asked needs no other process.
   if (stack === undefined || cachedPlan(store, image, lease) !== undefined)
     return pullNow(deps, image, lease);
   const path = `${store.layout.locks}/${stack}.claim`;
@@ -36,7 +36,7 @@ export async function pullInTurn(deps: PullDeps, image: ResolvedImage, lease: Le
     : await pullNow({ ...deps, patience }, image, lease);
 }
 
-/** A plan that has to be asked for is `pullImage`'s business. */
+/** The plan, if the caller may have it without a question to its place. */
 function openPlan(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
   const plan = cachedPlan(store, image, lease);
   return plan !== undefined && isOpen(plan, image) ? plan : undefined;

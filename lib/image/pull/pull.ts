@@ -1,9 +1,9 @@
 /**
  * Fills the store with an image's layers and works out how they stack.
  *
- * The order is what makes it safe without a lock: the caller's lease names the layers before anybody looks
- * whether they are there. Claims keep several creates from fetching the same layer; a process never waits for
- * another's claim while it has finished layers of its own to publish, so two of them cannot wait for each other.
+ * The order makes it safe without a lock: the caller's lease names the layers before any look whether they are there.
+ * Claims keep several creates from fetching the same layer. A process never waits for another claim while it has
+ * finished layers of its own to rename into place, so two processes cannot wait for each other.
  */
 import type { Lease } from '../../store/records/leases.ts';
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
@@ -16,7 +16,7 @@ import type { AdmittedDeps, PullDeps, PulledImage } from './context.ts';
 import { type NamedLayer, nameLayers } from './layer-names.ts';
 
 /**
- * Fetches what is missing and returns the plan.
+ * Fetches missing layers and returns the plan.
  * @throws the errors of the source, of the layers (LAYER_*), STORE_FULL, IMAGE_TOO_MANY_LAYERS
  */
 export async function pullImage(given: PullDeps, image: ResolvedImage, lease: Lease): Promise<PulledImage> {
@@ -40,7 +40,7 @@ export async function pullImage(given: PullDeps, image: ResolvedImage, lease: Le
 }
 
 /**
- * The remembered plan, where whoever asks may have all of its layers.
+ * The remembered plan, if the caller may have all of its layers.
  * @throws REGISTRY_* where the image's place refuses, or cannot be asked
  */
 async function admittedPlan(
@@ -54,13 +54,16 @@ async function admittedPlan(
   if (!(await admission.ask(layers))) return undefined;
   const open = admission.openTo(layers);
   const stack = stackOf(store, image);
-  // Somebody has got since what had to be asked for: the next create need not look at each layer.
+  // A caller has got since then what had to be asked for, so the next create need not look at each layer.
   if (stack !== undefined && (open === EVERYBODY || (open !== undefined && plan.open === undefined)))
     store.stacks.put(stack, { ...plan, open });
   return plan;
 }
 
-/** Asks the repositories for what the store lacks. The code that does it is loaded where there are any. */
+/**
+ * Asks the repositories for layers that the store lacks. The code for it is loaded only where repositories are
+ * configured.
+ */
 export async function findOnCvmfs(
   deps: Pick<AdmittedDeps, 'store' | 'cvmfs' | 'log' | 'mapsIds' | 'quotaBytes' | 'admission'>,
   image: ResolvedImage,
@@ -87,7 +90,7 @@ export async function findOnCvmfs(
   return search;
 }
 
-/** The remembered plan for this very mixture of published layers and layers of the store. */
+/** The remembered plan for this mixture of layers on CVMFS and layers of the store. */
 async function planWith(
   { store, admission }: AdmittedDeps,
   wanted: readonly NamedLayer[],

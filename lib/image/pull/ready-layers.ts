@@ -1,6 +1,7 @@
 /**
- * Layers that are fetched and not yet published. A batch costs one syncfs(2), so those of an image that comes quickly
- * are published together; but who waits for one layer must not wait for the slowest of somebody else's image.
+ * Layers that are fetched and not yet renamed into place. A batch costs one syncfs(2), so layers of an image that
+ * arrive quickly go together. But a process that waits for one layer must not wait for the slowest layer of another
+ * image.
  */
 import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
@@ -10,7 +11,7 @@ import type { AdmittedDeps } from './context.ts';
 import { publishDelivered } from './deliver.ts';
 import type { FetchedLayer } from './fetch-layer.ts';
 
-/** How long a layer may wait for others to be published with. */
+/** The time that a layer may wait for others of its batch. */
 const PUBLISH_WITHIN_MS = 1000;
 
 interface Ready {
@@ -27,7 +28,10 @@ export class ReadyLayers {
   #timer: NodeJS.Timeout | undefined;
   #failed: { readonly error: unknown } | undefined;
 
-  /** @param onPublished called before the claims are given up, so that others then find all that there is to know */
+  /**
+   * @param onPublished called before the claims are released, so that other processes then find all facts about the
+   * layers
+   */
   constructor(
     { store, admission }: AdmittedDeps,
     lease: Lease,
@@ -39,18 +43,18 @@ export class ReadyLayers {
     this.#onPublished = onPublished;
   }
 
-  /** The claim is given up once the layer is published, or cannot be. */
+  /** Adds a layer. Its claim is released once the layer is in place, or cannot be. */
   add(layer: FetchedLayer, claim: Claim): void {
     this.#ready.push({ layer, claim });
     this.#timer ??= setTimeout(() => this.#publish(), PUBLISH_WITHIN_MS);
   }
 
-  /** Nothing that is not published yet will be: a disk that could not write one layer may have lost any. */
+  /** Stops: no further layer is renamed into place, since a disk that failed to write one layer may have lost any. */
   fail(error: unknown): void {
     this.#failed ??= { error };
   }
 
-  /** Publishes what is left. @throws what went wrong with this or an earlier batch */
+  /** Renames the rest into place. @throws the error of this or an earlier batch */
   finish(): void {
     this.#publish();
     if (this.#failed !== undefined) throw this.#failed.error;
@@ -66,7 +70,7 @@ export class ReadyLayers {
     try {
       if (this.#failed !== undefined || layers.length === 0) return;
       this.#lease.add(layers.map(({ record }) => record.key));
-      // From here on the store removes what it cannot publish.
+      // From here on the store removes layers that it cannot rename into place.
       left = [];
       publishDelivered(this.#store, this.#admission, layers);
       this.#onPublished(layers);

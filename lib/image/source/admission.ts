@@ -1,8 +1,8 @@
 /**
- * Whether whoever asks may have a layer that the store has. To name it proves nothing: digests and diffIDs are no
- * secrets, and an image may name any. It may have what its own source would deliver: what an anonymous caller got, what
- * the cell got from the image's own place, and what that place says yes to now. All else counts as missing: the image's
- * source delivers it again, verified, and so proves that it has it.
+ * Decides whether a caller may have a layer that the store has. To name a layer proves nothing: digests and diffIDs are
+ * no secrets, and an image may name any. A caller may have what the image's own source would deliver: content that an
+ * anonymous caller got, content that the cell got from the image's own place, and content for which that place says yes
+ * now. Any other layer counts as missing: the image's source delivers it again, verified, and so proves that it has it.
  */
 import { settleLimited } from '../../base/pool.ts';
 import type { Authenticate } from '../../registry/policy/policy.ts';
@@ -16,14 +16,19 @@ export interface AdmissionDeps {
   readonly store: Store;
   readonly source: Pick<ImageSource, 'mayRead'>;
   readonly signal: AbortSignal;
-  /** `registries.always_authenticate`, looked up where something is not open to everybody; `private` unless given. */
+  /**
+   * The setting `registries.always_authenticate`, read when a layer is not open to everybody; `private` unless given.
+   */
   readonly authenticate?: (() => Promise<Authenticate>) | undefined;
 }
 
-/** Questions to a registry at a time: they are small, and wait for each other on few connections. */
+/**
+ * Questions to a registry at the same time. They are small, and more of them would wait for each other on few
+ * connections.
+ */
 const AT_A_TIME = 8;
 
-/** For one image of one caller. */
+/** The decision for one image of one caller. */
 export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #image: ResolvedImage;
@@ -36,7 +41,9 @@ export class Admission {
     this.#image = image;
   }
 
-  /** True when the store has the layer and whoever asks may have it, as far as is known without a question. */
+  /**
+   * True when the store has the layer and the caller may have it, as far as is known without a question to the place.
+   */
   has(key: LayerKey): boolean {
     if (!this.#deps.store.layers.has(key)) return false;
     if (this.#asksNobody === true || this.#admitted.has(key)) return true;
@@ -47,7 +54,8 @@ export class Admission {
   }
 
   /**
-   * Asks the image's place about the layers that it has to be asked for. True when all of these are there and admitted.
+   * Asks the image's place about the layers that it has to be asked for. Returns true when the store has all of these
+   * and the caller may have them.
    * @throws REGISTRY_* where the place refuses (401, 403) or cannot be asked
    */
   async ask(keys: readonly LayerKey[]): Promise<boolean> {
@@ -60,12 +68,12 @@ export class Admission {
     return keys.every((key) => this.has(key));
   }
 
-  /** The source has delivered the layer now. */
+  /** Records that the source has delivered the layer now. */
   received(key: LayerKey): void {
     this.#admitted.add(key);
   }
 
-  /** Whose images may be given all of these without a question: `EVERYBODY`, or those of one place. */
+  /** The images that may have all these layers without a question: `EVERYBODY`, or the images of one place. */
   openTo(keys: readonly LayerKey[]): string | undefined {
     const grants = keys.map((key) => this.#deps.store.layers.grants(key));
     if (grants.every((list) => list.some(({ to }) => to === 'everybody'))) return EVERYBODY;
@@ -87,7 +95,7 @@ export class Admission {
       const as = await source.mayRead?.(grant, signal);
       if (as === undefined) continue;
       this.#admitted.add(key);
-      // The place says yes to an anonymous caller, or to the cell: it need not be asked again.
+      // The place gives the layer to an anonymous caller, or to the cell: a later create need not ask again.
       if (as !== 'asked')
         store.layers.addGrant(key, as === 'cell' ? { to: as, place: grant.place } : { to: as });
       return;
@@ -95,7 +103,7 @@ export class Admission {
   }
 }
 
-/** Where the image's layers would come from. URLs are the business of a layout on this machine. */
+/** The places that the image's layers would come from. Only a layout on this machine takes layers from URLs. */
 async function placesOf({ place, layers }: ResolvedImage): Promise<ReadonlySet<string>> {
   const places = new Set(place === undefined ? [] : [place]);
   const remote = place === LOCAL ? layers.filter(({ urls }) => urls.length > 0) : [];

@@ -3,7 +3,7 @@ import { parseImageReference } from '../../oci/reference.ts';
 /**
  * The registry's reference for a public name on CVMFS: `<registry>/<repository>:<tag>`, or `…:sha256:<hex>` for an
  * image that was asked for by digest alone. Undefined where the name may be something else: any directory can be
- * published, and what only looks like an image must not become one of somebody else's on Docker Hub.
+ * published, and a directory that only looks like an image must not become a stranger's image on Docker Hub.
  */
 export function publishedName(path: string): string | undefined {
   const plain = path.replace(/^\.multiarch\/[^/]+\//, '');
@@ -11,7 +11,7 @@ export function publishedName(path: string): string | undefined {
   return registryReference(`docker://${plain.replace(/:sha256:([0-9a-f]{64})$/, '@sha256:$1')}`);
 }
 
-/** The text if it is a reference to an image in a registry. */
+/** The text, if it is a reference to an image in a registry. */
 export function registryReference(text: string): string | undefined {
   try {
     return parseImageReference(text).kind === 'registry' ? text : undefined;

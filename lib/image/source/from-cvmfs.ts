@@ -1,7 +1,8 @@
 /**
  * Images by their name on CVMFS: `cvmfs:///cvmfs/<repository>/<registry>/<repository>:<tag>`, or any directory there.
- * From the layers that the image's published manifest names where they are all there, else from the flat root
- * filesystem that the name leads to; and where the repository is in doubt, from the registry that the name names.
+ * Such an image is made of the layers that its published manifest names, if the repository has all of them; else of the
+ * flat root filesystem that the name leads to; and where the repository is in doubt, of the layers in the registry that
+ * the name names.
  */
 import { PluginError } from '../../base/errors/error.ts';
 import type { Grade } from '../../base/grade.ts';
@@ -61,7 +62,7 @@ export class CvmfsSource implements ImageSource {
     return this.#flat(at, named, signal);
   }
 
-  /** A layer that the repository lacks, from the registry that the image's name names. */
+  /** Opens a layer that the repository lacks, at the registry that the image's name names. */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     const registry = await this.#registry;
     if (registry !== undefined && layer.published?.elsewhere !== false) {
@@ -91,7 +92,7 @@ export class CvmfsSource implements ImageSource {
     await registry?.close();
   }
 
-  /** The image as its registry has it, where the configuration falls back on this doubt. */
+  /** Resolves the image at its registry, where the configuration falls back on this doubt. */
   async #elsewhere(at: RepositoryPath, found: Doubtful, signal: AbortSignal): Promise<ResolvedImage> {
     const { doubt, reason } = found;
     const { repository } = at;
@@ -101,11 +102,14 @@ export class CvmfsSource implements ImageSource {
     }
     this.#options.log.info('image-not-from-cvmfs', { image: this.#name, doubt, reason });
     const image = await registry.resolve(signal);
-    // Its layers would be looked for in the same repository.
+    // Without `origin`, since the layers would be looked for in the same repository again.
     return { ...image, name: this.#name, origin: undefined };
   }
 
-  /** Undefined where the published manifest's layers are not all there, and a flat root is. */
+  /**
+   * Resolves to the layers of the published manifest; undefined where some of them are missing and the image has a flat
+   * root filesystem.
+   */
   async #publishedLayers(
     at: RepositoryPath,
     named: NamedImage,
@@ -184,8 +188,8 @@ export class CvmfsSource implements ImageSource {
   }
 
   /**
-   * The image configuration, and where it was. What the repository keeps for podman is verified by its digest, so it is
-   * the very bytes that the registry has, and costs no request; the scripts of a flat root are the last resort.
+   * The image configuration, and its source. The bytes that the repository keeps for podman match the digest, so they
+   * are the registry's bytes, and cost no request. The scripts of a flat root filesystem are the last resort.
    */
   async #config(
     named: NamedImage,
@@ -224,7 +228,10 @@ export class CvmfsSource implements ImageSource {
   }
 }
 
-/** `…:sha256:<hex>`, which DUCC makes of a reference by digest; a flat root and a layer are named by digest too. */
+/**
+ * True for `…:sha256:<hex>`, which DUCC makes of a reference by digest; a flat root filesystem and a layer are named by
+ * digest too.
+ */
 function isPinned(path: string): boolean {
   return /[:/](sha256:)?[0-9a-f]{64}(\/|$)/.test(path);
 }

@@ -21,21 +21,27 @@ import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './sourc
 export interface OciLayoutOptions {
   readonly reference: LayoutReference;
   readonly platform: Machine;
-  /** `create.skip_layer_validation`: Garden's own layouts have invented digests and sizes of 0. */
+  /** The setting `create.skip_layer_validation`: Garden's own layouts have invented digests and sizes of 0. */
   readonly skipLayerValidation: boolean;
-  /** For layers with `urls`. */
+  /** The settings for layers with `urls`. */
   readonly remote: RemoteLayerSettings;
   readonly log: Logger;
 }
 
-/** An image in a local OCI layout (image-spec, image-layout.md). The `oci-layout` file is not asked for: Garden writes none. */
+/**
+ * An image in a local OCI layout (image-spec, image-layout.md). The file `oci-layout` is not required, since Garden
+ * writes none.
+ */
 export class OciLayoutSource implements ImageSource {
   readonly #options: OciLayoutOptions;
   readonly #name: string;
   readonly #remote: RemoteLayers;
-  /** Garden links blobs to a stack's tar; where digests are facts, a blob is a file of the layout. */
+  /**
+   * Garden makes a symbolic link from a blob to a stack's tar. Where digests are verified, a blob must be a file of the
+   * layout.
+   */
   readonly #link: FinalLink;
-  /** A manifest or a configuration was something else than its digest says. */
+  /** True when a manifest or a configuration did not match its digest. */
   #unverified = false;
 
   constructor(options: OciLayoutOptions) {
@@ -93,7 +99,7 @@ export class OciLayoutSource implements ImageSource {
   /** @throws IMAGE_URLS_FAILED, IMAGE_SOURCE_UNREADABLE, LAYER_SIZE_MISMATCH */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     signal.throwIfAborted();
-    // GrootFS ignores a local blob where there are remote places; Diego's droplets have no local one.
+    // As in GrootFS, a URL comes before a local blob. Diego's droplets have no local blob.
     if (this.#remote.serves(layer)) return this.#remote.open(layer, signal);
     if (layer.digest === undefined)
       throw unreadable(this.#options.reference.directory, 'a layer has no digest');

@@ -25,32 +25,32 @@ import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } 
 export interface RegistrySourceOptions {
   readonly reference: RegistryReference;
   readonly platform: Machine;
-  /** From the command line; they go to the image's own registry alone. */
+  /** Credentials from the command line, which go to the image's own registry alone. */
   readonly credentials: GivenCredentials | undefined;
   readonly policy: RegistryPolicy;
   readonly cache: ManifestCache;
-  /** Undefined: nothing is remembered of any name. */
+  /** Undefined: no name is remembered. */
   readonly seen?: SeenNames;
-  /** Where large blobs survive a killed process; undefined: nowhere. */
+  /** The place for the first bytes of large blobs, for the next process; undefined: none. */
   readonly partials: PartialBlobs | undefined;
   readonly log: Logger;
-  /** The name service, for tests of hostile ones. */
+  /** The name service. Tests pass hostile ones. */
   readonly lookup?: Lookup;
 }
 
-/** Names with a tag that were resolved before, and whose manifest may therefore be in the cache. */
+/** Names with a tag that were resolved before, so that their manifest may be in the cache. */
 export interface SeenNames {
   has(name: string): boolean;
   add(name: string, layers: readonly ImageLayer[]): void;
 }
 
-/** An image in a registry, its mirrors, or wherever those redirect to. */
+/** An image in a registry, in its mirrors, or on a server that those redirect to. */
 export class RegistrySource implements ImageSource {
   readonly #options: RegistrySourceOptions;
   readonly #name: string;
   readonly #client: RegistryClient;
   readonly place: string;
-  /** Who may have the documents that have been read. */
+  /** The grade of all documents that have been read. */
   #grade: Grade = 'everybody';
 
   constructor(options: RegistrySourceOptions) {
@@ -61,8 +61,8 @@ export class RegistrySource implements ImageSource {
   }
 
   /**
-   * Reference to layers: no request at all for a digest whose manifest and configuration are in the cache.
-   * @throws REGISTRY_* and what the parsers throw
+   * Resolves the reference to layers. A digest whose manifest and configuration are in the cache costs no request.
+   * @throws REGISTRY_* and the errors of the parsers
    */
   async resolve(signal: AbortSignal): Promise<ResolvedImage> {
     signal.throwIfAborted();
@@ -75,7 +75,7 @@ export class RegistrySource implements ImageSource {
     }
   }
 
-  /** The sentence for these is GrootFS's own, which has no room for the better way. */
+  /** Logs what the operator can do. The sentences for these errors are GrootFS's own and have no room for it. */
   #advise(error: unknown): void {
     if (!isPluginError(error, 'REGISTRY_UNTRUSTED') && !isPluginError(error, 'REGISTRY_PLAIN_HTTP')) return;
     const { registry } = error.subject;
@@ -86,7 +86,7 @@ export class RegistrySource implements ImageSource {
     this.#options.log.error('registry-untrusted', error, { ...error.subject, advice });
   }
 
-  /** An image's configuration by its descriptor alone, for whoever has the manifest from elsewhere. */
+  /** Reads an image's configuration by its descriptor, for a caller that has the manifest from elsewhere. */
   async readConfig(descriptor: Descriptor, signal: AbortSignal): Promise<ImageConfig> {
     try {
       return await this.#config(descriptor, signal);
@@ -95,7 +95,7 @@ export class RegistrySource implements ImageSource {
     }
   }
 
-  /** The bytes as they come from the network; the first request is made when the first byte is asked for. */
+  /** Opens a layer as a stream. The first request is sent when the first byte is read. */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     signal.throwIfAborted();
     const { digest, size } = layer;
@@ -124,7 +124,7 @@ export class RegistrySource implements ImageSource {
     return to === 'cell' ? { to, place } : { to };
   }
 
-  /** A lying or rotten mirror, or rotten bytes of an earlier process: the next `open` goes without them. */
+  /** Rejects the bytes of a mirror, or those that an earlier process kept: the next `open` goes without them. */
   reject(layer: ImageLayer): boolean {
     const again = layer.digest !== undefined && this.#client.reject(layer.digest);
     if (again) this.#options.log.info('layer-rejected', { digest: layer.digest });
@@ -174,7 +174,7 @@ export class RegistrySource implements ImageSource {
     return { config, layers };
   }
 
-  /** With the errors that callers know, which say whether the next entry of an index is worth a look. */
+  /** Throws the errors that callers know; these decide whether the next entry of an index is tried. */
   async #plain<T>(work: Promise<T>): Promise<T> {
     try {
       return await work;
@@ -183,14 +183,14 @@ export class RegistrySource implements ImageSource {
     }
   }
 
-  /** A foreign layer that may be fetched from where its manifest says. */
+  /** True for a foreign layer that may be fetched from the URL in its manifest. */
   #isElsewhere({ mediaType, urls }: ImageLayer): boolean {
     return isForeignLayer(mediaType) && allowedUrls(urls, this.#options.policy.foreignHosts).length > 0;
   }
 
   /**
-   * Whether a foreign layer can be had is known before the first byte is downloaded, and so said before it. Tools
-   * that push such layers into a registry leave their type and URLs as they are.
+   * Refuses a foreign layer that cannot be fetched, before the first byte of any layer is downloaded. Tools that push
+   * such layers into a registry keep their type and URLs, so the registry is asked too.
    * @throws IMAGE_FOREIGN
    */
   async #requireReachable(layer: ImageLayer, signal: AbortSignal): Promise<void> {
@@ -201,7 +201,7 @@ export class RegistrySource implements ImageSource {
     throw new PluginError('IMAGE_FOREIGN', { source: this.#name, url });
   }
 
-  /** With tag and digest together the digest decides. */
+  /** Reads the first document. With tag and digest together, the digest decides. */
   async #start(signal: AbortSignal): Promise<FoundManifest> {
     const { reference, policy } = this.#options;
     const { digest, tag } = reference;
@@ -230,7 +230,10 @@ export class RegistrySource implements ImageSource {
     return config;
   }
 
-  /** Only what parses is kept: what a registry calls a manifest is checked against its body once, when it comes. */
+  /**
+   * Keeps a document only if it parses: the registry's Content-Type is checked against the body once, when the body
+   * comes.
+   */
   #parse(found: FoundManifest): Manifest {
     const manifest = parseManifest(found.bytes, found.contentType, this.#name);
     this.#keep(found.digest, found);

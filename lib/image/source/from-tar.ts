@@ -7,9 +7,9 @@ import { type FileFacts, reasonOf, regularFile, unreadable } from './local-file.
 import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 /**
- * A local tar as an image of one layer without a configuration: the root filesystems of BOSH stacks
- * (`/var/vcap/packages/cflinuxfs4/rootfs.tar`, where `packages/…` are symbolic links, so links are followed).
- * Nothing promises what its bytes are. Their name is the file itself: device, inode, size, modification time.
+ * A local tar as an image with one layer and no configuration: the root filesystems of BOSH stacks
+ * (`/var/vcap/packages/cflinuxfs4/rootfs.tar`, where `packages/…` are symbolic links, so links are followed). No digest
+ * names its bytes. Their identity is the file itself: device, inode, size, modification time.
  */
 export class TarSource implements ImageSource {
   readonly #path: string;
@@ -54,7 +54,7 @@ export class TarSource implements ImageSource {
     return { kind: 'file', path: this.#path, size: this.#resolved?.size ?? 0 };
   }
 
-  /** Bytes of a file that was written to while it was read are neither the old nor the new content. */
+  /** Refuses a file that was written to while it was read: its bytes are neither the old nor the new content. */
   async verifyUnchanged(): Promise<void> {
     const before = this.#resolved;
     if (before === undefined || identityOf(this.#look()) !== identityOf(before))

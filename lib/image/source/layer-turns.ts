@@ -1,9 +1,9 @@
 /**
- * Of many who want the same layer one fetches it, and the others wait for that one: but not for ever, since who names a
- * layer first decides which registry it comes from, and a hostile one sends a byte now and then. Who has waited for as
- * long as an honest transfer takes fetches the layer from its own source, beside the first. The claim on that is named
- * after the layer and the source: all who want the layer from there make one download more, and a source that is slow
- * is slow for those alone who use it.
+ * Lets one process fetch a layer while other processes wait for it. They do not wait for ever: the process that names a
+ * layer first decides which registry it comes from, and a hostile registry may send one byte now and then. A process
+ * that has waited as long as an honest transfer takes fetches the layer from its own source, beside the first. The
+ * claim for that is named after the layer and the source. So all processes that want the layer from this source make
+ * one more download, and a slow source slows only the processes that use it.
  */
 import { sha256Hex } from '../../base/digest.ts';
 import { MiB } from '../../base/limits.ts';
@@ -14,17 +14,17 @@ import type { ImageLayer, ResolvedImage } from './source.ts';
 
 /** Times in milliseconds of `performance.now()`. */
 export interface Patience {
-  /** When the waiting process began. */
+  /** The start of the waiting process. */
   readonly since: number;
-  /** So long everybody waits. */
+  /** The shortest wait, for a layer of any size. */
   readonly floorMs: number;
-  /** What is declared larger is waited for as long as it takes at this rate. */
+  /** A layer of more bytes is waited for as long as its transfer takes at this rate. */
   readonly bytesPerSecond: number;
 }
 
-/** Resolving, connecting and the first bytes of an honest registry are over by then. */
+/** An honest registry is resolved, connected and sends its first bytes in this time. */
 const FLOOR_MS = 10_000;
-/** 8 Mbit/s: a registry that is slower than this is worth a second try. */
+/** 8 Mbit/s. A registry that is slower than this is worth a second try. */
 const BYTES_PER_SECOND = MiB;
 
 export function patienceOf(deps: {
@@ -36,16 +36,22 @@ export function patienceOf(deps: {
   return { since, floorMs: FLOOR_MS, bytesPerSecond: BYTES_PER_SECOND };
 }
 
-/** When nobody else is waited for any more. `bytes` is the waiter's own manifest's word, not that of who has the claim. */
+/**
+ * The end of the wait for other processes. `bytes` comes from the waiter's own manifest, since the process with the
+ * claim may have another.
+ */
 export function waitEnd({ since, floorMs, bytesPerSecond }: Patience, bytes: number): number {
   return since + Math.max(floorMs, (bytes / bytesPerSecond) * 1000);
 }
 
-/** Somebody else is at the layer. */
+/** The turn of another process, which fetches the layer now. */
 export interface Held {
-  /** The claims of those that may bring the layer: the first one's, and from this process's own source. */
+  /**
+   * The claims on the layer: that of the first process, and that of the process which fetches from the same source as
+   * this one.
+   */
   readonly paths: readonly string[];
-  /** Then it is time to take a second one. Never, where there are two. */
+  /** The time to take a second claim; infinite where there are two claims already. */
   readonly until: number;
 }
 
@@ -66,7 +72,11 @@ export class LayerTurns {
     this.#patience = patience;
   }
 
-  /** @param name the layer's in the store, or any other that everybody who wants it gives it. Never waits. @throws SysError */
+  /**
+   * Takes the layer's claim, or the second one after the wait. Never waits.
+   * @param name the layer's name in the store, or another name that all processes give it
+   * @throws SysError
+   */
   take(name: string, layer: ImageLayer): Claim | Held {
     const { locks } = this.#deps.store.layout;
     const path = `${locks}/${name}.claim`;
@@ -81,13 +91,16 @@ export class LayerTurns {
     return second;
   }
 
-  /** Until the layer is there, somebody lets go of it, or it is time for a second claim. @throws the signal's reason */
+  /**
+   * Waits until the layer is there, a process releases its claim, or it is time for a second claim. @throws the
+   * signal's reason
+   */
   async wait({ paths, until }: Held, isThere: () => boolean): Promise<void> {
     const { store, signal } = this.#deps;
     await waitForRelease(paths, signal, { until, isDone: isThere, arrivals: store.layout.volumes });
   }
 
-  /** What decides which bytes come and how fast; two tenants share it only by using the same place. */
+  /** The facts that decide on the bytes and on their speed. Two tenants share them only by using the same place. */
   #sourceOf({ digest, urls, identity }: ImageLayer): unknown {
     const { name, origin } = this.#image;
     const place = typeof origin === 'object' ? [origin.registry, origin.repository] : name;

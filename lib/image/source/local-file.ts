@@ -10,13 +10,13 @@ const EISDIR = 21;
 /** Whether the last name of a path may be a symbolic link. */
 export type FinalLink = 'follow' | 'refuse';
 
-/** What a regular file is, at one moment. */
+/** Facts of a regular file at one moment. */
 export type FileFacts = Pick<Stat, 'size' | 'ino' | 'devMajor' | 'devMinor' | 'mtime'>;
 
 /**
- * Opens a file of an image source: regular files only. Looked at before it is opened, since opening alone
- * does something to some devices (a watchdog starts), and again through the descriptor, with O_NONBLOCK, since
- * open(2) of a FIFO waits for a writer and that wait cannot be interrupted.
+ * Opens a regular file of an image source. The path is looked at before the open, since open(2) alone has an effect on
+ * some devices (a watchdog starts). The open has O_NONBLOCK, since open(2) of a FIFO waits for a writer and that wait
+ * cannot be interrupted. The descriptor is looked at again, since the path may have been replaced in between.
  * @throws IMAGE_SOURCE_UNREADABLE; SysError of statx(2) and openat(2), EISDIR
  */
 function openRegular(path: string, link: FinalLink): { fd: number; facts: FileFacts } {
@@ -33,7 +33,7 @@ function openRegular(path: string, link: FinalLink): { fd: number; facts: FileFa
 
 function requireRegular(path: string, stat: Stat): FileFacts {
   const type = stat.mode & S.IFMT;
-  // As open(2) would say of a directory opened for writing: the caller knows what it wanted.
+  // The error of open(2) for a directory that is opened for writing. The caller knows which kind of file it expected.
   if (type === S.IFDIR) throw new SysError(EISDIR, 'open', path);
   if (type === S.IFLNK) throw unreadable(path, 'it is a symbolic link');
   if (type !== S.IFREG) throw unreadable(path, 'it is a device or a pipe, not a regular file');
@@ -47,13 +47,13 @@ export function regularFile(path: string, link: FinalLink): FileFacts {
   return facts;
 }
 
-/** All of a small file. @throws as `openRegular`; IMAGE_SOURCE_UNREADABLE over `maxBytes` */
+/** The bytes of a small file. @throws as `openRegular`; IMAGE_SOURCE_UNREADABLE over `maxBytes` */
 export function readSmallFile(path: string, maxBytes: number, link: FinalLink): Uint8Array {
   const { fd, facts } = openRegular(path, link);
   try {
     if (facts.size > maxBytes)
       throw unreadable(path, `it has ${facts.size} bytes, more than the ${maxBytes} allowed`);
-    // One byte more than the file had: one that grows meanwhile is seen, not cut.
+    // Asks for one byte more than the file had, so that a file that grows meanwhile is noticed.
     const bytes = readUpTo(fd, facts.size + 1, path);
     if (bytes.length !== facts.size) throw new PluginError('IMAGE_SOURCE_CHANGED', { path });
     return bytes;
@@ -66,7 +66,7 @@ export function unreadable(path: string, reason: string, cause?: unknown): Plugi
   return new PluginError('IMAGE_SOURCE_UNREADABLE', { path, reason }, { cause });
 }
 
-/** Words for an error of statx(2), openat(2) or read(2). */
+/** The reason of an error of statx(2), openat(2) or read(2), in words. */
 export function reasonOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? errnoMeaning(code) : String(error);

@@ -7,13 +7,13 @@ import type { ImageManifest } from '../../oci/manifest.ts';
 import { layerFormat } from '../../oci/media-types.ts';
 import type { Compression, ImageLayer } from './source.ts';
 
-/** Cloud Foundry's own: unpack the layer below this directory (Diego's droplets). */
+/** Cloud Foundry's own annotation: unpack the layer below this directory (Diego's droplets). */
 const BASE_DIRECTORY = 'org.cloudfoundry.experimental.image.base-directory';
 
 /**
- * Puts a manifest's layers and a configuration's diffIDs together.
- * @param validated false: digests and sizes are names somebody invented. Garden's layouts declare a size of 0
- *   for every blob, which then means that nothing is declared.
+ * Joins a manifest's layers and a configuration's diffIDs.
+ * @param validated false: digests and sizes are invented names. Garden's layouts declare a size of 0 for every blob,
+ * which then counts as no declaration.
  * @throws IMAGE_BAD_CONFIG when the counts differ; IMAGE_TOO_MANY_LAYERS; IMAGE_ENCRYPTED, IMAGE_UNSUPPORTED
  */
 export function toImageLayers(

@@ -1,10 +1,10 @@
 /**
- * What an image resolved to the last time, where its name fixes the answer: a manifest digest, or the very bytes
- * of a layout's index. A warm create then neither parses nor checks a manifest again, nor loads the code for it.
- *
- * Of many who want such an image at once one asks and fetches, from its claim on the name to its `close`; the
- * others wait for that and then are warm. (64 at once: each that asks for itself spends three times the CPU.) They do not
- * wait for ever: who has the claim may itself be waiting, for layers that somebody else fetches from a slow registry.
+ * Remembers the layers of an image whose reference fixes them: by a manifest digest, or by the very bytes of a layout's
+ * index. A warm create then neither parses nor checks a manifest, nor loads the code for it.
+ * When many processes want such an image at the same time, one takes a claim on its name and keeps it until `close`.
+ * The other processes wait for that and then find a warm image. (64 processes that each resolve for themselves use
+ * three times the CPU, measured.) The wait has an end: the process with the claim may itself be waiting for layers from
+ * a slow registry.
  */
 import { sha256Hex } from '../../base/digest.ts';
 import type { Grade } from '../../base/grade.ts';
@@ -24,8 +24,8 @@ export class RememberingSource implements ImageSource {
   #claim: Claim | undefined;
 
   /**
-   * @param key everything that decides what the source would answer; undefined: ask it every time
-   * @param make the source itself, made when it is first needed
+   * @param key all facts that decide on the source's answer; undefined: the source is asked each time
+   * @param make makes the source, when it is first needed
    */
   constructor(store: Store, key: string | undefined, make: () => Promise<ImageSource>) {
     this.#store = store;
@@ -45,7 +45,7 @@ export class RememberingSource implements ImageSource {
       import('../../sys/exclusive/claim.ts'),
       import('./layer-turns.ts'),
     ]);
-    // How many bytes the image has is not known before it is resolved.
+    // The size of the image is not known before it is resolved.
     const until = waitEnd(patienceOf({}), 0);
     this.#claim = await claimOrWait(path, signal, { until });
     const meanwhile = this.#known(key);
@@ -56,7 +56,7 @@ export class RememberingSource implements ImageSource {
   }
 
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
-    // A source opens only what it resolved itself: connections and checks come with that.
+    // A source opens only layers that it resolved itself, since it needs their connections and checks.
     if (!this.#resolved) await this.#ask(signal);
     return (await this.#get()).open(layer, signal);
   }
@@ -83,7 +83,9 @@ export class RememberingSource implements ImageSource {
     await this.#source?.close();
   }
 
-  /** A store may move to a machine with another processor, which then gets another image. */
+  /**
+   * The remembered image. Undefined where another processor level chose it, since a store may move to another machine.
+   */
   #known(key: string): ResolvedImage | undefined {
     const image = this.#store.sources.resolved(key) as ResolvedImage | undefined;
     if (image?.forLevel === undefined || image.forLevel === (cpuVariant() ?? '')) return image;
@@ -102,10 +104,13 @@ export class RememberingSource implements ImageSource {
   }
 }
 
-/** Every layer has a name of its own in the store; what lies on CVMFS may be somewhere else tomorrow. */
+/**
+ * True when every layer has a digest and a diffID. A layer on CVMFS may be gone tomorrow, so such an image is resolved
+ * each time.
+ */
 function isFixed(image: ResolvedImage): boolean {
   if (image.unverified) return false;
-  // Whose own credentials got it is asked each time.
+  // A caller whose own credentials were needed is asked each time.
   if (image.grade === undefined || image.grade === 'asked') return false;
   return image.layers.every(({ digest, diffId, published }) => digest && diffId && published === undefined);
 }

@@ -1,7 +1,7 @@
 /**
- * A tar that `docker save`, `podman save` or `skopeo copy` wrote is an image in a file, and not a root filesystem.
- * Taken for one it would start a container of JSON files. Its own entries tell, once they are unpacked: a list of
- * images, and in the same place what the list names.
+ * Recognises a tar that `docker save`, `podman save` or `skopeo copy` wrote: an image in a file, and no root
+ * filesystem. As a root filesystem it would start a container of JSON files. The unpacked entries tell: a list of
+ * images, and beside it the files that the list names.
  */
 import { JsonRefused, parseJson } from '../../oci/json.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
@@ -10,21 +10,24 @@ import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 import { readToEnd } from '../../sys/kernel/read.ts';
 import { S, statFd } from '../../sys/kernel/stat.ts';
 
-/** As the transports of containers-transports(5), which convert them, are called. */
+/** The names of the transports in containers-transports(5), which convert such files. */
 export type SavedImage = 'docker-archive' | 'oci-archive';
 
-/** The lists of archives with some hundred images stay below. */
+/** A list of some hundred images is smaller. */
 const MAX_LIST_BYTES = 4 * 1024 * 1024;
 
-/** Of these a root filesystem has one at least, and an archive of images none. A file `manifest.json` may be beside. */
+/**
+ * A root filesystem has at least one of these directories, and an archive of images has none. A root filesystem may
+ * have a file `manifest.json` too.
+ */
 const ROOT_DIRECTORIES = ['bin', 'etc', 'lib', 'sbin', 'usr'] as const;
 
-/** What kind of archive was unpacked into `tree`; undefined for everything else. */
+/** The kind of archive that was unpacked into `tree`; undefined for any other tar. */
 export function savedImageIn(tree: string): SavedImage | undefined {
   const root = openAt(AT_FDCWD, tree, O.PATH | O.DIRECTORY);
   try {
     if (ROOT_DIRECTORIES.some((name) => typeOf(root, name) === S.IFDIR)) return undefined;
-    // Newer versions of Docker write both; the older form is the one that every tool reads.
+    // Newer versions of Docker write both forms; every tool reads the older one.
     if (isDockerArchive(root)) return 'docker-archive';
     return isOciArchive(root) ? 'oci-archive' : undefined;
   } finally {
@@ -39,7 +42,7 @@ function isDockerArchive(root: number): boolean {
   return list.every((image: unknown) => {
     const { Config: config, Layers: layers } = fieldsOf(image);
     if (typeof config !== 'string' || !Array.isArray(layers)) return false;
-    // One is enough: an archive that lost the other is no root filesystem either.
+    // A single file is enough: an archive that lost the others is no root filesystem either.
     return [config, ...layers].some((name) => typeof name === 'string' && typeOf(root, name) === S.IFREG);
   });
 }
@@ -49,7 +52,7 @@ function isOciArchive(root: number): boolean {
   if (typeof fieldsOf(readList(root, 'oci-layout'))['imageLayoutVersion'] !== 'string') return false;
   const { manifests } = fieldsOf(readList(root, 'index.json'));
   if (!Array.isArray(manifests)) return false;
-  // An empty layout has nothing to name, and no use as a root filesystem.
+  // An empty layout names no file, and is no root filesystem.
   if (manifests.length === 0) return typeOf(root, 'blobs') === S.IFDIR;
   return manifests.some((entry: unknown) => {
     const { digest } = fieldsOf(entry);
@@ -78,7 +81,7 @@ function readList(root: number, name: string): unknown {
   }
 }
 
-/** The type of what a name leads to; podman's archives name layers through links. */
+/** The type of the file that a name leads to. Archives of podman name layers through links. */
 function typeOf(root: number, name: string): number | undefined {
   const fd = openIn(root, name, O.PATH);
   if (fd === undefined) return undefined;
@@ -89,9 +92,9 @@ function typeOf(root: number, name: string): number | undefined {
   }
 }
 
-/** Links stay inside. Undefined: there is no such thing. */
+/** Opens a name; undefined when there is no such file. Links stay inside the tree. */
 function openIn(root: number, name: string, flags: number): number | undefined {
-  // A name with a NUL would be cut by the kernel's interface.
+  // The kernel would cut a name at a NUL.
   if (name === '' || name.includes('\0')) return undefined;
   try {
     return openat2(root, name, flags, 0, RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);

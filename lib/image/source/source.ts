@@ -5,63 +5,65 @@ import type { LayerOrigin } from '../../cvmfs/settings.ts';
 import type { ImageConfig } from '../../oci/config.ts';
 import type { Grant } from '../../store/records/grants.ts';
 
-/** How a layer's blob is packed. `auto`: look at the first bytes (a local tar). */
+/** The compression of a layer's blob. `auto`: the first bytes tell (a local tar). */
 export type Compression = 'gzip' | 'zstd' | 'none' | 'auto';
 
-/** One layer of a resolved image, bottom first in `ResolvedImage.layers`. */
+/** A layer of a resolved image. `ResolvedImage.layers` has the bottom layer first. */
 export interface ImageLayer {
-  /** Of the blob as stored. Absent for a local tar, whose bytes nothing promises. */
+  /** The digest of the blob as stored. Absent for a local tar, for which no digest is promised. */
   readonly digest: Digest | undefined;
-  /** From the image configuration. Absent for a local tar; it is computed while unpacking. */
+  /** From the image configuration. Absent for a local tar, whose diffID is computed while it is unpacked. */
   readonly diffId: DiffId | undefined;
-  /** Declared bytes of the blob; undefined where nothing is declared. */
+  /** Declared bytes of the blob; undefined where no size is declared. */
   readonly size: number | undefined;
   readonly mediaType: string;
   readonly compression: Compression;
-  /** `org.cloudfoundry.experimental.image.base-directory`: unpack below this directory. */
+  /** The annotation `org.cloudfoundry.experimental.image.base-directory`: unpack below this directory. */
   readonly baseDirectory: string | undefined;
-  /** Remote places of an `oci:` layer (Diego's droplets); never used for registry images unless allowed. */
+  /**
+   * URLs of an `oci:` layer (Diego's droplets). Those of a registry image are used only where the settings allow it.
+   */
   readonly urls: readonly string[];
-  /** False only for `oci:` images with layer validation switched off: digests are then names, not facts. */
+  /** False only for `oci:` images without layer validation: digests are then names, not facts. */
   readonly validated: boolean;
-  /** Stable name of the bytes where digests say nothing: a tar's device, inode, size and mtime. */
+  /** A stable name of the bytes where there is no digest: a tar's device, inode, size and mtime. */
   readonly identity: string | undefined;
-  /** What a person calls the layer, where it has no digest: the path of a tar. */
+  /** The layer's name for people where it has no digest: the path of a tar. */
   readonly label?: string;
-  /** The layer is a directory in a CVMFS repository, by the image's own word. */
+  /** Set when the image itself says that the layer is a directory in a CVMFS repository. */
   readonly published?: PublishedAt | undefined;
 }
 
 export interface PublishedAt {
   readonly address: RepositoryPath;
-  /** As the image or the user wrote it, for errors. */
+  /** The address as the image or the user wrote it, for errors. */
   readonly shown: string;
-  /** The source can open the layer too, where the repository does not have it or cannot be trusted. */
+  /** True when the source can open the layer too, if the repository lacks it or is in doubt. */
   readonly elsewhere: boolean;
-  /** The thin image that names it. */
+  /** The thin image that names the layer. */
   readonly thinImage: string | undefined;
 }
 
 export interface ResolvedImage {
-  /** For logs and records: the reference without credentials. */
+  /** The reference without credentials, for logs and records. */
   readonly name: string;
   readonly manifestDigest: Digest | undefined;
   readonly config: ImageConfig | undefined;
   /** Bottom layer first. */
   readonly layers: readonly ImageLayer[];
-  /** Manifest or configuration are not what their digests say, and nobody wanted them to be. */
+  /** True when manifest or configuration do not match their digests, and the settings allow that. */
   readonly unverified?: true | undefined;
-  /** The processor's level (`v3`, or empty) that decided which image of an index this is; undefined: it did not. */
+  /** The processor's level (`v3`, or empty) that chose this image of an index; undefined when it chose none. */
   readonly forLevel?: string | undefined;
-  /** Whose layers they are, for looking them up on CVMFS by digest; undefined: they are not. */
+  /** The source of the image, for a lookup of its layers on CVMFS by digest; undefined: no lookup. */
   readonly origin?: LayerOrigin | undefined;
-  /** Where its layers come from, as grants name it (lib/store/records/grants.ts); undefined: from several places, or none. */
+  /** The place of its layers, as grants name it (lib/store/records/grants.ts); undefined: several places, or none. */
   readonly place?: string | undefined;
-  /** Who may have the manifest and the configuration; undefined: nobody else. */
+  /** The grade of the manifest and the configuration; undefined: no other caller may have them. */
   readonly grade?: Grade | undefined;
 }
 
-/** A blob by what a grant knows of it. */
+/** The facts of a blob that a grant has. */
 export interface BlobOfPlace {
   readonly digest: Digest;
   readonly size: number;
@@ -77,33 +79,42 @@ export type LayerBytes =
     };
 
 /**
- * Where an image comes from. One object serves one create or pull:
- *  - `resolve` once, before any lock and before any byte of a layer: reference to manifest, configuration and
- *    layers, everything checked that can be checked without the layers;
- *  - `open` for each layer that the store lacks, several at a time; the bytes are verified by the unpacker, not here;
- *  - `close` at the end, also after a failure; after it nothing of the source may be running.
+ * The source of an image. An object serves one create or one pull:
+ *  - `resolve` is called once, before any lock and before any byte of a layer. The call turns the reference into
+ *   manifest, configuration and layers, and checks all that can be checked without the layers.
+ *  - `open` is called for each layer that the store lacks, several at a time. The unpacker verifies the bytes, not the
+ *   source.
+ *  - `delivered` tells, after the last byte, from which place and with which rights the bytes came.
+ *  - `close` is called at the end, also after a failure. After it no request of the source is running.
+ * For example:
+ *
+ *     const image = await source.resolve(signal);
+ *     for (const layer of image.layers.filter(isMissing)) await unpack(await source.open(layer, signal));
+ *     await source.close();
+ *
  * Every implementation runs `test/suites/image-source.suite.ts`.
  */
 export interface ImageSource {
   resolve(signal: AbortSignal): Promise<ResolvedImage>;
   open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes>;
-  /** What `ResolvedImage.place` will be, where that is known before. */
+  /** The later `ResolvedImage.place`, where it is known before. */
   readonly place?: string | undefined;
   /**
-   * As whom whoever asks may have a blob of the image's place, which somebody else has got from there; undefined: not at
-   * all, as where there is no such method. @throws REGISTRY_* where the place refuses, or cannot be asked
+   * The grade with which the caller may have a blob of the image's place that another caller got from there; undefined:
+   * the caller may not have it, as where this method is missing. @throws REGISTRY_* where the place refuses, or cannot
+   * be asked
    */
   mayRead?(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined>;
-  /** How the bytes of a layer came that `open` gave, once they were read to the end. */
+  /** The grant for a layer whose bytes `open` gave, after they were read to the end. */
   delivered(layer: ImageLayer): Grant;
   /**
-   * Where no digest tells (a local tar): after the last byte of `layer` was read and before anything of it is
-   * published. @throws IMAGE_SOURCE_CHANGED
+   * Checks a local tar, which has no digest: after the last byte of `layer` was read, and before the layer is renamed
+   * into place. @throws IMAGE_SOURCE_CHANGED
    */
   verifyUnchanged?(layer: ImageLayer): Promise<void>;
   /**
-   * The bytes that `open` gave turned out wrong (any LAYER_… of the unpacker). True when another `open` gives them
-   * from somewhere else, a mirror's registry say; then, and only then, trying once more makes sense.
+   * Rejects the bytes that `open` gave (after any LAYER_… error of the unpacker). Returns true when another `open`
+   * gives bytes from another server. Only then a second try makes sense.
    */
   reject?(layer: ImageLayer): boolean;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-/** From the descriptor in a thin image to the layers that it names. */
+/** Resolves a thin image: from the descriptor in its only layer to the layers that the descriptor names. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { digestOf } from '../../base/digest.ts';
 import { PluginError } from '../../base/errors/error.ts';
@@ -27,11 +27,14 @@ export interface ResolvedThin {
   readonly origin: ThinOrigin | undefined;
 }
 
-/** The image that a thin one was made of, for layers that its repository does not have. Nothing is asked before. */
+/**
+ * The image that a thin image was made of, for layers that its repository lacks. No request is sent before such a layer
+ * is opened.
+ */
 export class ThinOrigin {
   readonly #source: ImageSource;
   #image: Promise<ResolvedImage> | undefined;
-  /** The layers as the origin's manifest has them. */
+  /** The layers of the thin image, with those of the origin's manifest. */
   readonly #found = new Map<ImageLayer, ImageLayer>();
 
   constructor(source: ImageSource) {
@@ -56,7 +59,7 @@ export class ThinOrigin {
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     this.#image ??= this.#source.resolve(signal);
     const image = await this.#image;
-    // With its size, which the descriptor of a thin image does not have.
+    // The origin's layer has a size, and that of a thin image has none.
     const found = image.layers.find(({ digest }) => digest !== undefined && digest === layer.digest);
     if (found !== undefined) {
       this.#found.set(layer, found);
@@ -74,7 +77,7 @@ export class ThinOrigin {
   }
 }
 
-/** Undefined for an ordinary image. @throws CVMFS_NOT_ALLOWED, CVMFS_BAD_RECORD */
+/** Resolves the thin image; undefined for an ordinary image. @throws CVMFS_NOT_ALLOWED, CVMFS_BAD_RECORD */
 export async function resolveThin(
   image: ResolvedImage,
   layer: ImageLayer,
@@ -94,12 +97,12 @@ export async function resolveThin(
     if (address === undefined) return [];
     const elsewhere = origin !== undefined && digest !== undefined;
     const published: PublishedAt = { address, shown: url, elsewhere, thinImage: image.name };
-    // What was fetched from the origin once is found again under this identity.
+    // Layers that were fetched from the origin are found again by this identity.
     const identity = digest === undefined ? undefined : `thin ${digest}`;
     return [{ ...NOTHING_DECLARED, digest, identity, published }];
   });
   options.log.info('thin-image', { image: image.name, origin: thin.origin, layers: layers.length });
-  // Its layers are not those of the place that the thin image is from.
+  // The layers come from the origin's place, not from that of the thin image.
   const place = origin?.place;
   return {
     image: { ...image, layers, origin: undefined, place },
@@ -107,7 +110,7 @@ export async function resolveThin(
   };
 }
 
-/** For a layer whose repository answered and then could not be used. */
+/** The error for a layer whose repository answered and then could not be used. */
 export function nowhereElse(published: PublishedAt): PluginError {
   return new PluginError('CVMFS_UNHEALTHY', {
     repository: published.address.repository.name,
@@ -127,7 +130,7 @@ const NOTHING_DECLARED: Omit<ImageLayer, 'digest' | 'identity'> = {
   validated: true,
 };
 
-/** Fetched once: it is kept beside manifests, under the digest of its blob. */
+/** Reads the descriptor. A fetched one is kept beside manifests, under the digest of its blob. */
 async function descriptorOf(
   image: ResolvedImage,
   layer: ImageLayer,
@@ -153,8 +156,8 @@ async function descriptorOf(
 }
 
 /**
- * An ordinary small layer that is in the store already need not be fetched to be looked into, by whoever may have it.
- * Nobody else learns whether it is there.
+ * Reads the descriptor from the unpacked layer, which then need not be fetched, if the caller may have the layer. Any
+ * other caller does not learn whether the store has it.
  */
 async function unpackedDescriptor(
   image: ResolvedImage,
@@ -187,7 +190,7 @@ async function collect(bytes: LayerBytes): Promise<Uint8Array | undefined> {
   return Buffer.concat(chunks);
 }
 
-/** The descriptor's ceiling, and the blocks around it. */
+/** The largest descriptor with the blocks around it. */
 const MAX_TAR = 2 * MiB;
 
 async function inflate(blob: Uint8Array, layer: ImageLayer): Promise<Uint8Array | undefined> {
@@ -201,7 +204,10 @@ async function inflate(blob: Uint8Array, layer: ImageLayer): Promise<Uint8Array 
   }
 }
 
-/** DUCC writes the URL of the image; what the tools of 2017 wrote is no URL and names no registry to ask. */
+/**
+ * The reference of the origin. DUCC writes the URL of the image; the tools of 2017 wrote text that is no URL and names
+ * no registry.
+ */
 function originOf(thin: ThinImage): string | undefined {
   const match = /^https:\/\/(.+)$/.exec(thin.origin ?? '');
   return match === null ? undefined : registryReference(`docker://${match[1]}`);

@@ -7,10 +7,13 @@ import type { ImageSource } from './source.ts';
 export interface ThinOptions {
   readonly store: Store;
   readonly settings: () => Promise<CvmfsSettings>;
-  /** An image in a registry, without any credentials: a thin image must not name whose password is used. */
+  /** Opens an image in a registry without credentials: a thin image must not choose whose password is used. */
   readonly anonymous: (reference: string) => Promise<ImageSource | undefined>;
   readonly log: Logger;
 }
 
-/** Packed. One line of a layer takes about 200 bytes, 30 of them once compressed; no image has a thousand layers. */
+/**
+ * The largest compressed blob of a thin image. A layer takes about 200 bytes in the descriptor, and 30 of them once
+ * compressed; no image has a thousand layers.
+ */
 export const MAX_THIN_BLOB = 64 * 1024;

@@ -5,8 +5,8 @@ import type { ThinOrigin } from './thin-image.ts';
 import { MAX_THIN_BLOB, type ThinOptions } from './thin-options.ts';
 
 /**
- * Any source, with thin images resolved to the layers that they name. What does that is loaded for images of one
- * small layer, and not for all others.
+ * Wraps a source, and resolves thin images to the layers that they name. The code for that is loaded only for an image
+ * of one small layer.
  */
 export class ThinAwareSource implements ImageSource {
   readonly #inner: ImageSource;

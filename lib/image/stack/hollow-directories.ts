@@ -1,7 +1,8 @@
 /**
- * Directories that a layer has for its whiteouts alone: `a/b/.wh.c` without an entry for `a/b`. Layer after
- * layer in one root filesystem such a whiteout makes nothing, and where there is no `a/b` it does nothing.
- * As a lower directory it would bring an empty `a/b` into being; a whiteout on top of the stack hides that.
+ * Finds hollow directories: a layer has them for its whiteouts alone, as `a/b/.wh.c` without an entry for `a/b`. If the
+ * layers are unpacked one after the other into one root filesystem, such a whiteout makes no directory, and without a
+ * lower `a/b` it has no effect. In a lower directory of overlayfs, it would make an empty `a/b`. A whiteout on top of
+ * the stack hides that one.
  */
 import type { ByteName } from '../../base/bytes.ts';
 import type { Steps } from '../../base/turns.ts';
@@ -11,7 +12,7 @@ import { NameSet, withParents } from './name-set.ts';
 import type { PlanningWork } from './planning-work.ts';
 import { childOf, direntsOf, lookAtTree, type StackLayer } from './stack-view.ts';
 
-/** Which directories of layers are only implied and have nothing in them that would show. Each is read once. */
+/** The hollow directories of layers. Each directory is read once. */
 export class HollowDirectories {
   readonly #work: PlanningWork;
   readonly #known = new Map<StackLayer, Map<ByteName, boolean>>();
@@ -28,7 +29,7 @@ export class HollowDirectories {
     return known.get(name) ?? (yield* this.#read(layer, name, known));
   }
 
-  /** Depth first, without recursion: a path has up to two thousand directories. */
+  /** Reads depth first and without recursion, since a path has up to two thousand directories. */
   *#read(layer: StackLayer, name: ByteName, known: Map<ByteName, boolean>): Steps<boolean> {
     const inside: { name: ByteName; children: ByteName[] }[] = [];
     let next: ByteName | undefined = name;
@@ -36,7 +37,7 @@ export class HollowDirectories {
       const children: ByteName[] | undefined =
         known.get(next) === false ? undefined : yield* this.#impliedIn(layer, next);
       if (children === undefined) {
-        // What is not hollow makes everything above it not hollow either.
+        // A directory with an entry that shows is not hollow, and no directory above it is.
         for (const above of [...inside, { name: next }]) known.set(above.name, false);
         return false;
       }
@@ -46,7 +47,10 @@ export class HollowDirectories {
     return true;
   }
 
-  /** The implied directories in a directory that has nothing else but whiteouts, or undefined. */
+  /**
+   * The implied directories in a directory that has only such directories and whiteouts; undefined when it has another
+   * entry.
+   */
   *#impliedIn(layer: StackLayer, directory: ByteName): Steps<ByteName[] | undefined> {
     const implied: ByteName[] = [];
     for (const { name, type } of direntsOf(layer.tree, directory)) {
@@ -59,7 +63,7 @@ export class HollowDirectories {
     return implied;
   }
 
-  /** Those of one layer: only those on the way to a whiteout or an opaque marker can be. */
+  /** The hollow directories of a layer. Only a directory on the path of a whiteout or an opaque marker can be one. */
   *of(layer: StackLayer): Steps<ByteName[]> {
     if (layer.hollowDirs !== undefined) return [...layer.hollowDirs];
     const hollow: ByteName[] = [];
@@ -72,7 +76,7 @@ export class HollowDirectories {
   }
 }
 
-/** The next directory to look into; those whose children are all hollow are so themselves. */
+/** The next directory to read. A directory whose children are all hollow is hollow too. */
 function nextIn(
   inside: { name: ByteName; children: ByteName[] }[],
   known: Map<ByteName, boolean>,
@@ -92,8 +96,8 @@ function mayBeWhiteout(type: number): boolean {
 }
 
 /**
- * Names that must not show in the merged tree although a layer has them; none lies below another.
- * @param names of all the layers, whose topmost one is the first
+ * The directories that a layer has and that the merged tree must hide. No result lies below another one.
+ * @param names the names of all layers; the topmost layer is the first of `topFirst`
  */
 export function* directoriesToHide(
   topFirst: readonly StackLayer[],

@@ -1,20 +1,24 @@
 /**
- * Which layers of a stack have a name, and as what: looked up once for each layer that can have it, which is each that
- * has the directory above it. So the work grows with what the layers have and not with names times layers.
+ * Tells which layers of a stack have a name, and as which type. A name is looked up once in each layer that can have
+ * it, which is each layer with the directory above it. So the work grows with the layers' content, and not with the
+ * number of names times the number of layers.
  *
- * A layer whose directory is asked for many names is listed, and answers all further questions from memory.
+ * A layer that is asked for many names of a directory is listed there, and answers all later questions from memory.
  */
 import type { ByteName } from '../../base/bytes.ts';
 import { components } from './name-set.ts';
 import type { PlanningWork } from './planning-work.ts';
 import { listLayer, look, type Sight, type StackLayer } from './stack-view.ts';
 
-/** Looking a name up costs about as much as listing so many (measured: 3 µs and 0.2 µs a name, with the open). */
+/** A lookup of a name costs as much as listing this many (measured: 3 µs, and 0.2 µs for each name, with the open). */
 const LIST_AFTER = 16;
-/** Directories with more are asked for every name: listing one takes the memory of all its names. */
+/** A larger directory is asked for every name, since a list of it takes the memory of all its names. */
 const MAX_LISTED = 4096;
 
-/** What ends a walk, as a number below 4: kept together with the place of the layer, as place × 4 + number. */
+/**
+ * The types that end a walk, as numbers below 4. A node keeps them with the position of the layer, as position × 4 +
+ * number.
+ */
 const ENDS: readonly Sight[] = ['link', 'whiteout', 'other'];
 
 /** A layer that has a directory and was not listed there. */
@@ -25,11 +29,11 @@ interface Asked {
 }
 
 interface NameNode {
-  /** Places of the layers that have it as a directory, ascending; so are the others. */
+  /** Positions of the layers that have the name as a directory, ascending, as in the other lists. */
   readonly directories: number[];
-  /** Of those that have something else there, as ENDS has it. */
+  /** Positions of the layers that have another type there, with a number of ENDS. */
   ends: number[] | undefined;
-  /** Of those that are opaque there. */
+  /** Positions of the layers that are opaque there. */
   opaque: number[] | undefined;
   children: Map<string, NameNode> | undefined;
   asked: Asked[];
@@ -37,22 +41,24 @@ interface NameNode {
   version: number;
   /** The version of the directory above up to which this name was looked up. */
   settled: number;
-  /** The layers among the directory's `asked` that were asked for this very name. */
+  /** The layers among the `asked` of the directory above that were asked for this name. */
   answered: number[] | undefined;
 }
 
-/** How a walk down the layers ends, where that is not the bottom. */
+/** The end of a walk down the layers, where that is not the bottom. */
 export interface WalkEnd {
   readonly at: ByteName;
   readonly sight: Sight;
 }
 
-/** Where the directories above a name end the walk, whatever the layers have at the name itself. */
+/**
+ * The position at which the directories above a name end the walk, whatever type the layers have for the name itself.
+ */
 interface Barrier {
-  /** Place of the topmost layer that has no directory on the way, and what it has there. */
+  /** Position of the topmost layer that has another type on the path, and that type. */
   readonly blockedAt: number;
   readonly end: WalkEnd | undefined;
-  /** Place of the topmost layer with an opaque directory on the way: nothing below it counts. */
+  /** Position of the topmost layer with an opaque directory on the path: layers below it do not count. */
   readonly opaqueAt: number;
 }
 const NO_BARRIER: Barrier = { blockedAt: -1, end: undefined, opaqueAt: -1 };
@@ -60,9 +66,9 @@ const NO_BARRIER: Barrier = { blockedAt: -1, end: undefined, opaqueAt: -1 };
 interface Level {
   readonly end: number;
   readonly node: NameNode;
-  /** For the node itself. */
+  /** The barrier for the node itself. */
   readonly above: Barrier;
-  /** For what lies below the node. */
+  /** The barrier for names below the node. */
   readonly barrier: Barrier;
 }
 
@@ -71,18 +77,18 @@ export class MergedNames {
   readonly #layers: StackLayer[] = [];
   readonly #root: NameNode = newNode();
   readonly #endsAtRoot: boolean;
-  /** The way to the last name: names come sorted, and the next one mostly shares it. */
+  /** The nodes on the path of the last name. Names come sorted, so the next name shares most of it. */
   #levels: Level[] = [];
   #last = '' as ByteName;
   #below = -1;
 
-  /** @param endsAtRoot nothing shows below a layer whose root is opaque */
+  /** @param endsAtRoot true: layers below a layer with an opaque root do not show */
   constructor(work: PlanningWork, endsAtRoot: boolean) {
     this.#work = work;
     this.#endsAtRoot = endsAtRoot;
   }
 
-  /** How many layers there are. */
+  /** The number of layers. */
   get size(): number {
     return this.#layers.length;
   }
@@ -102,10 +108,10 @@ export class MergedNames {
   }
 
   /**
-   * Walks down the layers below place `below` for a directory's name, as `seen` of stack-view.ts does, and returns how
-   * the walk ended. An opaque directory of that very name ends the merge below it for contents; with `throughOpaque`
-   * the walk goes on, for attributes, which a layer that only implies the directory inherits all the same.
-   * @param merged told the layers that have the name as a directory, topmost first; false ends the walk
+   * Walks down the layers below position `below` for the name of a directory, as overlayfs does, and returns the end of
+   * the walk. An opaque directory of that very name ends the merge for contents. With `throughOpaque` the walk
+   * continues, for attributes: a layer that only implies the directory inherits them all the same.
+   * @param merged gets the layers that have the name as a directory, topmost first, and returns false to end the walk
    */
   walk(
     name: ByteName,
@@ -151,7 +157,7 @@ export class MergedNames {
     return level === undefined ? { node, barrier } : { node: level.node, barrier: level.above };
   }
 
-  /** Drops the levels of the last walk that do not lie on the way to `name`. */
+  /** Drops the levels of the last walk that are not on the path of `name`. */
   #keepShared(name: ByteName, below: number): void {
     if (this.#below !== below) this.#levels = [];
     const last = this.#last;
@@ -167,7 +173,7 @@ export class MergedNames {
     return { ...NO_BARRIER, opaqueAt: topmost(this.#root.opaque, below) };
   }
 
-  /** The node of `path`, looked up in every layer that has the directory above. */
+  /** The node of `path`, after a lookup in every layer that has the directory above. */
   #settle(parent: NameNode, key: string, path: ByteName): NameNode {
     const child = this.#child(parent, key);
     if (child.settled === parent.version) return child;
@@ -181,7 +187,7 @@ export class MergedNames {
     return child;
   }
 
-  /** False when the layer need not be asked again: it was listed. */
+  /** Returns false when the layer was listed and need not be asked again. */
   #ask(parent: NameNode, child: NameNode, asked: Asked, path: ByteName): boolean {
     const layer = this.#layers[asked.at];
     if (layer === undefined) return false;
@@ -249,7 +255,7 @@ function newNode(): NameNode {
   };
 }
 
-/** The topmost of the layers that end a walk at the node or above it. */
+/** The topmost layer that ends a walk at the node or above it. */
 function endOf(
   node: NameNode,
   path: ByteName,
@@ -267,7 +273,7 @@ function insert(ascending: number[], number: number): void {
   else ascending.splice(firstBelow(ascending, number), 0, number);
 }
 
-/** How many of the ascending numbers are smaller than `limit`. */
+/** The number of the ascending numbers that are smaller than `limit`. */
 function firstBelow(numbers: readonly number[], limit: number): number {
   let [from, to] = [0, numbers.length];
   while (from < to) {
@@ -278,7 +284,7 @@ function firstBelow(numbers: readonly number[], limit: number): number {
   return from;
 }
 
-/** The largest of the ascending places that is below `limit`, or -1. */
+/** The largest of the ascending positions below `limit`, or -1. */
 function topmost(places: readonly number[] | undefined, limit: number): number {
   if (places === undefined) return -1;
   return places[firstBelow(places, limit) - 1] ?? -1;

@@ -3,15 +3,15 @@ import { MiB } from '../../base/limits.ts';
 import type { LayerRecord } from '../../store/records/layer-record.ts';
 
 /**
- * Names of all layers of an image that planning has in memory at once, some five times as large there. The largest images
- * that we know of have some hundred kilobytes.
+ * The largest sum of name bytes of all layers of an image. Planning has them in memory at the same time, where they
+ * take about five times as much. The largest images that we know have some hundred kilobytes.
  */
 const MAX_NAMES_BYTES = 16 * MiB;
 
 export class NameBudget {
   #bytes = 0;
 
-  /** By a layer's record, before its names are read. @throws IMAGE_TOO_COMPLEX */
+  /** Counts the names of a layer by its record, before they are read. @throws IMAGE_TOO_COMPLEX */
   add({ nameBytes }: Pick<LayerRecord, 'nameBytes'>): void {
     this.#bytes += nameBytes;
     if (this.#bytes <= MAX_NAMES_BYTES) return;

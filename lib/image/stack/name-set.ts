@@ -1,6 +1,6 @@
 /**
- * Sets of paths, kept by their components. A path of a thousand components has a thousand prefixes of two thousand bytes:
- * as strings of their own they would cost the square of its length.
+ * Sets of paths, kept by their components. A path of a thousand components has a thousand prefixes of up to two
+ * thousand bytes: as separate strings they would cost the square of its length.
  */
 import type { ByteName } from '../../base/bytes.ts';
 
@@ -16,7 +16,7 @@ export class NameSet {
     for (const name of names) this.add(name, () => undefined);
   }
 
-  /** @param onNew told each path on the way, the name itself last, that no added name led through before */
+  /** Adds a name. @param onNew gets each path on the way that no added name led through before, the name itself last */
   add(name: ByteName, onNew: (path: ByteName) => void): void {
     let node = this.#root;
     for (const { key, end } of components(name)) {
@@ -32,7 +32,10 @@ export class NameSet {
     node.isMember = true;
   }
 
-  /** True where the name, or with `strictly` a directory above it, is a member. The root is above none. */
+  /**
+   * True when the name or a directory above it is a member; with `strictly`, only a directory above it counts. The root
+   * is above no name.
+   */
   covers(name: ByteName, strictly = false): boolean {
     let node: Node | undefined = this.#root;
     for (const { key, end } of components(name)) {
@@ -44,7 +47,7 @@ export class NameSet {
   }
 }
 
-/** The names and all directories above them but the root, each once, in the order of strings: parents come first. */
+/** The names and all directories above them except the root, each once, sorted as strings: parents come first. */
 export function withParents(names: Iterable<ByteName>): ByteName[] {
   const set = new NameSet();
   const found: ByteName[] = [];
@@ -52,7 +55,10 @@ export function withParents(names: Iterable<ByteName>): ByteName[] {
   return found.sort();
 }
 
-/** `a/b` → `a` until 1, `b` until 3. The root has none. `from` is where one begins. */
+/**
+ * The components of a name: `a/b` gives `a` with end 1, and `b` with end 3. The root has none. `from` is the start of a
+ * component.
+ */
 export function* components(name: ByteName, from = 0): Generator<{ key: string; end: number }> {
   for (let at = from; at < name.length; ) {
     const slash = name.indexOf('/', at);

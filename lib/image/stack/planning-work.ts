@@ -1,14 +1,17 @@
-/** How much work one image may make of putting its layers together. */
+/** Limits the work of planning how an image's layers stack. */
 import { PluginError } from '../../base/errors/error.ts';
 
 /**
- * Names looked up, listed or compared: fifty layers that each imply five thousand directories take less. A step takes up
- * to 7 µs of CPU (measured, on two busy cores), so that this ends after 15 s at the latest.
+ * The most names that are looked up, listed or compared. Fifty layers that each imply five thousand directories need
+ * less. A step takes up to 7 µs of CPU (measured, on two busy cores), so planning ends after 15 s at the latest.
  */
 const MAX_STEPS = 2_000_000;
-/** Different names held in memory at once, some 600 bytes each with what else they take (measured): 120 MiB. */
+/**
+ * The most names in memory at the same time. Each takes about 600 bytes with its share of other memory (measured): 120
+ * MiB.
+ */
 const MAX_NAMES = 200_000;
-/** The kernel walks a path component by component: so many bytes of it cost a step more. */
+/** The kernel walks a path component by component. This many bytes of a path count as one more step. */
 const BYTES_PER_STEP = 64;
 
 export interface PlanningLimits {
@@ -32,14 +35,14 @@ export class PlanningWork {
     return this.#names;
   }
 
-  /** @param path that the kernel looks up @throws IMAGE_TOO_COMPLEX */
+  /** Counts a step. @param path the path that the kernel looks up @throws IMAGE_TOO_COMPLEX */
   step(path = ''): void {
     this.#steps += 1 + Math.floor(path.length / BYTES_PER_STEP);
     const limit = this.#limits.steps;
     if (this.#steps > limit) throw new PluginError('IMAGE_TOO_COMPLEX', { what: 'steps', limit });
   }
 
-  /** One name more is held. @throws IMAGE_TOO_COMPLEX */
+  /** Counts a name that is held in memory. @throws IMAGE_TOO_COMPLEX */
   name(): void {
     this.#names += 1;
     const limit = this.#limits.names;

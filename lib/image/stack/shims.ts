@@ -15,7 +15,10 @@ export interface ShimDirectory {
   readonly attributes: () => DirectoryAttributes;
 }
 
-/** Makes a shim of directories, parents first in `directories`, and of whiteouts in them, and publishes it. */
+/**
+ * Makes a shim of directories and of whiteouts in them, and renames it into place. In `directories`, parents come
+ * first.
+ */
 export function* buildShim(
   store: Store,
   volume: VolumeName,
@@ -33,7 +36,7 @@ export function* buildShim(
       mknodAt(AT_FDCWD, inTree(stage, name), S.IFCHR);
       yield;
     }
-    // Deepest first: making a child changes its parent's time.
+    // The deepest directory comes first, since a new child changes its parent's time.
     for (const { name, attributes } of [...directories].reverse()) {
       applyAttributes(inTree(stage, name), attributes());
       yield;
@@ -49,7 +52,7 @@ function inTree(stage: string, name: ByteName): Uint8Array {
   return Buffer.concat([Buffer.from(`${stage}/fs/`), bytesOf(name)]);
 }
 
-/** Xattrs of overlayfs say how layers relate, not what a directory is. */
+/** Attributes of overlayfs describe how layers relate, not a directory. */
 const OVERLAY = /^(trusted|user)\.overlay\./;
 
 export function attributesOf(path: Uint8Array): DirectoryAttributes {

@@ -1,6 +1,6 @@
 /**
- * What single layers have at a name, for the rules of overlayfs (merged-names.ts) without a mount.
- * Names are byte names relative to the root; `''` is the root itself.
+ * Looks at a name in a single layer, for the rules of overlayfs (merged-names.ts) without a mount. Names are byte names
+ * relative to the root; `''` is the root itself.
  */
 import { lstatSync } from 'node:fs';
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
@@ -13,7 +13,7 @@ import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 
 export type Sight = 'directory' | 'link' | 'whiteout' | 'other' | 'absent';
 
-/** One layer as the stack sees it. */
+/** A layer as the stack sees it. */
 export interface StackLayer {
   /** Its name below volumes/, or an absolute path that is not the store's. */
   readonly lower: string;
@@ -27,19 +27,19 @@ export interface StackLayer {
   /** Lower directories that belong to it: a shim right below it, a mask right above it (CVMFS). */
   readonly shimBelow?: string | undefined;
   readonly maskAbove?: string | undefined;
-  /** What the layer itself has at a name; the default looks at `tree`. */
+  /** The type that the layer itself has for a name; the default looks at `tree`. */
   readonly look?: ((name: ByteName) => Sight) | undefined;
-  /** What it has in a directory, where `look` is given; undefined for more than `max` entries. */
+  /** The entries of a directory, where `look` is given; undefined for more than `max` entries. */
   readonly list?:
     | ((directory: ByteName, max: number, onEntry: () => void) => [string, Sight][] | undefined)
     | undefined;
   /** Attributes of a directory of the layer as a container sees them; the default reads `tree`. */
   readonly attributes?: ((name: ByteName) => DirectoryAttributes) | undefined;
-  /** How leases and records name what the store keeps about it, where that is not `lower` (CVMFS). */
+  /** The name of the store's record about the layer, where that is not `lower` (CVMFS). */
   readonly name?: PublishedKey | undefined;
-  /** Implied directories in which nothing shows, where the tree itself does not tell (CVMFS). */
+  /** Hollow directories, where the tree itself does not show them (CVMFS). */
   readonly hollowDirs?: ReadonlySet<ByteName> | undefined;
-  /** Names that must not be seen in the root of a container. */
+  /** Names to hide in the root of a container. */
   readonly rootHidden?: readonly ByteName[] | undefined;
   /** The layer is read through an idmapped mount of this directory. */
   readonly idmapRoot?: string | undefined;
@@ -51,7 +51,7 @@ export function treePath(tree: string, name: ByteName): Buffer {
 
 export function lookAtTree(tree: string, name: ByteName): Sight {
   try {
-    // Most names are absent, and an exception costs four times what the look itself does (measured).
+    // Most names are absent, and an exception costs four times as much as the lookup (measured).
     const stat = lstatSync(treePath(tree, name), { throwIfNoEntry: false });
     if (stat === undefined) return 'absent';
     if (stat.isDirectory()) return 'directory';
@@ -68,7 +68,7 @@ export function look(layer: StackLayer, name: ByteName): Sight {
 }
 
 /**
- * What a layer has in one of its directories, or undefined where that is more than `max`, or costs more than to look
+ * The entries of a layer's directory; undefined where it has more than `max`, or where a list costs more than to look
  * names up one by one.
  */
 export function listLayer(
@@ -88,14 +88,14 @@ export function listLayer(
   return found;
 }
 
-/** What the type of an entry tells; undefined where it does not. */
+/** The type of an entry by its `d_type`; undefined where a stat is needed. */
 function sightOf(type: number): Sight | undefined {
   switch (type) {
     case DT.DIR:
       return 'directory';
     case DT.LNK:
       return 'link';
-    // A whiteout is one of them.
+    // A whiteout is a character device.
     case DT.CHR:
     case DT.UNKNOWN:
       return undefined;
@@ -104,7 +104,7 @@ function sightOf(type: number): Sight | undefined {
   }
 }
 
-/** The entries of a directory of a tree, one by one: none lie in memory together. */
+/** The entries of a directory, one by one, so that they are never in memory together. */
 export function* direntsOf(tree: string, directory: ByteName): Generator<Dirent> {
   const path = treePath(tree, directory);
   const fd = openAt(AT_FDCWD, path, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);

@@ -1,14 +1,14 @@
 /**
- * From a list of layers to lower directories. Layers are kept by their own content, so what one of them means
- * on top of others is settled here, by small generated directories (shims) between them. Three facts of
- * overlayfs make them necessary, each measured:
- *  - the same layer twice is ELOOP: only the topmost one counts, the tree is the same;
- *  - a whiteout in a directory that no lower layer has is listed by readdir and absent on lookup: an empty
- *    copy of that directory right below the layer makes it a merged one, where whiteouts are left out;
- *  - an opaque marker on the root of a layer is not seen by overlayfs: the stack ends there;
- *  - a directory that a layer has for its whiteouts alone comes into being (phantoms.ts);
- *  - a directory that a layer only implies hides the mode and owner of the lower one: a shim on top of the
- *    whole stack carries the right ones.
+ * Makes lower directories from a list of layers. A layer is kept by its own content, so its effect on top of other
+ * layers is settled here, by small generated directories (shims) between layers. These facts of overlayfs make shims
+ * necessary, each measured:
+ *  - The same layer twice gives ELOOP. Only the topmost one counts; the tree is the same.
+ *  - A whiteout in a directory that no lower layer has is listed by readdir and absent for a lookup. An empty copy of
+ *   that directory right below the layer makes it a merged directory, where whiteouts are left out.
+ *  - overlayfs ignores an opaque marker on the root of a layer. The stack ends there.
+ *  - A directory that a layer has for its whiteouts alone would show (hollow-directories.ts).
+ *  - A directory that a layer only implies hides the mode and owner of the lower one. A shim on top of the whole stack
+ *   has the right ones.
  */
 import type { ByteName } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
@@ -28,17 +28,17 @@ type Owner = Store['owner'];
 
 export interface Stack {
   readonly key: StackKey;
-  /** Bottom first, repeated ones and all. */
+  /** The layers, bottom first, with repetitions. */
   readonly layers: readonly StackLayer[];
 }
 
-/** What is done beside putting the layers on top of each other. Tests leave one out, to show what it is for. */
+/** The rules beside the order of layers. A test leaves one out to show its purpose. */
 export interface StackRules {
-  /** A layer that is there several times counts once. */
+  /** A repeated layer counts once. */
   readonly topmostOnly: boolean;
-  /** Nothing below a layer whose root is opaque. */
+  /** Layers below a layer with an opaque root do not count. */
   readonly opaqueRoot: boolean;
-  /** Shims below layers whose whiteouts have nothing to hide. */
+  /** Layers get shims below them if their whiteouts have nothing to hide. */
   readonly ghosts: boolean;
   /** Directories that are there for whiteouts alone are hidden. */
   readonly phantoms: boolean;
@@ -61,7 +61,7 @@ export const STACK_RULES: StackRules = {
 };
 
 /**
- * Works out the plan and makes the shims it needs. The caller holds a lease on the layers and the stack.
+ * Works out the plan and makes its shims. The caller holds a lease on the layers and the stack.
  * @throws IMAGE_TOO_MANY_LAYERS, IMAGE_TOO_COMPLEX
  */
 export function* planStack(
@@ -81,7 +81,7 @@ export function* planStack(
     if (layer.shimBelow !== undefined) lowers.push(layer.shimBelow);
     else if (ghosts.has(layer)) lowers.push(yield* ensureGhostShim(store, layer));
   }
-  // An image may have no layer at all, and overlayfs wants one.
+  // An image may have no layer, and overlayfs needs at least one lower directory.
   if (lowers.length === 0) lowers.push(yield* ensureShim(store, shimOf(stack.key), []));
   if (lowers.length > MAX_LOWER_DIRS) {
     throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers: lowers.length, limit: MAX_LOWER_DIRS });
@@ -97,7 +97,7 @@ export function* planStack(
   };
 }
 
-/** What overlayfs needs beside the layers. */
+/** The shims of a stack. */
 export interface Shims {
   /** Whiteouts on top of the stack. */
   readonly hidden: readonly ByteName[];
@@ -107,7 +107,7 @@ export interface Shims {
   readonly ghosts: ReadonlySet<StackLayer>;
 }
 
-/** From the layers' records and trees; nothing is made. */
+/** Plans the shims from the layers' records and trees. Makes none. */
 export function* planShims(
   topFirst: readonly StackLayer[],
   owner: Owner,
@@ -129,7 +129,7 @@ export function* planShims(
   return { hidden, top, ghosts };
 }
 
-/** Topmost first, each layer once: its topmost place. */
+/** The layers, topmost first, each once, at its topmost position. */
 function topmostOnly(bottomFirst: readonly StackLayer[]): StackLayer[] {
   const kept = new Map<string, StackLayer>();
   for (const layer of [...bottomFirst].reverse()) if (!kept.has(layer.lower)) kept.set(layer.lower, layer);
@@ -141,18 +141,24 @@ function isForeign(lower: string): boolean {
   return lower.startsWith('/');
 }
 
-/** Those that can show something, topmost first. */
+/** The layers that can show, topmost first. */
 export function showingLayers(bottomFirst: readonly StackLayer[]): readonly StackLayer[] {
   return downToOpaqueRoot(topmostOnly(bottomFirst));
 }
 
-/** Overlayfs always merges the roots of all layers, whatever attribute they carry (tried). */
+/**
+ * The layers down to one with an opaque root. overlayfs always merges the roots of all layers, whatever attribute they
+ * have (tried).
+ */
 function downToOpaqueRoot(topFirst: readonly StackLayer[]): readonly StackLayer[] {
   const end = topFirst.findIndex((layer) => layer.opaqueDirs.has('' as ByteName));
   return end < 0 ? topFirst : topFirst.slice(0, end + 1);
 }
 
-/** @param place of the layer in the stack, 0 at the bottom */
+/**
+ * True when a whiteout of the layer would be listed by readdir. @param place the layer's position in the stack, 0 at
+ * the bottom
+ */
 function* hasGhosts(layer: StackLayer, names: MergedNames, place: number): Steps<boolean> {
   for (const name of layer.whiteoutDirs) {
     yield;
@@ -171,9 +177,12 @@ function isMerged(names: MergedNames, name: ByteName, place: number): boolean {
   return found;
 }
 
-/** Depends on its layer alone, so it is kept beside it: all its whiteout directories, empty. */
+/**
+ * The shim with all whiteout directories of the layer, empty. This shim depends on the layer alone and is kept beside
+ * it.
+ */
 function* ensureGhostShim(store: Store, layer: StackLayer): Steps<string> {
-  // The layer above has every one of these directories itself: what attributes the shim's have never shows.
+  // The layer above has each of these directories itself, so attributes of the shim's directories never show.
   const hidden: DirectoryAttributes = { mode: 0o755, ...store.owner, mtime: undefined, xattrs: [] };
   const directories = withParents(layer.whiteoutDirs).map((name) => ({ name, attributes: () => hidden }));
   return yield* ensureShim(store, shimOf(layer.lower as LayerKey), directories);
@@ -200,8 +209,8 @@ interface Whole {
 }
 
 /**
- * The directories whose topmost appearance is only implied, and the parents of these and of what is hidden,
- * with what they should show.
+ * The directories of the shim on top of the stack: those whose topmost appearance is only implied, and the parents of
+ * these and of hidden names, each with the attributes that it should show.
  */
 function* topShim(whole: Whole, hidden: readonly ByteName[], rules: StackRules): Steps<ShimDirectory[]> {
   const inherited = new Map<ByteName, StackLayer | undefined>();
@@ -219,7 +228,8 @@ function* topShim(whole: Whole, hidden: readonly ByteName[], rules: StackRules):
     yield;
     if (gone.covers(name)) continue;
     const layer = inherited.get(name) ?? topmostWith(whole, name);
-    // Read when the shim is made, one after the other: extended attributes take up to 64 KiB for each directory.
+    // The attributes are read one by one when the shim is made: extended attributes take up to 64 KiB for each
+    // directory.
     const attributes = () => (layer ? attributesIn(layer, name) : plainDirectory(whole.owner));
     top.push({ name, attributes });
   }
@@ -255,16 +265,20 @@ function plainDirectory(owner: Owner): DirectoryAttributes {
   return { mode: 0o755, ...owner, mtime: undefined, xattrs: [] };
 }
 
-/** Also from below an opaque root: the marker empties a directory and leaves what it is. */
+/**
+ * The attributes of the root, also from a layer below an opaque root: the marker empties a directory and keeps its
+ * attributes.
+ */
 function rootAttributes(topFirst: readonly StackLayer[], owner: Owner): DirectoryAttributes {
   const explicit = topFirst.find((layer) => layer.explicitRoot);
   return explicit ? attributesIn(explicit, '' as ByteName) : plainDirectory(owner);
 }
 
 /**
- * True when a directory that the layer only implies is something else in the layers below. Layer after layer
- * in one root filesystem, its files would have gone where a link leads, and its whiteouts nowhere.
- * @param below all layers under it, none of them left out for an opaque root
+ * True when lower layers have another type for a directory that the layer only implies. If the layers were unpacked one
+ * after the other into one root filesystem, the layer's files would have gone where a link leads, and its whiteouts
+ * would have had no effect.
+ * @param below all layers below it, with those below an opaque root
  */
 export function* needsLower(
   layer: StackLayer,
