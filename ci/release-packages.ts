@@ -43,7 +43,10 @@ export function compiledPackages(): NpmPackage[] {
   return [...names].sort().map(npmPackage);
 }
 
-/** What package-lock.json and the package itself say. @throws Error for one that is not installed. */
+/**
+ * The facts about a package in package-lock.json and in the package itself. @throws Error for a package that is not
+ * installed.
+ */
 export function npmPackage(name: string): NpmPackage {
   const locked = readJson<Lock>('package-lock.json').packages[`node_modules/${name}`];
   if (locked?.license === undefined) throw new Error(`package-lock.json knows no licence of ${name}`);

@@ -1,6 +1,6 @@
 /**
- * The software bill of materials of one executable, as CycloneDX 1.6 JSON. It is made of facts that are looked up:
- * what the bundler took, what package-lock.json says of it, what the runtime says of itself.
+ * The software bill of materials of one executable, as CycloneDX 1.6 JSON. The facts come from the bundler (its
+ * inputs), from package-lock.json and from the runtime itself.
  */
 
 /** An npm package of which something is in the executable. */

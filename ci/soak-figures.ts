@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** What one process took. */
+/** The time and memory of one process. */
 export interface Taken {
   readonly verb: string;
   readonly milliseconds: number;

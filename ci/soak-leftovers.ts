@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { listProjects, quotaSupport } from '../lib/sys/mounts/quota.ts';
 
-/** What a store may leak outside of itself: descriptors, processes, loop devices, project ids. */
+/** Resources that a store may leak outside of itself: descriptors, processes, loop devices, project ids. */
 export function leftovers(store: string): string[] {
   return [...processes(store), ...loops(store), ...projects(store)];
 }
@@ -20,7 +20,7 @@ export function processes(store: string): string[] {
     });
 }
 
-/** Whoever ends in between has nothing open. */
+/** The result of `read`, or nothing for a process that has ended in between. */
 function orNothing(read: () => string): string {
   try {
     return read();

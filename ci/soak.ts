@@ -40,7 +40,7 @@ function stopOf(dice: Dice): Stop | undefined {
   return { signal: dice.chance(25) ? 'SIGTERM' : 'SIGKILL', afterMs: dice.below(KILLED_WITHIN_MS) };
 }
 
-/** One container's life: made, looked at, deleted, and each of it perhaps killed. */
+/** The life of one container: made, looked at, deleted, and each of these verbs perhaps killed. */
 async function live({ program, figures, images, limits, seed }: Soak, number: number): Promise<void> {
   const dice = new Dice(seed, number);
   const id = `c${number}`;

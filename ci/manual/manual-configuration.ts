@@ -1,7 +1,7 @@
 import { capital, GENERATED, table } from './manual-markdown.ts';
 import type { SettingGroup, SettingRow } from './manual-settings.ts';
 
-/** What `docs/configuration.md` is made of. The examples are files, so that tests and people can use them. */
+/** The content of `docs/configuration.md`. The examples are files, so that tests and people can use them. */
 export interface ConfigurationPage {
   readonly groot: readonly SettingRow[];
   readonly extra: readonly SettingGroup[];

@@ -1,11 +1,11 @@
 /**
- * What the manual says of a verb beside its definition: what it prints, and examples. The examples are commands of
- * one session, in the order of the verbs, and a test runs them so.
+ * The manual's notes on a verb beside its definition: its output, and examples. The examples are commands of one
+ * session, in the order of the verbs, and a test runs them so.
  */
 import type { Verb } from '../../cmd/cli/definitions.ts';
 
 export interface VerbNotes {
-  /** What stdout gets when all goes well. */
+  /** The text on stdout when the verb succeeds. */
   readonly prints: string;
   readonly examples: readonly string[];
 }
@@ -94,7 +94,7 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
   help: { prints: 'The help.', examples: ['graft help', 'graft help create'] },
 };
 
-/** What decides about a call beside its command line. */
+/** The environment variables that a call depends on beside its command line. */
 export const ENVIRONMENT: readonly { readonly term: string; readonly text: string }[] = [
   {
     term: 'HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY',

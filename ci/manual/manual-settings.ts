@@ -25,7 +25,7 @@ export interface SettingGroup {
   readonly rows: readonly SettingRow[];
 }
 
-/** What we read of JSON Schema. */
+/** The part of JSON Schema that this script reads. */
 interface Schema {
   readonly $ref?: string;
   readonly description?: string;
