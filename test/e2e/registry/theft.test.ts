@@ -176,7 +176,7 @@ describe('a token server elsewhere', () => {
     const { ran, sent, dialled } = await watched(82, PASSWORD);
     expect([ran.code, ran.stdout]).toEqual([
       1,
-      expect.stringContaining(`address ${METADATA} lies further inside`),
+      expect.stringContaining(`${METADATA} (its token server), whose address lies further inside`),
     ]);
     expect([...dialled]).toEqual([REGISTRY]);
     provesNothing(sent());
