@@ -15,7 +15,7 @@ import type { Budget } from './budget.ts';
 import { type LowerTrees, OPAQUE_XATTR } from './lower-trees.ts';
 import { MarkedDirectories } from './marked-directories.ts';
 import { Metadata } from './metadata.ts';
-import type { UnpackRequest } from './types.ts';
+import type { Publication, UnpackRequest } from './types.ts';
 
 const YES = Buffer.from('y');
 
@@ -26,6 +26,7 @@ export class LayerTree {
   readonly #budget: Budget;
   readonly #manifest: TreeManifestWriter;
   readonly #lowers: LowerTrees | undefined;
+  readonly #publication: Publication | undefined;
   /** Paths that later entries took back. The compaction of the manifest keeps these paths in memory. */
   readonly #takenBack = new Set<string>();
   /**
@@ -37,7 +38,7 @@ export class LayerTree {
   dependsOnLower = false;
 
   constructor(
-    { target, mappings }: Pick<UnpackRequest, 'target' | 'mappings'>,
+    { target, mappings, publication }: Pick<UnpackRequest, 'target' | 'mappings' | 'publication'>,
     budget: Budget,
     manifest: TreeManifestWriter,
     lowers: LowerTrees | undefined,
@@ -45,6 +46,7 @@ export class LayerTree {
     this.#budget = budget;
     this.#manifest = manifest;
     this.#lowers = lowers;
+    this.#publication = publication;
     this.#rooted = new RootedTree(target, {
       linkBelow: (path) => this.#linkBelow(path),
       otherBelow: (path) => this.#otherBelow(path),
@@ -53,7 +55,11 @@ export class LayerTree {
       removing: budget.checkpoint,
     });
     try {
-      this.metadata = new Metadata(mappings, this.#rooted.root.changingFd);
+      this.metadata = new Metadata(
+        mappings,
+        this.#rooted.root.changingFd,
+        publication?.attributes === 'record',
+      );
     } catch (error) {
       this.#rooted.abandon();
       throw error;
@@ -102,7 +108,7 @@ export class LayerTree {
     name: string,
     mode: number,
   ): { directory: Directory; state: 'new' | 'old' } {
-    const { directory, made, over } = this.#rooted.make(parent, name, mode & 0o777);
+    const { directory, made, over } = this.#rooted.make(parent, name, this.metadata.modeOfNew(mode));
     const implied = this.marked.makeExplicit(directory.path);
     if (!made && !implied) this.takeBack(directory.path, 'self');
     if (over !== undefined && isWhiteout(over)) this.#unhide(parent.path, directory);
@@ -112,7 +118,7 @@ export class LayerTree {
   opaque(directory: Directory): void {
     if (!this.marked.addOpaque(directory.path)) return;
     this.#budget.remember(directory.path);
-    fsetxattr(directory.fd, OPAQUE_XATTR, YES, directory.path);
+    if (this.#publication === undefined) fsetxattr(directory.fd, OPAQUE_XATTR, YES, directory.path);
   }
 
   /**

@@ -29,6 +29,9 @@ import { badXattr, chooseXattrs, isOurs, mapId, nameBytes } from './xattrs.ts';
 /** Times outside this range may be cut by the filesystem (XFS without bigtime ends in 2038). */
 const SAFE_SECONDS = 0x7fffffff;
 const PROBE = '.graft-probe';
+/** With these bits a caller who is not root can read the files again, and remove the tree. */
+const OWN_FILE = 0o400;
+const OWN_DIRECTORY = 0o700;
 
 interface Owner {
   readonly uid: number;
@@ -41,11 +44,16 @@ export class Metadata {
    * The attributes that open(2) alone gives to a file: our ids (or the directory's group, with grpid), and the umask.
    */
   readonly #native: Stat;
+  readonly #recordOnly: boolean;
   droppedXattrs = 0;
 
-  /** @param rootFd the root of the tree, still empty */
-  constructor(mappings: IdMappings, rootFd: number) {
+  /**
+   * @param rootFd the root of the tree, still empty
+   * @param recordOnly see `Publication`: the attributes go into the manifest's lines alone
+   */
+  constructor(mappings: IdMappings, rootFd: number, recordOnly = false) {
     this.#mappings = mappings;
+    this.#recordOnly = recordOnly;
     const fd = openAt(rootFd, PROBE, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o777);
     try {
       this.#native = statFd(fd);
@@ -65,6 +73,11 @@ export class Metadata {
   /** Sets the metadata of a file whose content is complete: a write would clear capabilities and setuid. */
   file(fd: number, entry: LayerEntry, path: string): LineAttributes {
     const owner = this.owner(entry);
+    if (this.#recordOnly) {
+      fchmod(fd, (entry.mode & 0o777) | OWN_FILE, path);
+      futimes(fd, entry.mtime, path);
+      return this.#recorded(entry, owner);
+    }
     if (!this.#isNative(owner)) fchown(fd, owner.uid, owner.gid, path);
     // chown(2) clears setuid and setgid, so the mode is set after it.
     if (!this.#modeIsNative(entry.mode)) fchmod(fd, entry.mode, path);
@@ -76,6 +89,11 @@ export class Metadata {
 
   directory(directory: Directory, entry: LayerEntry, state: 'new' | 'old'): LineAttributes {
     const owner = this.owner(entry);
+    if (this.#recordOnly) {
+      directory.setMode((entry.mode & 0o1777) | OWN_DIRECTORY);
+      directory.setTime(entry.mtime);
+      return this.#recorded(entry, owner);
+    }
     if (state === 'old' || !this.#isNative(owner)) directory.setOwner(owner.uid, owner.gid);
     if (state === 'old' || !this.#modeIsNative(entry.mode)) directory.setMode(entry.mode);
     const mtime = settle(directory, entry.mtime);
@@ -99,6 +117,10 @@ export class Metadata {
   /** Sets the metadata of a symbolic link or FIFO that was just made as `name` in `dirfd`. */
   node(dirfd: number, name: Uint8Array, entry: LayerEntry): LineAttributes {
     const owner = this.owner(entry);
+    if (this.#recordOnly) {
+      utimesAt(dirfd, name, entry.mtime);
+      return this.#recorded(entry, owner);
+    }
     if (!this.#isNative(owner)) chownAt(dirfd, name, owner.uid, owner.gid);
     if (entry.kind === 'fifo' && !this.#modeIsNative(entry.mode)) chmodAt(dirfd, name, entry.mode);
     const set = this.#setXattrs(entry, (xattr) =>
@@ -113,13 +135,24 @@ export class Metadata {
   /** Sets the metadata of a directory that has no entry so far. */
   implied(directory: Directory, mtime: Timespec): void {
     const { mode, uid, gid } = this.impliedAttributes(directory.path, mtime);
-    if (!this.#isNative({ uid, gid })) directory.setOwner(uid, gid);
+    if (!this.#recordOnly && !this.#isNative({ uid, gid })) directory.setOwner(uid, gid);
     if (!this.#modeIsNative(mode)) directory.setMode(mode);
     directory.setTime(mtime);
   }
 
   impliedAttributes(path: string, mtime: Timespec): LineAttributes {
     return lineOf(0o755, this.owner({ name: path, uid: 0, gid: 0 }), mtime, '');
+  }
+
+  /** The mode for mkdir(2) of a directory that gets `mode` later. */
+  modeOfNew(mode: number): number {
+    return this.#recordOnly ? (mode & 0o777) | OWN_DIRECTORY : mode & 0o777;
+  }
+
+  /** The attributes of the entry, which its file does not have. Extended attributes are lost, and counted. */
+  #recorded(entry: LayerEntry, owner: Owner): LineAttributes {
+    this.droppedXattrs += entry.xattrs.length + entry.foreignXattrs;
+    return lineOf(entry.kind === 'symlink' ? 0o777 : entry.mode, owner, entry.mtime, '');
   }
 
   #isNative({ uid, gid }: Owner): boolean {

@@ -47,6 +47,17 @@ export interface UnpackRequest {
   readonly copyBytes?: number | undefined;
   /** How many looks at names (see the budget) the layer may take. Undefined: as many as any layer. */
   readonly looks?: number | undefined;
+  /** The tree is for a publication. Undefined: for an overlay mount of this machine. */
+  readonly publication?: Publication | undefined;
+}
+
+/**
+ * A tree that others read. Opaque directories get no `trusted.*` attribute, since only the result names them. `set`: files
+ * get the owners, modes and extended attributes of the image. `record`: only the tree's manifest has these, and the files
+ * belong to the caller, who can read, change and remove them without being root.
+ */
+export interface Publication {
+  readonly attributes: 'set' | 'record';
 }
 
 /** Facts about an unpacked layer, all needed for its use in a stack. Names are relative, `''` is the root. */
