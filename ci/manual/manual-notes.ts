@@ -43,6 +43,12 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     prints: 'One line: the image with its digest, how many layers were fetched, and their size.',
     examples: ['graft pull docker://registry.example.com/team/app:1.0'],
   },
+  publish: {
+    prints:
+      'A line for each image: its public name, how many layers were fetched, and what was not kept; with `--json` one ' +
+      'object with a row for each image.',
+    examples: ['graft publish --to directory:/srv/published docker://registry.example.com/team/app:1.0'],
+  },
   inspect: {
     prints: 'The image, its layers from the bottom up, and the checks; with `--json` the same as JSON.',
     examples: ['graft inspect --disk-limit-size-bytes 67108864 docker:///library/busybox:latest'],

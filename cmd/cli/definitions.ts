@@ -6,7 +6,7 @@
  */
 import type { GLOBAL_OPTIONS } from './global-options.ts';
 import type { OptionValues, PositionalDefinition, VerbDefinition } from './options.ts';
-import { CREATE, INIT_STORE, JSON_OUTPUT, SOURCE, THRESHOLD } from './verb-options.ts';
+import { CREATE, INIT_STORE, JSON_OUTPUT, PUBLISH, SOURCE, THRESHOLD } from './verb-options.ts';
 
 const NOTHING: PositionalDefinition = { names: [], count: 0 };
 const IGNORED: PositionalDefinition = { names: [], count: 'ignored' };
@@ -53,6 +53,15 @@ export const VERBS = {
       json: JSON_OUTPUT,
     },
     positionals: { names: ['image'], count: 1 },
+    rare: true,
+  },
+  publish: {
+    summary: 'publish images for CernVM-FS',
+    details:
+      'Writes the layers and manifests of images of registries and OCI layouts in the layout that DUCC and graft read. ' +
+      'What is there is not fetched again. Exits 4 when some images failed and all others are published.',
+    options: PUBLISH,
+    positionals: { names: ['image…'], count: 'ignored' },
     rare: true,
   },
   delete: {

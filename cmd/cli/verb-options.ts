@@ -108,3 +108,24 @@ export const THRESHOLD = {
     description: 'do nothing while committed quota and layers together are below this',
   },
 } as const satisfies OptionTable;
+
+export const PUBLISH = {
+  to: { type: 'string', placeholder: 'TARGET', description: 'where to publish: directory:/PATH' },
+  name: {
+    type: 'string',
+    placeholder: 'REGISTRY/REPOSITORY:TAG',
+    description: 'the public name, which an image from files needs',
+  },
+  keep: {
+    type: 'string',
+    placeholder: 'DAYS',
+    default: '30',
+    description: 'how long the image before is kept when a tag has moved',
+  },
+  'dry-run': { type: 'boolean', description: 'only say what would be fetched and published' },
+  json: JSON_OUTPUT,
+  'insecure-registry': INSECURE,
+  'require-digest': REQUIRE_DIGEST,
+  username,
+  password,
+} as const satisfies OptionTable;

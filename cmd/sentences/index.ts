@@ -3,6 +3,7 @@ import { cliSentences } from './cli.ts';
 import { cvmfsSentences } from './cvmfs.ts';
 import { imageSentences } from './image.ts';
 import { layerSentences } from './layer.ts';
+import { publishSentences } from './publish.ts';
 import { registrySentences } from './registry.ts';
 import { storeSentences } from './store.ts';
 
@@ -16,4 +17,5 @@ export const sentences: Sentences = {
   ...storeSentences,
   ...registrySentences,
   ...cvmfsSentences,
+  ...publishSentences,
 };

@@ -1,5 +1,5 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
-import { RegistrySource } from '../../lib/image/source/from-registry.ts';
+import { RegistrySource, type RegistrySourceOptions } from '../../lib/image/source/from-registry.ts';
 import { isRegistrySettings } from '../../lib/oci/generated/validators.js';
 import type { Machine } from '../../lib/oci/platform.ts';
 import { type RegistryReference, repositoryOf } from '../../lib/oci/reference.ts';
@@ -22,20 +22,31 @@ export async function openRegistrySource(
   store: Store,
   requireDigest: boolean,
 ): Promise<RegistrySource> {
-  const { credentials, log } = context;
-  return new RegistrySource({
-    reference,
-    platform,
-    credentials,
-    policy: await policyOf(context, requireDigest),
+  const memory: SourceMemory = {
     cache: store.blobs.of(repositoryOf(reference)),
     seen: {
       has: (name) => store.sources.hasSeen(name),
       add: (name, layers) => store.sources.rememberSeen(name, layers),
     },
-    partials: new PartialDirectory(store.layout.partial, log, repositoryOf(reference)),
-    log,
-  });
+    partials: new PartialDirectory(store.layout.partial, context.log, repositoryOf(reference)),
+  };
+  return openSourceWith(context, reference, platform, memory, requireDigest);
+}
+
+/** Where a source keeps documents and the first bytes of blobs for the next call. */
+export type SourceMemory = Pick<RegistrySourceOptions, 'cache' | 'seen' | 'partials'>;
+
+/** As `openRegistrySource`, for a caller without a store. */
+export async function openSourceWith(
+  context: SourceContext,
+  reference: RegistryReference,
+  platform: Machine,
+  memory: SourceMemory,
+  requireDigest: boolean,
+): Promise<RegistrySource> {
+  const { credentials, log } = context;
+  const policy = await policyOf(context, requireDigest);
+  return new RegistrySource({ reference, platform, credentials, policy, ...memory, log });
 }
 
 /** Opens an image in a registry without credentials and client certificates, since another image has named it. */

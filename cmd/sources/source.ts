@@ -96,10 +96,12 @@ async function pinnedKey(
   return `${formatReference(reference)} ${formatPlatform(platform)}`;
 }
 
-async function openLayout(
+/** @param onDocument takes the bytes of manifests and the configuration */
+export async function openLayout(
   { settings, env, log }: SourceContext,
   reference: LayoutReference,
   platform: Machine,
+  onDocument?: (bytes: Uint8Array) => void,
 ): Promise<ImageSource> {
   const [{ OciLayoutSource }, { proxyFor }] = await Promise.all([
     import('../../lib/image/source/from-oci-layout.ts'),
@@ -107,7 +109,7 @@ async function openLayout(
   ]);
   const { skipLayerValidation, remoteLayerCertificates: certificates } = settings.create;
   const remote = { certificates, proxyFor, idleSeconds: REMOTE_IDLE_SECONDS };
-  return new OciLayoutSource({ reference, platform, skipLayerValidation, remote, log });
+  return new OciLayoutSource({ reference, platform, skipLayerValidation, remote, log, onDocument });
 }
 
 /** The same source, with thin images resolved to their layers on CVMFS. The modules for that are loaded when needed. */

@@ -16,6 +16,7 @@ export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: 
   'init-store': () => import('./init-store.ts'),
   inspect: () => import('./inspect.ts'),
   list: () => import('./list.ts'),
+  publish: () => import('./publish.ts'),
   pull: () => import('./pull.ts'),
   stats: () => import('./stats.ts'),
   usage: () => import('./usage.ts'),

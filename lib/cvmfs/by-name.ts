@@ -51,7 +51,7 @@ export async function resolveName(
   if (manifest === undefined && directory === undefined) return { ok: 'missing' };
   const flat = /^(?:.*\/)?\.flat\/[0-9a-f]{2}\/([0-9a-f]{64})$/.exec(directory ?? '')?.[1];
   const configDigest = manifest?.config.digest ?? (flat === undefined ? undefined : digestFromHex(flat));
-  const kept = await readKept(deps, repository, directory, configDigest);
+  const kept = await readKept(deps, repository, { directory, config: configDigest, named: found.named });
   if (kept.ok !== true) return kept;
   return {
     ok: true,
@@ -83,6 +83,8 @@ type LookedUp =
       readonly state: RepositoryState;
       readonly manifest: ImageManifest | undefined;
       readonly directory: string | undefined;
+      /** The directory of the image's documents, relative to the repository. */
+      readonly named: string | undefined;
     }
   | Doubtful;
 
@@ -112,6 +114,7 @@ async function lookUp(deps: CvmfsDeps, at: RepositoryPath, platform: Platform): 
     ok: true,
     state: asked.state,
     directory: directory?.result === 'found' ? directory.path : undefined,
+    named: manifest?.result === 'found' ? manifest.path.replace(/\/[^/]*$/, '') : undefined,
     manifest:
       manifest?.result === 'found'
         ? parseDuccManifest(Buffer.from(manifest.base64, 'base64'), manifest.path)
@@ -130,23 +133,26 @@ type Kept =
     }
   | Doubtful;
 
-/**
- * Reads the image's configuration from the repository: the bytes that it keeps for podman, or the scripts of a flat
- * root filesystem.
- */
+/** What the repository itself has of the image's configuration: beside the manifest, as graft publishes it, or for podman. */
 async function readKept(
   deps: CvmfsDeps,
   repository: Repository,
-  directory: string | undefined,
-  config: Digest | undefined,
+  {
+    directory,
+    config,
+    named,
+  }: Readonly<Record<'directory' | 'named', string | undefined>> & {
+    readonly config: Digest | undefined;
+  },
 ): Promise<Kept> {
   const links = linkRules(repository);
   const paths = [
     config && inside(repository, `podmanStore/overlay-images/${hexOf(config)}/${podmanName(config)}`),
     directory === undefined ? undefined : `${directory}/${ENVIRONMENT}`,
     directory === undefined ? undefined : `${directory}/${RUNSCRIPT}`,
+    named === undefined ? undefined : `${named}/config.json`,
   ];
-  const limits = [MAX_CONFIG_BYTES, MiB, MiB];
+  const limits = [MAX_CONFIG_BYTES, MiB, MiB, MAX_CONFIG_BYTES];
   const steps = paths.flatMap((path, at) =>
     path === undefined ? [] : [{ step: 'read', path, links, limit: limits[at] ?? MiB } as const],
   );
@@ -154,11 +160,14 @@ async function readKept(
   const asked = await ask(deps, repository, steps);
   if (asked.ok !== true) return asked;
   const byPath = new Map(steps.map(({ path }, at) => [path, bytesIn(asked.answers[at] as ReadAnswer)]));
-  const [bytes, env, runscript] = paths.map((path) => (path === undefined ? undefined : byPath.get(path)));
+  const [podman, env, runscript, beside] = paths.map((path) =>
+    path === undefined ? undefined : byPath.get(path),
+  );
   const text = (found: Uint8Array | undefined) => found && Buffer.from(found).toString('utf8');
   return {
     ok: true,
-    config: bytes !== undefined && config !== undefined && digestOf(bytes) === config ? bytes : undefined,
+    // The name may lead to another image for a moment while it is published again.
+    config: [beside, podman].find((bytes) => bytes !== undefined && digestOf(bytes) === config),
     singularity:
       env === undefined && runscript === undefined ? undefined : parseSingularity(text(env), text(runscript)),
   };

@@ -2,7 +2,7 @@
  * The records that publishers leave in a repository: parsed into typed values, and written in the publishers' own form.
  */
 import { type DiffId, type Digest, hexOf, parseDiffId, parseDigest } from '../base/digest.ts';
-import { PluginError } from '../base/errors/error.ts';
+import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { MAX_MANIFEST_BYTES, MiB } from '../base/limits.ts';
 import { printable } from '../base/text.ts';
 import { isDuccLayers, isOverlayRecord, isThinImage, type Validator } from '../oci/generated/validators.js';
@@ -62,6 +62,18 @@ export function formatLayerRecord(
 /** `.metadata/origin.json`: the image configurations whose conversion used the layer. */
 export function formatOrigin(configs: readonly Digest[]): string {
   return JSON.stringify({ origin: configs });
+}
+
+/** The configurations in a layer's `origin.json`. The record decides nothing, so a damaged one counts as empty. */
+export function parseOrigin(bytes: Uint8Array | undefined): Digest[] {
+  if (bytes === undefined) return [];
+  try {
+    const { origin } = (parseJson(bytes, MAX_LAYER_RECORD * 16) ?? {}) as { readonly origin?: unknown };
+    return Array.isArray(origin) ? origin.filter((text) => typeof text === 'string').map(parseDigest) : [];
+  } catch (error) {
+    if (error instanceof JsonRefused || isPluginError(error, 'BAD_DIGEST')) return [];
+    throw error;
+  }
 }
 
 /** The keys of a manifest as the specification writes them. Go readers ignore case, and DUCC writes CamelCase. */

@@ -1,10 +1,12 @@
 /** Random stacks of layers as a repository that is served through FUSE, and as layouts. */
 import { mkdirSync, rmSync } from 'node:fs';
 import type { Digest } from '../../lib/base/digest.ts';
+import { isPluginError } from '../../lib/base/errors/error.ts';
 import type { ImageId } from '../../lib/store/layout/image-id.ts';
 import { archive, type Layer, type LayerStack } from '../property/entries.ts';
 import { Random } from '../property/random.ts';
 import { IngestAborted } from '../support/cvmfs/ingested.ts';
+import { publishLayout } from '../support/cvmfs/publish-image.ts';
 import { packTree, serveImage, setMagic } from '../support/cvmfs/server.ts';
 import {
   layerOf,
@@ -76,6 +78,45 @@ export async function serveStacks(
       await publishIfPossible(writer, layer);
     }
   }
+  return serve(dir, root, cases);
+}
+
+/** All these stacks as `graft publish` publishes them. A stack with a layer that depends on a lower one is not published. */
+export async function publishStacks(dir: TempDir, stacks: readonly Numbered[]): Promise<Served> {
+  const root = dir.at('repository');
+  mkdirSync(root);
+  const cases: Case[] = [];
+  for (const { number, stack: whole } of stacks) {
+    const stack = withoutLosses(whole);
+    const layers = stack.map((layer) => layerOf(archive(layer)));
+    const image = layoutImage(dir, layers);
+    cases.push({ id: `case-${number}` as ImageId, stack, image });
+    await publishCase(root, number, image);
+  }
+  return serve(dir, root, cases);
+}
+
+/** What nobody can unpack is refused by the create too, and a hard link into a lower layer is another tree each time. */
+async function publishCase(root: string, number: number, image: PublishedImage): Promise<void> {
+  try {
+    await publishLayout({ root, url: image.url, name: `random.example.org/case:${number}` });
+  } catch (error) {
+    if (!isPluginError(error) || !/^(LAYER_|PUBLISH_LAYER_DEPENDS)/.test(error.code)) throw error;
+  }
+}
+
+/** Squashfs keeps no more of a time, and the client of CernVM-FS shows no extended attributes of files. */
+function withoutLosses(stack: LayerStack): LayerStack {
+  return stack.map((layer) => ({
+    ...layer,
+    entries: layer.entries.map((entry) => {
+      const { mark: _, mtime, ...rest } = entry.attributes;
+      return { ...entry, attributes: { ...rest, mtime: mtime - (mtime % SECOND) } };
+    }),
+  }));
+}
+
+async function serve(dir: TempDir, root: string, cases: readonly Case[]): Promise<Served> {
   setMagic(root, { fqrn: NAME });
   await packTree(root, dir.at('image'));
   rmSync(root, { recursive: true });

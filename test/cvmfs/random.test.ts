@@ -20,7 +20,12 @@ const RARE = [
 ] as const;
 
 test(`${CASES} random stacks, published and mounted through FUSE, are what they are from a layout`, async () => {
-  const { counts, totals, failure } = await compareRandomStacks({ seed: SEED, first: 0, cases: CASES });
+  const { counts, totals, failure } = await compareRandomStacks({
+    seed: SEED,
+    first: 0,
+    cases: CASES,
+    publisher: 'ducc',
+  });
   if (failure !== undefined) {
     throw new Error(`${failure.text}\nagain: ci/property-cvmfs --seed ${SEED} --case ${failure.number}`);
   }
@@ -30,4 +35,21 @@ test(`${CASES} random stacks, published and mounted through FUSE, are what they 
   for (const [name, count] of Object.entries(kinds)) {
     expect([name, count > 0]).toEqual([name, true]);
   }
+}, 900_000);
+
+/** A layer that nobody can unpack, and one that depends on a lower layer, are not published. */
+const PUBLISHED_CASES = 50;
+
+test(`${PUBLISHED_CASES} random stacks that graft publishes are what they are from a layout`, async () => {
+  const run = { seed: 2, first: 0, cases: PUBLISHED_CASES, publisher: 'graft' } as const;
+  const { totals, failure } = await compareRandomStacks(run);
+  if (failure !== undefined) {
+    throw new Error(
+      `${failure.text}\nagain: ci/property-cvmfs --publisher graft --seed 2 --case ${failure.number}`,
+    );
+  }
+  // The publisher loses nothing, so no layer is in doubt.
+  expect(totals).toMatchObject({ stacks: PUBLISHED_CASES, doubted: 0, accepted: 0 });
+  expect(totals.published).toBeGreaterThan(PUBLISHED_CASES);
+  expect(totals.withShims).toBeGreaterThan(PUBLISHED_CASES / 50);
 }, 900_000);

@@ -9,8 +9,6 @@ import { silentProgress } from '../../lib/base/progress.ts';
 import { NO_MEMORY } from '../../lib/cvmfs/hang-memory.ts';
 import { cvmfsSettings } from '../../lib/cvmfs/settings.ts';
 import type { PullDeps } from '../../lib/image/pull/context.ts';
-import { OciLayoutSource } from '../../lib/image/source/from-oci-layout.ts';
-import { platformOf } from '../../lib/oci/platform.ts';
 import { createImage } from '../../lib/plugin/create.ts';
 import { removeImage } from '../../lib/store/collect/remove.ts';
 import type { ImageId } from '../../lib/store/layout/image-id.ts';
@@ -21,6 +19,7 @@ import { describeStack, type LayerStack } from '../property/entries.ts';
 import { mergeStack } from '../property/model.ts';
 import { COUNTED, type Counts, noCounts, randomStack } from '../property/stacks.ts';
 import { unpackHere } from '../property/workbench.ts';
+import { layoutSource } from '../support/cvmfs/publish-image.ts';
 import { executable } from '../support/graft.ts';
 import { compareTrees } from '../support/images/compare-trees.ts';
 import type { PublishedImage } from '../support/images/published-image.ts';
@@ -28,7 +27,7 @@ import { must } from '../support/shell.ts';
 import { scratchStore } from '../support/stores/scratch-store.ts';
 import { mountXfs } from '../support/stores/store.ts';
 import { tempDir } from '../support/temp.ts';
-import { type Case, type Numbered, serveStacks } from './random-repository.ts';
+import { type Case, type Numbered, publishStacks, serveStacks } from './random-repository.ts';
 
 /** Stacks that share a filesystem image. */
 export const PER_IMAGE = 100;
@@ -39,7 +38,11 @@ export interface RandomRun {
   readonly seed: number;
   readonly first: number;
   readonly cases: number;
+  /** `ducc`: as DUCC and its stand-ins publish, which lose some things. `graft`: as `graft publish` does. */
+  readonly publisher: Publisher;
 }
+
+export type Publisher = 'ducc' | 'graft';
 
 export interface RandomOutcome {
   readonly counts: Counts;
@@ -92,7 +95,7 @@ export async function compareRandomStacks(run: RandomRun): Promise<RandomOutcome
       for (const name of COUNTED) counts[name] += made.counts[name];
       stacks.push({ seed: run.seed, number, stack: made.stack });
     }
-    const found = await compareStacks(stacks, totals);
+    const found = await compareStacks(stacks, totals, run.publisher);
     if (found !== undefined) return { counts, totals, failure: found };
     from = to;
   }
@@ -100,10 +103,14 @@ export async function compareRandomStacks(run: RandomRun): Promise<RandomOutcome
 }
 
 /** One case again: what is wrong with it, with the smallest stack that shows it. Undefined when nothing is. */
-export async function compareAgain(seed: number, number: number): Promise<string | undefined> {
+export async function compareAgain(
+  seed: number,
+  number: number,
+  publisher: Publisher,
+): Promise<string | undefined> {
   const totals = noTotals();
   const check = async (stack: LayerStack) => {
-    const found = await compareStacks([{ seed, number, stack }], totals);
+    const found = await compareStacks([{ seed, number, stack }], totals, publisher);
     return found === undefined ? [] : [found.text];
   };
   const { stack } = randomStack(seed, number, 'ours');
@@ -112,14 +119,22 @@ export async function compareAgain(seed: number, number: number): Promise<string
 }
 
 /** All in one filesystem image, until one differs. */
-async function compareStacks(stacks: readonly Numbered[], totals: Totals): Promise<RandomOutcome['failure']> {
+async function compareStacks(
+  stacks: readonly Numbered[],
+  totals: Totals,
+  publisher: Publisher,
+): Promise<RandomOutcome['failure']> {
   await using dir = tempDir();
   // In memory, since the layers are small and many, and each is synced; and on XFS, as stores are.
   mkdirSync(dir.at('memory'));
   await must('mount', ['-t', 'tmpfs', '-o', 'mode=0755', 'tmpfs', dir.at('memory')]);
   await using work = tempDir(await mountXfs(dir.at('memory'), { bytes: 2 ** 31 }));
-  const policy = KINDS[Math.floor((stacks[0]?.number ?? 0) / PER_IMAGE) % KINDS.length] ?? 'default';
-  await using served = await serveStacks(work, stacks, policy === 'repair');
+  const byNumber = KINDS[Math.floor((stacks[0]?.number ?? 0) / PER_IMAGE) % KINDS.length] ?? 'default';
+  const policy = publisher === 'graft' ? 'strict' : byNumber;
+  await using served =
+    publisher === 'graft'
+      ? await publishStacks(work, stacks)
+      : await serveStacks(work, stacks, policy === 'repair');
   await using plain = await scratchStore(undefined, work.path);
   await using published = await scratchStore(undefined, work.path);
   const cvmfs = repositoryAt(served.mount, policy, published.path);
@@ -199,13 +214,7 @@ async function create(
   image: PublishedImage,
   id: ImageId,
 ): Promise<string | undefined> {
-  const source = new OciLayoutSource({
-    reference: { kind: 'oci', directory: image.url.slice('oci://'.length), ref: undefined },
-    platform: platformOf(process.arch),
-    skipLayerValidation: false,
-    remote: { certificates: undefined, proxyFor: () => undefined, idleSeconds: 10 },
-    log: silentLogger,
-  });
+  const source = layoutSource(image.url);
   try {
     await createImage(
       {

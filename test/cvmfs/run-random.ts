@@ -3,13 +3,20 @@
  *
  *   COUNT [SEED]              cases 0 to COUNT - 1 of the seed, a process for each processor
  *   --seed SEED --case CASE   one case again, with its smallest stack if it fails
+ *   --publisher graft         published by `graft publish`; without it as DUCC and its stand-ins publish
  *   --seed SEED --first CASE --cases COUNT   what such a process does: prints its outcome as JSON
  */
 import { writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { COUNTED } from '../property/stacks.ts';
-import { compareAgain, compareRandomStacks, PER_IMAGE, type RandomOutcome } from './random.ts';
+import {
+  compareAgain,
+  compareRandomStacks,
+  PER_IMAGE,
+  type Publisher,
+  type RandomOutcome,
+} from './random.ts';
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
@@ -20,28 +27,34 @@ function number(text: string): number {
   return Number(text);
 }
 
-async function again(seed: number, one: number): Promise<void> {
-  const text = await compareAgain(seed, one);
+async function again(seed: number, one: number, publisher: Publisher): Promise<void> {
+  const text = await compareAgain(seed, one, publisher);
   say(`case ${one} of seed ${seed} ${text === undefined ? 'without a difference' : `differs:\n${text}`}`);
   if (text !== undefined) process.exitCode = 1;
 }
 
 /** The cases of one filesystem image, in a process of their own. */
-async function imageOf(seed: number, first: number, cases: number): Promise<RandomOutcome> {
-  const options = ['--seed', String(seed), '--first', String(first), '--cases', String(cases)];
+async function imageOf(
+  publisher: Publisher,
+  seed: number,
+  first: number,
+  cases: number,
+): Promise<RandomOutcome> {
+  const numbers = ['--seed', String(seed), '--first', String(first), '--cases', String(cases)];
+  const options = [...numbers, '--publisher', publisher];
   const child = Bun.spawn([process.execPath, import.meta.path, ...options], { stdout: 'pipe' });
   const text = await new Response(child.stdout).text();
   if ((await child.exited) !== 0) throw new Error(`cases from ${first} on ended without an outcome: ${text}`);
   return JSON.parse(text) as RandomOutcome;
 }
 
-async function allImages(cases: number, seed: number): Promise<RandomOutcome> {
+async function allImages(cases: number, seed: number, publisher: Publisher): Promise<RandomOutcome> {
   const todo: number[] = [];
   for (let first = 0; first < cases; first += PER_IMAGE) todo.push(first);
   const outcomes: RandomOutcome[] = [];
   const work = async () => {
     for (let first = todo.shift(); first !== undefined; first = todo.shift()) {
-      const outcome = await imageOf(seed, first, Math.min(PER_IMAGE, cases - first));
+      const outcome = await imageOf(publisher, seed, first, Math.min(PER_IMAGE, cases - first));
       outcomes.push(outcome);
       if (outcome.failure !== undefined) todo.length = 0;
       say(`${sum(outcomes, ({ totals }) => totals.stacks)} of ${cases}`);
@@ -66,10 +79,10 @@ function merged(outcomes: readonly RandomOutcome[]): RandomOutcome {
   return { counts, totals, failure: outcomes.find(({ failure }) => failure !== undefined)?.failure };
 }
 
-async function all(cases: number, seed: number): Promise<void> {
+async function all(cases: number, seed: number, publisher: Publisher): Promise<void> {
   say(`seed ${seed}`);
   const started = performance.now();
-  const { counts, totals, failure } = await allImages(cases, seed);
+  const { counts, totals, failure } = await allImages(cases, seed, publisher);
   say(JSON.stringify({ ...totals, ...counts }));
   if (failure === undefined) {
     const seconds = Math.round((performance.now() - started) / 1000);
@@ -77,18 +90,19 @@ async function all(cases: number, seed: number): Promise<void> {
     return;
   }
   say(`case ${failure.number} of seed ${seed} differs:\n${failure.text}`);
-  say(`again: ci/property-cvmfs --seed ${seed} --case ${failure.number}`);
+  say(`again: ci/property-cvmfs --publisher ${publisher} --seed ${seed} --case ${failure.number}`);
   process.exitCode = 1;
 }
 
 const text = { type: 'string' } as const;
 const { values, positionals } = parseArgs({
-  options: { seed: text, case: text, first: text, cases: text },
+  options: { seed: text, case: text, first: text, cases: text, publisher: text },
   allowPositionals: true,
 });
 const seed = number(values.seed ?? positionals[1] ?? String(Date.now() % 1_000_000));
-if (values.case !== undefined) await again(seed, number(values.case));
+const publisher: Publisher = values.publisher === 'graft' ? 'graft' : 'ducc';
+if (values.case !== undefined) await again(seed, number(values.case), publisher);
 else if (values.first !== undefined) {
-  const run = { seed, first: number(values.first), cases: number(values.cases ?? '1') };
+  const run = { seed, first: number(values.first), cases: number(values.cases ?? '1'), publisher };
   say(JSON.stringify(await compareRandomStacks(run)));
-} else await all(number(positionals[0] ?? '10000'), seed);
+} else await all(number(positionals[0] ?? '10000'), seed, publisher);

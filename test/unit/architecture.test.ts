@@ -30,8 +30,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'lib/base',
   ],
 };
-const ALL_LIB = ['lib/plugin', 'lib/image', ...(ALLOWED['lib/image'] ?? [])];
-const ARROWS: typeof ALLOWED = { ...ALLOWED, 'lib/plugin': ALL_LIB.slice(1), cmd: ALL_LIB };
+const BELOW_PUBLISH = ['lib/image', ...(ALLOWED['lib/image'] ?? [])];
+const BELOW_PLUGIN = ['lib/publish', ...BELOW_PUBLISH];
+const ARROWS: typeof ALLOWED = {
+  ...ALLOWED,
+  'lib/publish': BELOW_PUBLISH,
+  'lib/plugin': BELOW_PLUGIN,
+  cmd: ['lib/plugin', ...BELOW_PLUGIN],
+};
 
 /**
  * The inner rooms of a room, the lower ones first: each may import those before it. `.` stands for the files that lie in
@@ -46,6 +52,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   'lib/registry': ['answers', 'policy', 'auth', 'blobs', '.'],
   'lib/store': ['layout', 'records', '.', 'collect', 'init', 'checks'],
   'lib/image': ['source', 'stack', 'cvmfs', 'pull'],
+  'lib/publish': ['repository', 'tree', 'targets', '.'],
   'lib/plugin': ['metrics', '.'],
   cmd: ['cli', 'settings', 'sentences', 'terminal', 'program', 'sources', 'verbs', '.'],
 };
@@ -242,7 +249,7 @@ describe('the sources', () => {
 
   test.each(['create', 'delete', 'stats'])('of a warm %s load no room that fetches or unpacks', (verb) => {
     const loaded = [...loadedAtStart(sources, [...ENTRIES, `cmd/verbs/${verb}.ts`]).keys()];
-    const heavy = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs'];
+    const heavy = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs', 'lib/publish'];
     expect(loaded.filter((path) => heavy.includes(folderOf(path)))).toEqual([]);
   });
 

@@ -2,11 +2,18 @@ import type { CliErrors } from './cli.ts';
 import type { CvmfsErrors } from './cvmfs.ts';
 import type { ImageErrors } from './image.ts';
 import type { LayerErrors } from './layer.ts';
+import type { PublishErrors } from './publish.ts';
 import type { RegistryErrors } from './registry.ts';
 import type { StoreErrors } from './store.ts';
 
 /** Every error of graft: a code, and the facts from which its sentence is made. Each area has an interface. */
-export type PluginErrors = CliErrors & ImageErrors & LayerErrors & RegistryErrors & StoreErrors & CvmfsErrors;
+export type PluginErrors = CliErrors &
+  ImageErrors &
+  LayerErrors &
+  RegistryErrors &
+  StoreErrors &
+  CvmfsErrors &
+  PublishErrors;
 
 export type ErrorCode = keyof PluginErrors;
 

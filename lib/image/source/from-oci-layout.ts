@@ -26,6 +26,8 @@ export interface OciLayoutOptions {
   /** The settings for layers with `urls`. */
   readonly remote: RemoteLayerSettings;
   readonly log: Logger;
+  /** Takes the bytes of the manifests and the configuration that were read, for a caller that keeps them. */
+  readonly onDocument?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 /**
@@ -141,6 +143,7 @@ export class OciLayoutSource implements ImageSource {
         source: this.#name,
         reason: `it declares ${descriptor.size} bytes for ${descriptor.digest}, which has ${bytes.length}`,
       });
+    this.#options.onDocument?.(bytes);
     return bytes;
   }
 

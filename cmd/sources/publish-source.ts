@@ -1,0 +1,33 @@
+/** Sources of images for verbs that keep no store: what they read is kept by the documents of the caller. */
+import type { ImageSource } from '../../lib/image/source/source.ts';
+import { platformOf } from '../../lib/oci/platform.ts';
+import type { ImageDocuments } from '../../lib/publish/documents.ts';
+import type { PublishableReference } from '../../lib/publish/repository/names.ts';
+import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
+import type { SourceContext } from './context.ts';
+import { openSourceWith } from './registry-source.ts';
+import { openLayout } from './source.ts';
+
+export interface PublishSourceOptions {
+  readonly requireDigest: boolean;
+  /** The image was published before, so that its documents may be there. */
+  readonly known: boolean;
+}
+
+export async function openPublishSource(
+  context: SourceContext,
+  reference: PublishableReference,
+  documents: ImageDocuments,
+  { requireDigest, known }: PublishSourceOptions,
+): Promise<ImageSource> {
+  const platform = platformOf(process.arch, cpuVariant);
+  switch (reference.kind) {
+    case 'registry': {
+      const seen = { has: () => known, add: () => undefined };
+      const memory = { cache: documents, seen, partials: undefined };
+      return openSourceWith(context, reference, platform, memory, requireDigest);
+    }
+    case 'oci':
+      return openLayout(context, reference, platform, (bytes) => documents.add(bytes));
+  }
+}

@@ -1,0 +1,138 @@
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
+import { formatReference, parseImageReference } from '../../lib/oci/reference.ts';
+import { redactReference } from '../../lib/oci/reference-registry.ts';
+import { withTarget } from '../../lib/publish/open-target.ts';
+import { type ImageToPublish, type PublishedImage, publishImage } from '../../lib/publish/publish.ts';
+import {
+  type PublishableReference,
+  publicName,
+  requirePublishable,
+} from '../../lib/publish/repository/names.ts';
+import { usageOf } from '../cli/definitions.ts';
+import { unpackWorkerUrl } from '../program/executable.ts';
+import { layersAtATime } from '../program/layers-at-a-time.ts';
+import { Reported } from '../program/reported.ts';
+import type { VerbContext } from '../program/verb-context.ts';
+import { explain } from '../sentences/report.ts';
+import { shortBytes } from '../sentences/words.ts';
+import { openPublishSource } from '../sources/publish-source.ts';
+
+/** Some images failed, and all others are published. 3 is GrootFS's unknown verb. */
+const SOME_FAILED = 4;
+const DAY_MS = 86_400_000;
+
+interface FailedImage {
+  readonly image: string;
+  readonly result: 'failed';
+  readonly code: string | undefined;
+  readonly error: string;
+}
+type Row = PublishedImage | FailedImage;
+
+export async function run(context: VerbContext<'publish'>): Promise<void> {
+  const { args, log, progress, signal, out } = context;
+  const { to, name, json } = args.options;
+  const dryRun = args.options['dry-run'] === true;
+  if (
+    to === undefined ||
+    args.positionals.length === 0 ||
+    (name !== undefined && args.positionals.length > 1)
+  )
+    throw new PluginError('CLI_BAD_ARGUMENTS', { usage: usageOf('publish'), misplaced: undefined });
+  const keepUntil = keepUntilOf(args.options.keep ?? '30');
+  const uid = process.geteuid?.() ?? 0;
+  const rows = await withTarget({ text: to, uid, signal, readOnly: dryRun }, async (target, whileHeld) => {
+    const deps = {
+      target,
+      log,
+      progress,
+      signal: whileHeld,
+      workerUrl: unpackWorkerUrl(),
+      keepUntil,
+      dryRun,
+    };
+    const all = { ...deps, budget: DEFAULT_BUDGET, concurrency: layersAtATime() };
+    const found: Row[] = [];
+    for (const argument of args.positionals) {
+      const row = await attempt(context, argument, whileHeld, (reference) => {
+        const wanted = wantedImage(
+          context,
+          reference,
+          (known) => target.repository.manifest(known) !== undefined,
+        );
+        return publishImage(all, wanted);
+      });
+      if (json !== true) out.text(inWords(row, dryRun));
+      found.push(row);
+    }
+    return found;
+  });
+  if (json === true) out.json({ target: to, dryRun, images: rows });
+  if (rows.some(({ result }) => result === 'failed')) throw new Reported(SOME_FAILED);
+}
+
+/** A failure of one image is told, and the others are done; a signal ends the verb. */
+async function attempt(
+  { log, credentials }: VerbContext<'publish'>,
+  argument: string,
+  signal: AbortSignal,
+  publish: (reference: PublishableReference) => Promise<PublishedImage>,
+): Promise<Row> {
+  let image = redactReference(argument);
+  const secrets = credentials === undefined ? [] : [credentials.password.reveal()];
+  try {
+    const reference = requirePublishable(parseImageReference(argument));
+    image = formatReference(reference);
+    if (reference.kind === 'registry' && reference.userinfo !== undefined)
+      secrets.push(reference.userinfo.password.reveal());
+    return await publish(reference);
+  } catch (error) {
+    signal.throwIfAborted();
+    const { sentence } = explain(error, secrets);
+    const code = error instanceof PluginError ? error.code : undefined;
+    log.error('image-not-published', sentence, { image, code });
+    return { image, result: 'failed', code, error: sentence };
+  }
+}
+
+function wantedImage(
+  context: VerbContext<'publish'>,
+  reference: PublishableReference,
+  isPublished: (name: string) => boolean,
+): ImageToPublish {
+  const name = publicName(reference, context.args.options.name);
+  const requireDigest = context.args.options['require-digest'] === true;
+  return {
+    image: formatReference(reference),
+    name,
+    open: (documents) =>
+      openPublishSource(context, reference, documents, { requireDigest, known: isPublished(name) }),
+  };
+}
+
+/** @throws CLI_BAD_VALUE */
+function keepUntilOf(days: string): Date | undefined {
+  if (!/^\d{1,5}$/.test(days))
+    throw new PluginError('CLI_BAD_VALUE', {
+      flag: 'keep',
+      value: days,
+      type: 'text',
+      reason: 'it is no number of days',
+    });
+  return Number(days) === 0 ? undefined : new Date(Date.now() + Number(days) * DAY_MS);
+}
+
+function inWords(row: Row, dryRun: boolean): string {
+  if (row.result === 'failed') return `${row.image}: ${row.error}`;
+  if (row.result === 'present') return `${row.image}: published before as ${row.name}`;
+  const bytes = shortBytes(row.fetched.reduce((sum, layer) => sum + layer.bytes, 0));
+  const would = dryRun ? 'would be ' : '';
+  const news = `${would}published as ${row.name}: ${row.fetched.length} of ${row.layers} layers fetched, ${bytes}`;
+  const lost = [
+    row.lost.owners ? 'owners and set-id bits, since only root can give files away' : undefined,
+    row.lost.devices > 0 ? `${row.lost.devices} device nodes` : undefined,
+    row.lost.xattrs > 0 ? `${row.lost.xattrs} extended attributes` : undefined,
+  ].filter((part) => part !== undefined);
+  return `${row.image}: ${news}${lost.length === 0 ? '' : `; not kept: ${lost.join(', ')}`}`;
+}

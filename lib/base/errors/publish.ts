@@ -1,0 +1,15 @@
+/** Errors of publishing images to CernVM-FS and to directories in its layout. */
+export interface PublishErrors {
+  PUBLISH_BAD_TARGET: { target: string; reason: string };
+  /** Another publication into the same target is running. `pid`: its process, where it is known. */
+  PUBLISH_BUSY: { target: string; pid: number | undefined };
+  /** An image from files has no name of its own. */
+  PUBLISH_NEEDS_NAME: { image: string };
+  PUBLISH_BAD_NAME: { name: string };
+  /** The image cannot be published as a stack of layers. */
+  PUBLISH_SOURCE: { image: string; reason: string };
+  /** A layer with a hard link into a lower one is another tree in each image, and layers are published by digest. */
+  PUBLISH_LAYER_DEPENDS: { digest: string; entry: string; target: string };
+  /** The image has the name of CernVM-FS's catalog file, and it is no file. */
+  PUBLISH_CATALOG_NAME: { name: string };
+}
