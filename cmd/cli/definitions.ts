@@ -64,6 +64,16 @@ export const VERBS = {
     positionals: { names: ['image…'], count: 'ignored' },
     rare: true,
   },
+  export: {
+    summary: 'write the root filesystem of an image into a directory',
+    details:
+      'Merges the layers into DIRECTORY, which must not exist or be empty, with owners, modes, times, extended attributes ' +
+      'and hard links. Needs no store. DIRECTORY appears when it is complete; a failure leaves nothing. An ordinary ' +
+      'user cannot give files away: everything then belongs to that user, and the answer says what was lost.',
+    options: { ...SOURCE, json: JSON_OUTPUT },
+    positionals: { names: ['image', 'directory'], count: 2 },
+    rare: true,
+  },
   delete: {
     summary: 'delete a root filesystem',
     details: 'Deleting one that does not exist succeeds. Layers stay until the next clean.',

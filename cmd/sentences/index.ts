@@ -1,6 +1,7 @@
 import type { PluginErrors } from '../../lib/base/errors/error.ts';
 import { cliSentences } from './cli.ts';
 import { cvmfsSentences } from './cvmfs.ts';
+import { exportSentences } from './export.ts';
 import { imageSentences } from './image.ts';
 import { layerSentences } from './layer.ts';
 import { publishSentences } from './publish.ts';
@@ -18,4 +19,5 @@ export const sentences: Sentences = {
   ...registrySentences,
   ...cvmfsSentences,
   ...publishSentences,
+  ...exportSentences,
 };

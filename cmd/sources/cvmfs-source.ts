@@ -15,7 +15,7 @@ export async function openCvmfsSource(
   context: SourceContext,
   reference: CvmfsReference,
   platform: Machine,
-  store: Store,
+  store: Store | undefined,
   requireDigest: boolean,
 ): Promise<ImageSource> {
   const cvmfs = await cvmfsFor(context, store)();
@@ -36,7 +36,7 @@ export async function anonymousSource(
   context: SourceContext,
   text: string,
   platform: Machine,
-  store: Store,
+  store: Store | undefined,
 ): Promise<ImageSource | undefined> {
   const reference = parseImageReference(text);
   return reference.kind === 'registry' ? openAnonymousSource(context, reference, platform, store) : undefined;

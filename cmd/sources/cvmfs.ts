@@ -5,24 +5,31 @@ import type { Store } from '../../lib/store/store.ts';
 import { probeCommand } from '../program/executable.ts';
 import type { SourceContext } from './context.ts';
 
-/** The services with which `create`, `pull` and `inspect` ask repositories; undefined where none is configured. */
-export function cvmfsFor(context: SourceContext, store: Store): () => Promise<CvmfsDeps | undefined> {
+/**
+ * The services with which verbs ask repositories; undefined where none is configured. Without a store nothing is remembered
+ * of a repository that hangs, and owners are those of the image.
+ */
+export function cvmfsFor(
+  context: SourceContext,
+  store: Store | undefined,
+): () => Promise<CvmfsDeps | undefined> {
   return async () => {
     const extra = await context.extra();
     if ((extra.cvmfs?.repositories ?? []).length === 0) return undefined;
     const { startProbe } = await import('../../lib/cvmfs/probe.ts');
     const ready = [startProbe(probeCommand())];
-    const [{ cvmfsSettings }, { HangFiles }] = await Promise.all([
+    const [{ cvmfsSettings }, { HangFiles, NO_MEMORY }] = await Promise.all([
       import('../../lib/cvmfs/settings.ts'),
       import('../../lib/cvmfs/hang-memory.ts'),
     ]);
     const now = () => Date.now();
+    const { layout, format } = store ?? {};
     return {
-      settings: cvmfsSettings(extra.cvmfs, extra.source, store.layout.root),
+      settings: cvmfsSettings(extra.cvmfs, extra.source, layout?.root ?? ''),
       probeCommand: probeCommand(),
       ready,
-      mappings: store.format.mappings,
-      hangs: new HangFiles(store.layout.locks, now),
+      mappings: format?.mappings ?? { uids: [], gids: [] },
+      hangs: layout === undefined ? NO_MEMORY : new HangFiles(layout.locks, now),
       now,
       log: context.log,
     };
@@ -30,7 +37,10 @@ export function cvmfsFor(context: SourceContext, store: Store): () => Promise<Cv
 }
 
 /** The CVMFS settings for thin images. Their URLs are compared with the settings, which may have no repository. */
-export async function cvmfsSettingsFor(context: SourceContext, store: Store): Promise<CvmfsSettings> {
+export async function cvmfsSettingsFor(
+  context: SourceContext,
+  store: Store | undefined,
+): Promise<CvmfsSettings> {
   const cvmfs = await cvmfsFor(context, store)();
   return cvmfs?.settings ?? { repositories: [] };
 }

@@ -14,14 +14,18 @@ import type { SourceContext } from './context.ts';
 /** The name of the settings in errors, since the validator does not know which file has the fault. */
 const SETTINGS = 'registries: in the extra settings';
 
+/** Nothing is remembered where there is no store. */
+const NOTHING: SourceMemory = { cache: { get: () => undefined, put() {} }, partials: undefined };
+
 /** Opens an image in a registry, with the settings of flags, files and environment. */
 export async function openRegistrySource(
   context: SourceContext,
   reference: RegistryReference,
   platform: Machine,
-  store: Store,
+  store: Store | undefined,
   requireDigest: boolean,
 ): Promise<RegistrySource> {
+  if (store === undefined) return openSourceWith(context, reference, platform, NOTHING, requireDigest);
   const memory: SourceMemory = {
     cache: store.blobs.of(repositoryOf(reference)),
     seen: {
@@ -54,7 +58,7 @@ export async function openAnonymousSource(
   context: SourceContext,
   reference: RegistryReference,
   platform: Machine,
-  store: Store,
+  store: Store | undefined,
 ): Promise<RegistrySource> {
   const policy = await policyOf(context, false);
   const hosts = Object.fromEntries(
@@ -70,7 +74,7 @@ export async function openAnonymousSource(
       credentials: { ...policy.credentials, configFile: undefined },
       anonymous: true,
     },
-    cache: store.blobs.of(repositoryOf(reference)),
+    cache: store?.blobs.of(repositoryOf(reference)) ?? NOTHING.cache,
     partials: undefined,
     log: context.log,
   });

@@ -21,11 +21,14 @@ import type { SourceContext } from './context.ts';
 /** Seconds without a byte after which the transfer of a remote layer counts as broken. */
 const REMOTE_IDLE_SECONDS = 30;
 
-/** Opens the source of an image by its reference. The reader is loaded only if the store does not remember the image. */
+/**
+ * Opens the source of an image by its reference. The reader is loaded only if the store does not remember the image.
+ * Without a store nothing is remembered.
+ */
 export async function openSource(
   context: SourceContext,
   argument: string,
-  store: Store,
+  store: Store | undefined,
   requireDigest: boolean,
 ): Promise<ImageSource> {
   const reference = parseImageReference(argument);
@@ -36,11 +39,11 @@ export async function openSource(
       return new TarSource({ reference });
     }
     case 'oci':
-      return new RememberingSource(store, layoutKey(context, reference, platform), async () =>
+      return remembering(store, layoutKey(context, reference, platform), async () =>
         withThinImages(await openLayout(context, reference, platform), context, platform, store),
       );
     case 'registry':
-      return new RememberingSource(store, await pinnedKey(context, reference, platform), async () => {
+      return remembering(store, await pinnedKey(context, reference, platform), async () => {
         const { openRegistrySource } = await import('./registry-source.ts');
         const source = await openRegistrySource(context, reference, platform, store, requireDigest);
         return withThinImages(source, context, platform, store);
@@ -50,6 +53,14 @@ export async function openSource(
       return openCvmfsSource(context, reference, platform, store, requireDigest);
     }
   }
+}
+
+async function remembering(
+  store: Store | undefined,
+  key: string | undefined,
+  make: () => Promise<ImageSource>,
+): Promise<ImageSource> {
+  return store === undefined ? make() : new RememberingSource(store, key, make);
 }
 
 /**
@@ -117,7 +128,7 @@ function withThinImages(
   source: ImageSource,
   context: SourceContext,
   platform: Machine,
-  store: Store,
+  store: Store | undefined,
 ): ImageSource {
   return new ThinAwareSource(source, {
     store,

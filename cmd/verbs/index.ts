@@ -10,6 +10,7 @@ export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: 
   create: () => import('./create.ts'),
   delete: () => import('./delete.ts'),
   'delete-store': () => import('./delete-store.ts'),
+  export: () => import('./export.ts'),
   'generate-volume-size-metadata': () => import('./generate-volume-size-metadata.ts'),
   doctor: () => import('./doctor.ts'),
   help: () => import('./help.ts'),

@@ -13,6 +13,15 @@ export async function checkStack(bench: Workbench, stack: LayerStack): Promise<s
   });
 }
 
+/** What is wrong with the exported tree of a stack, a line each. */
+export async function checkExport(bench: Workbench, stack: LayerStack): Promise<string[]> {
+  const tree = mergeStack(stack);
+  return bench.inLayout(stack, async (layout) => {
+    const result = await bench.exported(layout, (rootfs) => differences(tree, stack, rootfs));
+    return 'value' in result ? result.value : [`the export is refused: ${result.refused}`];
+  });
+}
+
 /** The smallest stack found of which `check` still complains: layers, then entries are left out one by one. */
 export async function minimise(
   stack: LayerStack,

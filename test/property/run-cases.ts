@@ -1,5 +1,5 @@
 /** Many cases of a seed, until one fails. */
-import { checkStack, minimise } from './check-case.ts';
+import { checkExport, checkStack, minimise } from './check-case.ts';
 import { describeStack, type LayerStack } from './entries.ts';
 import { COUNTED, type Counts, noCounts, randomStack } from './stacks.ts';
 import { compareWithUmoci } from './umoci.ts';
@@ -40,6 +40,14 @@ export async function runCases(run: Run): Promise<Outcome> {
         counts,
         umoci,
         failure: failureOf(number, describeStack(stack), await checkStack(bench, stack)),
+      };
+    }
+    if ((await checkExport(bench, generated.stack)).length > 0) {
+      const stack = await minimise(generated.stack, (smaller) => checkExport(bench, smaller));
+      return {
+        counts,
+        umoci,
+        failure: failureOf(number, describeStack(stack), await checkExport(bench, stack)),
       };
     }
     if (run.umociEvery > 0 && number % run.umociEvery === 0) {

@@ -5,6 +5,7 @@ import { isPluginError } from '../../lib/base/errors/error.ts';
 import { GiB, MiB } from '../../lib/base/limits.ts';
 import { silentLogger } from '../../lib/base/log.ts';
 import { silentProgress } from '../../lib/base/progress.ts';
+import { exportDirectory } from '../../lib/export/export-directory.ts';
 import { OciLayoutSource } from '../../lib/image/source/from-oci-layout.ts';
 import { STACK_RULES, type StackRules } from '../../lib/image/stack/stack.ts';
 import type { Unpacked, UnpackRequest } from '../../lib/layer/tree/types.ts';
@@ -92,6 +93,41 @@ export class Workbench implements AsyncDisposable {
     } finally {
       await source.close();
       await removeImage(store, id, silentLogger);
+    }
+  }
+
+  /**
+   * Exports what a layout holds into a directory and gives it to `use`.
+   * @returns as `mounted`
+   */
+  async exported<T>(
+    layout: string,
+    use: (rootfs: string) => T,
+  ): Promise<{ readonly value: T } | { readonly refused: string }> {
+    const source = sourceOf(layout);
+    const target = `${layout}.exported`;
+    try {
+      await exportDirectory(
+        {
+          source,
+          log: silentLogger,
+          progress: silentProgress,
+          signal: new AbortController().signal,
+          unpack: this.#cases % CASES_PER_THREAD === 0 ? undefined : unpackHere,
+          workerUrl: join(PROJECT, 'cmd/unpack-worker.ts'),
+          budget: BUDGET,
+          attributes: 'set',
+        },
+        target,
+      );
+      return { value: use(target) };
+    } catch (error) {
+      if (isPluginError(error)) return { refused: error.code };
+      if (error instanceof SysError) return { refused: `${error.code} ${error.message}` };
+      throw error;
+    } finally {
+      await source.close();
+      rmSync(target, { recursive: true, force: true });
     }
   }
 

@@ -29,6 +29,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'lib/sys',
     'lib/base',
   ],
+  // Images written out of graft: a directory, a tar file, a layout.
+  'lib/export': ['lib/image', 'lib/layer', 'lib/cvmfs', 'lib/oci', 'lib/sys', 'lib/base'],
 };
 const BELOW_PUBLISH = ['lib/image', ...(ALLOWED['lib/image'] ?? [])];
 const BELOW_PLUGIN = ['lib/publish', ...BELOW_PUBLISH];
@@ -36,7 +38,7 @@ const ARROWS: typeof ALLOWED = {
   ...ALLOWED,
   'lib/publish': BELOW_PUBLISH,
   'lib/plugin': BELOW_PLUGIN,
-  cmd: ['lib/plugin', ...BELOW_PLUGIN],
+  cmd: ['lib/plugin', 'lib/export', ...BELOW_PLUGIN],
 };
 
 /**
@@ -48,11 +50,12 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   'lib/http': ['.'],
   'lib/oci': ['generated', '.'],
   'lib/sys': ['kernel', 'files', 'mounts', 'exclusive'],
-  'lib/layer': ['tar', 'manifest', 'tree', 'unpack'],
+  'lib/layer': ['tar', 'manifest', 'tree', 'unpack', 'merge'],
   'lib/registry': ['answers', 'policy', 'auth', 'blobs', '.'],
   'lib/store': ['layout', 'records', '.', 'collect', 'init', 'checks'],
   'lib/image': ['source', 'stack', 'cvmfs', 'pull'],
   'lib/publish': ['repository', 'tree', 'targets', '.'],
+  'lib/export': ['.'],
   'lib/plugin': ['metrics', '.'],
   cmd: ['cli', 'settings', 'sentences', 'terminal', 'program', 'sources', 'verbs', '.'],
 };
@@ -249,7 +252,7 @@ describe('the sources', () => {
 
   test.each(['create', 'delete', 'stats'])('of a warm %s load no room that fetches or unpacks', (verb) => {
     const loaded = [...loadedAtStart(sources, [...ENTRIES, `cmd/verbs/${verb}.ts`]).keys()];
-    const heavy = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs', 'lib/publish'];
+    const heavy = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs', 'lib/publish', 'lib/export'];
     expect(loaded.filter((path) => heavy.includes(folderOf(path)))).toEqual([]);
   });
 

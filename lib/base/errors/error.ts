@@ -1,5 +1,6 @@
 import type { CliErrors } from './cli.ts';
 import type { CvmfsErrors } from './cvmfs.ts';
+import type { ExportErrors } from './export.ts';
 import type { ImageErrors } from './image.ts';
 import type { LayerErrors } from './layer.ts';
 import type { PublishErrors } from './publish.ts';
@@ -13,7 +14,8 @@ export type PluginErrors = CliErrors &
   RegistryErrors &
   StoreErrors &
   CvmfsErrors &
-  PublishErrors;
+  PublishErrors &
+  ExportErrors;
 
 export type ErrorCode = keyof PluginErrors;
 

@@ -1,4 +1,4 @@
-import { isPluginError, PluginError } from '../../base/errors/error.ts';
+import { PluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Progress } from '../../base/progress.ts';
 import type { LayerBudget, UnpackRequest, UnpackResult } from '../../layer/tree/types.ts';
@@ -9,6 +9,7 @@ import type { LayerRecord, StagedLayer } from '../../store/records/layers.ts';
 import type { Store } from '../../store/store.ts';
 import { savedImageIn } from '../source/saved-image.ts';
 import type { ImageLayer, ImageSource } from '../source/source.ts';
+import { isOfWrongBytes } from '../source/wrong-bytes.ts';
 import type { NamedLayer } from './layer-names.ts';
 
 export interface FetchDeps {
@@ -50,17 +51,6 @@ export interface OnTopOf {
   readonly looks: number;
 }
 
-/** The errors of bytes that are not the layer's. */
-const WRONG_BYTES: ReadonlySet<string> = new Set([
-  'LAYER_DIGEST_MISMATCH',
-  'LAYER_DIFFID_MISMATCH',
-  'LAYER_SIZE_MISMATCH',
-  'LAYER_BAD_COMPRESSION',
-  'LAYER_BAD_HEADER',
-  'LAYER_NOT_A_TAR',
-  'LAYER_TRUNCATED',
-]);
-
 /** Fetches, verifies and unpacks one layer into a stage. After any failure no stage is left. */
 export async function fetchLayer(
   deps: FetchDeps,
@@ -72,8 +62,7 @@ export async function fetchLayer(
       return await fetchOnce(deps, wanted, onTop);
     } catch (error) {
       // The loop ends: each rejection removes a mirror or kept bytes, and the registry itself is never rejected.
-      const wrong = isPluginError(error) && WRONG_BYTES.has(error.code);
-      if (!wrong || deps.source.reject?.(wanted.layer) !== true) throw error;
+      if (!isOfWrongBytes(error) || deps.source.reject?.(wanted.layer) !== true) throw error;
     }
   }
 }

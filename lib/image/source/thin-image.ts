@@ -135,13 +135,13 @@ async function descriptorOf(
   image: ResolvedImage,
   layer: ImageLayer,
   source: ImageSource,
-  store: Store,
+  store: Store | undefined,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  const unpacked = await unpackedDescriptor(image, layer, source, store, signal);
-  if (unpacked !== 'not unpacked') return unpacked;
+  const unpacked = store && (await unpackedDescriptor(image, layer, source, store, signal));
+  if (store !== undefined && unpacked !== 'not unpacked') return unpacked;
   const { digest } = layer;
-  const kept = digest && image.place && store.blobs.get(digest, image.place);
+  const kept = digest && image.place && store?.blobs.get(digest, image.place);
   let blob = kept && kept.grade !== 'asked' ? kept.bytes : undefined;
   if (blob === undefined) {
     blob = await collect(await source.open(layer, signal));
@@ -149,7 +149,7 @@ async function descriptorOf(
     const { to } = source.delivered(layer);
     // For whoever has to be asked it is fetched again: that costs no more.
     if (digest !== undefined && image.place !== undefined && to !== 'asked')
-      store.blobs.put(digest, { bytes: blob, grade: to }, image.place);
+      store?.blobs.put(digest, { bytes: blob, grade: to }, image.place);
   }
   const tar = await inflate(blob, layer);
   return tar && thinDescriptor(tar);

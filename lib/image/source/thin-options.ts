@@ -5,7 +5,8 @@ import type { ImageSource } from './source.ts';
 
 /** Services that a thin image needs to find its layers. */
 export interface ThinOptions {
-  readonly store: Store;
+  /** Where descriptors are kept; undefined: nowhere. */
+  readonly store: Store | undefined;
   readonly settings: () => Promise<CvmfsSettings>;
   /** Opens an image in a registry without credentials: a thin image must not choose whose password is used. */
   readonly anonymous: (reference: string) => Promise<ImageSource | undefined>;

@@ -55,11 +55,7 @@ export class LayerTree {
       removing: budget.checkpoint,
     });
     try {
-      this.metadata = new Metadata(
-        mappings,
-        this.#rooted.root.changingFd,
-        publication?.attributes === 'record',
-      );
+      this.metadata = new Metadata(mappings, this.#rooted.root.changingFd, publication?.attributes);
     } catch (error) {
       this.#rooted.abandon();
       throw error;
@@ -230,7 +226,9 @@ export class LayerTree {
 
   #removed(path: ByteName, kind: 'directory' | 'other'): void {
     this.takeBack(path, kind === 'directory' ? 'tree' : 'self');
-    if (kind === 'directory') this.marked.forget(path);
+    if (kind !== 'directory') return;
+    this.marked.forget(path);
+    this.metadata.own?.forgetDirectory(path);
   }
 
   /**

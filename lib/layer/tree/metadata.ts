@@ -24,7 +24,9 @@ import { fgetxattr, flistxattr, fremovexattr } from '../../sys/kernel/xattr.ts';
 import { hashXattrs } from '../manifest/content-hash.ts';
 import type { LineAttributes } from '../manifest/tree-manifest.ts';
 import type { LayerEntry, Xattr } from '../tar/entry.ts';
-import { badXattr, chooseXattrs, isOurs, mapId, nameBytes } from './xattrs.ts';
+import { OwnOwners } from './own-owners.ts';
+import type { Publication } from './types.ts';
+import { badXattr, CAPABILITY, chooseXattrs, isOurs, mapId, nameBytes } from './xattrs.ts';
 
 /** Times outside this range may be cut by the filesystem (XFS without bigtime ends in 2038). */
 const SAFE_SECONDS = 0x7fffffff;
@@ -45,15 +47,18 @@ export class Metadata {
    */
   readonly #native: Stat;
   readonly #recordOnly: boolean;
+  /** Undefined where the tree has the owners of the image, or only records them. */
+  readonly own: OwnOwners | undefined;
   droppedXattrs = 0;
 
   /**
    * @param rootFd the root of the tree, still empty
-   * @param recordOnly see `Publication`: the attributes go into the manifest's lines alone
+   * @param attributes see `Publication`
    */
-  constructor(mappings: IdMappings, rootFd: number, recordOnly = false) {
+  constructor(mappings: IdMappings, rootFd: number, attributes: Publication['attributes'] = 'set') {
+    this.own = attributes === 'own' ? new OwnOwners() : undefined;
     this.#mappings = mappings;
-    this.#recordOnly = recordOnly;
+    this.#recordOnly = attributes === 'record';
     const fd = openAt(rootFd, PROBE, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o777);
     try {
       this.#native = statFd(fd);
@@ -64,14 +69,21 @@ export class Metadata {
   }
 
   owner(entry: { readonly name: string; readonly uid: number; readonly gid: number }): Owner {
+    if (this.own !== undefined) return { uid: this.#native.uid, gid: this.#native.gid };
     return {
       uid: mapId(entry, 'uid', entry.uid, this.#mappings.uids),
       gid: mapId(entry, 'gid', entry.gid, this.#mappings.gids),
     };
   }
 
+  /** The mode with which open(2) makes a file: its owner must be able to write attributes (xattr(7)), unless it is root. */
+  fileModeWhileMade(mode: number): number {
+    return this.own === undefined ? mode & 0o777 : (mode & 0o777) | 0o600;
+  }
+
   /** Sets the metadata of a file whose content is complete: a write would clear capabilities and setuid. */
   file(fd: number, entry: LayerEntry, path: string): LineAttributes {
+    if (this.own !== undefined) return this.#ownFile(fd, entry, path, this.own);
     const owner = this.owner(entry);
     if (this.#recordOnly) {
       fchmod(fd, (entry.mode & 0o777) | OWN_FILE, path);
@@ -87,6 +99,16 @@ export class Metadata {
     return observed(statFd(fd), hashXattrs(readXattrs(fd)));
   }
 
+  /** An ordinary user's file: its final mode, which may forbid the user to write, comes last. */
+  #ownFile(fd: number, entry: LayerEntry, path: string, own: OwnOwners): LineAttributes {
+    const owner = this.owner(entry);
+    const mode = own.fileMode(entry, owner);
+    this.#setXattrs(entry, (xattr) => fsetxattr(fd, nameBytes(xattr), xattr.value, path));
+    fchmod(fd, mode, path);
+    futimes(fd, entry.mtime, path);
+    return lineOf(mode, owner, entry.mtime, '');
+  }
+
   directory(directory: Directory, entry: LayerEntry, state: 'new' | 'old'): LineAttributes {
     const owner = this.owner(entry);
     if (this.#recordOnly) {
@@ -94,8 +116,9 @@ export class Metadata {
       directory.setTime(entry.mtime);
       return this.#recorded(entry, owner);
     }
+    const wanted = this.own?.directoryMode(directory.path, entry, owner) ?? entry.mode;
     if (state === 'old' || !this.#isNative(owner)) directory.setOwner(owner.uid, owner.gid);
-    if (state === 'old' || !this.#modeIsNative(entry.mode)) directory.setMode(entry.mode);
+    if (state === 'old' || !this.#modeIsNative(wanted)) directory.setMode(wanted);
     const mtime = settle(directory, entry.mtime);
     if (state === 'old') {
       for (const name of flistxattr(directory.fd)) {
@@ -121,6 +144,7 @@ export class Metadata {
       utimesAt(dirfd, name, entry.mtime);
       return this.#recorded(entry, owner);
     }
+    this.own?.count(entry, owner);
     if (!this.#isNative(owner)) chownAt(dirfd, name, owner.uid, owner.gid);
     if (entry.kind === 'fifo' && !this.#modeIsNative(entry.mode)) chmodAt(dirfd, name, entry.mode);
     const set = this.#setXattrs(entry, (xattr) =>
@@ -146,7 +170,8 @@ export class Metadata {
 
   /** The mode for mkdir(2) of a directory that gets `mode` later. */
   modeOfNew(mode: number): number {
-    return this.#recordOnly ? (mode & 0o777) | OWN_DIRECTORY : mode & 0o777;
+    const isOpen = this.#recordOnly || this.own !== undefined;
+    return isOpen ? (mode & 0o777) | OWN_DIRECTORY : mode & 0o777;
   }
 
   /** The attributes of the entry, which its file does not have. Extended attributes are lost, and counted. */
@@ -186,6 +211,10 @@ export class Metadata {
    */
   #refused(entry: LayerEntry, { name }: Xattr, error: unknown): void {
     const user = name.startsWith('user.');
+    if (this.own !== undefined && name === CAPABILITY && hasCode(error, 'EPERM')) {
+      this.own.capabilities += 1;
+      return;
+    }
     if (user && hasCode(error, 'EPERM', 'EOPNOTSUPP')) this.droppedXattrs += 1;
     else if (hasCode(error, 'EOPNOTSUPP')) throw badXattr(entry, name, 'the filesystem cannot keep it');
     else if (hasCode(error, 'EINVAL', 'ERANGE', 'E2BIG'))

@@ -35,10 +35,12 @@ export type TreeResult = Pick<
   | 'skippedDevices'
   | 'droppedXattrs'
   | 'dependsOnLower'
+  | 'lostOwners'
+  | 'closedDirs'
 > & {
   /**
    * Bytes that the tree takes on the disk. Undefined where something was removed or copied: then the tree must be
-   * measured.
+   * measured. 0 for a publication, whose disk use nobody asks for.
    */
   readonly treeBytes: number | undefined;
 };
@@ -59,6 +61,7 @@ export class TreeWriter implements TarSink {
   readonly #lowers: LowerTrees | undefined;
   /** Clean path of the directory below which all entries go; `''` for the root itself. */
   readonly #base: string;
+  readonly #isPublication: boolean;
   readonly #hash = new ContentHash();
   /** Names of AUFS in the root, which are removed at the end. */
   readonly #aufs = new Set<string>();
@@ -73,6 +76,7 @@ export class TreeWriter implements TarSink {
   constructor(request: UnpackRequest, budget: Budget, manifest: TreeManifestWriter) {
     this.#manifest = manifest;
     this.#budget = budget;
+    this.#isPublication = request.publication !== undefined;
     this.#base = request.base === undefined ? '' : cleanName(byteName(Buffer.from(request.base.directory)));
     this.#lowers = request.lowers === undefined ? undefined : new LowerTrees(request.lowers, budget);
     try {
@@ -151,11 +155,14 @@ export class TreeWriter implements TarSink {
       skippedDevices: this.#skippedDevices,
       droppedXattrs: metadata.droppedXattrs,
       dependsOnLower,
+      lostOwners: metadata.own?.lost(),
+      closedDirs: metadata.own?.closedDirs(),
       treeBytes: this.#treeBytes(),
     };
   }
 
   #treeBytes(): number | undefined {
+    if (this.#isPublication) return 0;
     if (this.#manifest.gone > 0 || this.#lowers !== undefined) return undefined;
     return this.#disk.bytes + bytesOnDisk({ blocks: this.#tree.directoryBlocks });
   }
@@ -260,7 +267,9 @@ export class TreeWriter implements TarSink {
   }
 
   #openFile(entry: FileEntry, parent: Directory, name: string): void {
-    const fd = this.#tree.put(parent, name, (at, bytes) => openAt(at, bytes, NEW_FILE, entry.mode & 0o777));
+    const fd = this.#tree.put(parent, name, (at, bytes) =>
+      openAt(at, bytes, NEW_FILE, this.#tree.metadata.fileModeWhileMade(entry.mode)),
+    );
     const path = pathOf(parent, name);
     this.#file = { fd, entry, path };
     // ftruncate(2) comes before any write: XFS allocates more than is written after the end of a file, and would keep

@@ -52,12 +52,25 @@ export interface UnpackRequest {
 }
 
 /**
- * A tree that others read. Opaque directories get no `trusted.*` attribute, since only the result names them. `set`: files
- * get the owners, modes and extended attributes of the image. `record`: only the tree's manifest has these, and the files
- * belong to the caller, who can read, change and remove them without being root.
+ * A tree that others read. Opaque directories get no `trusted.*` attribute, since only the result names them, and the disk
+ * use is not measured. `set`: files get the owners, modes and extended attributes of the image. `record`: only the tree's
+ * manifest has these, and the files belong to the caller, who can read, change and remove them without being root. `own`:
+ * the files belong to the caller and have all else of the image; the result says what the caller could not set.
  */
 export interface Publication {
-  readonly attributes: 'set' | 'record';
+  readonly attributes: 'set' | 'record' | 'own';
+}
+
+/** What a tree of `attributes: 'own'` lacks of the image. */
+export interface LostOwners {
+  /** Entries that belong to other ids in the image. */
+  readonly entries: number;
+  /** These ids, `uid:gid`, at most MAX_LOST_IDS of them. */
+  readonly ids: readonly string[];
+  /** Files that lost a set-id bit, which would give the rights of another user than the image means. */
+  readonly setIdBits: number;
+  /** Files that lost a capability. */
+  readonly capabilities: number;
 }
 
 /** Facts about an unpacked layer, all needed for its use in a stack. Names are relative, `''` is the root. */
@@ -88,6 +101,13 @@ export interface UnpackResult {
   readonly opaqueDirs: readonly ByteName[];
   readonly skippedDevices: number;
   readonly droppedXattrs: number;
+  /** Undefined unless the publication has `attributes: 'own'`. */
+  readonly lostOwners?: LostOwners | undefined;
+  /**
+   * For `attributes: 'own'`: directories that their owner may not read, write or search, with the modes that they must have
+   * in the end. In the tree they are open to their owner, since other names still go into them.
+   */
+  readonly closedDirs?: readonly (readonly [path: ByteName, mode: number])[] | undefined;
   /** True when `lowers` decided a part of the tree: the tree is right only on top of exactly these. */
   readonly dependsOnLower: boolean;
 }

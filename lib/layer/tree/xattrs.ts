@@ -16,7 +16,7 @@ const MAX_XATTRS = 128;
 /** XATTR_NAME_MAX (linux/limits.h). */
 const MAX_NAME = 255;
 
-const CAPABILITY = 'security.capability';
+export const CAPABILITY = 'security.capability';
 const ACL = 'system.posix_acl_';
 const ACL_HEADER = 4;
 const ACL_ENTRY = 8;

@@ -40,6 +40,26 @@ export function publishDirectory(staged: string, final: string): boolean {
   }
 }
 
+/**
+ * As `publishDirectory`, for a place where an empty directory may be: rename(2) puts the new directory in its place in
+ * one step. Returns false, and leaves `staged` alone, when anything else has the name.
+ * @throws SysError; EBUSY where `final` is a mount point
+ */
+export function publishOverEmpty(staged: string, final: string): boolean {
+  const parent = openDir(parentOf(final));
+  try {
+    syncfs(parent, parentOf(final));
+    renameAt(AT_FDCWD, staged, parent, lastName(final));
+    fsync(parent, parentOf(final));
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EEXIST', 'ENOTEMPTY', 'ENOTDIR')) return false;
+    throw error;
+  } finally {
+    close(parent);
+  }
+}
+
 /** As `publishDirectory` without any sync: for directories that need not outlive a power cut. */
 export function publishQuickly(staged: string, final: string): boolean {
   return renamedInto(staged, AT_FDCWD, final);

@@ -27,6 +27,7 @@ export const S = {
   IFDIR: 0o040000,
   IFCHR: 0o020000,
   IFIFO: 0o010000,
+  ISUID: 0o4000,
   ISGID: 0o2000,
 } as const;
 

@@ -1,0 +1,183 @@
+/**
+ * The layers of an image, fetched, verified, unpacked and merged into one tree, one after the other. Each layer is
+ * unpacked on top of the tree of those below it: its names may go through their links, and its hard links may lead to
+ * their files.
+ */
+import { PluginError } from '../base/errors/error.ts';
+import { MiB } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { Progress } from '../base/progress.ts';
+import { inTurns } from '../base/turns.ts';
+import { savedImageIn } from '../image/source/saved-image.ts';
+import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source/source.ts';
+import { isOfWrongBytes } from '../image/source/wrong-bytes.ts';
+import { MergedTree } from '../layer/merge/merged-tree.ts';
+import { MAX_LOOKS } from '../layer/tree/budget.ts';
+import type { LayerBudget, Unpacked, UnpackRequest } from '../layer/tree/types.ts';
+import { unpackLayer } from '../layer/unpack/unpack.ts';
+import { mkdirAt, unlinkAt } from '../sys/kernel/files.ts';
+import { AT_FDCWD } from '../sys/kernel/libc.ts';
+import { lookIfThere } from '../sys/kernel/look.ts';
+import { removePath } from './remove-path.ts';
+import { Totals, type TreeTotals } from './totals.ts';
+
+export interface MergeDeps {
+  readonly source: ImageSource;
+  readonly log: Logger;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** The compiled second entry (or its source, in tests) that unpacks in a thread of its own. */
+  readonly workerUrl: string | URL;
+  readonly budget: LayerBudget;
+  /** `own` for a caller who is not root (`Publication` in lib/layer/tree/types.ts). */
+  readonly attributes: 'set' | 'own';
+  /** In a thread for each layer, unless said otherwise. */
+  readonly unpack?: typeof unpackLayer | undefined;
+}
+
+/** Two existing directories on one filesystem, both empty. */
+export interface MergePlace {
+  readonly tree: string;
+  readonly work: string;
+}
+
+/**
+ * A hard link into a lower layer takes a few bytes of an archive and a whole file on the disk, in each layer that has
+ * one. An image may copy as much again as its layers have, and small images this much.
+ */
+const MIN_COPIES = 64 * MiB;
+
+/**
+ * Writes the root filesystem of an image into `place.tree`, whose owner and mode are set last.
+ * @throws what the source throws, LAYER_*, SysError. The caller then removes both directories.
+ */
+export async function mergeImage(
+  deps: MergeDeps,
+  image: ResolvedImage,
+  place: MergePlace,
+): Promise<TreeTotals> {
+  const merge = new ImageMerge(deps, place);
+  for (const layer of image.layers) await merge.add(layer);
+  return merge.finish();
+}
+
+class ImageMerge {
+  readonly #deps: MergeDeps;
+  readonly #place: MergePlace;
+  readonly #tree: MergedTree;
+  readonly #totals = new Totals();
+  #looksLeft = MAX_LOOKS;
+  /** Bytes of files that the layers brought themselves, and of those that were copied from lower ones. */
+  #own = 0;
+  #copied = 0;
+
+  constructor(deps: MergeDeps, place: MergePlace) {
+    this.#deps = deps;
+    this.#place = place;
+    this.#tree = new MergedTree(place.tree, deps.attributes === 'set' ? { uid: 0, gid: 0 } : undefined);
+  }
+
+  async add(layer: ImageLayer): Promise<void> {
+    const { signal, log, progress } = this.#deps;
+    signal.throwIfAborted();
+    const started = performance.now();
+    const bar = progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
+    try {
+      const unpacked = await this.#unpack(layer, (bytes) => bar.advance(bytes));
+      await inTurns(this.#tree.add(this.#layerTree, unpacked), signal);
+      this.#clear();
+      this.#count(unpacked);
+      log.info('layer-merged', {
+        digest: layer.digest,
+        entries: unpacked.entries,
+        milliseconds: Math.round(performance.now() - started),
+      });
+    } finally {
+      bar.done();
+    }
+  }
+
+  finish(): TreeTotals {
+    this.#tree.finish();
+    return this.#totals.all;
+  }
+
+  get #layerTree(): string {
+    return `${this.#place.work}/layer`;
+  }
+
+  get #manifest(): string {
+    return `${this.#place.work}/manifest`;
+  }
+
+  async #unpack(layer: ImageLayer, advance: (bytes: number) => void): Promise<Unpacked> {
+    const { source } = this.#deps;
+    for (;;) {
+      try {
+        return await this.#unpackOnce(layer, advance);
+      } catch (error) {
+        // The loop ends: each rejection takes a mirror or kept bytes away, and the registry itself never counts.
+        if (!isOfWrongBytes(error) || source.reject?.(layer) !== true) throw error;
+        this.#clear();
+      }
+    }
+  }
+
+  async #unpackOnce(layer: ImageLayer, advance: (bytes: number) => void): Promise<Unpacked> {
+    const { source, signal, workerUrl, unpack = unpackLayer } = this.#deps;
+    mkdirAt(AT_FDCWD, this.#layerTree, 0o700);
+    let before = 0;
+    const unpacked = await unpack(this.#request(layer), await source.open(layer, signal), {
+      workerUrl,
+      signal,
+      onProgress: (read) => {
+        advance(read - before);
+        before = read;
+      },
+    });
+    await source.verifyUnchanged?.(layer);
+    if (layer.identity !== undefined) refuseSavedImage(layer, this.#layerTree);
+    return unpacked;
+  }
+
+  #request(layer: ImageLayer): UnpackRequest {
+    const { tree } = this.#place;
+    const { digest, diffId, size, baseDirectory, validated, compression } = layer;
+    const unknown = { digest: undefined, diffId: undefined, size: undefined };
+    return {
+      target: this.#layerTree,
+      manifestPath: this.#manifest,
+      compression,
+      expected: validated ? { digest, diffId, size } : unknown,
+      mappings: { uids: [], gids: [] },
+      budget: this.#deps.budget,
+      quotaBytes: undefined,
+      base: baseDirectory === undefined ? undefined : { directory: baseDirectory, parentTree: tree },
+      lowers: [tree],
+      copyBytes: Math.max(0, Math.max(MIN_COPIES, this.#own) - this.#copied),
+      looks: this.#looksLeft,
+      publication: { attributes: this.#deps.attributes },
+    };
+  }
+
+  #count(unpacked: Unpacked): void {
+    // Bytes beyond those of the layer's own tar certainly are copies.
+    const copied = Math.max(0, unpacked.fileBytes - unpacked.tarBytes);
+    this.#copied += copied;
+    this.#own += unpacked.fileBytes - copied;
+    this.#looksLeft -= unpacked.looks;
+    this.#totals.add(unpacked);
+  }
+
+  #clear(): void {
+    removePath(this.#layerTree);
+    if (lookIfThere(this.#manifest) !== undefined) unlinkAt(AT_FDCWD, this.#manifest);
+  }
+}
+
+/** Only a file that was given by its path can be an image in a file: a layer's content is what its builder meant. */
+function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
+  const format = savedImageIn(tree);
+  if (format === undefined) return;
+  throw new PluginError('IMAGE_SAVED', { path: label ?? identity ?? '', format });
+}
