@@ -53,6 +53,12 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     prints: 'The image, its layers from the bottom up, and the checks; with `--json` the same as JSON.',
     examples: ['graft inspect --disk-limit-size-bytes 67108864 docker:///library/busybox:latest'],
   },
+  export: {
+    prints:
+      'What was written and where, then a line for each kind of thing that the directory lacks: owners that an ordinary ' +
+      'user could not set, set-id bits, capabilities, devices. With `--json` the same as JSON.',
+    examples: ['graft export oci:///srv/images:app /srv/exported'],
+  },
   delete: {
     prints: 'One sentence: that it was deleted, or that there was none.',
     examples: ['graft delete cleaned', 'graft delete cleaned'],

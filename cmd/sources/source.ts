@@ -39,11 +39,11 @@ export async function openSource(
       return new TarSource({ reference });
     }
     case 'oci':
-      return remembering(store, layoutKey(context, reference, platform), async () =>
+      return remembering(store, store && layoutKey(context, reference, platform), async () =>
         withThinImages(await openLayout(context, reference, platform), context, platform, store),
       );
     case 'registry':
-      return remembering(store, await pinnedKey(context, reference, platform), async () => {
+      return remembering(store, store && (await pinnedKey(context, reference, platform)), async () => {
         const { openRegistrySource } = await import('./registry-source.ts');
         const source = await openRegistrySource(context, reference, platform, store, requireDigest);
         return withThinImages(source, context, platform, store);

@@ -37,7 +37,12 @@ export class DirectoryStage implements Disposable {
     sweep(parentOf(this.final), log);
     const stage = () => temporaryPath(parentOf(this.final), formatOwner(owner()));
     this.tree = makeIn(this.final, stage());
-    this.work = makeIn(this.final, stage());
+    try {
+      this.work = makeIn(this.final, stage());
+    } catch (error) {
+      discard(this.tree, log);
+      throw error;
+    }
   }
 
   /** Syncs the tree and gives it its final name. @throws EXPORT_TAKEN, EXPORT_PLACE, SysError */

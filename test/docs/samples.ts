@@ -23,6 +23,10 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   CONFIG_INVALID: { path, reason },
   CONFIG_NEGATIVE: { what: 'disk limit' },
 
+  EXPORT_TAKEN: { path, what: 'is a directory that is not empty' },
+  EXPORT_PLACE: { path, reason },
+  EXPORT_NO_SPACE: { path },
+
   STORE_NOT_INITIALIZED: { store },
   STORE_MISSING: { store },
   STORE_NOT_ROOT: { store },
