@@ -114,12 +114,21 @@ export async function openLayout(
   platform: Machine,
   onDocument?: (bytes: Uint8Array) => void,
 ): Promise<ImageSource> {
-  const [{ OciLayoutSource }, { proxyFor }] = await Promise.all([
+  const [{ OciLayoutSource }, { Secret }, { VERSION }] = await Promise.all([
     import('../../lib/image/source/from-oci-layout.ts'),
-    proxies(env),
+    import('../../lib/base/secret.ts'),
+    import('../program/version.ts'),
   ]);
   const { skipLayerValidation, remoteLayerCertificates: certificates } = settings.create;
-  const remote = { certificates, proxyFor, idleSeconds: REMOTE_IDLE_SECONDS };
+  const { http, https, no } = env.proxy;
+  const secret = (value: string | undefined) => (value === undefined ? undefined : new Secret(value));
+  const remote = {
+    certificates,
+    proxies: { http: secret(http), https: secret(https), no },
+    roots: { file: env.sslCertFile, directories: env.sslCertDir },
+    userAgent: `graft/${VERSION}`,
+    idleSeconds: REMOTE_IDLE_SECONDS,
+  };
   return new OciLayoutSource({ reference, platform, skipLayerValidation, remote, log, onDocument });
 }
 
@@ -142,16 +151,4 @@ function withThinImages(
     },
     log: context.log,
   });
-}
-
-/** The proxies for layers of an OCI layout that are behind URLs. */
-async function proxies(env: SourceContext['env']): Promise<{ proxyFor: (url: URL) => string | undefined }> {
-  if (env.proxy.http === undefined && env.proxy.https === undefined) return { proxyFor: () => undefined };
-  const [{ Proxies }, { Secret }] = await Promise.all([
-    import('../../lib/http/proxy.ts'),
-    import('../../lib/base/secret.ts'),
-  ]);
-  const secret = (value: string | undefined) => (value === undefined ? undefined : new Secret(value));
-  const all = new Proxies({ http: secret(env.proxy.http), https: secret(env.proxy.https), no: env.proxy.no });
-  return { proxyFor: (url) => all.for(url)?.url.reveal() };
 }

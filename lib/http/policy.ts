@@ -10,6 +10,11 @@ export interface HttpPolicy {
   readonly roots: RootsPolicy;
   readonly proxies: ProxySettings;
   readonly deadlines: Deadlines;
+  /**
+   * Set for servers of layers that a layout names by URL: the operator's own blob stores. Each of them gets the client
+   * certificate of this directory, and its certificate must have a subject alternative name.
+   */
+  readonly layerServers?: { readonly certificates: string | undefined };
   /** No client certificate is sent: a URL that an image names must not be fetched with the cell's rights. */
   readonly anonymous?: true;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
+import { type DirectoryCertificates, loadCertificates } from './certificates-directory.ts';
 import { findCertsDir, readingFails } from './certs-dir.ts';
 import { checkNames, type PeerCertificate } from './peer-names.ts';
 import { authoritiesIn, type ClientPair, clientPair, readableBlocks } from './pem.ts';
@@ -25,20 +26,15 @@ export interface TlsOptions {
 /** TLS 1.2, the lowest version that Go's clients speak, and so that registries expect. */
 const TLS_1_2 = 0x0303;
 
-interface HostMaterial {
-  /** Authorities that the operator named for this host. */
-  readonly ca: readonly string[];
-  readonly client: ClientPair | undefined;
-}
-
 /** The TLS options of each host. Files are read once, when the first connection needs them. */
 export class Trust {
   readonly #policy: HttpPolicy;
   readonly #log: Logger;
-  readonly #material = new Map<string, Promise<HostMaterial>>();
+  readonly #material = new Map<string, Promise<DirectoryCertificates>>();
   /** Hosts whose certificate passed `checkNames`. */
   readonly #named = new Set<string>();
   #roots: readonly string[] | undefined;
+  #ofLayerServers: Promise<DirectoryCertificates> | undefined;
 
   constructor(policy: HttpPolicy, log: Logger) {
     this.#policy = policy;
@@ -48,7 +44,7 @@ export class Trust {
   /**
    * The options for `host[:port]`.
    * @param shows whether the client certificate that the settings have for the host is shown to it
-   * @throws CONFIG_INVALID when a configured certificate cannot be used.
+   * @throws CONFIG_INVALID and IMAGE_CERTIFICATES when a configured certificate cannot be used.
    */
   async optionsFor(host: string, insecure: boolean, shows = true): Promise<TlsOptions> {
     const material = this.#material.get(host) ?? this.#materialOf(host);
@@ -72,9 +68,10 @@ export class Trust {
    */
   async namesCheck(host: string, inside: boolean): Promise<Pick<TlsOptions, 'checkServerIdentity'>> {
     if (this.#named.has(host)) return {};
-    const { roots } = this.#policy;
+    const { roots, layerServers } = this.#policy;
     const own = (await this.#material.get(host))?.ca.length ?? 0;
-    if (!inside && own === 0 && roots.file === undefined && roots.directories === undefined) return {};
+    const isUsual = !inside && own === 0 && layerServers === undefined;
+    if (isUsual && roots.file === undefined && roots.directories === undefined) return {};
     return {
       checkServerIdentity: (name, certificate) => {
         const fault = checkNames(name, certificate);
@@ -97,7 +94,12 @@ export class Trust {
   }
 
   /** Reads the settings of the host and its certs.d directory. The operator owns both, so both count. */
-  async #materialOf(host: string): Promise<HostMaterial> {
+  async #materialOf(host: string): Promise<DirectoryCertificates> {
+    const shared = this.#policy.layerServers?.certificates;
+    if (shared !== undefined && shared !== '') {
+      this.#ofLayerServers ??= loadCertificates(shared, this.#log);
+      return this.#ofLayerServers;
+    }
     const names = namesOf(host);
     const directory = findCertsDir(this.#policy.certsDirs, names);
     if (directory) {

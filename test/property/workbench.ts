@@ -1,4 +1,5 @@
 /** Stacks made into mounted root filesystems by the library itself, many in one store and one process. */
+
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isPluginError } from '../../lib/base/errors/error.ts';
@@ -19,6 +20,7 @@ import { removeImage } from '../../lib/store/collect/remove.ts';
 import { parseImageId } from '../../lib/store/layout/image-id.ts';
 import { SysError } from '../../lib/sys/kernel/errno.ts';
 import { LayoutBuilder, named } from '../support/images/layout-builder.ts';
+import { NO_URLS } from '../support/images/no-urls.ts';
 import { PROJECT } from '../support/shell.ts';
 import { type ScratchStore, scratchStore } from '../support/stores/scratch-store.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
@@ -160,7 +162,7 @@ function sourceOf(directory: string): OciLayoutSource {
     reference: { kind: 'oci', directory, ref: undefined },
     platform: platformOf(process.arch),
     skipLayerValidation: false,
-    remote: { certificates: undefined, proxyFor: () => undefined, idleSeconds: 10 },
+    remote: NO_URLS,
     log: silentLogger,
   });
 }

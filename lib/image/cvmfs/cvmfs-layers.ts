@@ -16,10 +16,9 @@ import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
 import type { StackLayer } from '../stack/stack-view.ts';
-import { missing, PlanRefused, repairFailure, shownDoubt, unhealthy } from './doubts.ts';
+import { missing, PlanRefused, repairFailure, shownDoubt, Unrepairable, unhealthy } from './doubts.ts';
 import type { CvmfsUse, Repair, RepairSource } from './layer-volumes.ts';
 import { overlayTrial } from './overlay-trial.ts';
-import { Unrepairable } from './unrepairable.ts';
 
 export interface CvmfsLayersDeps {
   readonly store: Store;

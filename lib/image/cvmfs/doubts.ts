@@ -3,7 +3,6 @@ import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
 import type { RepositoryDoubt } from '../../cvmfs/published-layer.ts';
 import type { ImageLayer } from '../source/source.ts';
-import { Unrepairable } from './unrepairable.ts';
 
 export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): string {
   return `${repository.name}: ${reason} (${doubt})`;
@@ -45,3 +44,6 @@ export class PlanRefused extends Error {
     this.doubt = doubt;
   }
 }
+
+/** Thrown when lost attributes cannot be repaired beside the layer. */
+export class Unrepairable extends Error {}

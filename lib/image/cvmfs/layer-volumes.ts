@@ -13,7 +13,7 @@ import type { Store } from '../../store/store.ts';
 import { mkdirAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import type { ImageLayer, LayerBytes } from '../source/source.ts';
-import type { Repaired } from './repair-layer.ts';
+import type { Repaired } from './repair-sink.ts';
 
 /** A layer of the image that a repository has. */
 export interface CvmfsUse {

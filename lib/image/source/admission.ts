@@ -108,8 +108,8 @@ async function placesOf({ place, layers }: ResolvedImage): Promise<ReadonlySet<s
   const places = new Set(place === undefined ? [] : [place]);
   const remote = place === LOCAL ? layers.filter(({ urls }) => urls.length > 0) : [];
   if (remote.length > 0) {
-    const { placesOfUrls } = await import('./remote-layer.ts');
-    for (const layer of remote) for (const one of placesOfUrls(layer)) places.add(one);
+    const { placesOfUrls } = await import('../../registry/blobs/layer-urls.ts');
+    for (const { urls } of remote) for (const one of placesOfUrls(urls)) places.add(one);
   }
   return places;
 }

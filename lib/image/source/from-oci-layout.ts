@@ -10,12 +10,13 @@ import { manifestKind } from '../../oci/media-types.ts';
 import type { Machine } from '../../oci/platform.ts';
 import { formatReference, type LayoutReference } from '../../oci/reference.ts';
 import { resolveToImage } from '../../oci/resolve-index.ts';
+import type { LayerUrls, UrlLayer } from '../../registry/blobs/layer-urls.ts';
+import type { LayerUrlSettings } from '../../registry/blobs/url-client.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
+import { type FinalLink, reasonOf } from '../../sys/files/regular-file.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
-import type { RemoteLayerSettings } from './layer-http.ts';
-import { type FinalLink, readSmallFile, reasonOf, regularFile, unreadable } from './local-file.ts';
+import { imageFile, readImageFile, unreadable } from './local-file.ts';
 import { toImageLayers } from './manifest-layers.ts';
-import { RemoteLayers } from './remote-layer.ts';
 import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface OciLayoutOptions {
@@ -24,7 +25,7 @@ export interface OciLayoutOptions {
   /** The setting `create.skip_layer_validation`: Garden's own layouts have invented digests and sizes of 0. */
   readonly skipLayerValidation: boolean;
   /** The settings for layers with `urls`. */
-  readonly remote: RemoteLayerSettings;
+  readonly remote: LayerUrlSettings;
   readonly log: Logger;
   /** Takes the bytes of the manifests and the configuration that were read, for a caller that keeps them. */
   readonly onDocument?: ((bytes: Uint8Array) => void) | undefined;
@@ -37,7 +38,9 @@ export interface OciLayoutOptions {
 export class OciLayoutSource implements ImageSource {
   readonly #options: OciLayoutOptions;
   readonly #name: string;
-  readonly #remote: RemoteLayers;
+  #urls: LayerUrls | undefined;
+  /** The place of the URL that gave a layer. */
+  readonly #gave = new Map<ImageLayer, string>();
   /**
    * Garden makes a symbolic link from a blob to a stack's tar. Where digests are verified, a blob must be a file of the
    * layout.
@@ -49,7 +52,6 @@ export class OciLayoutSource implements ImageSource {
   constructor(options: OciLayoutOptions) {
     this.#options = options;
     this.#name = formatReference(options.reference);
-    this.#remote = new RemoteLayers(options.remote, options.log);
     this.#link = options.skipLayerValidation ? 'follow' : 'refuse';
   }
 
@@ -102,7 +104,7 @@ export class OciLayoutSource implements ImageSource {
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     signal.throwIfAborted();
     // As in GrootFS, a URL comes before a local blob. Diego's droplets have no local blob.
-    if (this.#remote.serves(layer)) return this.#remote.open(layer, signal);
+    if (layer.urls.some(isWebUrl)) return this.#openUrl(layer, signal);
     if (layer.digest === undefined)
       throw unreadable(this.#options.reference.directory, 'a layer has no digest');
     const path = this.#path(blobName(layer.digest));
@@ -113,12 +115,22 @@ export class OciLayoutSource implements ImageSource {
   }
 
   delivered(layer: ImageLayer): Grant {
-    const url = this.#remote.gave(layer);
-    return { to: 'cell', place: url ?? LOCAL };
+    return { to: 'cell', place: this.#gave.get(layer) ?? LOCAL };
   }
 
   async close(): Promise<void> {
-    await this.#remote.close();
+    this.#urls?.close();
+  }
+
+  /** The HTTP client is loaded for the first such layer: most layouts have none. */
+  async #openUrl(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+    const { LayerUrls } = await import('../../registry/blobs/layer-urls.ts');
+    this.#urls ??= new LayerUrls(this.#options.remote, this.#options.log);
+    const { urls, digest, validated } = layer;
+    const of: UrlLayer = { urls, size: validated ? layer.size : undefined, name: digest ?? 'unknown' };
+    const { chunks, size, place } = await this.#urls.open(of, signal);
+    this.#gave.set(layer, place);
+    return { kind: 'stream', chunks, size };
   }
 
   #manifest(descriptor: Descriptor): Manifest {
@@ -154,7 +166,7 @@ export class OciLayoutSource implements ImageSource {
   #read(name: string, maxBytes: number, link: FinalLink): Uint8Array {
     const path = this.#path(name);
     try {
-      return readSmallFile(path, maxBytes, link);
+      return readImageFile(path, maxBytes, link);
     } catch (error) {
       if (error instanceof PluginError) throw error;
       if (hasCode(error, 'ENOENT', 'ENOTDIR'))
@@ -165,11 +177,15 @@ export class OciLayoutSource implements ImageSource {
 
   #sizeOf(path: string): number {
     try {
-      return regularFile(path, this.#link).size;
+      return imageFile(path, this.#link).size;
     } catch (error) {
       throw error instanceof PluginError ? error : unreadable(path, reasonOf(error), error);
     }
   }
+}
+
+function isWebUrl(text: string): boolean {
+  return /^https?:$/.test(URL.parse(text)?.protocol ?? '');
 }
 
 function blobName(digest: Digest): string {

@@ -2,8 +2,9 @@ import { PluginError } from '../../base/errors/error.ts';
 import { OCI_LAYER } from '../../oci/media-types.ts';
 import type { TarReference } from '../../oci/reference.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
+import { type FileFacts, reasonOf } from '../../sys/files/regular-file.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
-import { type FileFacts, reasonOf, regularFile, unreadable } from './local-file.ts';
+import { imageFile, unreadable } from './local-file.ts';
 import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 /**
@@ -71,7 +72,7 @@ export class TarSource implements ImageSource {
 
   #look(): FileFacts {
     try {
-      return regularFile(this.#path, 'follow');
+      return imageFile(this.#path, 'follow');
     } catch (error) {
       if (error instanceof PluginError) throw error;
       if (hasCode(error, 'EISDIR')) throw new PluginError('IMAGE_SOURCE_DIRECTORY', { path: this.#path });

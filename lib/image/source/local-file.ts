@@ -1,73 +1,33 @@
+/** Reads files of image sources on this machine, with the errors of images. */
 import { PluginError } from '../../base/errors/error.ts';
-import { errnoMeaning, SysError } from '../../sys/kernel/errno.ts';
-import { close, openAt } from '../../sys/kernel/files.ts';
-import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
-import { readUpTo } from '../../sys/kernel/read.ts';
-import { S, type Stat, statAt, statFd, statFollowing } from '../../sys/kernel/stat.ts';
+import {
+  type FileFacts,
+  FileRefused,
+  type FinalLink,
+  readSmallFile,
+  regularFile,
+} from '../../sys/files/regular-file.ts';
 
-const EISDIR = 21;
+/** Facts of a regular file that can be read. @throws IMAGE_SOURCE_UNREADABLE; SysError of statx(2) and openat(2), EISDIR */
+export function imageFile(path: string, link: FinalLink): FileFacts {
+  return orImageError(path, () => regularFile(path, link));
+}
 
-/** Whether the last name of a path may be a symbolic link. */
-export type FinalLink = 'follow' | 'refuse';
+/** The bytes of a small file. @throws as `imageFile`; IMAGE_SOURCE_CHANGED */
+export function readImageFile(path: string, maxBytes: number, link: FinalLink): Uint8Array {
+  return orImageError(path, () => readSmallFile(path, maxBytes, link));
+}
 
-/** Facts of a regular file at one moment. */
-export type FileFacts = Pick<Stat, 'size' | 'ino' | 'devMajor' | 'devMinor' | 'mtime'>;
-
-/**
- * Opens a regular file of an image source. The path is looked at before the open, since open(2) alone has an effect on
- * some devices (a watchdog starts). The open has O_NONBLOCK, since open(2) of a FIFO waits for a writer and that wait
- * cannot be interrupted. The descriptor is looked at again, since the path may have been replaced in between.
- * @throws IMAGE_SOURCE_UNREADABLE; SysError of statx(2) and openat(2), EISDIR
- */
-function openRegular(path: string, link: FinalLink): { fd: number; facts: FileFacts } {
-  requireRegular(path, link === 'follow' ? statFollowing(path) : statAt(AT_FDCWD, path));
-  const nofollow = link === 'refuse' ? O.NOFOLLOW : 0;
-  const fd = openAt(AT_FDCWD, path, O.RDONLY | O.NONBLOCK | O.NOCTTY | nofollow);
+function orImageError<T>(path: string, read: () => T): T {
   try {
-    return { fd, facts: requireRegular(path, statFd(fd)) };
+    return read();
   } catch (error) {
-    close(fd);
-    throw error;
-  }
-}
-
-function requireRegular(path: string, stat: Stat): FileFacts {
-  const type = stat.mode & S.IFMT;
-  // The error of open(2) for a directory that is opened for writing. The caller knows which kind of file it expected.
-  if (type === S.IFDIR) throw new SysError(EISDIR, 'open', path);
-  if (type === S.IFLNK) throw unreadable(path, 'it is a symbolic link');
-  if (type !== S.IFREG) throw unreadable(path, 'it is a device or a pipe, not a regular file');
-  return stat;
-}
-
-/** Facts of a regular file that can be read. @throws as `openRegular` */
-export function regularFile(path: string, link: FinalLink): FileFacts {
-  const { fd, facts } = openRegular(path, link);
-  close(fd);
-  return facts;
-}
-
-/** The bytes of a small file. @throws as `openRegular`; IMAGE_SOURCE_UNREADABLE over `maxBytes` */
-export function readSmallFile(path: string, maxBytes: number, link: FinalLink): Uint8Array {
-  const { fd, facts } = openRegular(path, link);
-  try {
-    if (facts.size > maxBytes)
-      throw unreadable(path, `it has ${facts.size} bytes, more than the ${maxBytes} allowed`);
-    // Asks for one byte more than the file had, so that a file that grows meanwhile is noticed.
-    const bytes = readUpTo(fd, facts.size + 1, path);
-    if (bytes.length !== facts.size) throw new PluginError('IMAGE_SOURCE_CHANGED', { path });
-    return bytes;
-  } finally {
-    close(fd);
+    if (!(error instanceof FileRefused)) throw error;
+    if (error.kind === 'changed') throw new PluginError('IMAGE_SOURCE_CHANGED', { path });
+    throw unreadable(path, error.message);
   }
 }
 
 export function unreadable(path: string, reason: string, cause?: unknown): PluginError {
   return new PluginError('IMAGE_SOURCE_UNREADABLE', { path, reason }, { cause });
-}
-
-/** The reason of an error of statx(2), openat(2) or read(2), in words. */
-export function reasonOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? errnoMeaning(code) : String(error);
 }

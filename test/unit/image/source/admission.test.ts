@@ -124,9 +124,9 @@ describe('a layer', () => {
   });
 
   test('that a URL gave is for who has the URL, to its last character', async () => {
-    const { placesOfUrls } = await import('../../../../lib/image/source/remote-layer.ts');
+    const { placesOfUrls } = await import('../../../../lib/registry/blobs/layer-urls.ts');
     const url = 'https://blobs.example/droplet?signature=abc';
-    const [from = ''] = placesOfUrls(image(LOCAL, [url]).layers[0] as ResolvedImage['layers'][number]);
+    const [from = ''] = placesOfUrls([url]);
     const key = layer({ to: 'cell', place: from });
     expect(await admits(image(LOCAL, [url]), key)).toBe(true);
     for (const other of [`${url}d`, 'https://blobs.example/droplet', 'https://thief.example/droplet'])

@@ -38,7 +38,8 @@ describe('a transfer that breaks off', () => {
     );
     expect(await bench.fetchFrom([`http://${host}/`], { log, ...SILENCE })).toEqual(BLOB);
     expect(server.seen.map(({ headers }) => headers.get('if-range'))).toEqual([undefined, '"v1"']);
-    expect(log.events.map(({ event, data }) => [event, data?.['at']])).toEqual([['layer-url-resumed', half]]);
+    const resumed = log.events.filter(({ event }) => event !== 'http');
+    expect(resumed.map(({ event, data }) => [event, data?.['at']])).toEqual([['layer-url-resumed', half]]);
   });
 
   test('is picked up after a hang-up, wherever its last bytes got to', async () => {

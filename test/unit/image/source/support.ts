@@ -1,5 +1,6 @@
 import type { Logger } from '../../../../lib/base/log.ts';
 import { silentLogger } from '../../../../lib/base/log.ts';
+import { Secret } from '../../../../lib/base/secret.ts';
 import { OciLayoutSource } from '../../../../lib/image/source/from-oci-layout.ts';
 import type {
   ImageLayer,
@@ -29,7 +30,13 @@ export function layoutSource(url: string, settings: LayoutSettings = {}): OciLay
     skipLayerValidation: settings.skipLayerValidation ?? false,
     remote: {
       certificates: settings.certificates,
-      proxyFor: () => settings.proxy,
+      proxies: {
+        http: settings.proxy === undefined ? undefined : new Secret(settings.proxy),
+        https: undefined,
+        no: undefined,
+      },
+      roots: { file: undefined, directories: undefined },
+      userAgent: 'graft/test',
       idleSeconds: settings.idleSeconds ?? 10,
       retryMilliseconds: 5,
     },

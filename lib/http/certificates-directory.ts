@@ -1,44 +1,41 @@
+/** A directory of certificates for all servers, as `create.remote_layer_client_certificates_path` of GrootFS names one. */
 import { readdirSync } from 'node:fs';
-import { PluginError } from '../../base/errors/error.ts';
-import { MiB } from '../../base/limits.ts';
-import type { Logger } from '../../base/log.ts';
-import { authoritiesIn, clientPair } from '../../http/pem.ts';
-import { hasCode } from '../../sys/kernel/errno.ts';
-import { readSmallFile, reasonOf } from './local-file.ts';
+import { PluginError } from '../base/errors/error.ts';
+import { MiB } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import { FileRefused, readSmallFile, reasonOf } from '../sys/files/regular-file.ts';
+import { hasCode } from '../sys/kernel/errno.ts';
+import { authoritiesIn, type ClientPair, clientPair } from './pem.ts';
 
 /** PEM texts for a TLS client. */
-export interface TlsMaterial {
-  /** The system's authorities and the directory's. */
+export interface DirectoryCertificates {
+  /** The directory's authorities, which are trusted beside the system's. */
   readonly ca: readonly string[];
-  readonly cert: readonly string[];
-  readonly key: readonly string[];
+  readonly client: ClientPair | undefined;
 }
 
 const MAX_PEM_BYTES = MiB;
 
 /**
- * A directory of certificates as Docker and containers/image lay it out: `*.crt` are authorities to trust besides
- * the system's, `NAME.cert` with `NAME.key` a client certificate. No directory means none; half a pair is an error.
+ * Reads a directory as Docker and containers/image lay it out: `*.crt` are authorities, `NAME.cert` with `NAME.key` is a
+ * client's pair. A missing directory has no certificates; half a pair is an error.
  * @throws IMAGE_CERTIFICATES
  */
-export async function loadTlsMaterial(directory: string | undefined, log: Logger): Promise<TlsMaterial> {
-  // Bun's own roots are Mozilla's of its release; an operator's authorities are in the system's store.
-  const { getCACertificates } = await import('node:tls');
-  const ca: string[] = [...getCACertificates('system')];
-  if (directory === undefined || directory === '') return { ca, cert: [], key: [] };
+export async function loadCertificates(directory: string, log: Logger): Promise<DirectoryCertificates> {
   const names = list(directory, log);
+  const ca: string[] = [];
   for (const name of names) if (name.endsWith('.crt')) ca.push(...(await authorities(directory, name, log)));
-  const cert: string[] = [];
-  const key: string[] = [];
+  const clients: ClientPair[] = [];
   for (const { certName, keyName } of pairs(directory, names)) {
     const pair = await clientPair(read(directory, certName), read(directory, keyName), certName);
     if ('reason' in pair) {
       throw bad(directory, `${pair.of === 'key' ? keyName : certName}: ${pair.reason}`);
     }
-    cert.push(pair.cert);
-    key.push(pair.key);
+    clients.push(pair);
   }
-  return { ca, cert, key };
+  // OpenSSL takes a single pair, and only the handshake shows which of several a server accepts.
+  if (clients.length > 1) log.info('client-certificates', { directory, pairs: clients.length });
+  return { ca, client: clients[0] };
 }
 
 async function authorities(directory: string, name: string, log: Logger): Promise<readonly string[]> {
@@ -81,7 +78,7 @@ function read(directory: string, name: string): string {
   try {
     return Buffer.from(readSmallFile(`${directory}/${name}`, MAX_PEM_BYTES, 'follow')).toString('utf8');
   } catch (error) {
-    const reason = error instanceof PluginError ? 'it is not a small regular file' : reasonOf(error);
+    const reason = error instanceof FileRefused ? 'it is not a small regular file' : reasonOf(error);
     throw bad(directory, `${name}: ${reason}`, error);
   }
 }
