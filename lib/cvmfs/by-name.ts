@@ -133,7 +133,10 @@ type Kept =
     }
   | Doubtful;
 
-/** What the repository itself has of the image's configuration: beside the manifest, as graft publishes it, or for podman. */
+/**
+ * Reads the image's configuration from the repository: beside the manifest, as graft publishes it, or the bytes that it
+ * keeps for podman, or the scripts of a flat root filesystem.
+ */
 async function readKept(
   deps: CvmfsDeps,
   repository: Repository,

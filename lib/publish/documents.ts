@@ -1,6 +1,6 @@
 /**
- * The manifest and the configuration of an image as bytes, for its directory in the repository. It is the cache that the
- * registry client asks, so a second publication of the same image needs one request for the tag's digest.
+ * The manifest and the configuration of an image as bytes, for its directory in the repository. The registry client
+ * asks these documents as its cache, so a second publication of the same image needs one request for the tag's digest.
  */
 import { type Digest, digestOf } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';

@@ -1,4 +1,7 @@
-/** One publication at a time changes a target. The lock names its process, and the next run takes it over from a killed one. */
+/**
+ * Lets a single publication at a time change a target. The lock names its process, and the next run takes it over from
+ * a killed one.
+ */
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { lookAtHold } from '../sys/exclusive/hold.ts';
 import { withLock } from '../sys/exclusive/lock.ts';

@@ -2,7 +2,6 @@
  * Random stacks of layers, each made into a root filesystem twice: from an OCI layout, and from the same layers
  * published as DUCC publishes them and served through FUSE. The two must be the same, name by name.
  */
-
 import { mkdirSync } from 'node:fs';
 import { isPluginError } from '../../lib/base/errors/error.ts';
 import { silentLogger } from '../../lib/base/log.ts';
@@ -23,7 +22,6 @@ import { unpackHere } from '../property/workbench.ts';
 import { layoutSource } from '../support/cvmfs/publish-image.ts';
 import { executable } from '../support/graft.ts';
 import { compareTrees } from '../support/images/compare-trees.ts';
-import { NO_URLS } from '../support/images/no-urls.ts';
 import type { PublishedImage } from '../support/images/published-image.ts';
 import { must } from '../support/shell.ts';
 import { scratchStore } from '../support/stores/scratch-store.ts';
@@ -216,17 +214,7 @@ async function create(
   image: PublishedImage,
   id: ImageId,
 ): Promise<string | undefined> {
-<<<<<<< HEAD
   const source = layoutSource(image.url);
-=======
-  const source = new OciLayoutSource({
-    reference: { kind: 'oci', directory: image.url.slice('oci://'.length), ref: undefined },
-    platform: platformOf(process.arch),
-    skipLayerValidation: false,
-    remote: NO_URLS,
-    log: silentLogger,
-  });
->>>>>>> 3da4006 (One HTTP client: layers behind URLs use the transport, trust and proxies of lib/http)
   try {
     await createImage(
       {

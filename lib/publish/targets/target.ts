@@ -18,7 +18,7 @@ export interface PublishedLink {
   readonly target: string;
 }
 
-/** What makes one image appear, in this order. */
+/** The parts of a published image, in this order. */
 export interface ImagePublication {
   /** Bottom first, each once, without those that are published. */
   readonly layers: readonly StagedLayer[];
@@ -42,6 +42,6 @@ export interface PublishTarget {
   discard(directory: string): void;
   /** Publishes one image. After a failure nothing of it is visible but whole layers. */
   publish(image: ImagePublication, signal: AbortSignal): Promise<void>;
-  /** Removes files, links and directories with all that is in them. What is not there is no error. */
+  /** Removes files, links and directories with all that is in them. A missing path is no error. */
   remove(paths: readonly string[], signal: AbortSignal): Promise<void>;
 }

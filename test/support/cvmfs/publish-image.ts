@@ -1,4 +1,5 @@
 /** `graft publish` without its command line: an image of a layout into a directory. */
+
 import { silentLogger } from '../../../lib/base/log.ts';
 import { silentProgress } from '../../../lib/base/progress.ts';
 import { OciLayoutSource } from '../../../lib/image/source/from-oci-layout.ts';
@@ -6,6 +7,7 @@ import { platformOf } from '../../../lib/oci/platform.ts';
 import { withTarget } from '../../../lib/publish/open-target.ts';
 import { type PublishDeps, type PublishedImage, publishImage } from '../../../lib/publish/publish.ts';
 import { unpackHere } from '../../property/workbench.ts';
+import { NO_URLS } from '../images/no-urls.ts';
 
 const LIMITS = { tarBytes: 2 ** 30, entries: 100_000, ratio: 200, ratioFloor: 2 ** 30, stallSeconds: 600 };
 
@@ -24,7 +26,7 @@ export function layoutSource(url: string, onDocument?: (bytes: Uint8Array) => vo
     reference: { kind: 'oci', directory: url.slice('oci://'.length), ref: undefined },
     platform: platformOf(process.arch),
     skipLayerValidation: false,
-    remote: { certificates: undefined, proxyFor: () => undefined, idleSeconds: 10 },
+    remote: NO_URLS,
     log: silentLogger,
     onDocument,
   });
