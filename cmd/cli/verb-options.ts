@@ -110,7 +110,11 @@ export const THRESHOLD = {
 } as const satisfies OptionTable;
 
 export const PUBLISH = {
-  to: { type: 'string', placeholder: 'TARGET', description: 'where to publish: directory:/PATH' },
+  to: {
+    type: 'string',
+    placeholder: 'TARGET',
+    description: 'where to publish: directory:/PATH or cvmfs:REPOSITORY',
+  },
   name: {
     type: 'string',
     placeholder: 'REGISTRY/REPOSITORY:TAG',
@@ -123,6 +127,18 @@ export const PUBLISH = {
     description: 'how long the image before is kept when a tag has moved',
   },
   'dry-run': { type: 'boolean', description: 'only say what would be fetched and published' },
+  'cvmfs-server': {
+    type: 'string',
+    placeholder: 'PROGRAM',
+    default: 'cvmfs_server',
+    description: "the release manager's tool, for cvmfs: targets",
+  },
+  scratch: {
+    type: 'string',
+    placeholder: 'DIR',
+    default: '/var/tmp',
+    description: 'where layers for cvmfs: targets are unpacked',
+  },
   json: JSON_OUTPUT,
   'insecure-registry': INSECURE,
   'require-digest': REQUIRE_DIGEST,

@@ -13,6 +13,11 @@ export const publishSentences: { [C in keyof PublishErrors]: (s: PublishErrors[C
     `the layer ${s.digest} cannot be published: its entry ${s.entry} is a hard link to ${s.target} of a lower layer; ` +
     'build the image again with a copy in place of the link',
   PUBLISH_CATALOG_NAME: (s) =>
-    `the image cannot be published: it has a ${s.name} in its root that is no file, and CernVM-FS keeps its own ` +
+    `the image cannot be published: it has a ${s.name} that is no file, and CernVM-FS keeps its own ` +
     'catalog under that name',
+  PUBLISH_TOO_DEEP: (s) => `the image cannot be published: ${s.path} lies too deep in it`,
+  PUBLISH_SERVER: (s) => `'${s.command}' failed (${s.status}): ${s.says || 'it says nothing'}`,
+  PUBLISH_TRANSACTION: (s) =>
+    `a transaction is open on ${s.repository}, and it is not graft's; when nobody is at work there, ` +
+    `'cvmfs_server abort -f ${s.repository}' ends it`,
 };

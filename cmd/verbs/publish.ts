@@ -31,7 +31,7 @@ interface FailedImage {
 type Row = PublishedImage | FailedImage;
 
 export async function run(context: VerbContext<'publish'>): Promise<void> {
-  const { args, log, progress, signal, out } = context;
+  const { args, env, log, progress, signal, out } = context;
   const { to, name, json } = args.options;
   const dryRun = args.options['dry-run'] === true;
   if (
@@ -41,33 +41,38 @@ export async function run(context: VerbContext<'publish'>): Promise<void> {
   )
     throw new PluginError('CLI_BAD_ARGUMENTS', { usage: usageOf('publish'), misplaced: undefined });
   const keepUntil = keepUntilOf(args.options.keep ?? '30');
-  const uid = process.geteuid?.() ?? 0;
-  const rows = await withTarget({ text: to, uid, signal, readOnly: dryRun }, async (target, whileHeld) => {
-    const deps = {
-      target,
-      log,
-      progress,
-      signal: whileHeld,
-      workerUrl: unpackWorkerUrl(),
-      keepUntil,
-      dryRun,
-    };
-    const all = { ...deps, budget: DEFAULT_BUDGET, concurrency: layersAtATime() };
-    const found: Row[] = [];
-    for (const argument of args.positionals) {
-      const row = await attempt(context, argument, whileHeld, (reference) => {
-        const wanted = wantedImage(
-          context,
-          reference,
-          (known) => target.repository.manifest(known) !== undefined,
-        );
-        return publishImage(all, wanted);
-      });
-      if (json !== true) out.text(inWords(row, dryRun));
-      found.push(row);
-    }
-    return found;
-  });
+  const user = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  const { 'cvmfs-server': program = 'cvmfs_server', scratch = '/var/tmp' } = args.options;
+  const server = { program, env: env.forChildren, scratch };
+  const rows = await withTarget(
+    { text: to, user, signal, readOnly: dryRun, server },
+    async (target, whileHeld) => {
+      const deps = {
+        target,
+        log,
+        progress,
+        signal: whileHeld,
+        workerUrl: unpackWorkerUrl(),
+        keepUntil,
+        dryRun,
+      };
+      const all = { ...deps, budget: DEFAULT_BUDGET, concurrency: layersAtATime() };
+      const found: Row[] = [];
+      for (const argument of args.positionals) {
+        const row = await attempt(context, argument, whileHeld, (reference) => {
+          const wanted = wantedImage(
+            context,
+            reference,
+            (known) => target.repository.manifest(known) !== undefined,
+          );
+          return publishImage(all, wanted);
+        });
+        if (json !== true) out.text(inWords(row, dryRun));
+        found.push(row);
+      }
+      return found;
+    },
+  );
   if (json === true) out.json({ target: to, dryRun, images: rows });
   if (rows.some(({ result }) => result === 'failed')) throw new Reported(SOME_FAILED);
 }

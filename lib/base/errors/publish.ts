@@ -12,4 +12,9 @@ export interface PublishErrors {
   PUBLISH_LAYER_DEPENDS: { digest: string; entry: string; target: string };
   /** The image has the name of CernVM-FS's catalog file, and it is no file. */
   PUBLISH_CATALOG_NAME: { name: string };
+  PUBLISH_TOO_DEEP: { path: string };
+  /** `cvmfs_server` failed. `says`: the end of its output. `ended`: no signal killed it. */
+  PUBLISH_SERVER: { command: string; status: string; says: string; ended: boolean };
+  /** A transaction is open that no run of graft has opened. */
+  PUBLISH_TRANSACTION: { repository: string };
 }

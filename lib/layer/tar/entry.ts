@@ -33,5 +33,9 @@ export type LayerEntry = Common &
     | { readonly kind: 'symlink'; readonly target: ByteName }
     | { readonly kind: 'hardlink'; readonly target: ByteName }
     | { readonly kind: 'fifo' }
-    | { readonly kind: 'device' }
+    | {
+        readonly kind: 'device';
+        /** A character device 0:0, which overlayfs takes for a whiteout. */
+        readonly isWhiteout: boolean;
+      }
   );

@@ -43,11 +43,19 @@ export function readEntry(block: Buffer, extensions: Extensions): LayerEntry {
     case 'symlink':
     case 'hardlink':
       return { ...common, kind, target: linkTarget(block, extensions) };
+    case 'device':
+      return { ...common, kind, isWhiteout: isWhiteout(block) };
     // An entry without content has size 0, whatever its size field says: some programs leave a number there. Go's
     // reader, GNU tar's for hard links and Python's all take the next block as a header.
     default:
       return { ...common, kind };
   }
+}
+
+/** True for a character device 0:0. Headers before ustar have no device numbers. */
+function isWhiteout(block: Buffer): boolean {
+  const isCharacter = block[FIELD.type[0]] === '3'.charCodeAt(0);
+  return isCharacter && DEVICE_NUMBERS.every((field) => (numberField(block, FIELD[field]) ?? 0) === 0);
 }
 
 const NUMBERS = ['mode', 'uid', 'gid', 'size', 'mtime'] as const;

@@ -9,7 +9,6 @@ import { removeTree } from '../../sys/files/remove-tree.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
 import {
   close,
-  fchmod,
   fsync,
   mkdirAt,
   openDir,
@@ -23,8 +22,8 @@ import { exists, lookIfThere } from '../../sys/kernel/look.ts';
 import { isDirectory } from '../../sys/kernel/stat.ts';
 import { LAYERS, layerPath, WORK } from '../repository/paths.ts';
 import { PublishedRepository } from '../repository/published.ts';
-import { layerRecords, type StagedLayer } from '../tree/layer-records.ts';
-import { writeMarkerFiles } from '../tree/marker-files.ts';
+import type { StagedLayer } from '../tree/layer-records.ts';
+import { finishLayer, openToAll } from './finish-layer.ts';
 import type { ImagePublication, PublishedFile, PublishedLink, PublishTarget } from './target.ts';
 
 const CATALOG_FILE = '.cvmfscatalog';
@@ -63,7 +62,10 @@ export class DirectoryTarget implements PublishTarget {
   }
 
   async publish(image: ImagePublication, signal: AbortSignal): Promise<void> {
-    for (const layer of image.layers) this.#finishLayer(image, layer);
+    for (const layer of image.layers) {
+      unlinkAt(AT_FDCWD, `${layer.directory}/manifest`);
+      finishLayer(image, layer, this.keepsOwners);
+    }
     this.#sync();
     signal.throwIfAborted();
     for (const layer of image.layers) this.#publishLayer(layer);
@@ -77,22 +79,6 @@ export class DirectoryTarget implements PublishTarget {
       this.#remove(path);
       this.#removeEmptyAbove(path);
     }
-  }
-
-  #finishLayer(image: ImagePublication, layer: StagedLayer): void {
-    const { directory, facts, digest } = layer;
-    unlinkAt(AT_FDCWD, `${directory}/manifest`);
-    for (const name of ['whiteouts', '.metadata']) {
-      mkdirAt(AT_FDCWD, `${directory}/${name}`, 0o755);
-      openToAll(`${directory}/${name}`);
-    }
-    openToAll(directory);
-    const marked = writeMarkerFiles(`${directory}/layerfs`, `${directory}/whiteouts`, facts, (path) =>
-      image.namesBelow(digest, path),
-    );
-    const records = layerRecords(layer, marked, { ownersKept: this.keepsOwners, at: new Date() });
-    for (const [name, content] of Object.entries(records))
-      replaceFile(`${directory}/.metadata/${name}`, Buffer.from(content), 0o644);
   }
 
   #publishLayer({ digest, directory }: StagedLayer): void {
@@ -170,15 +156,5 @@ export class DirectoryTarget implements PublishTarget {
     } finally {
       close(root);
     }
-  }
-}
-
-/** Readers are other users, whatever the umask of the publisher. */
-function openToAll(directory: string): void {
-  const fd = openDir(directory);
-  try {
-    fchmod(fd, 0o755, directory);
-  } finally {
-    close(fd);
   }
 }

@@ -112,6 +112,7 @@ const ARM = process.arch === 'arm64';
 export const nr = {
   ioctl: ARM ? 29 : 16,
   lseek: ARM ? 62 : 8,
+  fcntl: ARM ? 25 : 72,
   flock: ARM ? 32 : 73,
   getdents64: ARM ? 61 : 217,
   fgetxattr: ARM ? 10 : 193,
@@ -120,6 +121,7 @@ export const nr = {
   inotify_init1: ARM ? 26 : 294,
   fremovexattr: ARM ? 16 : 199,
   mknodat: ARM ? 33 : 259,
+  pipe2: ARM ? 59 : 293,
   ppoll: ARM ? 73 : 271,
   renameat2: ARM ? 276 : 316,
   rt_sigaction: ARM ? 134 : 13,

@@ -45,6 +45,11 @@ export function makeDevice(fd: number, name: Uint8Array): void {
   mknodAt(fd, name, CHARACTER_DEVICE, NULL_DEVICE);
 }
 
+/** A device 0:0, which overlayfs takes for a whiteout. @throws SysError EEXIST */
+export function makeWhiteout(fd: number, name: Uint8Array): void {
+  mknodAt(fd, name, CHARACTER_DEVICE, 0);
+}
+
 /** The same file, link, FIFO or device under another name, attributes and all. @throws SysError EEXIST */
 export function cloneFile(source: CloneSource, fd: number, name: Uint8Array): void {
   const { stat } = source;

@@ -32,7 +32,7 @@ import {
   writeAll,
 } from '../../../lib/sys/kernel/files.ts';
 import { statAt } from '../../../lib/sys/kernel/stat.ts';
-import { cloneFile, create, makeDevice, makeFifo } from './clone-file.ts';
+import { cloneFile, create, makeDevice, makeFifo, makeWhiteout } from './clone-file.ts';
 import {
   dummyIds,
   type Ids,
@@ -60,15 +60,18 @@ export class IngestedTree implements Publication {
     this.#options = options;
     this.#tree = new RootedTree(target, {
       linkBelow: () => undefined,
-      implied: () => undefined,
+      implied: (directory) => this.#makeUp(directory),
       removed: () => undefined,
     });
-    this.#makeUp(this.#tree.root);
+    if (options.intoRepository !== true) this.#makeUp(this.#tree.root);
   }
 
   entry(entry: LayerEntry): void {
     this.#entries += 1;
     const path = cleanName(entry.name);
+    // The command makes a catalog of any such name, and panics where it is no file.
+    if (splitName(path)[1] === CATALOG && !['file', 'hardlink'].includes(entry.kind))
+      throw new IngestAborted('bad_catalog', path);
     if (path === '') {
       this.#root(entry);
       return;
@@ -93,7 +96,7 @@ export class IngestedTree implements Publication {
     // By their targets, as in the map that the command keeps them in.
     const links = this.#links.toSorted((a, b) => (a.target < b.target ? -1 : a.target > b.target ? 1 : 0));
     for (const link of links) this.#clone(link.path, link.target);
-    this.#writeCatalog();
+    if (this.#options.intoRepository !== true) this.#writeCatalog();
     this.#tree.finish();
     return {
       entries: this.#entries,
@@ -132,7 +135,7 @@ export class IngestedTree implements Publication {
       if (known === 'directory') continue;
       this.#known.set(at, 'directory');
       this.#implied.set(at as ByteName, time);
-      this.#makeUp(this.#tree.directory(at));
+      this.#tree.directory(at);
     }
     return this.#tree.directory(path);
   }
@@ -176,6 +179,7 @@ export class IngestedTree implements Publication {
 
   #node(fd: number, bytes: Uint8Array, entry: LayerEntry & { kind: 'symlink' | 'device' }): void {
     if (entry.kind === 'symlink') symlinkAt(bytesOf(entry.target), fd, bytes);
+    else if (this.#options.intoRepository === true && entry.isWhiteout) makeWhiteout(fd, bytes);
     else makeDevice(fd, bytes);
     const { uid, gid } = this.#owner(entry);
     chownAt(fd, bytes, uid, gid);

@@ -25,6 +25,12 @@ export interface IngestOptions {
   readonly server?: '2.11' | '2.12' | undefined;
   /** `unpack`: see `unpack-published.ts`. Without it: `ingest`. */
   readonly tool?: 'ingest' | 'unpack' | undefined;
+  /**
+   * The target is a repository with content, and `-b` its root: a name that is there is replaced, a directory that is there
+   * keeps its attributes until its own entry comes, and only `.cvmfscatalog` members make catalogs. Seen on the real one: eight
+   * layers and their records in one archive, and the same archive again without a difference.
+   */
+  readonly intoRepository?: boolean | undefined;
 }
 
 export interface Ingested {
@@ -46,7 +52,7 @@ export interface Publication extends TarSink {
 
 /** The command ends without having published anything. */
 export class IngestAborted extends Error {
-  readonly reason: 'name_twice' | 'below_other' | 'bad_link' | 'whiteout_and_name';
+  readonly reason: 'name_twice' | 'below_other' | 'bad_link' | 'whiteout_and_name' | 'bad_catalog';
 
   constructor(reason: IngestAborted['reason'], name: string) {
     super(`${reason}: ${printable(Buffer.from(name, 'latin1'))}`);

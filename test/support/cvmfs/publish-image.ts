@@ -34,7 +34,15 @@ export function layoutSource(url: string, onDocument?: (bytes: Uint8Array) => vo
 
 export function publishLayout({ root, url, name, changes, uid = 0 }: PublishLayout): Promise<PublishedImage> {
   const signal = new AbortController().signal;
-  const target = { text: `directory:${root}`, uid, signal, readOnly: changes?.dryRun === true };
+  const server = { program: 'cvmfs_server', env: {}, scratch: '/nonexistent' };
+  const user = { uid, gid: uid };
+  const target = {
+    text: `directory:${root}`,
+    user,
+    signal,
+    readOnly: changes?.dryRun === true,
+    server,
+  };
   return withTarget(target, (opened, whileHeld) =>
     publishImage(
       {
