@@ -1,5 +1,6 @@
 import { PluginError } from '../base/errors/error.ts';
 import { Failure } from './failure.ts';
+import { Pace } from './pace.ts';
 import type { Deadlines } from './policy.ts';
 
 /** The body of an answer whose header has arrived. The caller reads it once: in whole up to a limit, or in chunks. */
@@ -63,7 +64,8 @@ export class Body {
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     if (this.#stream === null) return;
     const reader = this.#stream.getReader();
-    const pace = new Pace(this.#deadlines, (step, ms) => this.#abort.abort(this.#stuck(step, ms)));
+    const stuck = (step: string, ms: number) => this.#abort.abort(this.#stuck(step, ms));
+    const pace = new Pace(this.#deadlines, 'the next bytes', stuck);
     let complete = false;
     try {
       for (;;) {
@@ -101,45 +103,4 @@ const DISCARD_BYTES = 64 * 1024;
 
 function tooLarge(registry: string, what: string, limit: number): Failure {
   return new Failure('final', new PluginError('REGISTRY_BODY_TOO_LARGE', { registry, what, limit }));
-}
-
-/** Watches a body for silence, and for a rate below the limit (a byte every ten seconds, say). */
-class Pace {
-  readonly #deadlines: Deadlines;
-  readonly #stuck: (step: string, ms: number) => void;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #waitedMs = 0;
-  #bytes = 0;
-  #since = 0;
-
-  constructor(deadlines: Deadlines, stuck: (step: string, ms: number) => void) {
-    this.#deadlines = deadlines;
-    this.#stuck = stuck;
-  }
-
-  waiting(): void {
-    this.#since = performance.now();
-    const { idleMs } = this.#deadlines;
-    if (this.#timer) this.#timer.refresh();
-    else this.#timer = setTimeout(() => this.#stuck('the next bytes', idleMs), idleMs);
-  }
-
-  /** The window counts waiting time only, so that a slow disk does not look like a slow server. */
-  came(bytes: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#bytes += bytes;
-    this.#waitedMs += performance.now() - this.#since;
-    const { slowWindowMs, slowBytesPerSecond } = this.#deadlines;
-    if (this.#waitedMs < slowWindowMs) return;
-    if (this.#bytes < (slowBytesPerSecond * this.#waitedMs) / 1000) {
-      this.#stuck(`more than ${slowBytesPerSecond} bytes a second`, this.#waitedMs);
-    }
-    this.#waitedMs = 0;
-    this.#bytes = 0;
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
 }

@@ -2,19 +2,22 @@ import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { zoneOf } from './address.ts';
 import { Body } from './body.ts';
+import { dialledPeer, dialledUrl, isUnreachable, nowhere, shownUrl } from './dialled.ts';
 import { Failure, networkFailure } from './failure.ts';
 import type { HttpPolicy } from './policy.ts';
 import { acceptsConnections, answersTlsInHttp, type Peer, PROBE_MS } from './probe.ts';
 import { Proxies, type ProxyServer } from './proxy.ts';
+import { Sending, type StreamedBody, type Watch } from './sending.ts';
 import { tidyHeaders } from './tidy-headers.ts';
 import { type TlsOptions, Trust } from './trust.ts';
 
 /** A request to a URL, sent once: the transport follows no redirect, adds no credentials and does not try again. */
 export interface Exchange {
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** A text, or bytes that are sent as the server takes them. */
+  readonly body?: string | StreamedBody;
   /** TLS without verification. */
   readonly insecure: boolean;
   /** The checked addresses to connect to, in this order, so that the name service is not asked again. */
@@ -89,9 +92,12 @@ export class Transport {
     const classify = (error: unknown) =>
       signal.aborted ? signal.reason : networkFailure(error, url.host, proxy?.shown);
     const both = AbortSignal.any([signal, abort.signal]);
-    const disarm = this.#armDeadlines(peer, url.host, dialled.more, abort);
+    const watch = this.#armDeadlines(peer, url.host, dialled.more, abort);
+    const { body: given } = exchange;
+    const sending = typeof given === 'object' ? new Sending(given, this.#policy.deadlines, watch) : undefined;
+    if (sending === undefined) watch.sent();
     try {
-      const response = await this.#fetch(exchange, address, proxy, both);
+      const response = await this.#fetch(exchange, sending, address, proxy, both);
       this.#log.debug('http', { method: exchange.method, url: shownUrl(url), status: response.status });
       const body = new Body(url.host, response.body, abort, this.#policy.deadlines, classify);
       const headers = tidyHeaders(response.headers);
@@ -101,23 +107,26 @@ export class Transport {
       throw new Failure('final', new PluginError('REGISTRY_BAD_RESPONSE', subject));
     } catch (error) {
       if (abort.signal.aborted) throw abort.signal.reason;
+      if (sending?.fault !== undefined) throw sending.fault;
       if (error instanceof Failure || error instanceof PluginError) throw error;
       throw await this.#explain(classify(error), url, proxy === undefined ? peer : undefined);
     } finally {
-      disarm();
+      sending?.stop();
+      watch.stop();
     }
   }
 
   /** Sends again without the broken authorities of the system where they keep the runtime from opening a connection. */
   async #fetch(
     exchange: Exchange,
+    sending: Sending | undefined,
     address: string | undefined,
     proxy: ProxyServer | undefined,
     signal: AbortSignal,
   ): Promise<Response> {
     const { url } = exchange;
     const ask = async () =>
-      fetch(dialledUrl(url, address), await this.#init(exchange, address, proxy, signal));
+      fetch(dialledUrl(url, address), await this.#init(exchange, sending, address, proxy, signal));
     try {
       return await ask();
     } catch (error) {
@@ -129,6 +138,7 @@ export class Transport {
 
   async #init(
     exchange: Exchange,
+    sending: Sending | undefined,
     address: string | undefined,
     proxy: ProxyServer | undefined,
     signal: AbortSignal,
@@ -143,6 +153,8 @@ export class Transport {
         'accept-encoding': 'identity',
         'user-agent': this.#policy.userAgent,
         ...(address !== undefined && { host: url.host }),
+        // With it the runtime sends the bytes of a stream without a transfer coding, which some servers refuse.
+        ...(sending !== undefined && { 'content-length': String(sending.length) }),
       },
       // A digest is of the bytes as they are sent, whatever their Content-Encoding.
       decompress: false,
@@ -152,7 +164,8 @@ export class Transport {
       signal,
       // Switches off the runtime's own limit of five minutes of silence; the deadlines of the policy count.
       timeout: false,
-      ...(exchange.body !== undefined && { body: exchange.body }),
+      ...(typeof exchange.body === 'string' && { body: exchange.body }),
+      ...(sending !== undefined && sending.length > 0 && { body: sending.stream() }),
       // Always set, since the runtime would otherwise obey the proxy variables of the environment.
       proxy: proxy === undefined ? false : { url: proxy.url.reveal(), respectNoProxy: false },
       ...(tls !== undefined && { tls }),
@@ -175,8 +188,11 @@ export class Transport {
     };
   }
 
-  /** Sets the deadlines up to the header of the answer; the body has its own. The returned function clears them. */
-  #armDeadlines(peer: Peer, registry: string, more: boolean, abort: AbortController): () => void {
+  /**
+   * Sets the deadlines up to the header of the answer; the body has its own. The time for an answer starts when the
+   * request is `sent`.
+   */
+  #armDeadlines(peer: Peer, registry: string, more: boolean, abort: AbortController): Watch {
     const { connectMs: patience, answerMs } = this.#policy.deadlines;
     const connectMs = more ? Math.min(IMPATIENT_MS, patience) : patience;
     const giveUp = (step: string, ms: number) => {
@@ -189,11 +205,17 @@ export class Transport {
       const there = await acceptsConnections(peer, Math.min(PROBE_MS, connectMs));
       if (!there && !answered) giveUp('a connection', connectMs);
     }, connectMs);
-    const answering = setTimeout(giveUp, answerMs, 'an answer', answerMs);
-    return () => {
-      answered = true;
-      clearTimeout(connecting);
-      clearTimeout(answering);
+    let answering: ReturnType<typeof setTimeout> | undefined;
+    return {
+      sent: () => {
+        answering ??= setTimeout(giveUp, answerMs, 'an answer', answerMs);
+      },
+      stuck: giveUp,
+      stop: () => {
+        answered = true;
+        clearTimeout(connecting);
+        clearTimeout(answering);
+      },
     };
   }
 
@@ -211,39 +233,4 @@ export class Transport {
       new PluginError('REGISTRY_PLAIN_HTTP', { registry: url.host }, { cause: error }),
     );
   }
-}
-
-function nowhere(registry: string): Failure {
-  const reason = 'its name has no address';
-  return new Failure('final', new PluginError('REGISTRY_UNREACHABLE', { registry, reason }));
-}
-
-/** True when no connection was made. Another address of the same host may work. */
-function isUnreachable(error: unknown): boolean {
-  if (!(error instanceof Failure)) return false;
-  const { code, subject } = error.error;
-  if (code === 'REGISTRY_DEADLINE') return (subject as { step: string }).step === 'a connection';
-  return code === 'REGISTRY_UNREACHABLE';
-}
-
-function dialledUrl(url: URL, address: string | undefined): string {
-  if (address === undefined) return url.href;
-  const pinned = new URL(url.href);
-  const hostname = address.includes(':') ? `[${address}]` : address;
-  pinned.hostname = hostname;
-  // A URL ignores a host that is no address. The name would then be looked up again, without a check.
-  if (zoneOf(pinned.hostname) === undefined) throw nowhere(url.host);
-  return pinned.href;
-}
-
-function dialledPeer(url: URL, address: string | undefined, proxy: ProxyServer | undefined): Peer {
-  const via = proxy === undefined ? url : new URL(proxy.url.reveal());
-  const standard = via.protocol === 'https:' ? 443 : 80;
-  const hostname = address ?? via.hostname.replace(/^\[|\]$/g, '');
-  return { hostname, port: via.port === '' ? standard : Number(via.port) };
-}
-
-/** A URL for logs, without query: signed URLs of content networks have their credential there. */
-function shownUrl(url: URL): string {
-  return `${url.protocol}//${url.host}${url.pathname}`;
 }
