@@ -1,17 +1,20 @@
 import type { Digest } from '../base/digest.ts';
+import { PluginError } from '../base/errors/error.ts';
 import { type Grade, strictest } from '../base/grade.ts';
 import type { Logger } from '../base/log.ts';
 import { type OnRetry, retry, unlessAborted } from '../base/retry.ts';
 import { Failure, verdict } from '../http/failure.ts';
 import type { RedirectRules, Redirects } from '../http/redirects.ts';
 import type { Routes } from '../http/route.ts';
+import type { StreamedBody } from '../http/sending.ts';
 import type { Answer, Transport } from '../http/transport.ts';
 import { statusFailure } from './answers/status.ts';
-import { Auth } from './auth/auth.ts';
+import { Auth, type PushScope } from './auth/auth.ts';
 import type { Credentials } from './auth/credentials.ts';
 import type { BlobServer } from './blobs/blob-request.ts';
 import type { PullSource } from './policy/mirrors.ts';
 import { defaultHost, type RegistryPolicy } from './policy/policy.ts';
+import { settleScheme } from './scheme.ts';
 
 /** A request to a registry, relative to its repository. */
 export interface Ask {
@@ -24,6 +27,21 @@ export interface Ask {
   readonly accepts: readonly number[];
 }
 
+/** A request of an upload. */
+export interface Write {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+  /** A path below the repository, each segment encoded, or the URL that the registry gave. */
+  readonly to: string | URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: StreamedBody | undefined;
+  /** The content that is sent, for messages. */
+  readonly kind: Ask['kind'];
+  readonly reference: string;
+  readonly accepts: readonly number[];
+}
+
+type Asked = Pick<Ask, 'kind' | 'reference'>;
+
 export interface EndpointParts {
   readonly policy: RegistryPolicy;
   readonly transport: Transport;
@@ -32,6 +50,8 @@ export interface EndpointParts {
   readonly routes: Routes;
   readonly log: Logger;
   readonly lifetime: AbortSignal;
+  /** The rights that a push needs; undefined to pull. */
+  readonly push?: PushScope | undefined;
 }
 
 /** A registry or a mirror of an image, with its scheme, its authorization and its redirects. */
@@ -52,11 +72,17 @@ export class Endpoint implements BlobServer {
     this.#privateHosts = host.privateHosts;
     const { name, repository } = source;
     const rules = () => this.#rules();
-    this.#auth = new Auth({ name, repository, tokenRealms: host.tokenRealms, rules }, parts);
+    const { push } = parts;
+    this.#auth = new Auth({ name, repository, tokenRealms: host.tokenRealms, rules, push }, parts);
   }
 
   get host(): string {
     return this.source.host;
+  }
+
+  /** Scheme, host and port; known once a request was sent. */
+  get origin(): URL {
+    return this.#origin();
   }
 
   /**
@@ -80,40 +106,61 @@ export class Endpoint implements BlobServer {
 
   /** Sends a request once. @throws Failure; the signal's reason when it aborts */
   async once(ask: Ask, signal: AbortSignal): Promise<Answer> {
-    this.#settling ??= this.#settleScheme();
-    await unlessAborted(this.#settling, signal);
-    return this.#authorized(ask, signal);
+    await this.#settled(signal);
+    const send = (authorization: string | undefined) => this.#send(ask, authorization, signal);
+    const answer = await this.#authorized(send, (refused) => this.#failureOf(ask, refused), signal);
+    if (answer.status === 200 || ask.accepts.includes(answer.status)) return answer;
+    throw await this.#failureOf(ask, answer);
   }
 
-  /** Finds out by a request whether an insecure registry has TLS. Other registries are never asked without TLS. */
-  async #settleScheme(): Promise<void> {
-    if (!this.source.insecure) return;
-    const { transport, routes, lifetime, log } = this.#parts;
-    const url = new URL('/v2/', this.#origin());
-    try {
-      const addresses = await routes.own(url);
+  /**
+   * Sends a request of an upload once, and follows no redirect. Its URL is the registry's own, or another host that the
+   * registry named for the upload: that host gets neither credentials nor a client certificate.
+   * @throws Failure for a status that `write` does not accept; the signal's reason when it aborts
+   */
+  async write(write: Write, signal: AbortSignal): Promise<Answer> {
+    await this.#settled(signal);
+    const url = typeof write.to === 'string' ? this.#url(write.to) : write.to;
+    const own = url.origin === this.#origin().origin;
+    const { routes, transport } = this.#parts;
+    const send = async (authorization: string | undefined): Promise<Answer> => {
+      const referrer = { from: this.#origin(), listed: this.#privateHosts, what: 'the address of an upload' };
+      const found = own ? routes.own(url) : routes.check(url, referrer);
       const answer = await transport.send({
-        method: 'GET',
+        method: write.method,
         url,
-        headers: {},
-        insecure: true,
-        addresses,
-        signal: lifetime,
+        headers: { ...write.headers, ...(own && authorization !== undefined && { authorization }) },
+        ...(write.body !== undefined && { body: write.body }),
+        insecure: own ? this.source.insecure : this.#rules().insecure(url.host),
+        addresses: await unlessAborted(found, signal),
+        certificate: own,
+        signal,
       });
-      routes.noteAnswer(url, answer.address);
+      if (own) routes.noteAnswer(url, answer.address);
+      return answer;
+    };
+    const asked: Asked = { kind: write.kind, reference: write.reference };
+    const answer = await this.#authorized(send, (refused) => this.#failureOf(asked, refused), signal);
+    if (write.accepts.includes(answer.status)) return answer;
+    if (answer.status >= 300 && answer.status < 400) {
       await answer.body.discard();
+      const reason = `it answers ${answer.status} to an upload, which goes only where it was begun`;
+      throw new Failure('final', new PluginError('REGISTRY_REDIRECT', { registry: this.host, reason }));
+    }
+    throw await this.#failureOf(asked, answer);
+  }
+
+  async #settled(signal: AbortSignal): Promise<void> {
+    this.#settling ??= this.#settleScheme();
+    await unlessAborted(this.#settling, signal);
+  }
+
+  async #settleScheme(): Promise<void> {
+    try {
+      this.#scheme = await settleScheme(this.source, this.#origin(), this.#parts);
     } catch (error) {
-      if (!(error instanceof Failure)) {
-        this.#settling = undefined;
-        throw error;
-      }
-      // A registry that cannot be reached is asked over HTTP, which most insecure registries speak.
-      if (NO_TLS.has(error.error.code)) this.#scheme = 'http';
-      log.info('insecure-registry', {
-        registry: this.source.host,
-        code: error.error.code,
-        scheme: this.#scheme,
-      });
+      this.#settling = undefined;
+      throw error;
     }
   }
 
@@ -141,16 +188,20 @@ export class Endpoint implements BlobServer {
   };
 
   /** Sends a request, and answers a challenge once: the first challenge, or that after a token has expired. */
-  async #authorized(ask: Ask, signal: AbortSignal): Promise<Answer> {
+  async #authorized(
+    send: (authorization: string | undefined) => Promise<Answer>,
+    failureOf: (answer: Answer) => Promise<Failure>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const used = this.#auth.header;
-    const first = await this.#send(ask, used, signal);
-    if (first.status < 400 || first.url.origin !== this.#origin().origin) return this.#judge(ask, first);
+    const first = await send(used);
+    if (first.status < 400 || first.url.origin !== this.#origin().origin) return first;
     const said = first.status === 401 ? first.headers.get('www-authenticate') : null;
-    if (said === null && (used !== undefined || !HIDES.has(first.status))) return this.#judge(ask, first);
-    const failure = await this.#failureOf(ask, first);
+    if (said === null && (used !== undefined || !HIDES.has(first.status))) return first;
+    const failure = await failureOf(first);
     const challenge = said ?? (await this.#challengeAtPing(signal));
     if (challenge === null || !(await this.#auth.renew(used, challenge, signal))) throw failure;
-    return this.#judge(ask, await this.#send(ask, this.#auth.header, signal));
+    return send(this.#auth.header);
   }
 
   /**
@@ -183,7 +234,7 @@ export class Endpoint implements BlobServer {
 
   async #send(ask: Ask, authorization: string | undefined, signal: AbortSignal): Promise<Answer> {
     const headers = { ...ask.headers, ...(authorization !== undefined && { authorization }) };
-    const url = this.#url(ask);
+    const url = this.#url(`${ask.kind}/${encodeReference(ask.reference)}`);
     const exchange = {
       method: ask.method,
       url,
@@ -195,12 +246,7 @@ export class Endpoint implements BlobServer {
     return this.#parts.redirects.follow(exchange, this.#rules());
   }
 
-  async #judge(ask: Ask, answer: Answer): Promise<Answer> {
-    if (answer.status === 200 || ask.accepts.includes(answer.status)) return answer;
-    throw await this.#failureOf(ask, answer);
-  }
-
-  #failureOf(ask: Ask, answer: Answer): Promise<Failure> {
+  #failureOf(ask: Asked, answer: Answer): Promise<Failure> {
     return statusFailure(answer, {
       registry: answer.url.host,
       repository: this.source.repository,
@@ -212,12 +258,10 @@ export class Endpoint implements BlobServer {
     });
   }
 
-  /** The URL of a request. Each segment is encoded, so that no name can change the rest of the path. */
-  #url(ask: Ask): URL {
+  /** @param path below the repository, encoded */
+  #url(path: string): URL {
     const name = this.source.repository.split('/').map(encodeURIComponent).join('/');
-    // The colon of a digest stays as it is: registries expect it so.
-    const reference = encodeURIComponent(ask.reference).replace('%3A', ':');
-    return new URL(`/v2/${name}/${ask.kind}/${reference}`, this.#origin());
+    return new URL(`/v2/${name}/${path}`, this.#origin());
   }
 
   #origin(): URL {
@@ -238,9 +282,8 @@ export class Endpoint implements BlobServer {
 /** The statuses with which registries hide content from anonymous requests. */
 const HIDES: ReadonlySet<number> = new Set([401, 403, 404]);
 
-/** The errors of a TLS request to a registry that has no TLS. */
-const NO_TLS: ReadonlySet<string> = new Set([
-  'REGISTRY_HANDSHAKE',
-  'REGISTRY_PLAIN_HTTP',
-  'REGISTRY_UNREACHABLE',
-]);
+/** Encodes a tag or a digest, so that it cannot change the rest of a path. */
+export function encodeReference(reference: string): string {
+  // The colon of a digest stays as it is: registries expect it so.
+  return encodeURIComponent(reference).replace('%3A', ':');
+}

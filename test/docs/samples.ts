@@ -112,6 +112,21 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   REGISTRY_PROXY: { registry, proxy: 'proxy.internal:3128', reason },
   REGISTRY_ADDRESS: { registry, host: 'inside.example.com', address: '10.0.0.1', what: 'a redirect' },
 
+  PUSH_DENIED: { registry, repository: 'team/app', reason },
+  PUSH_REFUSED: { registry, repository: 'team/app', what: `the blob ${digest}`, status: 413, reason },
+  PUSH_MANIFEST_REFUSED: {
+    registry,
+    repository: 'team/app',
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    reason,
+  },
+  PUSH_RATE_LIMITED: { registry, reason, retryAfterSeconds: 600 },
+  PUSH_UPLOAD_LOST: { registry, digest, times: 6 },
+  PUSH_NO_PROGRESS: { registry, digest, taken: 0, size: 1048576 },
+  PUSH_NOT_KEPT: { registry, what: 'the manifest v1', reason },
+  PUSH_BLOB_DAMAGED: { digest, reason },
+  PUSH_OTHER_DIGEST: { reference: source, digest },
+
   LAYER_PATH_ESCAPE: { entry: '../etc/passwd' },
   LAYER_ROOT_REPLACED: { entry: '.' },
   LAYER_LINK_LOOP: { entry },

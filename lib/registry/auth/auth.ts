@@ -18,6 +18,14 @@ export interface AuthContext {
   readonly repository: string;
   readonly tokenRealms: readonly string[];
   readonly rules: () => RedirectRules;
+  /** Undefined to pull. */
+  readonly push?: PushScope | undefined;
+}
+
+/** The rights that a push asks a token server for, beside those to pull and push the repository itself. */
+export interface PushScope {
+  /** Repositories of the same registry, from which blobs are mounted. */
+  readonly mountFrom: readonly string[];
 }
 
 /**
@@ -138,11 +146,11 @@ export class Auth {
     const request = {
       realm,
       service: challenge.service,
-      scope: this.#scope(challenge),
+      scopes: this.#scopes(challenge),
       credential,
       repository,
     };
-    this.#log.debug('token', { realm: realm.url.host, scope: request.scope, trust: realm.trust });
+    this.#log.debug('token', { realm: realm.url.host, scope: request.scopes.join(' '), trust: realm.trust });
     this.#header = `Bearer ${await fetchToken(this.#redirects, rules, request, addresses, this.#lifetime)}`;
     if (this.#redirects.showedCertificateTo(realm.url.host)) this.#grade = strictest([this.#grade, 'cell']);
   }
@@ -165,11 +173,21 @@ export class Auth {
   }
 
   /**
-   * The scope of the token: to pull the repository. A mirror that rewrites names has another repository in its challenge.
-   * That scope is used when it too is to pull a single repository.
+   * The scopes of the token. To pull: a mirror that rewrites names has another repository in its challenge, and that scope
+   * is used when it too is to pull a single repository. A push always goes to the registry itself.
    */
-  #scope(challenge: Extract<Challenge, { scheme: 'bearer' }>): string {
+  #scopes(challenge: Extract<Challenge, { scheme: 'bearer' }>): string[] {
+    const { repository, push } = this.#context;
+    if (push !== undefined) {
+      const others = push.mountFrom.filter((other) => other !== repository);
+      // To drop an upload that failed, docker-registry wants the right to delete, and says so at that request only.
+      const more = challenge.scope === `repository:${repository}:delete` ? ',delete' : '';
+      return [
+        `repository:${repository}:pull,push${more}`,
+        ...others.map((other) => `repository:${other}:pull`),
+      ];
+    }
     const asked = challenge.scope ?? '';
-    return /^repository:[^\s,*]+:pull$/.test(asked) ? asked : `repository:${this.#context.repository}:pull`;
+    return [/^repository:[^\s,*]+:pull$/.test(asked) ? asked : `repository:${repository}:pull`];
   }
 }

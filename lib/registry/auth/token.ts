@@ -14,7 +14,8 @@ const MAX_TOKEN_ANSWER = 64 * KiB;
 export interface TokenRequest {
   readonly realm: Realm;
   readonly service: string | undefined;
-  readonly scope: string;
+  /** At least one. */
+  readonly scopes: readonly string[];
   readonly credential: Credential | undefined;
   readonly repository: string;
 }
@@ -50,10 +51,10 @@ export async function fetchToken(
   return readToken(await answer.body.bytes(MAX_TOKEN_ANSWER, 'a token'), rules.registry.host);
 }
 
-function plain({ realm, service, scope }: TokenRequest, credential: Credential | undefined) {
+function plain({ realm, service, scopes }: TokenRequest, credential: Credential | undefined) {
   const url = new URL(realm.url);
   if (service !== undefined) url.searchParams.set('service', service);
-  url.searchParams.append('scope', scope);
+  for (const scope of scopes) url.searchParams.append('scope', scope);
   const headers: Record<string, string> = { accept: 'application/json' };
   if (credential?.kind === 'password') {
     url.searchParams.set('account', credential.username);
@@ -62,11 +63,11 @@ function plain({ realm, service, scope }: TokenRequest, credential: Credential |
   return { method: 'GET' as const, url, headers };
 }
 
-function refresh({ realm, service, scope }: TokenRequest, token: string) {
+function refresh({ realm, service, scopes }: TokenRequest, token: string) {
   const form = new URLSearchParams({
     grant_type: 'refresh_token',
     client_id: 'graft',
-    scope,
+    scope: scopes.join(' '),
     refresh_token: token,
   });
   if (service !== undefined) form.set('service', service);

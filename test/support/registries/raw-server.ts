@@ -42,6 +42,8 @@ export function rawServer(
   options: {
     readonly hostname?: string;
     readonly tls?: { readonly cert: string; readonly key: string };
+    /** Sees a request whose body is not complete yet. True: the test has answered, and the connection is of no more use. */
+    readonly early?: (request: RawRequest, answer: RawAnswer) => boolean;
   } = {},
 ): RawServer {
   const requests: RawRequest[] = [];
@@ -64,6 +66,11 @@ export function rawServer(
         for (let taken = take(socket.data); taken !== undefined; taken = take(socket.data)) {
           requests.push(taken);
           void handle(taken, answerOn(socket));
+        }
+        const partial = options.early && partOf(socket.data);
+        if (partial !== undefined && options.early?.(partial, answerOn(socket))) {
+          requests.push(partial);
+          socket.data.received = '';
         }
       },
       drain(socket) {
@@ -96,6 +103,16 @@ function hostOf(address: string): string {
 
 /** The next request, when all of it is there. */
 function take(state: State): RawRequest | undefined {
+  const request = partOf(state);
+  const length = Number(request?.headers.get('content-length') ?? 0);
+  if (request === undefined || request.body.length < length) return undefined;
+  const next = state.received.indexOf('\r\n\r\n') + 4 + length;
+  state.received = state.received.slice(next);
+  return request;
+}
+
+/** The next request with what is there of its body. */
+function partOf(state: State): RawRequest | undefined {
   const end = state.received.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
   const [line = '', ...fields] = state.received.slice(0, end).split('\r\n');
@@ -104,10 +121,8 @@ function take(state: State): RawRequest | undefined {
     const colon = field.indexOf(':');
     headers.append(field.slice(0, colon), field.slice(colon + 1).trim());
   }
-  const next = end + 4 + Number(headers.get('content-length') ?? 0);
-  if (state.received.length < next) return undefined;
-  const body = state.received.slice(end + 4, next);
-  state.received = state.received.slice(next);
+  const length = Number(headers.get('content-length') ?? 0);
+  const body = state.received.slice(end + 4, end + 4 + length);
   const [method = '', target = ''] = line.split(' ');
   return { method, target, headers, body };
 }
