@@ -49,6 +49,12 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       'object with a row for each image.',
     examples: ['graft publish --to directory:/srv/published docker://registry.example.com/team/app:1.0'],
   },
+  push: {
+    prints:
+      'One line: the target with its digest, how many blobs were sent, and their size; with `--json` the numbers of blobs ' +
+      'that were sent, mounted from another repository and there, and of manifests.',
+    examples: ['graft push oci:///srv/images/app:1.0 docker://registry.example.com/team/app:1.0'],
+  },
   inspect: {
     prints: 'The image, its layers from the bottom up, and the checks; with `--json` the same as JSON.',
     examples: ['graft inspect --disk-limit-size-bytes 67108864 docker:///library/busybox:latest'],

@@ -6,7 +6,7 @@
  */
 import type { GLOBAL_OPTIONS } from './global-options.ts';
 import type { OptionValues, PositionalDefinition, VerbDefinition } from './options.ts';
-import { CREATE, INIT_STORE, JSON_OUTPUT, PUBLISH, SOURCE, THRESHOLD } from './verb-options.ts';
+import { CREATE, INIT_STORE, JSON_OUTPUT, PUBLISH, PUSH, SOURCE, THRESHOLD } from './verb-options.ts';
 
 const NOTHING: PositionalDefinition = { names: [], count: 0 };
 const IGNORED: PositionalDefinition = { names: [], count: 'ignored' };
@@ -39,6 +39,15 @@ export const VERBS = {
     details: 'A later create of the same image then needs no network for its layers.',
     options: SOURCE,
     positionals: { names: ['image'], count: 1 },
+    rare: true,
+  },
+  push: {
+    summary: 'send an image of an OCI layout to a registry',
+    details:
+      'LAYOUT is oci:///DIRECTORY[:REF], TARGET is docker://HOST[:PORT]/NAME[:TAG]. Sends only what the registry lacks, an ' +
+      'index with all images that it lists, and the name last. Needs no store.',
+    options: PUSH,
+    positionals: { names: ['layout', 'target'], count: 2 },
     rare: true,
   },
   inspect: {

@@ -99,6 +99,18 @@ export const SOURCE = {
   password,
 } as const satisfies OptionTable;
 
+export const PUSH = {
+  'insecure-registry': INSECURE,
+  'mount-from': {
+    type: 'list',
+    placeholder: 'HOST[:PORT]/NAME',
+    description: 'repository of the same registry that may have the blobs already (may be repeated)',
+  },
+  username,
+  password,
+  json: JSON_OUTPUT,
+} as const satisfies OptionTable;
+
 export const THRESHOLD = {
   'threshold-bytes': {
     type: 'int64',

@@ -80,7 +80,8 @@ export async function openAnonymousSource(
   });
 }
 
-async function policyOf(
+/** The settings of registries. @throws CONFIG_INVALID */
+export async function policyOf(
   { settings, extra, env }: SourceContext,
   requireDigest: boolean,
 ): Promise<RegistryPolicy> {

@@ -53,6 +53,21 @@ interface RawEntry extends RawDescriptor {
  * @throws IMAGE_BAD_MANIFEST, IMAGE_SCHEMA1, IMAGE_UNSUPPORTED (an artifact), BAD_DIGEST
  */
 export function parseManifest(bytes: Uint8Array, contentType: string | undefined, source: string): Manifest {
+  const manifest = parseAnyManifest(bytes, contentType, source);
+  if (manifest.kind === 'image' && !isConfigType(manifest.config.mediaType))
+    throw artifact(manifest.config.mediaType, source);
+  return manifest;
+}
+
+/**
+ * Parses a manifest as `parseManifest` does, also that of an artifact, which has the same form: a push sends whatever an
+ * index lists.
+ */
+export function parseAnyManifest(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  source: string,
+): Manifest {
   const document = readDocument(bytes, source);
   const bodyType = typeof document['mediaType'] === 'string' ? document['mediaType'] : undefined;
   const promised = contentType === undefined ? undefined : manifestKind(contentType);
@@ -96,7 +111,6 @@ function validate(validator: Validator, document: unknown, source: string): void
 function toImage(document: unknown, mediaType: string | undefined, source: string): ImageManifest {
   validate(isImageManifest, document, source);
   const raw = document as RawManifest;
-  if (!isConfigType(raw.config.mediaType)) throw artifact(raw, source);
   const config = toDescriptor(raw.config);
   if (config.size > MAX_CONFIG_BYTES)
     throw bad(
@@ -113,10 +127,10 @@ function toImage(document: unknown, mediaType: string | undefined, source: strin
 }
 
 /** The error for an image manifest that holds no image but a chart, a signature, an attestation or a module. */
-function artifact(raw: RawManifest, source: string): PluginError {
+function artifact(configType: string, source: string): PluginError {
   return new PluginError('IMAGE_UNSUPPORTED', {
     source,
-    mediaType: printable(raw.config.mediaType),
+    mediaType: printable(configType),
     advice: 'this is an artifact kept in a registry, not a container image; check the reference',
   });
 }

@@ -1,6 +1,6 @@
 /** Reads regular files whose path another program chose: no device, no pipe, and no more bytes than a limit. */
 import { errnoMeaning, SysError } from '../kernel/errno.ts';
-import { close, openAt } from '../kernel/files.ts';
+import { close, openAt, skip } from '../kernel/files.ts';
 import { AT_FDCWD, O } from '../kernel/libc.ts';
 import { readUpTo } from '../kernel/read.ts';
 import { S, type Stat, statAt, statFd, statFollowing } from '../kernel/stat.ts';
@@ -67,6 +67,30 @@ export function readSmallFile(path: string, maxBytes: number, link: FinalLink): 
     const bytes = readUpTo(fd, facts.size + 1, path);
     if (bytes.length !== facts.size) throw new FileRefused('changed', 'it changed while it was read');
     return bytes;
+  } finally {
+    close(fd);
+  }
+}
+
+/** Bytes that `readPieces` reads at a time. */
+const PIECE = 64 * 1024;
+
+/**
+ * The bytes of a file from an offset on. @throws as `openRegular`; SysError of read(2)
+ */
+export async function* readPieces(
+  path: string,
+  link: FinalLink,
+  from: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { fd } = openRegular(path, link);
+  try {
+    if (from > 0) skip(fd, from);
+    for (;;) {
+      const piece = readUpTo(fd, PIECE, path);
+      if (piece.length === 0) return;
+      yield piece;
+    }
   } finally {
     close(fd);
   }
