@@ -43,7 +43,7 @@ describe.each(PAGES.map(({ file }) => file))('%s', (file) => {
     const table: OptionTable =
       verb === undefined ? GLOBAL_OPTIONS : VERBS[verb as keyof typeof VERBS].options;
     const wanted = Object.entries(table).flatMap(([name, { hidden }]) => (hidden ? [] : [`--${name}`]));
-    const found = [...shown.matchAll(/^ +(--[a-z-]+)(?: [A-Z_:[\]]+)?(?: +[A-Z][a-z].*)?$/gm)].map(
+    const found = [...shown.matchAll(/^ +(--[a-z-]+)(?: [A-Z_:/[\]]+)?(?: +[A-Z][a-z].*)?$/gm)].map(
       ([, name]) => name,
     );
     expect(found).toEqual(wanted);
