@@ -63,7 +63,10 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     prints:
       'What was written and where, then a line for each kind of thing that the directory lacks: owners that an ordinary ' +
       'user could not set, set-id bits, capabilities, devices. With `--json` the same as JSON.',
-    examples: ['graft export oci:///srv/images:app /srv/exported'],
+    examples: [
+      'graft export oci:///srv/images:app /srv/exported',
+      'graft export --tar /srv/app.tar oci:///srv/images:app',
+    ],
   },
   delete: {
     prints: 'One sentence: that it was deleted, or that there was none.',

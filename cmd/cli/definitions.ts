@@ -74,13 +74,18 @@ export const VERBS = {
     rare: true,
   },
   export: {
-    summary: 'write the root filesystem of an image into a directory',
+    summary: 'write the root filesystem of an image as directory or tar',
     details:
       'Merges the layers into DIRECTORY, which must not exist or be empty, with owners, modes, times, extended attributes ' +
-      'and hard links. Needs no store. DIRECTORY appears when it is complete; a failure leaves nothing. An ordinary ' +
-      'user cannot give files away: everything then belongs to that user, and the answer says what was lost.',
-    options: { ...SOURCE, json: JSON_OUTPUT },
-    positionals: { names: ['image', 'directory'], count: 2 },
+      'and hard links; or with --tar into one archive, which has the same bytes each time. Needs no store. The result ' +
+      'appears when it is complete; a failure leaves nothing. An ordinary user cannot give files away: everything then ' +
+      'belongs to that user, and the answer says what was lost.',
+    options: {
+      tar: { type: 'string', placeholder: 'FILE', description: 'write a tar archive instead of a directory' },
+      ...SOURCE,
+      json: JSON_OUTPUT,
+    },
+    positionals: { names: ['image', 'directory'], count: [1, 2] },
     rare: true,
   },
   delete: {

@@ -1,8 +1,6 @@
-import { PluginError } from '../base/errors/error.ts';
-import { printable } from '../base/text.ts';
-import { hasCode } from '../sys/kernel/errno.ts';
+import { withoutRoom } from './full.ts';
 import { type MergeDeps, mergeImage } from './merge-image.ts';
-import { DirectoryStage } from './stage.ts';
+import { Stage } from './stage.ts';
 import type { TreeTotals } from './totals.ts';
 
 export interface Exported extends TreeTotals {
@@ -19,15 +17,13 @@ export interface Exported extends TreeTotals {
  * @throws EXPORT_*, what the source throws, LAYER_*
  */
 export async function exportDirectory(deps: MergeDeps, directory: string): Promise<Exported> {
-  using stage = new DirectoryStage(directory, deps.log);
-  try {
+  using stage = new Stage(directory, 'directory', deps.log);
+  return await withoutRoom(stage.final, async () => {
     const image = await deps.source.resolve(deps.signal);
-    const totals = await mergeImage(deps, image, stage);
-    deps.signal.throwIfAborted();
+    const { totals, tree } = await mergeImage(deps, image, stage);
+    tree.close();
+    tree.finish();
     stage.publish();
     return { image: image.name, digest: image.manifestDigest, path: stage.final, ...totals };
-  } catch (error) {
-    if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
-    throw new PluginError('EXPORT_NO_SPACE', { path: printable(stage.final) }, { cause: error });
-  }
+  });
 }

@@ -47,18 +47,25 @@ export interface MergePlace {
  */
 const MIN_COPIES = 64 * MiB;
 
+export interface MergedImage {
+  readonly totals: TreeTotals;
+  readonly tree: MergedTree;
+}
+
 /**
- * Writes the root filesystem of an image into `place.tree`, whose owner and mode are set last.
+ * Writes the root filesystem of an image into `place.tree`. What the caller has to do with the tree in the end: `close`
+ * and `finish` of MergedTree.
  * @throws what the source throws, LAYER_*, SysError. The caller then removes both directories.
  */
 export async function mergeImage(
   deps: MergeDeps,
   image: ResolvedImage,
   place: MergePlace,
-): Promise<TreeTotals> {
+): Promise<MergedImage> {
   const merge = new ImageMerge(deps, place);
   for (const layer of image.layers) await merge.add(layer);
-  return merge.finish();
+  deps.signal.throwIfAborted();
+  return merge.result;
 }
 
 class ImageMerge {
@@ -97,9 +104,8 @@ class ImageMerge {
     }
   }
 
-  finish(): TreeTotals {
-    this.#tree.finish();
-    return this.#totals.all;
+  get result(): MergedImage {
+    return { totals: this.#totals.all, tree: this.#tree };
   }
 
   get #layerTree(): string {

@@ -7,7 +7,7 @@ import { bytesOf } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { printable } from '../base/text.ts';
-import { publishOverEmpty } from '../sys/files/durable.ts';
+import { publishDirectory, publishOverEmpty } from '../sys/files/durable.ts';
 import { absolute, parentOf } from '../sys/files/path.ts';
 import { temporaryOwner, temporaryPath } from '../sys/files/temporary.ts';
 import { readDirents } from '../sys/kernel/dirents.ts';
@@ -19,21 +19,24 @@ import { formatOwner, isAlive, owner, parseOwner } from '../sys/kernel/process.t
 import { isDirectory, type Stat, statAt } from '../sys/kernel/stat.ts';
 import { removePath } from './remove-path.ts';
 
+/** What the result is. An empty directory may be in the place of a directory; nothing may be in the place of a file. */
+export type ResultKind = 'directory' | 'file';
+
 /** Two new directories beside the final name, which only the user of this process can enter. */
-export class DirectoryStage implements Disposable {
+export class Stage implements Disposable {
   /** Absolute path without `.` and `..`. */
   readonly final: string;
-  /** Becomes the result. */
+  /** Becomes the result where that is a directory. */
   readonly tree: string;
-  /** For what is needed meanwhile. */
+  /** For what is needed meanwhile, and for a result that is a file. */
   readonly work: string;
   readonly #log: Logger;
 
   /** @throws EXPORT_TAKEN, EXPORT_PLACE */
-  constructor(final: string, log: Logger) {
+  constructor(final: string, kind: ResultKind, log: Logger) {
     this.final = absolute(final);
     this.#log = log;
-    requireFree(this.final);
+    requireFree(this.final, kind);
     sweep(parentOf(this.final), log);
     const stage = () => temporaryPath(parentOf(this.final), formatOwner(owner()));
     this.tree = makeIn(this.final, stage());
@@ -54,7 +57,17 @@ export class DirectoryStage implements Disposable {
       if (!hasCode(error, 'EBUSY')) throw error;
       throw place(final, 'something is mounted there', error);
     }
-    throw new PluginError('EXPORT_TAKEN', {
+    throw this.#takenMeanwhile();
+  }
+
+  /** Syncs a file in `work` and gives it the final name. @throws EXPORT_TAKEN, SysError */
+  publishFile(staged: string): void {
+    if (!publishDirectory(staged, this.final)) throw this.#takenMeanwhile();
+  }
+
+  #takenMeanwhile(): PluginError {
+    const { final } = this;
+    return new PluginError('EXPORT_TAKEN', {
       path: printable(final),
       what: 'was made by somebody else meanwhile',
     });
@@ -66,12 +79,13 @@ export class DirectoryStage implements Disposable {
   }
 }
 
-/** @throws EXPORT_TAKEN unless nothing or an empty directory has the name; EXPORT_PLACE */
-function requireFree(final: string): void {
+/** @throws EXPORT_TAKEN unless nothing has the name, or an empty directory that of a directory; EXPORT_PLACE */
+function requireFree(final: string, kind: ResultKind): void {
   const taken = (what: string) => new PluginError('EXPORT_TAKEN', { path: printable(final), what });
   const stat = look(final);
   if (final === '/') throw taken('is the root directory of this machine');
   if (stat === undefined) return;
+  if (kind === 'file') throw taken('exists');
   if (!isDirectory(stat)) throw taken('exists and is no directory');
   try {
     if (listNames(final).length > 0) throw taken('is a directory that is not empty');

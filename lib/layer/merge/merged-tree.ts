@@ -72,11 +72,26 @@ export class MergedTree {
     }
   }
 
-  /** Gives the root and the directories that are closed to their owner the attributes that they have in the image. */
-  finish(): void {
+  /** Directories that are still open to their owner, and the modes that they have in the image. */
+  get closedDirs(): ReadonlyMap<ByteName, number> {
+    return new Map(this.#closed.childrenFirst());
+  }
+
+  /** Gives the directories that are closed to their owner the modes that they have in the image. */
+  close(): void {
     const tree = new RootedTree(this.#path, NEVER);
     try {
       for (const [path, mode] of this.#closed.childrenFirst()) tree.find(path)?.setMode(mode);
+      tree.finish();
+    } finally {
+      tree.abandon();
+    }
+  }
+
+  /** Gives the root the owner and the mode that it has in the image. */
+  finish(): void {
+    const tree = new RootedTree(this.#path, NEVER);
+    try {
       const { uid, gid, mode } = this.#root;
       const now = statFd(tree.root.fd);
       if (now.uid !== uid || now.gid !== gid) tree.root.setOwner(uid, gid);

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLogger } from '../../../lib/base/log.ts';
-import { DirectoryStage } from '../../../lib/export/stage.ts';
+import { Stage } from '../../../lib/export/stage.ts';
 import { formatOwner, owner } from '../../../lib/sys/kernel/process.ts';
 import { codeOf } from '../../support/images/unpack.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
@@ -16,7 +16,7 @@ afterEach(async () => {
   await dir.remove();
 });
 
-const staged = (path: string) => new DirectoryStage(path, silentLogger);
+const staged = (path: string) => new Stage(path, 'directory', silentLogger);
 const refusal = (path: string) => codeOf(Promise.resolve().then(() => staged(path)));
 
 describe('an export is refused', () => {

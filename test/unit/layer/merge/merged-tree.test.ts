@@ -48,6 +48,7 @@ async function merge(
     facts.push(layer);
   }
   before(path);
+  tree.close();
   tree.finish();
   return { path, layers: facts, at: (name) => `${path}/${name}` };
 }
