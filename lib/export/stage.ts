@@ -73,7 +73,7 @@ export class Stage implements Disposable {
     });
   }
 
-  /** Removes what was not published. What cannot be removed is left to the next export, since this process ends. */
+  /** Removes what was not published. A name that cannot be removed is left to the next export, since this process ends. */
   [Symbol.dispose](): void {
     for (const path of [this.tree, this.work]) discard(path, this.#log);
   }

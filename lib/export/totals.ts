@@ -1,4 +1,4 @@
-/** What the layers of an exported image came to, and what the tree lacks of them. */
+/** The sums over the layers of an exported image, and the losses of its tree. */
 import type { Unpacked } from '../layer/tree/types.ts';
 
 export interface TreeTotals {

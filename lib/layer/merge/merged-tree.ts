@@ -1,5 +1,5 @@
 /**
- * One directory tree that layers are merged into, the bottom one first: the tree that overlayfs would show of the same
+ * A directory tree that layers are merged into, the bottom one first: the tree that overlayfs would show of the same
  * layers (image-spec, layer.md, "Applying Changesets"). Each layer is unpacked into a tree of its own first, and its
  * files are then moved by rename(2). So a marker removes what lower layers gave and nothing of its own layer, in any
  * order of the archive.
@@ -57,7 +57,7 @@ export class MergedTree {
     tree.finish();
   }
 
-  /** Moves the tree of the next layer into this one. What is left of `layerTree` afterwards has no meaning. */
+  /** Moves the tree of the next layer into this one. The rest of `layerTree` has no meaning afterwards. */
   *add(layerTree: string, facts: MergeFacts): Steps<void> {
     const into = new RootedTree(this.#path, NEVER);
     const from = new RootedTree(layerTree, NEVER);

@@ -29,7 +29,7 @@ const NEVER = { linkBelow: () => undefined, implied() {}, removed() {} };
 /** How a name is written: `skipped` are sockets and devices. */
 export type Member = (WrittenEntry & { readonly isWhiteout: boolean }) | 'skipped';
 
-/** What tar-fs asks of a stat. `mtime` has no meaning here: the writer takes the times of the member. */
+/** The part of a stat that tar-fs reads. `mtime` has no meaning here: the writer takes the times of the member. */
 interface StatForTarFs {
   readonly mode: number;
   readonly uid: number;

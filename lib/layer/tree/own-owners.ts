@@ -1,6 +1,6 @@
 /**
- * A tree that an ordinary user writes: everything belongs to that user, who may not give files away (chown(2)). What
- * the tree lacks because of that is counted, so that the user can be told.
+ * A tree that an ordinary user writes: everything belongs to that user, who may not give files away (chown(2)). The
+ * losses are counted, so that the user can be told.
  */
 import type { ByteName } from '../../base/bytes.ts';
 import { S } from '../../sys/kernel/stat.ts';

@@ -61,7 +61,7 @@ export interface Publication {
   readonly attributes: 'set' | 'record' | 'own';
 }
 
-/** What a tree of `attributes: 'own'` lacks of the image. */
+/** The losses of a tree of `attributes: 'own'`. */
 export interface LostOwners {
   /** Entries that belong to other ids in the image. */
   readonly entries: number;
