@@ -21,6 +21,7 @@ interface Mapping {
 /** A key in block style: double quoted, single quoted or plain, then a colon that ends a word. */
 const KEY =
   /(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\n]|'')*)'|([^\s#"'[\]{}&*!|>%@`,?:-](?:[^#\n]|(?<! )#)*?|[?:-][^\s#](?:[^#\n]|(?<! )#)*?)) *:(?=[ \n]|$)/y;
+const BLOCK_HEADER = /[|>][-+1-9]{0,2} *(?: #[^\n]*)?(?=\n|$)/y;
 const DASH = /-(?: +|(?=\n)|$)/y;
 const BLANK = / *(?:#[^\n]*)?(?=\n|$)/y;
 const MARKER = /(?:---|\.\.\.)(?=[ \n]|$)/y;
@@ -81,10 +82,18 @@ class KeyScanner {
       if (this.#mappings.at(-1)?.indent === column) this.#mappings.pop();
     }
     if (/^\?[ \n]/.test(this.#text.slice(this.#at, this.#at + 2))) this.#fail('"? key" is not read here');
+    // `Bun.YAML` reads such a line as text, with all lists and keys in it. No text of a configuration begins so.
+    if (this.#text[this.#at] === ',') this.#fail('a line cannot begin with a comma');
     const key = this.#match(KEY);
     if (key) this.#enter(column, key[1] ?? key[2]?.replaceAll("''", "'") ?? key[3] ?? '');
     this.#spaces();
+    if (key && this.#text[this.#at] === ',') this.#fail('a value cannot begin with a comma');
     this.#value(key ? column : column - 1);
+  }
+
+  #endOfLine(): number {
+    const newline = this.#text.indexOf('\n', this.#at);
+    return newline < 0 ? this.#text.length : newline;
   }
 
   #spaces(): void {
@@ -125,15 +134,26 @@ class KeyScanner {
   #value(parent: number): void {
     const first = this.#text[this.#at] ?? '';
     if (/[&*!]/.test(first)) this.#fail(UNREADABLE);
-    if (first === '|' || first === '>') this.#skipBlockScalar(parent);
-    else if (first === '"' || first === "'") this.#match(QUOTED);
+    if (first === '|' || first === '>') {
+      // `Bun.YAML` drops text behind the mark.
+      if (this.#match(BLOCK_HEADER) === undefined)
+        this.#fail(`text behind ${first} belongs on the next line`);
+      this.#skipBlockScalar(parent);
+    } else if (first === '"' || first === "'") this.#quoted();
     else if (first === '[' || first === '{') this.#flow();
+  }
+
+  /** `Bun.YAML` drops an empty line behind an escaped line break, which YAML keeps. */
+  #quoted(): string | undefined {
+    const quote = this.#match(QUOTED)?.[0];
+    if (quote?.startsWith('"') && /\\\n *\n/.test(quote))
+      this.#fail('an empty line behind "\\" is not read here');
+    return quote;
   }
 
   #skipBlockScalar(parent: number): void {
     const deeper = new RegExp(`\\n(?: *(?=\\n|$)| {${parent + 1},}[^\\n]*)`, 'y');
-    const newline = this.#text.indexOf('\n', this.#at);
-    this.#at = newline < 0 ? this.#text.length : newline;
+    this.#at = this.#endOfLine();
     while (this.#at < this.#text.length && this.#match(deeper));
   }
 
@@ -143,7 +163,7 @@ class KeyScanner {
     let word = '';
     let quoted = false;
     do {
-      const quote = word === '' ? this.#match(QUOTED)?.[0] : undefined;
+      const quote = word === '' ? this.#quoted() : undefined;
       if (quote !== undefined) {
         [word, quoted] = [quote.slice(1, -1), true];
         continue;

@@ -57,6 +57,13 @@ describe('what Bun.YAML lets pass and a configuration must not have', () => {
     ['behind a byte order mark', '\uFEFFa: 1\na: 2', 'line 2: mapping key "a" already defined at line 1'],
     ['with a hash in it', 'a#b: 1\na#b: 2', 'line 2: mapping key "a#b" already defined at line 1'],
     ['a host with a port', 'h:5000: 1\nh:5000: 2', 'line 2: mapping key "h:5000" already defined at line 1'],
+    ['a line that begins with a comma', 'a:\n  ,- b\n  - c', 'line 2: a line cannot begin with a comma'],
+    ['text behind a block mark', 'a: | -7\nb: 1', 'line 1: text behind | belongs on the next line'],
+    [
+      'an empty line behind an escaped break',
+      'a: "x\\\n\n  y"',
+      'line 3: an empty line behind "\\" is not read here',
+    ],
     ['two documents', 'a: 1\n---\nb: 2', 'line 2: more than one document'],
     ['two documents, marked', '---\na: 1\n---\nb: 2', 'line 3: more than one document'],
     ['an end and more', 'a: 1\n...\nb: 2', 'line 2: more than one document'],
