@@ -11,7 +11,7 @@ import { hearOfChildren } from '../lib/sys/kernel/signal-actions.ts';
 import { readCommandLine } from './cli/cli.ts';
 import type { Invocation } from './cli/parse.ts';
 import { brokenArgument, type TakenSecrets, takeSecrets } from './program/arguments.ts';
-import { PROBE_VERB } from './program/executable.ts';
+import { ARCHIVE_VERB, PROBE_VERB } from './program/executable.ts';
 import { Reported } from './program/reported.ts';
 import { openReporting, type Reporting, reportSettings } from './program/reporting.ts';
 import { listenForStop, type Stop } from './program/signals.ts';
@@ -167,12 +167,20 @@ async function probe(): Promise<void> {
   process.exit(runProbeChild());
 }
 
+/** Runs as the child that reads a layer of CVMFS. */
+async function archive(): Promise<void> {
+  const { runArchiveChild } = await import('./archive.ts');
+  process.exit(await runArchiveChild());
+}
+
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
 // The event loop is empty although the verb has not answered: that is a failure and must not exit with 0.
 process.on('beforeExit', () => fail(new Error('it stopped without an answer')));
 if (process.argv[2] === PROBE_VERB) {
   probe();
+} else if (process.argv[2] === ARCHIVE_VERB) {
+  archive();
 } else {
   start(process.argv.slice(2)).then(() => process.exit(0), fail);
 }

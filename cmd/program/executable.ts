@@ -9,10 +9,22 @@ export const COMPILED = Bun.main.startsWith(EMBEDDED);
 /** The verb with which graft starts itself to touch a CVMFS repository. Nobody types it. */
 export const PROBE_VERB = '__probe';
 
+/** The verb with which graft starts itself to read a whole layer of a CVMFS repository. */
+export const ARCHIVE_VERB = '__archive';
+
 /** The command that starts graft with PROBE_VERB: the executable, or its source in a checkout. */
 export function probeCommand(): readonly string[] {
-  if (COMPILED) return [process.execPath, PROBE_VERB];
-  return [process.execPath, new URL('../graft.ts', import.meta.url).pathname, PROBE_VERB];
+  return commandOf(PROBE_VERB);
+}
+
+/** The command that starts graft with ARCHIVE_VERB. */
+export function archiveCommand(): readonly string[] {
+  return commandOf(ARCHIVE_VERB);
+}
+
+function commandOf(verb: string): readonly string[] {
+  if (COMPILED) return [process.execPath, verb];
+  return [process.execPath, new URL('../graft.ts', import.meta.url).pathname, verb];
 }
 
 /**

@@ -1,10 +1,12 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { type Exported, exportDirectory } from '../../lib/export/export-directory.ts';
 import type { MergeDeps } from '../../lib/export/merge-image.ts';
+import type { PublishedLayers } from '../../lib/export/published-layers.ts';
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
-import { unpackWorkerUrl } from '../program/executable.ts';
+import { archiveCommand, unpackWorkerUrl } from '../program/executable.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { exportedSentences } from '../sentences/exported.ts';
+import { cvmfsFor } from '../sources/cvmfs.ts';
 import { openSource } from '../sources/source.ts';
 
 export async function run(context: VerbContext<'export'>): Promise<void> {
@@ -25,6 +27,7 @@ export async function run(context: VerbContext<'export'>): Promise<void> {
       signal,
       workerUrl: unpackWorkerUrl(),
       budget: DEFAULT_BUDGET,
+      published: () => publishedLayers(context),
       attributes: process.geteuid?.() === 0 ? 'set' : 'own',
     };
     exported = await (tar === undefined ? exportDirectory(deps, directory ?? '') : exportTar(deps, tar));
@@ -35,7 +38,15 @@ export async function run(context: VerbContext<'export'>): Promise<void> {
   else for (const line of exportedSentences(exported)) out.text(line);
 }
 
-/** What packs archives is loaded for archives alone. */
+/** Undefined where no repository is configured. */
+async function publishedLayers(context: VerbContext<'export'>): Promise<PublishedLayers | undefined> {
+  const cvmfs = await cvmfsFor(context, undefined)();
+  if (cvmfs === undefined) return undefined;
+  const { PublishedLayers } = await import('../../lib/export/published-layers.ts');
+  return new PublishedLayers({ cvmfs, archiveCommand: archiveCommand(), log: context.log });
+}
+
+/** The packer is loaded for archives alone. */
 async function exportTar(deps: MergeDeps, file: string): Promise<Exported> {
   const { exportTar: write } = await import('../../lib/export/export-tar.ts');
   return write(deps, file);

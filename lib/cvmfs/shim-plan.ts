@@ -55,6 +55,8 @@ export interface ShimPlan {
   /** Names to hide in the root of a container: one whiteout on top of the stack hides them for all layers. */
   readonly rootHidden: readonly ByteName[];
   readonly facts: LayerFacts;
+  /** All directories that publishing made up, also those that no lower layer affects. */
+  readonly madeUp: readonly ByteName[];
 }
 
 /** The plan for a walked layer. */
@@ -73,6 +75,7 @@ export function planShims(walk: LayerWalk): ShimPlan {
           (directory) => ({ opaque: false, whiteouts: directory.hidden }),
         ),
     shim,
+    madeUp: pathsOf(walk.directories, ({ implied }) => implied !== undefined),
     rootHidden: rootOnly ? (walk.directories[0]?.hidden ?? []) : [],
     facts: {
       explicitRoot: walk.explicitRoot,

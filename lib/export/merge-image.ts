@@ -18,6 +18,7 @@ import { unpackLayer } from '../layer/unpack/unpack.ts';
 import { mkdirAt, unlinkAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD } from '../sys/kernel/libc.ts';
 import { lookIfThere } from '../sys/kernel/look.ts';
+import type { PublishedLayers } from './published-layers.ts';
 import { removePath } from './remove-path.ts';
 import { Totals, type TreeTotals } from './totals.ts';
 
@@ -31,6 +32,8 @@ export interface MergeDeps {
   readonly budget: LayerBudget;
   /** `own` for a caller who is not root (`Publication` in lib/layer/tree/types.ts). */
   readonly attributes: 'set' | 'own';
+  /** For an image that says where its layers are published. The result is undefined where no repository is configured. */
+  readonly published?: (() => Promise<PublishedLayers | undefined>) | undefined;
   /** In a thread for each layer, unless said otherwise. */
   readonly unpack?: typeof unpackLayer | undefined;
 }
@@ -62,7 +65,10 @@ export async function mergeImage(
   image: ResolvedImage,
   place: MergePlace,
 ): Promise<MergedImage> {
-  const merge = new ImageMerge(deps, place);
+  const isPublished = image.layers.some(({ published }) => published !== undefined);
+  const published = isPublished ? await deps.published?.() : undefined;
+  await published?.find(image.layers);
+  const merge = new ImageMerge(deps, place, published);
   for (const layer of image.layers) await merge.add(layer);
   deps.signal.throwIfAborted();
   return merge.result;
@@ -71,6 +77,7 @@ export async function mergeImage(
 class ImageMerge {
   readonly #deps: MergeDeps;
   readonly #place: MergePlace;
+  readonly #published: PublishedLayers | undefined;
   readonly #tree: MergedTree;
   readonly #totals = new Totals();
   #looksLeft = MAX_LOOKS;
@@ -78,8 +85,9 @@ class ImageMerge {
   #own = 0;
   #copied = 0;
 
-  constructor(deps: MergeDeps, place: MergePlace) {
+  constructor(deps: MergeDeps, place: MergePlace, published: PublishedLayers | undefined) {
     this.#deps = deps;
+    this.#published = published;
     this.#place = place;
     this.#tree = new MergedTree(place.tree, deps.attributes === 'set' ? { uid: 0, gid: 0 } : undefined);
   }
@@ -132,6 +140,8 @@ class ImageMerge {
   async #unpackOnce(layer: ImageLayer, advance: (bytes: number) => void): Promise<Unpacked> {
     const { source, signal, workerUrl, unpack = unpackLayer } = this.#deps;
     mkdirAt(AT_FDCWD, this.#layerTree, 0o700);
+    const archive = this.#published?.open(layer);
+    if (archive !== undefined) return this.#unpackArchive(layer, archive, advance);
     let before = 0;
     const unpacked = await unpack(this.#request(layer), await source.open(layer, signal), {
       workerUrl,
@@ -144,6 +154,29 @@ class ImageMerge {
     await source.verifyUnchanged?.(layer);
     if (layer.identity !== undefined) refuseSavedImage(layer, this.#layerTree);
     return unpacked;
+  }
+
+  /** A layer from a repository: its tar is another one than the image's, so no digest can be compared. */
+  #unpackArchive(
+    layer: ImageLayer,
+    chunks: AsyncIterable<Uint8Array>,
+    advance: (bytes: number) => void,
+  ): Promise<Unpacked> {
+    const { signal, workerUrl, unpack = unpackLayer } = this.#deps;
+    const unchecked: ImageLayer = { ...layer, validated: false, compression: 'none' };
+    let before = 0;
+    return unpack(
+      this.#request(unchecked),
+      { kind: 'stream', chunks },
+      {
+        workerUrl,
+        signal,
+        onProgress: (read) => {
+          advance(read - before);
+          before = read;
+        },
+      },
+    );
   }
 
   #request(layer: ImageLayer): UnpackRequest {

@@ -19,7 +19,7 @@ import { formatOwner, isAlive, owner, parseOwner } from '../sys/kernel/process.t
 import { isDirectory, type Stat, statAt } from '../sys/kernel/stat.ts';
 import { removePath } from './remove-path.ts';
 
-/** What the result is. An empty directory may be in the place of a directory; nothing may be in the place of a file. */
+/** The kind of a result. An empty directory may be in the place of a directory; nothing may be in the place of a file. */
 export type ResultKind = 'directory' | 'file';
 
 /** Two new directories beside the final name, which only the user of this process can enter. */

@@ -1,0 +1,118 @@
+/**
+ * Layers of an image that lie in a repository, for an export. A layer whose repository is in doubt, or whose publication
+ * lost something that the configuration does not accept, comes from the image's own source where that has it.
+ */
+import type { Logger } from '../base/log.ts';
+import { answeredBy } from '../cvmfs/guesses.ts';
+import { ArchiveBroken, readArchive } from '../cvmfs/layer-archive.ts';
+import { type CvmfsDeps, locateLayers } from '../cvmfs/locate.ts';
+import { type PreparedPlan, planLayers } from '../cvmfs/plan-layers.ts';
+import type { PublishedLayer, RepositoryDoubt } from '../cvmfs/published-layer.ts';
+import { missing, shownDoubt, unhealthy } from '../image/cvmfs/doubts.ts';
+import type { ImageLayer } from '../image/source/source.ts';
+
+export interface PublishedLayersDeps {
+  readonly cvmfs: CvmfsDeps;
+  /** The command of the child that reads a layer. */
+  readonly archiveCommand: readonly string[];
+  readonly log: Logger;
+}
+
+interface Use {
+  readonly found: PublishedLayer;
+  /** Paths without an entry of their own. */
+  readonly omit: readonly string[];
+}
+
+export class PublishedLayers {
+  readonly #deps: PublishedLayersDeps;
+  readonly #uses = new Map<ImageLayer, Use>();
+
+  constructor(deps: PublishedLayersDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Looks for the layers that an image says are published.
+   * @throws CVMFS_UNHEALTHY, CVMFS_NOT_PUBLISHED, CVMFS_THIN_LAYER_MISSING where no other source has a layer
+   */
+  async find(layers: readonly ImageLayer[]): Promise<void> {
+    const named = layers.flatMap((layer) => (layer.published ? [{ layer, at: layer.published }] : []));
+    const findings = await locateLayers(
+      this.#deps.cvmfs,
+      named.map(({ layer, at }) => ({
+        digest: layer.digest,
+        diffId: layer.diffId,
+        at: { address: at.address },
+      })),
+    );
+    const found: { layer: ImageLayer; published: PublishedLayer }[] = [];
+    for (const [index, { layer }] of named.entries()) {
+      const finding = findings[index];
+      if (finding?.result === 'found') found.push({ layer, published: finding.layer });
+      else this.#elsewhere(layer, finding?.doubts ?? [], finding?.reasons.join('; ') ?? 'not asked for');
+    }
+    const plans = await planLayers(
+      this.#deps.cvmfs,
+      found.map(({ published }) => published),
+      false,
+    );
+    for (const [index, { layer, published }] of found.entries()) this.#plan(layer, published, plans[index]);
+  }
+
+  /** The layer as an archive; undefined where it comes from the image's own source. */
+  open(layer: ImageLayer): AsyncIterable<Uint8Array> | undefined {
+    const use = this.#uses.get(layer);
+    return use && this.#read(layer, use);
+  }
+
+  #plan(layer: ImageLayer, found: PublishedLayer, plan: PreparedPlan | undefined): void {
+    const { repository } = found;
+    if (plan === undefined || !plan.ok) {
+      const doubt = plan ?? { repository, doubt: 'hang' as const, reason: 'no answer' };
+      this.#elsewhere(layer, [doubt], shownDoubt(doubt));
+      return;
+    }
+    const isRepairable = layer.published?.elsewhere === true;
+    const refused = [
+      ...answeredBy(repository, 'fall_back', plan.guesses),
+      // An export does not repair: the source has all that publishing lost.
+      ...(isRepairable ? answeredBy(repository, 'repair', plan.guesses) : []),
+    ];
+    if (refused.length > 0) {
+      const doubt = { repository, doubt: 'lost_metadata' as const, reason: refused.join(', and ') };
+      this.#elsewhere(layer, [doubt], shownDoubt(doubt));
+      return;
+    }
+    const { facts, madeUp } = plan.plan;
+    this.#uses.set(layer, { found, omit: [...madeUp, ...(facts.explicitRoot ? [] : [''])] });
+    this.#deps.log.info('layer-on-cvmfs', { digest: layer.digest, path: found.path });
+  }
+
+  /** @throws where the configuration does not fall back on a doubt, or no other source has the layer */
+  #elsewhere(layer: ImageLayer, doubts: readonly RepositoryDoubt[], reason: string): void {
+    const fatal = doubts.find(({ repository, doubt }) => !repository.fallBackOn.has(doubt));
+    if (fatal !== undefined) throw unhealthy(layer, fatal);
+    if (layer.published?.elsewhere !== true) {
+      const [first] = doubts;
+      throw first === undefined ? missing(layer, reason) : unhealthy(layer, first);
+    }
+    this.#deps.log.info('layer-not-on-cvmfs', { digest: layer.digest, reason });
+  }
+
+  async *#read(layer: ImageLayer, { found, omit }: Use): AsyncGenerator<Uint8Array> {
+    const { repository } = found;
+    const tree = [found.directory, found.tree].filter((part) => part !== '').join('/');
+    const request = { repository: repository.path, tree, xattrs: repository.type === 'directory', omit };
+    try {
+      yield* readArchive(this.#deps.archiveCommand, request, repository.walkDeadlineMs);
+    } catch (error) {
+      if (!(error instanceof ArchiveBroken)) throw error;
+      const doubt =
+        error.how === 'hang'
+          ? ({ doubt: 'hang', reason: `no byte within ${repository.walkDeadlineMs} ms` } as const)
+          : ({ doubt: 'io_error', reason: 'the process that read the layer ended early' } as const);
+      throw unhealthy(layer, { repository, ...doubt });
+    }
+  }
+}
