@@ -47,7 +47,15 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     prints:
       'A line for each image: its public name, how many layers were fetched, and what was not kept; with `--json` one ' +
       'object with a row for each image.',
-    examples: ['graft publish --to directory:/srv/published docker://registry.example.com/team/app:1.0'],
+    examples: [
+      'graft publish --to directory:/srv/published docker://registry.example.com/team/app:1.0',
+      'graft publish --prune --dry-run --to directory:/srv/published',
+    ],
+  },
+  unpublish: {
+    prints:
+      'One sentence: the paths that were removed, or that there is no such image; with `--json` the same as JSON.',
+    examples: ['graft unpublish --from directory:/srv/published docker://registry.example.com/team/app:1.0'],
   },
   push: {
     prints:

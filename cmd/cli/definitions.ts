@@ -6,7 +6,16 @@
  */
 import type { GLOBAL_OPTIONS } from './global-options.ts';
 import type { OptionValues, PositionalDefinition, VerbDefinition } from './options.ts';
-import { CREATE, INIT_STORE, JSON_OUTPUT, PUBLISH, PUSH, SOURCE, THRESHOLD } from './verb-options.ts';
+import {
+  CREATE,
+  INIT_STORE,
+  JSON_OUTPUT,
+  PUBLISH,
+  PUSH,
+  SOURCE,
+  THRESHOLD,
+  UNPUBLISH,
+} from './verb-options.ts';
 
 const NOTHING: PositionalDefinition = { names: [], count: 0 };
 const IGNORED: PositionalDefinition = { names: [], count: 'ignored' };
@@ -71,6 +80,14 @@ export const VERBS = {
       'What is there is not fetched again. Exits 4 when some images failed and all others are published.',
     options: PUBLISH,
     positionals: { names: ['image…'], count: 'ignored' },
+    rare: true,
+  },
+  unpublish: {
+    summary: 'take a published image away',
+    details:
+      'IMAGE is a reference or the public name. Its layers are kept for --keep days, and removed by publish --prune then.',
+    options: UNPUBLISH,
+    positionals: { names: ['image'], count: 1 },
     rare: true,
   },
   export: {

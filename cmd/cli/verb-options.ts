@@ -121,24 +121,14 @@ export const THRESHOLD = {
   },
 } as const satisfies OptionTable;
 
-export const PUBLISH = {
-  to: {
-    type: 'string',
-    placeholder: 'TARGET',
-    description: 'where to publish: directory:/PATH or cvmfs:REPOSITORY',
-  },
-  name: {
-    type: 'string',
-    placeholder: 'REGISTRY/REPOSITORY:TAG',
-    description: 'the public name, which an image from files needs',
-  },
+const TO_TARGETS = {
   keep: {
     type: 'string',
     placeholder: 'DAYS',
     default: '30',
-    description: 'how long the image before is kept when a tag has moved',
+    description: 'how long layers are kept whose image has gone, or whose tag has moved',
   },
-  'dry-run': { type: 'boolean', description: 'only say what would be fetched and published' },
+  'dry-run': { type: 'boolean', description: 'only say what would be fetched, published and removed' },
   'cvmfs-server': {
     type: 'string',
     placeholder: 'PROGRAM',
@@ -152,8 +142,31 @@ export const PUBLISH = {
     description: 'where layers for cvmfs: targets are unpacked',
   },
   json: JSON_OUTPUT,
+} as const satisfies OptionTable;
+
+export const PUBLISH = {
+  to: {
+    type: 'string',
+    placeholder: 'TARGET',
+    description: 'where to publish: directory:/PATH or cvmfs:REPOSITORY',
+  },
+  name: {
+    type: 'string',
+    placeholder: 'REGISTRY/REPOSITORY:TAG',
+    description: 'the public name, which an image from files needs',
+  },
+  prune: {
+    type: 'boolean',
+    description: 'publish nothing, and remove layers that no image of the target needs',
+  },
+  ...TO_TARGETS,
   'insecure-registry': INSECURE,
   'require-digest': REQUIRE_DIGEST,
   username,
   password,
+} as const satisfies OptionTable;
+
+export const UNPUBLISH = {
+  from: { type: 'string', placeholder: 'TARGET', description: 'directory:/PATH or cvmfs:REPOSITORY' },
+  ...TO_TARGETS,
 } as const satisfies OptionTable;

@@ -21,6 +21,7 @@ export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: 
   pull: () => import('./pull.ts'),
   push: () => import('./push.ts'),
   stats: () => import('./stats.ts'),
+  unpublish: () => import('./unpublish.ts'),
   usage: () => import('./usage.ts'),
   version: () => import('./version.ts'),
 };

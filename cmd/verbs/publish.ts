@@ -3,15 +3,23 @@ import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { formatReference, parseImageReference } from '../../lib/oci/reference.ts';
 import { redactReference } from '../../lib/oci/reference-registry.ts';
 import { withTarget } from '../../lib/publish/open-target.ts';
-import { type ImageToPublish, type PublishedImage, publishImage } from '../../lib/publish/publish.ts';
+import { type Pruned, prune } from '../../lib/publish/prune.ts';
+import {
+  type ImageToPublish,
+  type PublishDeps,
+  type PublishedImage,
+  publishImage,
+} from '../../lib/publish/publish.ts';
 import {
   type PublishableReference,
   publicName,
   requirePublishable,
 } from '../../lib/publish/repository/names.ts';
+import type { PublishTarget } from '../../lib/publish/targets/target.ts';
 import { usageOf } from '../cli/definitions.ts';
 import { unpackWorkerUrl } from '../program/executable.ts';
 import { layersAtATime } from '../program/layers-at-a-time.ts';
+import { keepMs, keepUntilOf, targetOptions } from '../program/publish-options.ts';
 import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { explain } from '../sentences/report.ts';
@@ -20,7 +28,6 @@ import { openPublishSource } from '../sources/publish-source.ts';
 
 /** Some images failed, and all others are published. 3 is GrootFS's unknown verb. */
 const SOME_FAILED = 4;
-const DAY_MS = 86_400_000;
 
 interface FailedImage {
   readonly image: string;
@@ -31,50 +38,58 @@ interface FailedImage {
 type Row = PublishedImage | FailedImage;
 
 export async function run(context: VerbContext<'publish'>): Promise<void> {
-  const { args, env, log, progress, signal, out } = context;
+  const { args, out } = context;
   const { to, name, json } = args.options;
   const dryRun = args.options['dry-run'] === true;
-  if (
-    to === undefined ||
-    args.positionals.length === 0 ||
-    (name !== undefined && args.positionals.length > 1)
-  )
+  const isPrune = args.options.prune === true;
+  const images = args.positionals;
+  const isUnclear = isPrune ? images.length > 0 : images.length === 0;
+  if (to === undefined || isUnclear || (name !== undefined && images.length !== 1))
     throw new PluginError('CLI_BAD_ARGUMENTS', { usage: usageOf('publish'), misplaced: undefined });
-  const keepUntil = keepUntilOf(args.options.keep ?? '30');
-  const user = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-  const { 'cvmfs-server': program = 'cvmfs_server', scratch = '/var/tmp' } = args.options;
-  const server = { program, env: env.forChildren, scratch };
-  const rows = await withTarget(
-    { text: to, user, signal, readOnly: dryRun, server },
-    async (target, whileHeld) => {
-      const deps = {
-        target,
-        log,
-        progress,
-        signal: whileHeld,
-        workerUrl: unpackWorkerUrl(),
-        keepUntil,
-        dryRun,
-      };
-      const all = { ...deps, budget: DEFAULT_BUDGET, concurrency: layersAtATime() };
-      const found: Row[] = [];
-      for (const argument of args.positionals) {
-        const row = await attempt(context, argument, whileHeld, (reference) => {
-          const wanted = wantedImage(
-            context,
-            reference,
-            (known) => target.repository.manifest(known) !== undefined,
-          );
-          return publishImage(all, wanted);
-        });
-        if (json !== true) out.text(inWords(row, dryRun));
-        found.push(row);
-      }
-      return found;
-    },
-  );
-  if (json === true) out.json({ target: to, dryRun, images: rows });
-  if (rows.some(({ result }) => result === 'failed')) throw new Reported(SOME_FAILED);
+  const keepUntil = keepUntilOf(args.options.keep);
+  await withTarget(targetOptions(context, to, dryRun), async (target, whileHeld) => {
+    if (isPrune) {
+      const now = new Date();
+      const before = new Date(now.getTime() - keepMs(args.options.keep));
+      const pruned = await prune(target, { wanted: undefined, before, keepUntil, now, dryRun }, whileHeld);
+      if (json === true) out.json({ target: to, dryRun, ...pruned });
+      else for (const line of prunedInWords(pruned, dryRun)) out.text(line);
+      return;
+    }
+    const rows = await publishAll(context, target, whileHeld, { keepUntil, dryRun });
+    if (json === true) out.json({ target: to, dryRun, images: rows });
+    if (rows.some(({ result }) => result === 'failed')) throw new Reported(SOME_FAILED);
+  });
+}
+
+async function publishAll(
+  context: VerbContext<'publish'>,
+  target: PublishTarget,
+  signal: AbortSignal,
+  { keepUntil, dryRun }: Pick<PublishDeps, 'keepUntil' | 'dryRun'>,
+): Promise<Row[]> {
+  const { args, log, progress, out } = context;
+  const deps = { target, log, progress, signal, workerUrl: unpackWorkerUrl(), keepUntil, dryRun };
+  const all = { ...deps, budget: DEFAULT_BUDGET, concurrency: layersAtATime() };
+  const isPublished = (known: string) => target.repository.manifest(known) !== undefined;
+  const rows: Row[] = [];
+  for (const argument of args.positionals) {
+    const row = await attempt(context, argument, signal, (reference) =>
+      publishImage(all, wantedImage(context, reference, isPublished)),
+    );
+    if (args.options.json !== true) out.text(inWords(row, dryRun));
+    rows.push(row);
+  }
+  return rows;
+}
+
+function prunedInWords({ expired, layers }: Pruned, dryRun: boolean): string[] {
+  const would = dryRun ? 'would be' : 'are';
+  return [
+    ...expired.map((until) => `kept until ${until}`),
+    ...layers,
+    `${layers.length} layers and ${expired.length} kept manifests ${would} removed`,
+  ];
 }
 
 /** A failure of one image is told, and the others are done; a signal ends the verb. */
@@ -114,18 +129,6 @@ function wantedImage(
     open: (documents) =>
       openPublishSource(context, reference, documents, { requireDigest, known: isPublished(name) }),
   };
-}
-
-/** @throws CLI_BAD_VALUE */
-function keepUntilOf(days: string): Date | undefined {
-  if (!/^\d{1,5}$/.test(days))
-    throw new PluginError('CLI_BAD_VALUE', {
-      flag: 'keep',
-      value: days,
-      type: 'text',
-      reason: 'it is no number of days',
-    });
-  return Number(days) === 0 ? undefined : new Date(Date.now() + Number(days) * DAY_MS);
 }
 
 function inWords(row: Row, dryRun: boolean): string {

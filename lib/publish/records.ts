@@ -56,10 +56,15 @@ function keptFiles(repository: PublishedRepository, { name, manifest, keepUntil 
   const before = repository.manifest(name);
   if (before === undefined || keepUntil === undefined || before.config.digest === manifest.config.digest)
     return [];
-  const until = keepUntil
+  return [keptManifest(keepUntil, name, formatDuccManifest(before))];
+}
+
+/** A manifest that a prune removes after `until`, and whose layers it leaves until then. */
+export function keptManifest(until: Date, name: string, manifest: string): PublishedFile {
+  // Without colons, which `cvmfs_server ingest -d` takes for separators.
+  const time = until
     .toISOString()
     .replace(/\.\d+Z$/, 'Z')
     .replaceAll(':', '');
-  const path = posix.join(KEPT, until, name, DOCUMENTS.complete);
-  return [{ path, bytes: Buffer.from(formatDuccManifest(before)) }];
+  return { path: posix.join(KEPT, time, name, DOCUMENTS.complete), bytes: Buffer.from(manifest) };
 }

@@ -149,3 +149,30 @@ test('half a layer of another tool is removed before its layer is published', as
     0o4755,
   );
 });
+
+test('an image is taken away in a transaction, since its name has a colon, and its layers by the next prune', async () => {
+  const manager = new ReleaseManager(dir, 'prune');
+  expect(await manager.graft('publish', options)).toMatchObject({ code: 0 });
+  const before = manager.calls().length;
+  expect(await manager.graft('unpublish', ['--from', TARGET, '--keep', '0', NAME])).toMatchObject({
+    code: 0,
+  });
+  expect(readdirSync(manager.tree).sort()).toEqual(['.layers', '.metadata']);
+  expect(readdirSync(join(manager.tree, '.metadata'))).toEqual([]);
+  expect(await manager.graft('publish', ['--prune', '--to', TARGET, '--keep', '0'])).toMatchObject({
+    code: 0,
+  });
+  expect(layersIn(manager.tree)).toEqual([]);
+  const removed = image.layers
+    .map(({ digest }) => hexOf(digest))
+    .sort()
+    .flatMap((hex) => ['-d', `.layers/${hex.slice(0, 2)}/${hex}`]);
+  expect(manager.calls().slice(before)).toEqual([
+    ['list'],
+    ['transaction', REPOSITORY],
+    ['publish', REPOSITORY],
+    ['list'],
+    ['list'],
+    ['ingest', ...removed, REPOSITORY],
+  ]);
+});

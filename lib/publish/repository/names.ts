@@ -42,7 +42,7 @@ export function publicName(reference: PublishableReference, given: string | unde
 }
 
 /** @throws PUBLISH_BAD_NAME for anything else than `<registry>/<repository>:<tag>` */
-function checkName(name: string): string {
+export function checkName(name: string): string {
   const [first = '', ...rest] = name.split('/');
   const last = rest.pop() ?? '';
   const isName = REGISTRY.test(first) && rest.every((part) => MIDDLE.test(part)) && LAST.test(last);

@@ -30,6 +30,8 @@ export interface ServerOptions {
 
 /** Between the start of a call and the moment when its transaction is open, on a busy server. */
 const OPENING_SECONDS = 30;
+/** The tool puts them all into one argument of another program, of which Linux takes 128 KiB. */
+const PATHS_AT_A_TIME = 200;
 const MAX_SAID = 2000;
 const MAX_RECORD = 4096;
 
@@ -85,11 +87,14 @@ export class CvmfsServer {
 
   /** Removes paths without a colon, which the tool takes for a separator. */
   async remove(paths: readonly string[]): Promise<void> {
+    if (paths.length === 0) return;
     const { hasGateway } = await this.list();
     // A gateway takes one path at a time.
-    const calls = hasGateway ? paths.map((path) => [path]) : paths.length === 0 ? [] : [paths];
-    for (const some of calls)
+    const atATime = hasGateway ? 1 : PATHS_AT_A_TIME;
+    for (let at = 0; at < paths.length; at += atATime) {
+      const some = paths.slice(at, at + atATime);
       await this.#changing(() => this.#run(['ingest', ...some.flatMap((path) => ['-d', path])]));
+    }
   }
 
   /** Runs `change` on the writable mount, and publishes what it did. */

@@ -6,6 +6,7 @@ import { OciLayoutSource } from '../../../lib/image/source/from-oci-layout.ts';
 import { platformOf } from '../../../lib/oci/platform.ts';
 import { withTarget } from '../../../lib/publish/open-target.ts';
 import { type PublishDeps, type PublishedImage, publishImage } from '../../../lib/publish/publish.ts';
+import type { PublishTarget } from '../../../lib/publish/targets/target.ts';
 import { unpackHere } from '../../property/workbench.ts';
 import { NO_URLS } from '../images/no-urls.ts';
 
@@ -32,22 +33,23 @@ export function layoutSource(url: string, onDocument?: (bytes: Uint8Array) => vo
   });
 }
 
-export function publishLayout({ root, url, name, changes, uid = 0 }: PublishLayout): Promise<PublishedImage> {
-  const signal = new AbortController().signal;
+/** Runs `use` with a directory as the target. */
+export function openDirectory<T>(
+  root: string,
+  use: (target: PublishTarget, signal: AbortSignal) => Promise<T>,
+  { uid = 0, readOnly = false } = {},
+): Promise<T> {
   const server = { program: 'cvmfs_server', env: {}, scratch: '/nonexistent' };
-  const user = { uid, gid: uid };
-  const target = {
-    text: `directory:${root}`,
-    user,
-    signal,
-    readOnly: changes?.dryRun === true,
-    server,
-  };
-  return withTarget(target, (opened, whileHeld) =>
+  const { signal } = new AbortController();
+  return withTarget({ text: `directory:${root}`, user: { uid, gid: uid }, signal, readOnly, server }, use);
+}
+
+export function publishLayout({ root, url, name, changes, uid = 0 }: PublishLayout): Promise<PublishedImage> {
+  const publish = (target: PublishTarget, signal: AbortSignal) =>
     publishImage(
       {
-        target: opened,
-        signal: whileHeld,
+        target,
+        signal,
         log: silentLogger,
         progress: silentProgress,
         unpack: unpackHere,
@@ -63,6 +65,6 @@ export function publishLayout({ root, url, name, changes, uid = 0 }: PublishLayo
         name,
         open: async (documents) => layoutSource(url, (bytes) => documents.add(bytes)),
       },
-    ),
-  );
+    );
+  return openDirectory(root, publish, { uid, readOnly: changes?.dryRun === true });
 }

@@ -29,7 +29,7 @@ describe('suggestions', () => {
   test.each([
     ['store', 'create', 'graft itself, before `create`'],
     ['with-clean', undefined, '`create`, after the verb'],
-    ['dry-run', 'create', '`publish`, `clean`'],
+    ['dry-run', 'create', '`publish`, `unpublish`, `clean`'],
     ['bogus', 'create', undefined],
     ['constructor', 'create', undefined],
   ])('option -%s given to %p belongs to %p', (flag, verb, expected) => {
