@@ -17,7 +17,7 @@ import type { PublishTarget } from './targets/target.ts';
 export interface TargetOptions {
   /** `directory:/path` or `cvmfs:repository` */
   readonly text: string;
-  /** Who runs this process. */
+  /** The ids of this process. */
   readonly user: { readonly uid: number; readonly gid: number };
   readonly signal: AbortSignal;
   /** Nothing is changed, so nobody has to be kept out. */

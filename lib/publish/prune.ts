@@ -21,7 +21,7 @@ export interface PruneOptions {
   readonly dryRun: boolean;
 }
 
-/** What was removed, or would be. */
+/** The parts of a repository that were removed, or would be. */
 export interface Pruned {
   readonly images: readonly string[];
   /** Times until which images were kept. */

@@ -62,7 +62,7 @@ export class CvmfsTarget implements PublishTarget {
 
   async publish(image: ImagePublication, signal: AbortSignal): Promise<void> {
     for (const layer of image.layers) finishLayer(image, layer, this.keepsOwners);
-    // What another tool began: a name that is there stays, and the new layer would be mixed with it.
+    // Another tool may have begun a layer: names that are there stay, and the new layer would be mixed with them.
     const halves = image.layers.map(({ digest }) => digest).filter((one) => this.repository.hasAnyOf(one));
     if (halves.length > 0) await this.#options.server.remove(halves.map(layerPath));
     await this.#options.server.ingest(async (pipe) => {

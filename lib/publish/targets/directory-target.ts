@@ -24,7 +24,7 @@ import { LAYERS, layerPath, WORK } from '../repository/paths.ts';
 import { PublishedRepository } from '../repository/published.ts';
 import type { StagedLayer } from '../tree/layer-records.ts';
 import { finishLayer, openToAll } from './finish-layer.ts';
-import type { ImagePublication, PublishedFile, PublishedLink, PublishTarget } from './target.ts';
+import type { ImagePublication, PublishedLink, PublishTarget } from './target.ts';
 
 const CATALOG_FILE = '.cvmfscatalog';
 
@@ -66,10 +66,15 @@ export class DirectoryTarget implements PublishTarget {
       unlinkAt(AT_FDCWD, `${layer.directory}/manifest`);
       finishLayer(image, layer, this.keepsOwners);
     }
+    const files = image.files.map((file) => ({ path: file.path, staged: this.#stageFile(file.bytes) }));
+    // A name that a power cut leaves must not lead to a file without its content.
     this.#sync();
     signal.throwIfAborted();
     for (const layer of image.layers) this.#publishLayer(layer);
-    for (const file of image.files) this.#writeFile(file);
+    for (const { path, staged } of files) {
+      this.#makeDirectories(posix.dirname(path));
+      renameAt(AT_FDCWD, staged, AT_FDCWD, `${this.#root}/${path}`);
+    }
     if (image.link !== undefined) this.#writeLink(image.link);
     this.#sync();
   }
@@ -94,12 +99,14 @@ export class DirectoryTarget implements PublishTarget {
   #catalog(directory: string): void {
     this.#makeDirectories(directory);
     const path = `${this.#root}/${directory}/${CATALOG_FILE}`;
-    if (!exists(path)) replaceFile(path, new Uint8Array(), 0o644);
+    if (!exists(path)) renameAt(AT_FDCWD, this.#stageFile(new Uint8Array()), AT_FDCWD, path);
   }
 
-  #writeFile({ path, bytes }: PublishedFile): void {
-    this.#makeDirectories(posix.dirname(path));
-    replaceFile(`${this.#root}/${path}`, bytes, 0o644);
+  /** A file where the next run sweeps, should this one be killed. */
+  #stageFile(bytes: Uint8Array): string {
+    const staged = `${this.#root}/${WORK}/stage/${crypto.randomUUID()}`;
+    replaceFile(staged, bytes, 0o644);
+    return staged;
   }
 
   #writeLink({ path, target }: PublishedLink): void {

@@ -15,7 +15,7 @@ import { check, libc, O } from '../../sys/kernel/libc.ts';
 import { S, type Stat, statAt, statFd } from '../../sys/kernel/stat.ts';
 import { type TarMember, tarHeader, tarPadding } from './tar-headers.ts';
 
-/** One descriptor for each level. Images have some twenty levels. */
+/** The walk keeps one descriptor open for each level. Images have some twenty levels. */
 const MAX_DEPTH = 400;
 const CHUNK = 256 * 1024;
 
