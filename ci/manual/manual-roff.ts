@@ -33,7 +33,8 @@ function mainPage(manual: Manual, release: Release): ManPage {
     ),
     '.PP',
     ...prose(
-      'Options go before the arguments, and are written `--name value`, `--name=value` or with one dash. stdout has ' +
+      'Options go before the arguments; verbs that GrootFS lacks take them after the arguments too. They are written ' +
+        '`--name value`, `--name=value` or with one dash. stdout has ' +
         'the answer, or one sentence when something failed; stderr has logs.',
     ),
     '.SH VERBS',

@@ -35,7 +35,7 @@ export interface VerbDefinition {
   readonly options: OptionTable;
   readonly positionals: PositionalDefinition;
   readonly hidden?: true;
-  /** Only people call the verb, so yargs reads its options although it is slow to load. */
+  /** Only people call the verb: yargs reads its options although it is slow to load, and they may follow arguments. */
   readonly rare?: true;
 }
 

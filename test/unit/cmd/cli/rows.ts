@@ -251,6 +251,30 @@ const REFUSED: readonly Row[] = [
   line('help a b', 'CLI_BAD_ARGUMENTS'),
 ];
 
+/** Verbs that GrootFS lacks take options after their arguments too. */
+const ANYWHERE: readonly Row[] = [
+  line('pull docker:///busybox --require-digest', {
+    verb: 'pull',
+    options: { 'require-digest': true },
+    positionals: ['docker:///busybox'],
+  }),
+  line('push --mount-from a/b oci:///d --mount-from c/d docker://h/n --json', {
+    verb: 'push',
+    options: { 'mount-from': ['a/b', 'c/d'], json: true },
+    positionals: ['oci:///d', 'docker://h/n'],
+  }),
+  line('inspect --username a /x --username b', {
+    verb: 'inspect',
+    options: { username: 'b' },
+    positionals: ['/x'],
+  }),
+  line('pull -- --json', { verb: 'pull', positionals: ['--json'] }),
+  line('push oci:///d -- --json', { verb: 'push', positionals: ['oci:///d', '--json'] }),
+  line('pull - --json=false', 'CLI_UNKNOWN_FLAG'),
+  line('pull /x --username', 'CLI_MISSING_VALUE'),
+  line('pull /x /y --require-digest', 'CLI_BAD_ARGUMENTS'),
+];
+
 export const ROWS: readonly Row[] = [
   ...GARDEN,
   ...BOSH,
@@ -260,4 +284,5 @@ export const ROWS: readonly Row[] = [
   ...LISTS,
   ...HELP_AND_VERSION,
   ...REFUSED,
+  ...ANYWHERE,
 ];
