@@ -28,7 +28,14 @@ const MAX_FETCHES = 16;
 export interface ImageReader<R extends { readonly config: ImageConfig }> {
   manifest(descriptor: Descriptor): Promise<Manifest>;
   /** Reads the configuration, and refuses an image that is wrong, before its layers are read. */
-  image(manifest: ImageManifest): Promise<R>;
+  image(manifest: ImageManifest, at: FoundAt): Promise<R>;
+}
+
+/** The way to an image's manifest. */
+export interface FoundAt {
+  readonly digest: Digest | undefined;
+  /** The digests of the indexes above it, the outermost first. */
+  readonly indexes: readonly Digest[];
 }
 
 export type FoundImage<R> = R & {
@@ -95,16 +102,20 @@ class Search<R extends { readonly config: ImageConfig }> {
   async from({ manifest, digest }: Start): Promise<FoundImage<R>> {
     if (digest !== undefined) this.#seen.add(digest);
     if (manifest.kind === 'image') {
-      const image = await this.#reader.image(manifest);
+      const image = await this.#reader.image(manifest, { digest, indexes: [] });
       requirePlatform(image.config, this.#machine, this.#source, this.#log);
       return { ...image, manifest, digest, byLevel: false };
     }
-    const found = await this.#index(manifest, 1);
+    const found = await this.#index(manifest, digest === undefined ? [] : [digest], 1);
     if (found !== undefined) return { ...found, byLevel: this.#byLevel };
     throw this.#failure ?? noPlatform(this.#offered, this.#machine, this.#source);
   }
 
-  async #index(index: ImageIndex, depth: number): Promise<FoundImage<R> | undefined> {
+  async #index(
+    index: ImageIndex,
+    above: readonly Digest[],
+    depth: number,
+  ): Promise<FoundImage<R> | undefined> {
     if (depth > MAX_INDEX_DEPTH) throw this.#bad(`indexes nest deeper than ${MAX_INDEX_DEPTH} levels`);
     for (const { platform } of index.entries.filter(mayBeImage)) {
       if (platform !== undefined) this.#offered.push(formatPlatform(platform));
@@ -117,15 +128,19 @@ class Search<R extends { readonly config: ImageConfig }> {
         throw this.#spent;
       }
       this.#seen.add(entry.digest);
-      const found = await this.#orNext(entry, depth);
+      const found = await this.#orNext(entry, above, depth);
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
-  async #orNext(entry: IndexEntry, depth: number): Promise<FoundImage<R> | undefined> {
+  async #orNext(
+    entry: IndexEntry,
+    above: readonly Digest[],
+    depth: number,
+  ): Promise<FoundImage<R> | undefined> {
     try {
-      return await this.#entry(entry, depth);
+      return await this.#entry(entry, above, depth);
     } catch (error) {
       if (error === this.#spent || !isPluginError(error) || !SKIPS_ENTRY.has(error.code)) throw error;
       this.#log.info('index-entry-passed-over', {
@@ -138,12 +153,16 @@ class Search<R extends { readonly config: ImageConfig }> {
     }
   }
 
-  async #entry(entry: IndexEntry, depth: number): Promise<FoundImage<R> | undefined> {
+  async #entry(
+    entry: IndexEntry,
+    above: readonly Digest[],
+    depth: number,
+  ): Promise<FoundImage<R> | undefined> {
     if (entry.size > MAX_MANIFEST_BYTES)
       throw this.#bad(`a manifest of ${entry.size} bytes, more than the ${MAX_MANIFEST_BYTES} allowed`);
     const manifest = await this.#reader.manifest(entry);
-    if (manifest.kind === 'index') return this.#index(manifest, depth + 1);
-    const image = await this.#reader.image(manifest);
+    if (manifest.kind === 'index') return this.#index(manifest, [...above, entry.digest], depth + 1);
+    const image = await this.#reader.image(manifest, { digest: entry.digest, indexes: above });
     if (!this.#fits(entry, image.config)) return undefined;
     return { ...image, manifest, digest: entry.digest, byLevel: false };
   }
