@@ -17,6 +17,7 @@ const SCHEMAS = [
   { name: 'isOverlayRecord', file: 'lib/cvmfs/schemas/overlay-record.json' },
   { name: 'isCvmfsSettings', file: 'lib/cvmfs/settings.schema.json' },
   { name: 'isRegistrySettings', file: 'lib/registry/settings.schema.json' },
+  { name: 'isTrustSettings', file: 'lib/trust/settings.schema.json' },
   { name: 'isExtraSettings', file: 'cmd/settings/extra.schema.json' },
 ];
 const OUT = 'lib/oci/generated';

@@ -150,6 +150,11 @@ export const VERBS = {
     details: 'Exits 0 when nothing is wrong. Reading every layer takes as long as reading the disk.',
     options: {
       repair: { type: 'boolean', description: 'drop what is damaged, keep everything else' },
+      policy: {
+        type: 'boolean',
+        description:
+          'instead of damage, list containers and cached images that the policy for signatures would refuse today',
+      },
       json: JSON_OUTPUT,
     },
     positionals: NOTHING,

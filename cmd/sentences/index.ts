@@ -8,6 +8,7 @@ import { publishSentences } from './publish.ts';
 import { pushSentences } from './push.ts';
 import { registrySentences } from './registry.ts';
 import { storeSentences } from './store.ts';
+import { trustSentences } from './trust.ts';
 
 type Sentences = { [C in keyof PluginErrors]: (s: PluginErrors[C]) => string };
 
@@ -22,4 +23,5 @@ export const sentences: Sentences = {
   ...cvmfsSentences,
   ...publishSentences,
   ...exportSentences,
+  ...trustSentences,
 };

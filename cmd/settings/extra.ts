@@ -1,5 +1,5 @@
 /**
- * graft's own settings: registries, CernVM-FS, metrics. They have files of their own beside GrootFS's file, since programs
+ * graft's own settings: registries, CernVM-FS, metrics, trust. They have files of their own beside GrootFS's file, since programs
  * that rewrite GrootFS's file drop unknown keys. Only calls that need them read them.
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
@@ -8,6 +8,7 @@ import type { RegistriesFile } from '../../lib/registry/policy/settings.ts';
 import { errnoMeaning, type SysError } from '../../lib/sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
 import { statIfThere } from '../../lib/sys/kernel/stat.ts';
+import type { TrustFile } from '../../lib/trust/settings.ts';
 import type { GlobalValues } from '../cli/definitions.ts';
 import { readConfigText } from './groot-file.ts';
 
@@ -16,6 +17,7 @@ export interface ExtraSettings {
   readonly registries: RegistriesFile | undefined;
   readonly cvmfs: CvmfsFile | undefined;
   readonly metricsFile: string | undefined;
+  readonly trust: TrustFile | undefined;
   /** The paths of the files, for errors. */
   readonly source: string;
 }
@@ -24,12 +26,14 @@ interface ExtraFile {
   readonly registries?: RegistriesFile;
   readonly cvmfs?: CvmfsFile;
   readonly metrics?: { readonly file?: string };
+  readonly trust?: TrustFile;
 }
 
 const NO_SETTINGS: ExtraSettings = {
   registries: undefined,
   cvmfs: undefined,
   metricsFile: undefined,
+  trust: undefined,
   source: 'the extra settings',
 };
 
@@ -53,8 +57,8 @@ export async function loadExtraSettings(
       throw new PluginError('CONFIG_INVALID', { path, reason: describeSchemaError(isExtraSettings) });
     merged = merge(merged, document);
   }
-  const { registries, cvmfs, metrics } = merged as ExtraFile;
-  return { registries, cvmfs, metricsFile: metrics?.file, source: files.join(', ') };
+  const { registries, cvmfs, metrics, trust } = merged as ExtraFile;
+  return { registries, cvmfs, metricsFile: metrics?.file, trust, source: files.join(', ') };
 }
 
 /** The texts of a file without settings, as templates write it. Every create reads the file, and loads no parser for these. */

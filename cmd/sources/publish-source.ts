@@ -4,9 +4,10 @@ import { platformOf } from '../../lib/oci/platform.ts';
 import type { ImageDocuments } from '../../lib/publish/documents.ts';
 import type { PublishableReference } from '../../lib/publish/repository/names.ts';
 import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
+import type { Guard } from '../../lib/trust/guard.ts';
 import type { SourceContext } from './context.ts';
 import { openSourceWith } from './registry-source.ts';
-import { openLayout } from './source.ts';
+import { guardFor, openLayout } from './source.ts';
 
 export interface PublishSourceOptions {
   readonly requireDigest: boolean;
@@ -20,14 +21,28 @@ export async function openPublishSource(
   documents: ImageDocuments,
   { requireDigest, known }: PublishSourceOptions,
 ): Promise<ImageSource> {
+  const guard = await guardFor(context, reference, undefined, 'throw');
+  const source = await sourceOf(context, reference, documents, { requireDigest, known }, guard);
+  if (guard === undefined) return source;
+  const { GuardedSource } = await import('../../lib/image/source/guarded-source.ts');
+  return new GuardedSource(source, guard, true);
+}
+
+async function sourceOf(
+  context: SourceContext,
+  reference: PublishableReference,
+  documents: ImageDocuments,
+  { requireDigest, known }: PublishSourceOptions,
+  guard: Guard | undefined,
+): Promise<ImageSource> {
   const platform = platformOf(process.arch, cpuVariant);
   switch (reference.kind) {
     case 'registry': {
       const seen = { has: () => known, add: () => undefined };
       const memory = { cache: documents, seen, partials: undefined };
-      return openSourceWith(context, reference, platform, memory, requireDigest);
+      return openSourceWith(context, reference, platform, memory, requireDigest, guard);
     }
     case 'oci':
-      return openLayout(context, reference, platform, (bytes) => documents.add(bytes));
+      return openLayout(context, reference, platform, guard, (bytes) => documents.add(bytes));
   }
 }

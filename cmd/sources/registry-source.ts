@@ -8,6 +8,7 @@ import { PartialDirectory } from '../../lib/registry/blobs/partial.ts';
 import type { RegistryPolicy } from '../../lib/registry/policy/policy.ts';
 import { type RegistriesFile, registryPolicy } from '../../lib/registry/policy/settings.ts';
 import type { Store } from '../../lib/store/store.ts';
+import type { Guard } from '../../lib/trust/guard.ts';
 import { VERSION } from '../program/version.ts';
 import type { SourceContext } from './context.ts';
 
@@ -24,8 +25,9 @@ export async function openRegistrySource(
   platform: Machine,
   store: Store | undefined,
   requireDigest: boolean,
+  guard?: Guard,
 ): Promise<RegistrySource> {
-  if (store === undefined) return openSourceWith(context, reference, platform, NOTHING, requireDigest);
+  if (store === undefined) return openSourceWith(context, reference, platform, NOTHING, requireDigest, guard);
   const memory: SourceMemory = {
     cache: store.blobs.of(repositoryOf(reference)),
     seen: {
@@ -34,7 +36,7 @@ export async function openRegistrySource(
     },
     partials: new PartialDirectory(store.layout.partial, context.log, repositoryOf(reference)),
   };
-  return openSourceWith(context, reference, platform, memory, requireDigest);
+  return openSourceWith(context, reference, platform, memory, requireDigest, guard);
 }
 
 /** Where a source keeps documents and the first bytes of blobs for the next call. */
@@ -47,10 +49,11 @@ export async function openSourceWith(
   platform: Machine,
   memory: SourceMemory,
   requireDigest: boolean,
+  guard?: Guard,
 ): Promise<RegistrySource> {
   const { credentials, log } = context;
   const policy = await policyOf(context, requireDigest);
-  return new RegistrySource({ reference, platform, credentials, policy, ...memory, log });
+  return new RegistrySource({ reference, platform, credentials, policy, ...memory, guard, log });
 }
 
 /** Opens an image in a registry without credentials and client certificates, since another image has named it. */

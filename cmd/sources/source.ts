@@ -6,6 +6,7 @@ import { ThinAwareSource } from '../../lib/image/source/thin-source.ts';
 import { formatPlatform, type Machine, platformOf } from '../../lib/oci/platform.ts';
 import {
   formatReference,
+  type ImageReference,
   type LayoutReference,
   parseImageReference,
   type RegistryReference,
@@ -16,6 +17,7 @@ import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
 import { lookIfThere } from '../../lib/sys/kernel/look.ts';
 import { readFile } from '../../lib/sys/kernel/read.ts';
 import { S } from '../../lib/sys/kernel/stat.ts';
+import type { Guard } from '../../lib/trust/guard.ts';
 import type { SourceContext } from './context.ts';
 
 /** Seconds without a byte after which the transfer of a remote layer counts as broken. */
@@ -24,30 +26,63 @@ const REMOTE_IDLE_SECONDS = 30;
 /**
  * Opens the source of an image by its reference. The reader is loaded only if the store does not remember the image.
  * Without a store nothing is remembered.
+ * @param atRefusal `tell`: an image that the policy for signatures refuses is resolved all the same, with the refusal
  */
 export async function openSource(
   context: SourceContext,
   argument: string,
   store: Store | undefined,
   requireDigest: boolean,
+  atRefusal: 'throw' | 'tell' = 'throw',
 ): Promise<ImageSource> {
   const reference = parseImageReference(argument);
+  const guard = await guardFor(context, reference, store, atRefusal);
+  const source = await sourceOf(context, reference, store, requireDigest, guard);
+  if (guard === undefined) return source;
+  const { GuardedSource } = await import('../../lib/image/source/guarded-source.ts');
+  return new GuardedSource(source, guard, reference.kind === 'registry' || reference.kind === 'oci');
+}
+
+/** The guard of an image, where a policy for signatures is set. Nothing of it is loaded where none is. */
+export async function guardFor(
+  context: SourceContext,
+  reference: ImageReference,
+  store: Store | undefined,
+  atRefusal: 'throw' | 'tell',
+): Promise<Guard | undefined> {
+  const { trust } = await context.extra();
+  if (trust?.policy === undefined) return undefined;
+  const { openGuard } = await import('./trust.ts');
+  return openGuard(context, trust, reference, store, atRefusal);
+}
+
+async function sourceOf(
+  context: SourceContext,
+  reference: ImageReference,
+  store: Store | undefined,
+  requireDigest: boolean,
+  guard: Guard | undefined,
+): Promise<ImageSource> {
   const platform = platformOf(process.arch, cpuVariant);
   switch (reference.kind) {
     case 'tar': {
       const { TarSource } = await import('../../lib/image/source/from-tar.ts');
       return new TarSource({ reference });
     }
-    case 'oci':
-      return remembering(store, store && layoutKey(context, reference, platform), async () =>
-        withThinImages(await openLayout(context, reference, platform), context, platform, store),
-      );
-    case 'registry':
-      return remembering(store, store && (await pinnedKey(context, reference, platform)), async () => {
+    case 'oci': {
+      const open = async () =>
+        withThinImages(await openLayout(context, reference, platform, guard), context, platform, store);
+      return remembering(store, store && layoutKey(context, reference, platform), open, guard);
+    }
+    case 'registry': {
+      const open = async () => {
         const { openRegistrySource } = await import('./registry-source.ts');
-        const source = await openRegistrySource(context, reference, platform, store, requireDigest);
+        const source = await openRegistrySource(context, reference, platform, store, requireDigest, guard);
         return withThinImages(source, context, platform, store);
-      });
+      };
+      const key = store && (await pinnedKey(context, reference, platform));
+      return remembering(store, key, open, guard);
+    }
     case 'cvmfs': {
       const { openCvmfsSource } = await import('./cvmfs-source.ts');
       return openCvmfsSource(context, reference, platform, store, requireDigest);
@@ -59,8 +94,9 @@ async function remembering(
   store: Store | undefined,
   key: string | undefined,
   make: () => Promise<ImageSource>,
+  guard: Guard | undefined,
 ): Promise<ImageSource> {
-  return store === undefined ? make() : new RememberingSource(store, key, make);
+  return store === undefined ? make() : new RememberingSource(store, key, make, guard);
 }
 
 /**
@@ -112,6 +148,7 @@ export async function openLayout(
   { settings, env, log }: SourceContext,
   reference: LayoutReference,
   platform: Machine,
+  guard: Guard | undefined,
   onDocument?: (bytes: Uint8Array) => void,
 ): Promise<ImageSource> {
   const [{ OciLayoutSource }, { Secret }, { VERSION }] = await Promise.all([
@@ -129,7 +166,7 @@ export async function openLayout(
     userAgent: `graft/${VERSION}`,
     idleSeconds: REMOTE_IDLE_SECONDS,
   };
-  return new OciLayoutSource({ reference, platform, skipLayerValidation, remote, log, onDocument });
+  return new OciLayoutSource({ reference, platform, skipLayerValidation, remote, guard, log, onDocument });
 }
 
 /** The same source, with thin images resolved to their layers on CVMFS. The modules for that are loaded when needed. */

@@ -5,8 +5,10 @@ import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { columns } from '../terminal/table.ts';
 
-export async function run({ settings, args, log, out }: VerbContext<'check'>): Promise<void> {
+export async function run(context: VerbContext<'check'>): Promise<void> {
+  const { settings, args, log, out } = context;
   const store = Store.open(settings.store);
+  if (args.options.policy === true) return runPolicy(context, store);
   const tried = args.options.repair === true;
   const findings = await checkStore(store, tried, log);
   const left = findings.filter(({ state }) => state !== 'repaired');
@@ -18,6 +20,34 @@ export async function run({ settings, args, log, out }: VerbContext<'check'>): P
   for (const line of forPeople(findings)) out.text(line);
   if (left.length > 0) throw new PluginError('STORE_FINDINGS', summary(store, left, tried));
   if (findings.length > 0) out.text('Nothing is wrong any more.');
+}
+
+async function runPolicy(context: VerbContext<'check'>, store: Store): Promise<void> {
+  const { args, out, signal } = context;
+  if (args.options.repair === true)
+    throw new PluginError('CLI_BAD_ARGUMENTS', {
+      usage: 'check --repair, or check --policy',
+      misplaced: undefined,
+    });
+  const { trust } = await context.extra();
+  if (trust?.policy === undefined) throw new PluginError('TRUST_NO_POLICY', {});
+  const [{ checkPolicy }, { guardOf }, { explain }] = await Promise.all([
+    import('../../lib/plugin/check-policy.ts'),
+    import('../sources/trust.ts'),
+    import('../sentences/report.ts'),
+  ]);
+  const findings = (await checkPolicy(store, (image) => guardOf(context, trust, image, store), signal)).map(
+    ({ error, ...rest }) => ({ ...rest, detail: explain(error, []).sentence }),
+  );
+  const refused = findings.filter(({ verdict }) => verdict === 'refused').length;
+  if (args.options.json === true) out.json(findings);
+  else if (findings.length === 0) out.text('Every container and every cached image may run.');
+  else
+    for (const line of columns(findings.map((one) => [one.kind, one.what, one.verdict, one.detail])))
+      out.text(line);
+  if (findings.length === 0) return;
+  if (args.options.json === true) throw new Reported(1);
+  throw new PluginError('TRUST_FINDINGS', { refused, unknown: findings.length - refused });
 }
 
 function forPeople(findings: readonly CheckedFinding[]): string[] {

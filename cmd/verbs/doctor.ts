@@ -21,18 +21,37 @@ export async function run(context: VerbContext<'doctor'>): Promise<void> {
     cleanThresholdBytes: settings.cleanThresholdBytes,
     explain: (error) => explain(error, []).sentence,
   });
-  const diagnoses = [...machine, ...(await repositories(context))];
+  const diagnoses = [...machine, ...(await ownSettings(context))];
   if (args.options.json === true) out.json(diagnoses);
   else for (const line of forPeople(diagnoses)) out.text(line);
   if (diagnoses.some(({ verdict }) => verdict === 'problem')) throw new Reported(1);
 }
 
-/** Diagnoses each CVMFS repository with the mapping of the store, or without a mapping where there is no store. */
-async function repositories(context: VerbContext<'doctor'>): Promise<Diagnosis[]> {
-  const { settings } = context;
+async function ownSettings(context: VerbContext<'doctor'>): Promise<Diagnosis[]> {
   const found = await extraSettings(context);
   if ('verdict' in found) return [found];
-  const { cvmfs, source } = found;
+  return [...(await repositories(context, found)), ...(await signatures(context, found))];
+}
+
+/** Diagnoses the policy for signatures, where there is one. */
+async function signatures({ env }: VerbContext<'doctor'>, { trust }: ExtraSettings): Promise<Diagnosis[]> {
+  if (trust?.policy === undefined) return [];
+  const [{ diagnoseTrust }, { trustSettings }, { parseYaml }] = await Promise.all([
+    import('../../lib/trust/doctor.ts'),
+    import('../../lib/trust/settings.ts'),
+    import('../sources/trust.ts'),
+  ]);
+  const settings = trustSettings(trust);
+  const deps = { path: env.path, parseYaml, explain: (error: unknown) => explain(error, []).sentence };
+  return settings === undefined ? [] : diagnoseTrust(settings, deps);
+}
+
+/** Diagnoses each CVMFS repository with the mapping of the store, or without a mapping where there is no store. */
+async function repositories(
+  context: VerbContext<'doctor'>,
+  { cvmfs, source }: ExtraSettings,
+): Promise<Diagnosis[]> {
+  const { settings } = context;
   if ((cvmfs?.repositories ?? []).length === 0) return [];
   const [{ diagnoseRepositories }, { cvmfsSettings }, { NO_MEMORY }] = await Promise.all([
     import('../../lib/cvmfs/doctor.ts'),

@@ -14,6 +14,7 @@ export async function run(context: VerbContext<'inspect'>): Promise<void> {
     args.positionals[0] ?? '',
     store,
     args.options['require-digest'] === true,
+    'tell',
   );
   const { diskLimitBytes, excludeImageFromQuota } = settings.create;
   const limit =
@@ -36,6 +37,17 @@ export async function run(context: VerbContext<'inspect'>): Promise<void> {
   }
 }
 
+/** The verdict of the policy for signatures, and the rule that gave it. */
+function verdict({ policy, scope, accepted, signed, refused }: NonNullable<Inspected['trust']>): string {
+  const rule = `${scope} in ${policy}`;
+  if (refused !== undefined) {
+    const { demanded, found } = refused;
+    return `REFUSED by ${rule}: ${demanded === undefined ? '' : `it needs ${demanded}, and `}${found}`;
+  }
+  const of = signed === undefined ? '' : `, of ${signed.join(' and ')}`;
+  return `accepted by ${rule}: ${accepted.join(', ')}${of}`;
+}
+
 const WHERE = {
   store: 'in the store',
   source: 'to be fetched',
@@ -43,12 +55,13 @@ const WHERE = {
   cvmfs: 'on CVMFS',
 };
 
-function forPeople({ image, digest, platform, config, layers, checks }: Inspected): string[] {
+function forPeople({ image, digest, platform, config, layers, checks, trust }: Inspected): string[] {
   const command = [...(config?.entrypoint ?? []), ...(config?.cmd ?? [])];
   return [
     ...columns([
       ['image', image],
       ['digest', digest ?? 'none: not a registry image or layout'],
+      ...(trust === undefined ? [] : [['policy', verdict(trust)]]),
       ['platform', platform ?? 'unknown'],
       ['command', command.length > 0 ? JSON.stringify(command) : 'none'],
       ['user', config?.user || 'root'],

@@ -206,6 +206,7 @@ function record({ image, plan, layers, mount }: Container): ImageRecord {
     ...(plan.idmapRoots ? { idmapRoots: plan.idmapRoots } : {}),
     mounted: mount,
     layers,
+    ...(image.trust === undefined ? {} : { trust: image.trust }),
   };
 }
 

@@ -7,6 +7,7 @@ import { findOnCvmfs } from '../image/pull/pull.ts';
 import { Admission } from '../image/source/admission.ts';
 import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source/source.ts';
 import type { ImageConfig } from '../oci/config.ts';
+import type { TrustRecord } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { quotaSupport } from '../sys/mounts/quota.ts';
@@ -46,6 +47,8 @@ export interface Inspected {
   /** Bottom first. */
   readonly layers: readonly InspectedLayer[];
   readonly checks: readonly InspectedCheck[];
+  /** The verdict of the policy for signatures; undefined without a policy. */
+  readonly trust: TrustRecord | undefined;
 }
 
 export interface InspectDeps {
@@ -83,6 +86,7 @@ export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
     config: image.config,
     layers,
     checks: checks(store, image, layers, limit),
+    trust: image.trust,
   };
 }
 

@@ -8,6 +8,7 @@ import { checkDeclaredSize, type DiskLimit } from './limit.ts';
  * @throws IMAGE_EXCEEDS_LIMIT, IMAGE_TOO_MANY_LAYERS
  */
 export function checkImage(image: ResolvedImage, limit: DiskLimit | undefined): void {
+  if (image.trust?.refused !== undefined) throw new Error('an image that the policy refuses came through');
   checkDeclaredSize(image, limit);
   const layers = new Set(image.layers.map((layer) => layer.diffId ?? layer.digest ?? layer)).size;
   if (layers > MAX_LOWER_DIRS)

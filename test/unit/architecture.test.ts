@@ -19,7 +19,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Checking a store reads a tree's manifest; publishing to CVMFS packs layers.
   'lib/store': ['lib/layer', 'lib/oci', 'lib/sys', 'lib/base'],
   'lib/cvmfs': ['lib/layer', 'lib/oci', 'lib/sys', 'lib/base'],
+  // Signatures lie in registries and beside them, and verdicts in the store.
+  'lib/trust': ['lib/registry', 'lib/store', 'lib/http', 'lib/oci', 'lib/sys', 'lib/base'],
   'lib/image': [
+    'lib/trust',
     'lib/http',
     'lib/registry',
     'lib/layer',
@@ -54,6 +57,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   'lib/registry': ['answers', 'policy', 'auth', 'blobs', '.', 'push'],
   'lib/store': ['layout', 'records', '.', 'collect', 'init', 'checks'],
   'lib/image': ['source', 'stack', 'cvmfs', 'pull', 'push'],
+  'lib/trust': ['policy', 'find', 'gpg', '.'],
   'lib/publish': ['repository', 'tree', 'targets', '.'],
   'lib/export': ['.'],
   'lib/plugin': ['metrics', '.'],
@@ -252,7 +256,8 @@ describe('the sources', () => {
 
   test.each(['create', 'delete', 'stats'])('of a warm %s load no room that fetches or unpacks', (verb) => {
     const loaded = [...loadedAtStart(sources, [...ENTRIES, `cmd/verbs/${verb}.ts`]).keys()];
-    const heavy = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs', 'lib/publish', 'lib/export'];
+    const fetching = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs'];
+    const heavy = [...fetching, 'lib/publish', 'lib/export', 'lib/trust'];
     expect(loaded.filter((path) => heavy.includes(folderOf(path)))).toEqual([]);
   });
 

@@ -7,6 +7,7 @@ import type { PublishErrors } from './publish.ts';
 import type { PushErrors } from './push.ts';
 import type { RegistryErrors } from './registry.ts';
 import type { StoreErrors } from './store.ts';
+import type { TrustErrors } from './trust.ts';
 
 /** Every error of graft: a code, and the facts from which its sentence is made. Each area has an interface. */
 export type PluginErrors = CliErrors &
@@ -17,7 +18,8 @@ export type PluginErrors = CliErrors &
   StoreErrors &
   CvmfsErrors &
   PublishErrors &
-  ExportErrors;
+  ExportErrors &
+  TrustErrors;
 
 export type ErrorCode = keyof PluginErrors;
 

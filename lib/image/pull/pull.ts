@@ -13,6 +13,7 @@ import { Admission, layersOf } from '../source/admission.ts';
 import type { ResolvedImage } from '../source/source.ts';
 import { cachedPlan, cachedPlanOf, isOpen, stackOf } from './cached-plan.ts';
 import type { AdmittedDeps, PullDeps, PulledImage } from './context.ts';
+import { inPlaceFor } from './in-place.ts';
 import { type NamedLayer, nameLayers } from './layer-names.ts';
 
 /**
@@ -71,7 +72,7 @@ export async function findOnCvmfs(
   repairs?: RepairSource,
 ): Promise<CvmfsLayers | undefined> {
   const { store, log, admission } = deps;
-  const cvmfs = await deps.cvmfs?.();
+  const cvmfs = inPlaceFor(image, await deps.cvmfs?.());
   if (cvmfs === undefined) return undefined;
   const lacking = wanted.filter(({ key }) => key === undefined || !admission.has(key));
   const { CvmfsLayers } = await import('../cvmfs/cvmfs-layers.ts');

@@ -15,6 +15,7 @@ import type { LayerUrlSettings } from '../../registry/blobs/url-client.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
 import { type FinalLink, reasonOf } from '../../sys/files/regular-file.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
+import type { ImageGuard } from './guarded-source.ts';
 import { imageFile, readImageFile, unreadable } from './local-file.ts';
 import { toImageLayers } from './manifest-layers.ts';
 import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
@@ -26,6 +27,8 @@ export interface OciLayoutOptions {
   readonly skipLayerValidation: boolean;
   /** The settings for layers with `urls`. */
   readonly remote: LayerUrlSettings;
+  /** Undefined without a policy for signatures. */
+  readonly guard?: ImageGuard | undefined;
   readonly log: Logger;
   /** Takes the bytes of the manifests and the configuration that were read, for a caller that keeps them. */
   readonly onDocument?: ((bytes: Uint8Array) => void) | undefined;
@@ -80,7 +83,8 @@ export class OciLayoutSource implements ImageSource {
           signal.throwIfAborted();
           return this.#manifest(descriptor);
         },
-        image: async (manifest) => {
+        image: async (manifest, at) => {
+          await this.#options.guard?.admit(at, signal);
           const config = this.#config(manifest.config);
           return { config, layers: toImageLayers(manifest, config, { validated, source: this.#name }) };
         },

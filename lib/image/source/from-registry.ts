@@ -11,7 +11,7 @@ import { type ImageManifest, type Manifest, parseManifest } from '../../oci/mani
 import { isForeignLayer } from '../../oci/media-types.ts';
 import type { Machine } from '../../oci/platform.ts';
 import { formatReference, type RegistryReference, repositoryOf } from '../../oci/reference.ts';
-import { resolveToImage } from '../../oci/resolve-index.ts';
+import { type FoundAt, resolveToImage } from '../../oci/resolve-index.ts';
 import type { GivenCredentials } from '../../registry/auth/credentials.ts';
 import { allowedUrls } from '../../registry/blobs/foreign.ts';
 import type { PartialBlobs } from '../../registry/blobs/partial.ts';
@@ -19,6 +19,7 @@ import { RegistryClient } from '../../registry/client.ts';
 import type { FoundManifest, ManifestCache, ReadBlob } from '../../registry/manifests.ts';
 import type { RegistryPolicy } from '../../registry/policy/policy.ts';
 import type { Grant } from '../../store/records/grants.ts';
+import type { ImageGuard } from './guarded-source.ts';
 import { toImageLayers } from './manifest-layers.ts';
 import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
@@ -33,6 +34,8 @@ export interface RegistrySourceOptions {
   readonly seen?: SeenNames;
   /** The place for the first bytes of large blobs, for the next process; undefined: none. */
   readonly partials: PartialBlobs | undefined;
+  /** Undefined without a policy for signatures. */
+  readonly guard?: ImageGuard | undefined;
   readonly log: Logger;
   /** The name service. Tests pass hostile ones. */
   readonly lookup?: Lookup;
@@ -144,7 +147,7 @@ export class RegistrySource implements ImageSource {
       this.#name,
       {
         manifest: (descriptor) => this.#plain(this.#manifest(descriptor, signal)),
-        image: (manifest) => this.#plain(this.#image(manifest, signal)),
+        image: (manifest, at) => this.#plain(this.#image(manifest, at, signal)),
       },
       log,
     );
@@ -166,8 +169,10 @@ export class RegistrySource implements ImageSource {
 
   async #image(
     manifest: ImageManifest,
+    at: FoundAt,
     signal: AbortSignal,
   ): Promise<{ config: ImageConfig; layers: readonly ImageLayer[] }> {
+    await this.#options.guard?.admit(at, signal);
     const config = await this.#config(manifest.config, signal);
     const layers = toImageLayers(manifest, config, { validated: true, source: this.#name });
     for (const layer of layers) await this.#requireReachable(layer, signal);

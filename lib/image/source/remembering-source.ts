@@ -13,12 +13,14 @@ import type { Store } from '../../store/store.ts';
 import type { Claim } from '../../sys/exclusive/claim.ts';
 import { cpuVariant } from '../../sys/kernel/cpu.ts';
 import { exists } from '../../sys/kernel/look.ts';
+import type { ImageGuard } from './guarded-source.ts';
 import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export class RememberingSource implements ImageSource {
   readonly #store: Store;
   readonly #key: string | undefined;
   readonly #make: () => Promise<ImageSource>;
+  readonly #guard: Pick<ImageGuard, 'accepted'> | undefined;
   #source: ImageSource | undefined;
   #resolved = false;
   #claim: Claim | undefined;
@@ -26,8 +28,15 @@ export class RememberingSource implements ImageSource {
   /**
    * @param key all facts that decide on the source's answer; undefined: the source is asked each time
    * @param make makes the source, when it is first needed
+   * @param guard the source is asked again for a remembered image without a verdict, since it has the signatures
    */
-  constructor(store: Store, key: string | undefined, make: () => Promise<ImageSource>) {
+  constructor(
+    store: Store,
+    key: string | undefined,
+    make: () => Promise<ImageSource>,
+    guard?: Pick<ImageGuard, 'accepted'>,
+  ) {
+    this.#guard = guard;
     this.#store = store;
     this.#key = key;
     this.#make = make;
@@ -88,7 +97,10 @@ export class RememberingSource implements ImageSource {
    */
   #known(key: string): ResolvedImage | undefined {
     const image = this.#store.sources.resolved(key) as ResolvedImage | undefined;
-    if (image?.forLevel === undefined || image.forLevel === (cpuVariant() ?? '')) return image;
+    if (image === undefined) return undefined;
+    if (this.#guard !== undefined && this.#guard.accepted(image.manifestDigest) === undefined)
+      return undefined;
+    if (image.forLevel === undefined || image.forLevel === (cpuVariant() ?? '')) return image;
     return undefined;
   }
 

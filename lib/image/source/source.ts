@@ -4,6 +4,7 @@ import type { RepositoryPath } from '../../cvmfs/address.ts';
 import type { LayerOrigin } from '../../cvmfs/settings.ts';
 import type { ImageConfig } from '../../oci/config.ts';
 import type { Grant } from '../../store/records/grants.ts';
+import type { TrustRecord } from '../../store/records/image-record.ts';
 
 /** The compression of a layer's blob. `auto`: the first bytes tell (a local tar). */
 export type Compression = 'gzip' | 'zstd' | 'none' | 'auto';
@@ -61,6 +62,10 @@ export interface ResolvedImage {
   readonly place?: string | undefined;
   /** The grade of the manifest and the configuration; undefined: no other caller may have them. */
   readonly grade?: Grade | undefined;
+  /** Why the image may run; undefined without a policy for signatures. */
+  readonly trust?: TrustRecord | undefined;
+  /** The names of the CVMFS repositories from which layers may be used in place; undefined: all of the settings. */
+  readonly inPlaceFrom?: readonly string[] | undefined;
 }
 
 /** The facts of a blob that a grant has. */
@@ -81,7 +86,8 @@ export type LayerBytes =
 /**
  * The source of an image. An object serves one create or one pull:
  *  - `resolve` is called once, before any lock and before any byte of a layer. The call turns the reference into
- *   manifest, configuration and layers, and checks all that can be checked without the layers.
+ *   manifest, configuration and layers, and checks all that can be checked without the layers. The guard (`ImageGuard`) refuses an
+ *   image before its configuration is read.
  *  - `open` is called for each layer that the store lacks, several at a time. The unpacker verifies the bytes, not the
  *   source.
  *  - `delivered` tells, after the last byte, from which place and with which rights the bytes came.

@@ -1,7 +1,7 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { bytesOfText } from '../../sys/kernel/utf8.ts';
 import { isLower } from '../layout/layer-key.ts';
-import { isOptional, isRecord, isStrings, isText, parseOwn } from '../layout/own-json.ts';
+import { isCount, isOptional, isRecord, isStrings, isText, parseOwn } from '../layout/own-json.ts';
 
 /** The origin of a layer of an image, for `list --json` and for operators. */
 export interface LayerProvenance {
@@ -14,6 +14,35 @@ export interface LayerProvenance {
   readonly reason?: string;
   /** For a layer on CVMFS: the repository, with its revision and root hash when the image was made. */
   readonly cvmfs?: { readonly repository: string; readonly revision: string; readonly rootHash: string };
+}
+
+/** Why an image may run, where there is a policy for signatures (lib/trust). */
+export interface TrustRecord {
+  /** The path of the policy. */
+  readonly policy: string;
+  /** The digest of the policy, of the settings for places of signatures and of all keys, in hex. */
+  readonly configuration: string;
+  /** Where in the policy the requirements are: `docker registry.example/team`, `default`. */
+  readonly scope: string;
+  /** A line for each requirement: which it is, and by whose signature it holds. */
+  readonly accepted: readonly string[];
+  /** The digests that are signed: the image's manifest, or an index that names it. Absent where no signature was demanded. */
+  readonly signed?: readonly string[];
+  /** Milliseconds since 1970 from which on the verdict does not count any more. */
+  readonly until?: number;
+  /** Set only for `inspect`: the policy refuses the image, and why. Never on the disk. */
+  readonly refused?: { readonly demanded: string | undefined; readonly found: string };
+}
+
+export function isTrustRecord(value: unknown): value is TrustRecord {
+  return (
+    isRecord(value) &&
+    [value['policy'], value['configuration'], value['scope']].every(isText) &&
+    isStrings(value['accepted']) &&
+    isOptional(value['signed'], isStrings) &&
+    isOptional(value['until'], isCount) &&
+    value['refused'] === undefined
+  );
 }
 
 /**
@@ -34,6 +63,7 @@ export interface ImageRecord {
   readonly mounted: boolean;
   /** A delete has begun and could not end: some of the container is left, and nothing but deleting helps. */
   readonly deleting?: boolean | undefined;
+  readonly trust?: TrustRecord | undefined;
   readonly layers: readonly LayerProvenance[];
 }
 
@@ -57,6 +87,7 @@ export function decodeImageRecord(text: string, path: string): ImageRecord {
     isOptional(raw['idmapRoots'], isStrings) &&
     typeof raw['mounted'] === 'boolean' &&
     isOptional(raw['deleting'], isFlag) &&
+    isOptional(raw['trust'], isTrustRecord) &&
     Array.isArray(raw['layers']) &&
     raw['layers'].every(isProvenance);
   if (!whole) throw damaged('fields are missing');

@@ -1,12 +1,15 @@
-import { type DiffId, parseDiffId, sha256Hex } from '../../base/digest.ts';
-import { exists } from '../../sys/kernel/look.ts';
+import { type DiffId, type Digest, parseDiffId, sha256Hex } from '../../base/digest.ts';
+import { exists, listNames } from '../../sys/kernel/look.ts';
 import type { LayerKey } from '../layout/layer-key.ts';
 import type { Layout } from '../layout/layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-json.ts';
+import { isTrustRecord, type TrustRecord } from './image-record.ts';
 import { recall, remember } from './records.ts';
 
 /** The part of a resolved image that remembering needs: layers with diffIDs, by which the store names them. */
 export interface Resolved {
+  readonly name: string;
+  readonly manifestDigest: Digest | undefined;
   readonly layers: readonly { readonly diffId: DiffId | undefined }[];
 }
 
@@ -47,6 +50,15 @@ export class Sources {
     return recall(this.#path(`resolved ${name}`), isResolved)?.resolved;
   }
 
+  /** The images that are remembered by a name that always means the same image. */
+  resolvedImages(): { readonly image: string; readonly digest: string | undefined }[] {
+    const { sources } = this.#layout;
+    return listNames(sources).flatMap((name) => {
+      const found = recall(`${sources}/${name}`, isResolved)?.resolved;
+      return found === undefined ? [] : [{ image: found.name, digest: found.manifestDigest }];
+    });
+  }
+
   rememberResolved(name: string, resolved: Resolved): void {
     remember(this.#layout, this.#path(`resolved ${name}`), { resolved });
   }
@@ -67,6 +79,15 @@ export class Sources {
       remember(this.#layout, this.#path(`seen ${name}`), { identity: `seen ${name}`, diffId });
   }
 
+  /** The verdict on an image by its key (lib/trust/guard.ts). */
+  verdict(key: string): TrustRecord | undefined {
+    return recall(this.#path(key), isVerdict)?.trusted;
+  }
+
+  rememberVerdict(key: string, trusted: TrustRecord): void {
+    remember(this.#layout, this.#path(key), { trusted });
+  }
+
   #path(identity: string): string {
     return `${this.#layout.sources}/${sha256Hex(identity)}`;
   }
@@ -74,6 +95,10 @@ export class Sources {
 
 function isSource(value: unknown): value is { diffId: string } {
   return isRecord(value) && isDigest(value['diffId']);
+}
+
+function isVerdict(value: unknown): value is { trusted: TrustRecord } {
+  return isRecord(value) && isTrustRecord(value['trusted']);
 }
 
 /** Checks a value of `ImageSource.resolve`; JSON leaves out fields that are undefined. */
@@ -130,6 +155,8 @@ function isDigest(value: unknown): value is string {
 export function neededFor(fact: unknown): string[] | undefined {
   if (isResolved(fact)) return fact.resolved.layers.map(({ diffId }) => hexIn(diffId));
   if (isSource(fact)) return [hexIn(fact.diffId)];
+  // A verdict comes before the first layer. Its age and its size are bounded like those of all facts.
+  if (isVerdict(fact)) return [];
   const key = isRecord(fact) ? fact['needsLower'] : undefined;
   return isText(key) ? [key.slice(0, 64)] : undefined;
 }

@@ -1,0 +1,50 @@
+/** The guard of an image, with graft's settings for signatures. */
+import { PluginError } from '../../lib/base/errors/error.ts';
+import { type ImageReference, parseImageReference } from '../../lib/oci/reference.ts';
+import type { Store } from '../../lib/store/store.ts';
+import { Guard } from '../../lib/trust/guard.ts';
+import { type TrustFile, trustSettings } from '../../lib/trust/settings.ts';
+import type { SourceContext } from './context.ts';
+
+/** Undefined without a policy. @throws CONFIG_MISSING for a policy that cannot be read */
+export function openGuard(
+  context: SourceContext,
+  trust: TrustFile,
+  reference: ImageReference,
+  store: Store | undefined,
+  atRefusal: 'throw' | 'tell',
+): Guard | undefined {
+  const settings = trustSettings(trust);
+  if (settings === undefined) return undefined;
+  return new Guard({
+    settings,
+    reference,
+    store,
+    atRefusal,
+    path: context.env.path,
+    registries: async () => {
+      const { policyOf } = await import('./registry-source.ts');
+      return policyOf(context, false);
+    },
+    parseYaml,
+    log: context.log,
+  });
+}
+
+/** The guard of an image by its reference, for images that the store has. */
+export async function guardOf(
+  context: SourceContext,
+  trust: TrustFile,
+  image: string,
+  store: Store,
+): Promise<Guard> {
+  const guard = openGuard(context, trust, parseImageReference(image), store, 'throw');
+  if (guard === undefined) throw new PluginError('TRUST_NO_POLICY', {});
+  return guard;
+}
+
+/** @throws CONFIG_SYNTAX */
+export async function parseYaml(path: string, text: string): Promise<unknown> {
+  const { parseConfig } = await import('../settings/groot-yaml.ts');
+  return parseConfig(path, text);
+}
