@@ -12,6 +12,7 @@ const END = '  # End of what scripts/sync-spec.ts writes.\n';
 const PARTS = {
   registries: 'lib/registry/settings.schema.json',
   cvmfs: 'lib/cvmfs/settings.schema.json',
+  trust: 'lib/trust/settings.schema.json',
   metrics: 'cmd/settings/extra.schema.json',
 } as const;
 

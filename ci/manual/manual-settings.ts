@@ -9,6 +9,7 @@ import extraSchema from '../../cmd/settings/extra.schema.json';
 import { GROOT_KEYS, type GrootKey, type KeyType } from '../../cmd/settings/groot-keys.ts';
 import cvmfsSchema from '../../lib/cvmfs/settings.schema.json';
 import registrySchema from '../../lib/registry/settings.schema.json';
+import trustSchema from '../../lib/trust/settings.schema.json';
 
 export interface SettingRow {
   readonly key: string;
@@ -79,6 +80,7 @@ function optionFor(key: string): OptionDefinition | undefined {
 const PARTS: Readonly<Record<string, Schema>> = {
   isRegistrySettings: registrySchema,
   isCvmfsSettings: cvmfsSchema,
+  isTrustSettings: trustSchema,
 };
 
 /** graft's own settings, one group for every mapping that has keys of its own. */

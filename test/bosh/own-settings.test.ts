@@ -112,6 +112,7 @@ function schemaErrors(document: unknown): string[] {
   const ajv = new Ajv({ allowUnionTypes: true });
   ajv.addSchema(schema('lib/registry/settings.schema.json'), 'isRegistrySettings');
   ajv.addSchema(schema('lib/cvmfs/settings.schema.json'), 'isCvmfsSettings');
+  ajv.addSchema(schema('lib/trust/settings.schema.json'), 'isTrustSettings');
   const validate = ajv.compile(schema('cmd/settings/extra.schema.json'));
   validate(document);
   return (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message}`);

@@ -59,11 +59,17 @@ describe("graft's own settings", () => {
   }
 
   test('as they are shown are taken', async () => {
+    writeFileSync(store.dir.at('policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}');
+    const shown = readFileSync(join(PROJECT, 'docs/examples/settings.yml'), 'utf8');
+    writeFileSync(
+      store.dir.at('settings.yml'),
+      shown.replace('/etc/graft/policy.json', store.dir.at('policy.json')),
+    );
     const ran = await graft([
       '--store',
       store.path,
       '--extra-config',
-      join(PROJECT, 'docs/examples/settings.yml'),
+      store.dir.at('settings.yml'),
       'inspect',
       store.dir.at('image.tar'),
     ]);

@@ -42,6 +42,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   'docs/getting-started.md': 'test/e2e/operators-walk.test.ts',
   'docs/moving-from-grootfs.md': 'test/bosh/docs.test.ts',
   'docs/store-on-disk.md': 'test/quota/docs.test.ts',
+  'docs/trust.md': 'test/e2e/trust/page.test.ts',
   'docs/troubleshooting.md': 'test/quota/docs.test.ts',
   'docs/verbs.md': 'test/quota/docs.test.ts',
   'docs/where-the-disk-went.md': 'test/quota/docs.test.ts',
@@ -77,6 +78,7 @@ describe.each(PAGES)('%s', (page) => {
 const OF_OTHERS = [
   'name',
   'decryption-key',
+  'sign-by',
   'keep-ownership',
   'grace-period',
   'platform',

@@ -154,6 +154,20 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   CVMFS_NOT_PUBLISHED: { repository: 'unpacked.cern.ch', path },
   CVMFS_BAD_RECORD: { path, reason },
   CVMFS_THIN_LAYER_MISSING: { image: source, url: 'cvmfs://unpacked.cern.ch/.layers/aa', reason },
+
+  TRUST_REFUSED: {
+    image: 'docker://registry.example/app:v1',
+    digest,
+    policy: path,
+    scope: 'default',
+    demanded: 'a GPG signature',
+    found: 'there is none',
+  },
+  TRUST_GPGV: { reason },
+  TRUST_LOOKASIDE: { url: 'https://signatures.example/app', reason },
+  TRUST_UNVERIFIED_LAYERS: { image: source, repository: 'unpacked.cern.ch', policy: path },
+  TRUST_FINDINGS: { refused: 1, unknown: 0 },
+  TRUST_NO_POLICY: {},
 };
 
 /** Command lines that nobody can read; each sentence says what to write instead, and a page could not say more. */
