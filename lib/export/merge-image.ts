@@ -56,8 +56,7 @@ export interface MergedImage {
 }
 
 /**
- * Writes the root filesystem of an image into `place.tree`. What the caller has to do with the tree in the end: `close`
- * and `finish` of MergedTree.
+ * Writes the root filesystem of an image into `place.tree`. The caller ends the tree with `close` and `finish` of MergedTree.
  * @throws what the source throws, LAYER_*, SysError. The caller then removes both directories.
  */
 export async function mergeImage(
