@@ -155,6 +155,11 @@ export const PUBLISH = {
     placeholder: 'REGISTRY/REPOSITORY:TAG',
     description: 'the public name, which an image from files needs',
   },
+  'wish-list': {
+    type: 'string',
+    placeholder: 'FILE',
+    description: 'the images of this list, which may say the target too',
+  },
   prune: {
     type: 'boolean',
     description: 'publish nothing, and remove layers that no image of the target needs',

@@ -8,6 +8,8 @@ export const publishSentences: { [C in keyof PublishErrors]: (s: PublishErrors[C
     `${s.image} has no name in a repository; give one with --name REGISTRY/REPOSITORY:TAG`,
   PUBLISH_BAD_NAME: (s) =>
     `${s.name} is no name for a published image; write REGISTRY/REPOSITORY:TAG, without a dot at the start of a part`,
+  PUBLISH_WISH_LIST: (s) => `the wish list ${s.path} cannot be used: ${s.reason}`,
+  PUBLISH_WISH: (s) => `the wish ${s.wish} cannot be done: ${s.reason}`,
   PUBLISH_SOURCE: (s) => `the image ${s.image} cannot be published: ${s.reason}`,
   PUBLISH_LAYER_DEPENDS: (s) =>
     `the layer ${s.digest} cannot be published: its entry ${s.entry} is a hard link to ${s.target} of a lower layer; ` +

@@ -1,10 +1,12 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
+import { asPluginError } from '../../lib/http/failure.ts';
 import { RegistrySource, type RegistrySourceOptions } from '../../lib/image/source/from-registry.ts';
 import { isRegistrySettings } from '../../lib/oci/generated/validators.js';
 import type { Machine } from '../../lib/oci/platform.ts';
 import { type RegistryReference, repositoryOf } from '../../lib/oci/reference.ts';
 import { describeSchemaError } from '../../lib/oci/schema-error.ts';
 import { PartialDirectory } from '../../lib/registry/blobs/partial.ts';
+import { RegistryClient } from '../../lib/registry/client.ts';
 import type { RegistryPolicy } from '../../lib/registry/policy/policy.ts';
 import { type RegistriesFile, registryPolicy } from '../../lib/registry/policy/settings.ts';
 import type { Store } from '../../lib/store/store.ts';
@@ -81,6 +83,24 @@ export async function openAnonymousSource(
     partials: undefined,
     log: context.log,
   });
+}
+
+/** The tags of a repository. @throws REGISTRY_* */
+export async function listRegistryTags(
+  context: SourceContext,
+  reference: RegistryReference,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { credentials, log } = context;
+  const policy = await policyOf(context, false);
+  const client = new RegistryClient({ reference, credentials, policy, log, ...NOTHING });
+  try {
+    return await client.tags(signal);
+  } catch (error) {
+    throw asPluginError(error);
+  } finally {
+    client.close();
+  }
 }
 
 /** The settings of registries. @throws CONFIG_INVALID */

@@ -16,6 +16,7 @@ import {
   requirePublishable,
 } from '../../lib/publish/repository/names.ts';
 import type { PublishTarget } from '../../lib/publish/targets/target.ts';
+import type { Wish, WishList } from '../../lib/publish/wish-list.ts';
 import { usageOf } from '../cli/definitions.ts';
 import { unpackWorkerUrl } from '../program/executable.ts';
 import { layersAtATime } from '../program/layers-at-a-time.ts';
@@ -25,6 +26,7 @@ import type { VerbContext } from '../program/verb-context.ts';
 import { explain } from '../sentences/report.ts';
 import { shortBytes } from '../sentences/words.ts';
 import { openPublishSource } from '../sources/publish-source.ts';
+import { imagesOf, readWishList } from '../sources/wish-list.ts';
 
 /** Some images failed, and all others are published. 3 is GrootFS's unknown verb. */
 const SOME_FAILED = 4;
@@ -39,32 +41,62 @@ type Row = PublishedImage | FailedImage;
 
 export async function run(context: VerbContext<'publish'>): Promise<void> {
   const { args, out } = context;
-  const { to, name, json } = args.options;
+  const { name, json } = args.options;
   const dryRun = args.options['dry-run'] === true;
   const isPrune = args.options.prune === true;
   const images = args.positionals;
-  const isUnclear = isPrune ? images.length > 0 : images.length === 0;
-  if (to === undefined || isUnclear || (name !== undefined && images.length !== 1))
-    throw new PluginError('CLI_BAD_ARGUMENTS', { usage: usageOf('publish'), misplaced: undefined });
+  const path = args.options['wish-list'];
+  const isUnclear = isPrune || path !== undefined ? images.length > 0 : images.length === 0;
+  if (isUnclear || (name !== undefined && images.length !== 1)) throw badArguments();
+  const list = path === undefined ? undefined : readWishList(path);
+  const to = args.options.to ?? (list?.repository === undefined ? undefined : `cvmfs:${list.repository}`);
+  if (to === undefined) throw badArguments();
   const keepUntil = keepUntilOf(args.options.keep);
   await withTarget(targetOptions(context, to, dryRun), async (target, whileHeld) => {
     if (isPrune) {
       const now = new Date();
       const before = new Date(now.getTime() - keepMs(args.options.keep));
-      const pruned = await prune(target, { wanted: undefined, before, keepUntil, now, dryRun }, whileHeld);
+      const wanted = list && (await wantedNames(context, list, whileHeld));
+      const pruned = await prune(target, { wanted, before, keepUntil, now, dryRun }, whileHeld);
       if (json === true) out.json({ target: to, dryRun, ...pruned });
       else for (const line of prunedInWords(pruned, dryRun)) out.text(line);
       return;
     }
-    const rows = await publishAll(context, target, whileHeld, { keepUntil, dryRun });
+    const wishes =
+      list?.wishes ?? images.map((reference) => ({ shown: redactReference(reference), reference }));
+    if (list?.outputFormat !== undefined && json !== true)
+      out.text('output_format is not used: publish makes no thin images');
+    const rows = await publishAll(context, target, wishes, whileHeld, { keepUntil, dryRun });
     if (json === true) out.json({ target: to, dryRun, images: rows });
     if (rows.some(({ result }) => result === 'failed')) throw new Reported(SOME_FAILED);
   });
 }
 
+function badArguments(): PluginError {
+  return new PluginError('CLI_BAD_ARGUMENTS', { usage: usageOf('publish'), misplaced: undefined });
+}
+
+/**
+ * The public names of all images that a list asks for. A wish that cannot be understood may mean any image, so nothing is
+ * removed then. @throws PUBLISH_WISH, and what the registry of a wildcard throws
+ */
+async function wantedNames(
+  context: VerbContext<'publish'>,
+  { wishes }: WishList,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  for (const wish of wishes) {
+    for (const reference of await imagesOf(context, wish, signal))
+      names.add(publicName(requirePublishable(parseImageReference(reference)), undefined));
+  }
+  return names;
+}
+
 async function publishAll(
   context: VerbContext<'publish'>,
   target: PublishTarget,
+  wishes: readonly Wish[],
   signal: AbortSignal,
   { keepUntil, dryRun }: Pick<PublishDeps, 'keepUntil' | 'dryRun'>,
 ): Promise<Row[]> {
@@ -73,14 +105,51 @@ async function publishAll(
   const all = { ...deps, budget: DEFAULT_BUDGET, concurrency: layersAtATime() };
   const isPublished = (known: string) => target.repository.manifest(known) !== undefined;
   const rows: Row[] = [];
-  for (const argument of args.positionals) {
-    const row = await attempt(context, argument, signal, (reference) =>
-      publishImage(all, wantedImage(context, reference, isPublished)),
-    );
+  const tell = (row: Row) => {
     if (args.options.json !== true) out.text(inWords(row, dryRun));
     rows.push(row);
+  };
+  for (const wish of wishes) {
+    const images = await imagesOrFailure(context, wish, signal);
+    if ('result' in images) tell(images);
+    else
+      for (const argument of images)
+        tell(
+          await attempt(context, argument, signal, (reference) =>
+            publishImage(all, wantedImage(context, reference, isPublished)),
+          ),
+        );
   }
   return rows;
+}
+
+async function imagesOrFailure(
+  context: VerbContext<'publish'>,
+  wish: Wish,
+  signal: AbortSignal,
+): Promise<readonly string[] | FailedImage> {
+  try {
+    // Images of the command line have no wildcards.
+    return context.args.options['wish-list'] === undefined && 'reference' in wish
+      ? [wish.reference]
+      : await imagesOf(context, wish, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    return failed(context, wish.shown, error, []);
+  }
+}
+
+function failed(
+  { log, credentials }: VerbContext<'publish'>,
+  image: string,
+  error: unknown,
+  more: readonly string[],
+): FailedImage {
+  const secrets = [...(credentials === undefined ? [] : [credentials.password.reveal()]), ...more];
+  const { sentence } = explain(error, secrets);
+  const code = error instanceof PluginError ? error.code : undefined;
+  log.error('image-not-published', sentence, { image, code });
+  return { image, result: 'failed', code, error: sentence };
 }
 
 function prunedInWords({ expired, layers }: Pruned, dryRun: boolean): string[] {
@@ -94,13 +163,13 @@ function prunedInWords({ expired, layers }: Pruned, dryRun: boolean): string[] {
 
 /** A failure of one image is told, and the others are done; a signal ends the verb. */
 async function attempt(
-  { log, credentials }: VerbContext<'publish'>,
+  context: VerbContext<'publish'>,
   argument: string,
   signal: AbortSignal,
   publish: (reference: PublishableReference) => Promise<PublishedImage>,
 ): Promise<Row> {
   let image = redactReference(argument);
-  const secrets = credentials === undefined ? [] : [credentials.password.reveal()];
+  const secrets: string[] = [];
   try {
     const reference = requirePublishable(parseImageReference(argument));
     image = formatReference(reference);
@@ -109,10 +178,7 @@ async function attempt(
     return await publish(reference);
   } catch (error) {
     signal.throwIfAborted();
-    const { sentence } = explain(error, secrets);
-    const code = error instanceof PluginError ? error.code : undefined;
-    log.error('image-not-published', sentence, { image, code });
-    return { image, result: 'failed', code, error: sentence };
+    return failed(context, image, error, secrets);
   }
 }
 

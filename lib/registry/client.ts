@@ -18,6 +18,7 @@ import { type FoundManifest, type ManifestCache, Manifests, type ReadBlob } from
 import { pullSourcesOf } from './policy/mirrors.ts';
 import type { RegistryPolicy } from './policy/policy.ts';
 import { Proofs } from './proofs.ts';
+import { listTags } from './tags.ts';
 
 export interface RegistryClientOptions {
   readonly reference: RegistryReference;
@@ -56,6 +57,14 @@ export class RegistryClient {
    */
   byTag(tag: string, seen: boolean, signal: AbortSignal): Promise<FoundManifest> {
     return this.#open().manifests.byTag(tag, seen, this.#until(signal));
+  }
+
+  /** The tags of the repository, in the registry's order. @throws Failure */
+  tags(signal: AbortSignal): Promise<string[]> {
+    const { attempts } = this.#options.policy.retry;
+    return this.#open().endpoints.first('tag', (endpoint, last) =>
+      listTags(endpoint, last ? attempts : 1, this.#until(signal)),
+    );
   }
 
   byDigest(digest: Digest, signal: AbortSignal): Promise<FoundManifest> {

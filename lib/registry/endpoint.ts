@@ -19,9 +19,10 @@ import { settleScheme } from './scheme.ts';
 /** A request to a registry, relative to its repository. */
 export interface Ask {
   readonly method: 'GET' | 'HEAD';
-  readonly kind: 'manifests' | 'blobs';
-  /** Tag or digest. */
+  readonly kind: 'manifests' | 'blobs' | 'tags';
+  /** Tag or digest; `list` for tags. */
   readonly reference: string;
+  readonly query?: URLSearchParams | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** Statuses beside 200 that the caller handles. */
   readonly accepts: readonly number[];
@@ -235,6 +236,7 @@ export class Endpoint implements BlobServer {
   async #send(ask: Ask, authorization: string | undefined, signal: AbortSignal): Promise<Answer> {
     const headers = { ...ask.headers, ...(authorization !== undefined && { authorization }) };
     const url = this.#url(`${ask.kind}/${encodeReference(ask.reference)}`);
+    if (ask.query !== undefined) url.search = ask.query.toString();
     const exchange = {
       method: ask.method,
       url,
@@ -251,7 +253,7 @@ export class Endpoint implements BlobServer {
       registry: answer.url.host,
       repository: this.source.repository,
       reference: ask.reference,
-      what: ask.kind === 'manifests' ? 'a manifest' : 'a blob',
+      what: ask.kind === 'blobs' ? 'a blob' : 'a manifest',
       askedAs: this.#auth.askedAs,
       withheld: this.#auth.withheld,
       mask: (text) => this.#auth.mask(text),

@@ -26,6 +26,8 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   EXPORT_TAKEN: { path, what: 'is a directory that is not empty' },
   EXPORT_PLACE: { path, reason },
   EXPORT_NO_SPACE: { path },
+  PUBLISH_WISH_LIST: { path, reason },
+  PUBLISH_WISH: { wish: 'registry.example.com/app:9*', reason },
 
   STORE_NOT_INITIALIZED: { store },
   STORE_MISSING: { store },

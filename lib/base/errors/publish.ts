@@ -6,6 +6,9 @@ export interface PublishErrors {
   /** An image from files has no name of its own. */
   PUBLISH_NEEDS_NAME: { image: string };
   PUBLISH_BAD_NAME: { name: string };
+  PUBLISH_WISH_LIST: { path: string; reason: string };
+  /** A line of a wish list that names no image, or a wildcard that fits no tag. */
+  PUBLISH_WISH: { wish: string; reason: string };
   /** The image cannot be published as a stack of layers. */
   PUBLISH_SOURCE: { image: string; reason: string };
   /** A layer with a hard link into a lower one is another tree in each image, and layers are published by digest. */
