@@ -5,10 +5,10 @@
  * the stack hides that one.
  */
 import type { ByteName } from '../../base/bytes.ts';
+import { NameSet, withParents } from '../../base/name-set.ts';
 import type { Steps } from '../../base/turns.ts';
 import { DT } from '../../sys/kernel/dirents.ts';
 import type { MergedNames } from './merged-names.ts';
-import { NameSet, withParents } from './name-set.ts';
 import type { PlanningWork } from './planning-work.ts';
 import { childOf, direntsOf, lookAtTree, type StackLayer } from './stack-view.ts';
 

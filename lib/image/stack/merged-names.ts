@@ -6,7 +6,7 @@
  * A layer that is asked for many names of a directory is listed there, and answers all later questions from memory.
  */
 import type { ByteName } from '../../base/bytes.ts';
-import { components } from './name-set.ts';
+import { components } from '../../base/name-set.ts';
 import type { PlanningWork } from './planning-work.ts';
 import { listLayer, look, type Sight, type StackLayer } from './stack-view.ts';
 

@@ -13,13 +13,13 @@
 import type { ByteName } from '../../base/bytes.ts';
 import { PluginError } from '../../base/errors/error.ts';
 import { MAX_LOWER_DIRS } from '../../base/limits.ts';
+import { NameSet, withParents } from '../../base/name-set.ts';
 import type { Steps } from '../../base/turns.ts';
 import { type LayerKey, type StackKey, shimOf, type VolumeName } from '../../store/layout/layer-key.ts';
 import type { DirectoryAttributes, StackPlan } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
 import { directoriesToHide, HollowDirectories } from './hollow-directories.ts';
 import { MergedNames } from './merged-names.ts';
-import { NameSet, withParents } from './name-set.ts';
 import { PlanningWork } from './planning-work.ts';
 import { attributesOf, buildShim, type ShimDirectory } from './shims.ts';
 import { type StackLayer, treePath } from './stack-view.ts';

@@ -2,12 +2,15 @@
  * Records which directories of a layer are implied, hold whiteouts or are opaque. A stack of layers needs these facts.
  */
 import type { ByteName } from '../../base/bytes.ts';
+import { NameSet } from '../../base/name-set.ts';
 import type { Timespec } from '../../sys/kernel/files.ts';
 
 export class MarkedDirectories {
   /** Implied directories, with the modification times that they got. */
   readonly #implied = new Map<string, Timespec>();
   readonly #opaque = new Set<string>();
+  /** The same directories by component: a tar may have thousands of paths of two thousand components each. */
+  readonly #covering = new NameSet();
   readonly #hidden = new Set<string>();
   readonly #deadEnds = new Set<string>();
   /** Number of whiteouts in each directory. */
@@ -26,6 +29,7 @@ export class MarkedDirectories {
   addOpaque(path: string): boolean {
     if (this.#opaque.has(path)) return false;
     this.#opaque.add(path);
+    this.#covering.add(path as ByteName);
     return true;
   }
 
@@ -66,7 +70,7 @@ export class MarkedDirectories {
   /** Drops all facts about a removed directory. */
   forget(path: string): void {
     this.#implied.delete(path);
-    this.#opaque.delete(path);
+    if (this.#opaque.delete(path)) this.#covering.delete(path as ByteName);
     this.#hidden.delete(path);
     this.#whiteouts.delete(path);
   }
@@ -74,11 +78,7 @@ export class MarkedDirectories {
   /** Returns true where no lower tree is visible: the directory itself or one above it is opaque. */
   isCovered(path: string): boolean {
     if (this.#opaque.size === 0) return false;
-    if (this.#opaque.has('') || this.#opaque.has(path)) return true;
-    for (let cut = path.lastIndexOf('/'); cut > 0; cut = path.lastIndexOf('/', cut - 1)) {
-      if (this.#opaque.has(path.slice(0, cut))) return true;
-    }
-    return false;
+    return this.#opaque.has('') || this.#covering.covers(path as ByteName);
   }
 
   /** All directories that have no entry of their own. */

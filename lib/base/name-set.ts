@@ -2,7 +2,7 @@
  * Sets of paths, kept by their components. A path of a thousand components has a thousand prefixes of up to two
  * thousand bytes: as separate strings they would cost the square of its length.
  */
-import type { ByteName } from '../../base/bytes.ts';
+import type { ByteName } from './bytes.ts';
 
 interface Node {
   children: Map<string, Node> | undefined;
@@ -13,11 +13,11 @@ export class NameSet {
   readonly #root: Node = { children: undefined, isMember: false };
 
   constructor(names: Iterable<ByteName> = []) {
-    for (const name of names) this.add(name, () => undefined);
+    for (const name of names) this.add(name);
   }
 
   /** Adds a name. @param onNew gets each path on the way that no added name led through before, the name itself last */
-  add(name: ByteName, onNew: (path: ByteName) => void): void {
+  add(name: ByteName, onNew?: (path: ByteName) => void): void {
     let node = this.#root;
     for (const { key, end } of components(name)) {
       let child = node.children?.get(key);
@@ -25,11 +25,29 @@ export class NameSet {
         child = { children: undefined, isMember: false };
         node.children ??= new Map();
         node.children.set(key, child);
-        onNew(name.slice(0, end) as ByteName);
+        onNew?.(name.slice(0, end) as ByteName);
       }
       node = child;
     }
     node.isMember = true;
+  }
+
+  /** Removes a member, and the components that only its path needed. */
+  delete(name: ByteName): void {
+    const way: { readonly parent: Node; readonly key: string }[] = [];
+    let node = this.#root;
+    for (const { key } of components(name)) {
+      const child = node.children?.get(key);
+      if (child === undefined) return;
+      way.push({ parent: node, key });
+      node = child;
+    }
+    node.isMember = false;
+    for (const { parent, key } of way.reverse()) {
+      const child = parent.children?.get(key);
+      if (child === undefined || child.isMember || (child.children?.size ?? 0) > 0) return;
+      parent.children?.delete(key);
+    }
   }
 
   /**
