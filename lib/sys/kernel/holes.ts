@@ -12,15 +12,27 @@ const SEEK_HOLE = 4;
  * @param size in bytes
  */
 export function dataRegions(fd: number, size: number, path: PathBytes = ''): number[] {
-  const regions: number[] = [];
-  for (let end = 0; end < size; ) {
-    const data = seekData(fd, end, path);
-    if (data === undefined || data >= size) break;
-    end = Math.min(size, check(syscall(nr.lseek, fd, data, SEEK_HOLE), 'lseek', path));
-    regions.push(data, end - data);
-  }
+  const regions = [...eachDataRegion(fd, size, path)].flat();
   moveTo(fd, 0, path);
   return regions;
+}
+
+/**
+ * The same pieces, each found when the caller asks for it: a file of a tenant may have a million of them. The offset of
+ * `fd` is the start of the piece, and the caller may move it.
+ */
+export function* eachDataRegion(
+  fd: number,
+  size: number,
+  path: PathBytes = '',
+): Generator<readonly [offset: number, length: number]> {
+  for (let end = 0; end < size; ) {
+    const data = seekData(fd, end, path);
+    if (data === undefined || data >= size) return;
+    end = Math.min(size, check(syscall(nr.lseek, fd, data, SEEK_HOLE), 'lseek', path));
+    moveTo(fd, data, path);
+    yield [data, end - data];
+  }
 }
 
 /** The offset of the next data; undefined where only a hole follows. */

@@ -3,15 +3,18 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
+  closeSync,
   linkSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { verifyTree } from '../../../../lib/layer/tree/verify-tree.ts';
 import { lsetxattr, mknodAt } from '../../../../lib/sys/kernel/files.ts';
@@ -92,6 +95,36 @@ describe('verifyTree finds', () => {
     const { at, differences } = await layer();
     keepingTime(at('d/big'), () => truncateSync(at('d/big'), 299_999));
     expect(differences()).toEqual(['d/big has 299999 bytes instead of 300000']);
+  });
+
+  test('in a sparse file what is not zero in a hole, and no hole in place of zeros', async () => {
+    const content = Buffer.concat([
+      Buffer.alloc(5000, 'a'),
+      Buffer.alloc(400_000),
+      Buffer.alloc(70_000, 'b'),
+    ]);
+    const { at, differences } = await layer([{ ...F('file'), content }]);
+    const rewrite = (pieces: readonly (readonly [at: number, bytes: Buffer])[]) =>
+      keepingTime(at('file'), () => {
+        truncateSync(at('file'), 0);
+        truncateSync(at('file'), content.length);
+        const fd = openSync(at('file'), 'r+');
+        for (const [offset, bytes] of pieces) writeSync(fd, bytes, 0, bytes.length, offset);
+        closeSync(fd);
+      });
+    const pieces = [
+      [0, content.subarray(0, 5000)],
+      [405_000, content.subarray(405_000)],
+    ] as const;
+    rewrite(pieces);
+    expect(lstatSync(at('file')).blocks * 512).toBeLessThan(200_000);
+    expect(differences()).toEqual([]);
+    rewrite([...pieces, [200_000, Buffer.from('x')]]);
+    expect(differences()).toEqual(['file has other content']);
+    rewrite([pieces[0]]);
+    expect(differences()).toEqual(['file has other content']);
+    rewrite([]);
+    expect(differences()).toEqual(['file has other content']);
   });
 
   test('mode, owner, time, link target, attributes', async () => {
