@@ -11,26 +11,41 @@ const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 const COLON = 0x3a;
+const POINT = 0x2e;
+const SMALL_E = 0x65;
+const CAPITAL_E = 0x45;
 
 /**
  * Parses a JSON document, and refuses invalid UTF-8, more than `maxBytes`, a depth over 64, a key `__proto__`, and an
  * object that has a key twice: readers differ in which of the two counts, so that a digest would have two meanings.
+ * A number that is not written as a whole number (`1e3`, `1.0`) is NaN, which no schema takes: the numbers of these
+ * documents are integers, and Go's encoding/json refuses such text for an integer.
  * @throws JsonRefused
  */
 export function parseJson(bytes: Uint8Array, maxBytes: number): unknown {
   if (bytes.length > maxBytes)
     throw new JsonRefused(`it has ${bytes.length} bytes, more than the ${maxBytes} allowed`);
-  scan(bytes);
+  const allWhole = scan(bytes);
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return allWhole ? JSON.parse(text) : JSON.parse(text, wholeNumbers);
   } catch {
     // The parser's message quotes the document, which may be a login page or hold secrets.
     throw new JsonRefused('it is not JSON');
   }
 }
 
-/** Checks depth and keys before the real parser runs, which then finds broken syntax. */
-function scan(bytes: Uint8Array): void {
+/** A reviver for JSON.parse, which hands it the text of each number. */
+function wholeNumbers(_key: string, value: unknown, { source }: { source?: string } = {}): unknown {
+  return typeof value === 'number' && /[.eE]/.test(source ?? '') ? Number.NaN : value;
+}
+
+/**
+ * Checks depth and keys before the real parser runs, which then finds broken syntax.
+ * @returns false where a number has a fraction or an exponent
+ */
+function scan(bytes: Uint8Array): boolean {
+  let allWhole = true;
   /** Keys seen in each open object; undefined for an open array. */
   const open: (Set<string> | undefined)[] = [];
   for (let at = 0; at < bytes.length; at += 1) {
@@ -45,8 +60,15 @@ function scan(bytes: Uint8Array): void {
       if (open.length > MAX_DEPTH) throw new JsonRefused(`it nests deeper than ${MAX_DEPTH} levels`);
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
       open.pop();
+    } else if (byte === POINT || ((byte === SMALL_E || byte === CAPITAL_E) && isDigit(bytes[at - 1]))) {
+      allWhole = false;
     }
   }
+  return allWhole;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 
 /** Index of the closing quote of the string that starts at `start`. */

@@ -23,7 +23,6 @@ describe('parseJson', () => {
     '["a","a",{"a":"a"}]',
     '{"k":"k","v":"k"}',
     '"text"',
-    '1e400',
     '{"é":"\\u00e9"}',
     '{"a\\u0000":1,"a":2}',
   ])('reads %s as JSON.parse does', (text) => {
@@ -60,6 +59,14 @@ describe('parseJson', () => {
     "{'a':1}",
   ])('refuses %j', (text) => {
     expect(reason(text)).toBe('it is not JSON');
+  });
+
+  test.each([
+    ['1e3', Number.NaN],
+    ['[1.0,2,{"a":-3E2,"b":"1e3","c":true}]', [Number.NaN, 2, { a: Number.NaN, b: '1e3', c: true }]],
+    ['[12,-5,0]', [12, -5, 0]],
+  ])('takes no number with a fraction or an exponent for an integer: %s', (text, value) => {
+    expect(parse(text)).toEqual(value);
   });
 
   test('an error quotes nothing of the document', () => {
