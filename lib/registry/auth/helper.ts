@@ -3,6 +3,8 @@ import { PluginError } from '../../base/errors/error.ts';
 import { KiB } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import { printable } from '../../base/text.ts';
+import { asGoReads, structure, TEXT } from '../../oci/go-json.ts';
+import { JsonRefused } from '../../oci/json.ts';
 import type { CredentialsPolicy } from '../policy/policy.ts';
 import type { Credential } from './credential.ts';
 import { DOCKER_HUB_KEY } from './docker-config.ts';
@@ -119,6 +121,9 @@ async function collect(
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** Docker reads the output in Go: the case of a key does not count. */
+const CREDENTIALS = structure({ Username: TEXT, Secret: TEXT });
+
 function credentialOf(
   output: string,
   name: string,
@@ -126,8 +131,9 @@ function credentialOf(
 ): Credential | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(output);
-  } catch {
+    value = asGoReads(JSON.parse(output), CREDENTIALS);
+  } catch (error) {
+    if (error instanceof JsonRefused) throw bad('it prints a key twice, in capital and small letters');
     throw bad('it does not print JSON');
   }
   const { Username: username, Secret: secret } = (value ?? {}) as { Username?: unknown; Secret?: unknown };

@@ -3,6 +3,8 @@ import { KiB } from '../../base/limits.ts';
 import { Failure } from '../../http/failure.ts';
 import type { RedirectRules, Redirects } from '../../http/redirects.ts';
 import type { Answer } from '../../http/transport.ts';
+import { asGoReads, structure, TEXT } from '../../oci/go-json.ts';
+import { JsonRefused } from '../../oci/json.ts';
 import { statusFailure } from '../answers/status.ts';
 import type { Credential } from './credential.ts';
 import { credentialMask } from './mask-credential.ts';
@@ -100,13 +102,18 @@ async function tokenFailure(
   return statusFailure(answer, context);
 }
 
+/** Other clients read the answer in Go: the case of a key does not count. */
+const ANSWER = structure({ token: TEXT, access_token: TEXT });
+
 function readToken(bytes: Uint8Array, registry: string): string {
   const bad = (reason: string) =>
     new Failure('final', new PluginError('REGISTRY_BAD_RESPONSE', { registry, reason }));
   let value: { token?: unknown; access_token?: unknown } | null;
   try {
-    value = JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
+    value = asGoReads(JSON.parse(Buffer.from(bytes).toString('utf8')), ANSWER) as typeof value;
+  } catch (error) {
+    if (error instanceof JsonRefused)
+      throw bad('its token server answers with a key twice, in capital and small letters');
     throw bad('its token server does not answer in JSON');
   }
   // Both names are in use. Where both are there, they are equal (token specification).

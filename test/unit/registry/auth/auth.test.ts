@@ -110,6 +110,19 @@ describe('bearer', () => {
     expect(seen.filter((value) => value !== null && !isToken(value))).toEqual([]);
   });
 
+  test('reads a token as Go does: the case of the key does not count', async () => {
+    const tokens = tokenServer((_request, answer) => answer.write(whole(200, '{"Token":"token-1"}')));
+    await pull(guarded({ challenge: () => bearer(tokens), lets: isToken }));
+    const twice = tokenServer((_request, answer) =>
+      answer.write(whole(200, '{"token":"token-1","TOKEN":"x"}')),
+    );
+    const refused = await rejection(pull(guarded({ challenge: () => bearer(twice), lets: isToken })));
+    expect([refused.code, String(refused.subject['reason'])]).toEqual([
+      'REGISTRY_BAD_RESPONSE',
+      'its token server answers with a key twice, in capital and small letters',
+    ]);
+  });
+
   test('posts a refresh token, as OAuth 2 has it', async () => {
     await using dir = tempDir();
     const tokens = tokenServer((_request, answer) => answer.write(whole(200, '{"access_token":"token-1"}')));

@@ -47,6 +47,15 @@ test('is asked for Docker Hub by the key that Docker stores it under', async () 
   expect(readFileSync(dir.at('stdin'), 'utf8')).toBe('https://index.docker.io/v1/');
 });
 
+test('is read as Go reads it: the case of a key does not count, two keys that differ in case only are refused', async () => {
+  helper('folded', `printf '{"serverURL":"x","USERNAME":"u","secret":"s","other":null}'`);
+  const found = await ask('folded');
+  expect(found?.kind === 'password' && [found.username, found.password.reveal()]).toEqual(['u', 's']);
+  helper('twice', `printf '{"Username":"u","username":"v","Secret":"s"}'`);
+  const [code, reason] = await refused(ask('twice'));
+  expect([code, reason]).toEqual(['REGISTRY_HELPER', 'it prints a key twice, in capital and small letters']);
+});
+
 test('may give a refresh token', async () => {
   helper('token', `printf '{"Username":"<token>","Secret":"refresh"}'`);
   const found = await ask('token');
