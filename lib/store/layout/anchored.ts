@@ -42,10 +42,14 @@ export function anchorStore(layout: Layout, isMade = false): PluginError | undef
 function openChecked(layout: Layout, root: number, directory: string, isMade: boolean): number {
   const path = directory === '' ? layout.root : `${layout.root}/${directory}`;
   const fd = directory === '' ? openAt(AT_FDCWD, path, OPEN) : openInside(layout, root, directory, isMade);
-  const reason = whyNotRoots(statFd(fd));
-  if (reason === undefined) return fd;
-  close(fd);
-  throw unsafe(layout, path, reason);
+  try {
+    const reason = whyNotRoots(statFd(fd));
+    if (reason !== undefined) throw unsafe(layout, path, reason);
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+  return fd;
 }
 
 function openInside(layout: Layout, root: number, directory: string, isMade: boolean): number {
