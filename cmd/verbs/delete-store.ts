@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { removeStore } from '../../lib/store/init/remove-store.ts';
 import { Layout } from '../../lib/store/layout/layout.ts';
-import { storeExists, storeRoot } from '../../lib/store/store.ts';
+import { storeExists, storeRoot } from '../../lib/store/opened.ts';
 import { runProgram } from '../program/run-program.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 

@@ -3,8 +3,9 @@ import type { Logger } from '../base/log.ts';
 import { removeImage } from '../store/collect/remove.ts';
 import { parseIdOrPath } from '../store/layout/image-id.ts';
 import { Layout } from '../store/layout/layout.ts';
+import { OpenedStore, storeRoot } from '../store/opened.ts';
 import { addToTotals } from '../store/records/totals.ts';
-import { Store, storeRoot } from '../store/store.ts';
+
 import { countImage } from './metrics/count-image.ts';
 
 export type Deleted = { readonly id: string } | { readonly notFound: string } | { readonly outside: string };
@@ -18,7 +19,7 @@ export async function deleteImage(storePath: string, argument: string, log: Logg
   try {
     const root = storeRoot(storePath);
     const id = parseIdOrPath(argument, new Layout(root).root);
-    const store = Store.open(root);
+    const store = OpenedStore.open(root);
     const quota = store.images.number(id, 'image_quota');
     const uses = store.images.recordIfReadable(id)?.uses ?? [];
     const image = countImage(uses, store.images.number(id, 'image_info'), -1);

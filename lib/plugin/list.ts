@@ -1,8 +1,8 @@
 import { PluginError } from '../base/errors/error.ts';
 import { imageIdOrUndefined } from '../store/layout/image-id.ts';
 import { Layout } from '../store/layout/layout.ts';
+import { OpenedStore, storeExists, storeRoot } from '../store/opened.ts';
 import type { ImageRecord } from '../store/records/image-record.ts';
-import { Store, storeExists, storeRoot } from '../store/store.ts';
 import { listNames } from '../sys/kernel/look.ts';
 
 export interface ListedImage {
@@ -15,7 +15,7 @@ export interface ListedImage {
 export function listImages(storePath: string): ListedImage[] {
   const layout = new Layout(storeRoot(storePath));
   if (!storeExists(layout)) throw new PluginError('STORE_MISSING', { store: layout.root });
-  const store = Store.open(layout.root);
+  const store = OpenedStore.open(layout.root);
   return listNames(layout.images).flatMap((name) => {
     const id = imageIdOrUndefined(name);
     return id === undefined

@@ -1,6 +1,6 @@
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { type ImageId, parseIdOrPath } from '../store/layout/image-id.ts';
-import { Store, storeRoot } from '../store/store.ts';
+import { OpenedStore, storeRoot } from '../store/opened.ts';
 import { getProjectUsage } from '../sys/mounts/quota.ts';
 
 /** Garden decodes this as a map of maps of unsigned integers, so that no other field may be added. */
@@ -41,9 +41,9 @@ export function imageStats(storePath: string, argument: string): Stats {
 }
 
 /** Garden asks its other store after "not found". A store that was never initialised contains no image either. */
-function openFor(id: ImageId, root: string): Store {
+function openFor(id: ImageId, root: string): OpenedStore {
   try {
-    return Store.open(root);
+    return OpenedStore.open(root);
   } catch (error) {
     if (!isPluginError(error, 'STORE_NOT_INITIALIZED')) throw error;
     throw new PluginError('IMAGE_NOT_FOUND', { id, noStore: root }, { cause: error });

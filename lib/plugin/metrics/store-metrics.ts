@@ -4,9 +4,9 @@
  */
 import type { Logger } from '../../base/log.ts';
 import { Layout } from '../../store/layout/layout.ts';
+import { storeRoot } from '../../store/opened.ts';
 import { readCounted } from '../../store/records/totals.ts';
 import { usedFileBytes } from '../../store/records/totals-file.ts';
-import { storeRoot } from '../../store/store.ts';
 import { filesystemOf } from '../../sys/kernel/statfs.ts';
 import type { Metrics } from './metrics.ts';
 

@@ -3,7 +3,7 @@ import { hasCode, SysError } from '../../sys/kernel/errno.ts';
 import { unmount, unmountRetrying } from '../../sys/mounts/mount.ts';
 import { quotaSupport } from '../../sys/mounts/quota.ts';
 import { isFull, moveAway, movedError, putBack, removeStaged } from '../layout/staging.ts';
-import type { Store } from '../store.ts';
+import type { OpenedStore } from '../opened.ts';
 
 /** A create may still be mounting while its image is deleted, and so may mount once more. */
 const ATTEMPTS = 3;
@@ -17,7 +17,7 @@ const ATTEMPTS = 3;
  * @throws SysError with the full path of the file that could not be removed
  */
 export async function removeDirectory(
-  store: Store,
+  store: OpenedStore,
   path: string,
   busyMs: number,
   log: Logger,
@@ -37,7 +37,7 @@ export async function removeDirectory(
 }
 
 async function removeWithMounts(
-  { layout }: Store,
+  { layout }: OpenedStore,
   away: string,
   path: string,
   busyMs: number,
@@ -76,7 +76,7 @@ async function detachBelow(away: string, isContainer: boolean, log: Logger): Pro
  * Makes this process the owner of the id. A full disk may have no room for that: without it only a sweep and a create
  * at that very moment could take the id too early.
  */
-function takeOver(store: Store, projectId: number): void {
+function takeOver(store: OpenedStore, projectId: number): void {
   try {
     store.projectIds.takeOver(projectId);
   } catch (error) {

@@ -2,8 +2,8 @@ import { isPluginError, PluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import type { ImageId } from '../layout/image-id.ts';
+import type { OpenedStore } from '../opened.ts';
 import type { ImageRecord } from '../records/image-record.ts';
-import type { Store } from '../store.ts';
 import { removeDirectory } from './remove-directory.ts';
 
 /** A container's last process may still be ending: wait as long as GrootFS does (50 times 100 ms). */
@@ -16,7 +16,7 @@ export const BUSY_MILLISECONDS = 5000;
  * being deleted, and the next delete or sweep tries again
  */
 export async function removeImage(
-  store: Store,
+  store: OpenedStore,
   id: ImageId,
   log: Logger,
   busyMs = BUSY_MILLISECONDS,
@@ -40,7 +40,7 @@ export async function removeImage(
 }
 
 /** Removes the record first: an image without a record is half deleted, and any sweep continues. */
-function takeRecord(store: Store, id: ImageId, isThere: boolean): ImageRecord | undefined {
+function takeRecord(store: OpenedStore, id: ImageId, isThere: boolean): ImageRecord | undefined {
   try {
     if (!isThere && !store.images.hasRecord(id)) return undefined;
     const record = store.images.recordIfReadable(id);
@@ -57,7 +57,7 @@ function takeRecord(store: Store, id: ImageId, isThere: boolean): ImageRecord | 
  * Writes back the record of an image that could not be removed, marked as being deleted. If the write fails, the
  * image is half deleted, as after a crash.
  */
-function keep(store: Store, id: ImageId, record: ImageRecord | undefined, log: Logger): void {
+function keep(store: OpenedStore, id: ImageId, record: ImageRecord | undefined, log: Logger): void {
   if (record === undefined || !store.images.exists(id) || store.images.hasRecord(id)) return;
   try {
     store.images.writeRecord(id, { ...record, mounted: false, deleting: true });

@@ -21,7 +21,8 @@ import { BUSY_MILLISECONDS, removeImage } from '../collect/remove.ts';
 import { anchorStore } from '../layout/anchored.ts';
 import { readAnyFormat } from '../layout/format.ts';
 import { type Layout, STORE_DIRECTORIES } from '../layout/layout.ts';
-import { Store, storeExists } from '../store.ts';
+import { storeExists } from '../opened.ts';
+import { Store } from '../store.ts';
 import { type BackingDeps, mountBacking } from './backing.ts';
 
 const TOPS = STORE_DIRECTORIES.filter((name) => !name.includes('/'));
