@@ -19,7 +19,9 @@ export interface TakenSecrets {
  * @param argv without the program's name
  */
 export function takeSecrets(argv: readonly string[]): TakenSecrets {
-  const secrets = argv.flatMap((word, i) => secretsIn(word, argv[i - 1] ?? ''));
+  const secrets: string[] = [];
+  // A loop, since `flatMap` is compiled at its first call in a process, which is noticeable at start.
+  for (let i = 0; i < argv.length; i += 1) secrets.push(...secretsIn(argv[i] ?? '', argv[i - 1] ?? ''));
   if (secrets.length === 0) return { secrets, stderr: STDERR };
   // When the sources run, the path of the program is an argument too, and positions differ.
   if (COMPILED) eraseArguments(argv.length, secretPart);
@@ -44,7 +46,8 @@ function secretPart(word: string, before: string): [from: number, to: number] | 
   if (isPasswordOption(before)) return [0, word.length];
   const equals = word.indexOf('=');
   if (equals > 0 && isPasswordOption(word.slice(0, equals))) return [equals + 1, word.length];
-  const userinfo = userinfoIn(word);
+  // Asked here too, since the regular expressions of `userinfoIn` are made when it is called first.
+  const userinfo = word.includes('@') ? userinfoIn(word) : undefined;
   return userinfo && [userinfo.start, userinfo.end];
 }
 
