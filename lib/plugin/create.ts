@@ -1,7 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
-import type { Logger } from '../base/log.ts';
 import { cachedPlan, isOpen } from '../image/pull/cached-plan.ts';
-import type { PullDeps, PulledImage } from '../image/pull/context.ts';
+import type { PullContext, PulledImage } from '../image/pull/context.ts';
+import { nameLayers } from '../image/pull/layer-names.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import { applyAttributes } from '../image/stack/attributes.ts';
 import { type ImageId, parseImageId } from '../store/layout/image-id.ts';
@@ -33,17 +33,16 @@ export interface CreateRequest {
   readonly mount: boolean;
 }
 
-export type CreateDeps = Omit<PullDeps, 'quotaBytes'> & { readonly log: Logger };
-
 /**
  * Makes a root filesystem from an image reference. A failure leaves nothing behind, except layers that are complete:
  * they stay in the store for the next create.
  */
-export function createImage(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
-  return tellingFull(deps.store, () => create({ since: performance.now(), ...deps }, request));
+export function createImage(deps: PullContext, request: CreateRequest): Promise<RuntimeSpec> {
+  return tellingFull(deps.store, () => create(deps, request));
 }
 
-async function create(deps: CreateDeps, request: CreateRequest): Promise<RuntimeSpec> {
+async function create(deps: PullContext, request: CreateRequest): Promise<RuntimeSpec> {
+  const since = performance.now();
   const id = parseImageId(request.id);
   if (deps.store.images.exists(id)) throw new PluginError('IMAGE_EXISTS', { id });
   await sweepAfterBoot(deps.store, deps.log);
@@ -52,12 +51,12 @@ async function create(deps: CreateDeps, request: CreateRequest): Promise<Runtime
   // With an exclusive limit the layers cannot be too large, so the quota is checked before they are fetched.
   const device = request.limit?.exclusive ? quotaDevice(deps.store) : undefined;
   using lease = new Lease(deps.store.layout, id, []);
-  const wanted = { id, request, device, image, lease };
+  const creation = { id, request, device, image, lease, since };
   // `await` keeps the lease until createOnce has ended; without it, `using` would drop the lease at the return.
-  return await createOnce(deps, wanted);
+  return await createOnce(deps, creation);
 }
 
-interface Wanted {
+interface Creation {
   readonly id: ImageId;
   readonly request: CreateRequest;
   /**
@@ -67,20 +66,21 @@ interface Wanted {
   readonly device: ReturnType<typeof quotaDevice> | undefined;
   readonly image: ResolvedImage;
   readonly lease: Lease;
+  /** The start of the verb, in milliseconds of `performance.now()`. */
+  readonly since: number;
   /** Set for the second attempt, without CVMFS. The first attempt has already reported the time of the lock. */
   readonly again?: true;
 }
 
-async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec> {
-  const { id, request, image, lease } = wanted;
+async function createOnce(deps: PullContext, creation: Creation): Promise<RuntimeSpec> {
+  const { id, request, image, lease } = creation;
   const { limit, mount } = request;
   const quotaBytes = limit && !limit.exclusive ? limit.bytes : undefined;
-  const told = wanted.again ? undefined : deps.metrics;
-  const pulled = await pull({ ...deps, mapsIds: mount, quotaBytes }, image, lease, told);
+  const pulled = await pull(deps, creation, quotaBytes);
   const { plan, fetched } = pulled;
   deps.signal.throwIfAborted();
   const bytes = limit && effectiveLimit(limit, plan.layerBytes);
-  const device = limit && (wanted.device ?? quotaDevice(deps.store));
+  const device = limit && (creation.device ?? quotaDevice(deps.store));
   const quota = device && bytes !== undefined ? { bytes, device } : undefined;
   try {
     const layers = provenance(deps.store, image, pulled);
@@ -93,26 +93,27 @@ async function createOnce(deps: CreateDeps, wanted: Wanted): Promise<RuntimeSpec
     if (!(error instanceof SysError) || !isForeign(plan) || deps.cvmfs === undefined) throw error;
     // CVMFS answered the probe and its mount fails now. The other source has the layers too.
     deps.log.error('cvmfs-mount-failed', error, { id, lowers: plan.lowers.filter(isAbsolute) });
-    return createOnce({ ...deps, cvmfs: undefined }, { ...wanted, again: true });
+    return createOnce({ ...deps, cvmfs: undefined }, { ...creation, again: true });
   }
 }
 
 /** The code that fetches is imported only when a layer is missing: a warm create is a third shorter without it. */
 async function pull(
-  deps: PullDeps,
-  image: ResolvedImage,
-  lease: Lease,
-  told: PullDeps['metrics'],
+  deps: PullContext,
+  { request, image, lease, since, again }: Creation,
+  quotaBytes: number | undefined,
 ): Promise<PulledImage> {
-  const plan = cachedPlan(deps.store, image, lease);
-  told?.duration('SharedLockingTime', lease.lockingMs);
+  const layers = nameLayers(deps.store, image);
+  const plan = cachedPlan(deps.store, layers, lease);
+  if (!again) deps.metrics?.duration('SharedLockingTime', lease.lockingMs);
   if (plan !== undefined && isOpen(plan, image)) return { plan, fetched: [], choices: new Map() };
   // Called before the import: a process that reads CVMFS repositories starts while the code that will ask it is
   // loaded.
   const cvmfs = deps.cvmfs?.();
   cvmfs?.catch(() => undefined);
-  const { pullInTurn } = await import('../image/pull/pull-in-turn.ts');
-  return pullInTurn({ ...deps, cvmfs: cvmfs && (() => cvmfs) }, image, lease);
+  const { pullInTurn } = await import('../image/pull/pull.ts');
+  const context = { ...deps, cvmfs: cvmfs && (() => cvmfs) };
+  return pullInTurn(context, { image, layers, lease, quotaBytes, mapsIds: request.mount, since }, plan);
 }
 
 /** True when layers of the plan lie outside the store. */
@@ -138,7 +139,7 @@ interface Container {
  * Stages, publishes, mounts and records an image. A sweep removes what a create leaves that is stopped in between
  * (layout.ts, invariant 3).
  */
-async function makeContainer(deps: CreateDeps, container: Container): Promise<RuntimeSpec> {
+async function makeContainer(deps: PullContext, container: Container): Promise<RuntimeSpec> {
   using own = publish(deps.store, container);
   return await finish(deps, container, own);
 }
@@ -164,7 +165,7 @@ function publish(store: Store, { id, plan, quota, lease, mount }: Container): He
  * Mounts and records the image. A concurrent delete may remove this image, and a new create may reuse its id. Then do
  * not mount, record or undo: the directory under that name is no longer ours.
  */
-async function finish(deps: CreateDeps, container: Container, own: HeldDirectory): Promise<RuntimeSpec> {
+async function finish(deps: PullContext, container: Container, own: HeldDirectory): Promise<RuntimeSpec> {
   const { store } = deps;
   const { id, plan } = container;
   const isOurs = () => own.isAt(store.layout.image(id));
@@ -187,7 +188,7 @@ async function finish(deps: CreateDeps, container: Container, own: HeldDirectory
  * Removes the image after another error, which the caller reports. If the removal fails, the image has no record, and
  * a sweep removes it.
  */
-async function undo({ store, log }: CreateDeps, id: ImageId): Promise<void> {
+async function undo({ store, log }: PullContext, id: ImageId): Promise<void> {
   try {
     const { removeImage } = await import('../store/collect/remove.ts');
     await removeImage(store, id, log);
@@ -210,7 +211,7 @@ function record({ image, plan, layers, mount }: Container): ImageRecord {
   };
 }
 
-function describe(deps: CreateDeps, { id, plan, image, mount }: Container): RuntimeSpec {
+function describe(deps: PullContext, { id, plan, image, mount }: Container): RuntimeSpec {
   const rootfs = deps.store.layout.rootfs(id);
   const user = userOf(deps.store, { id, plan, image, mount });
   const mounts = mount

@@ -1,7 +1,7 @@
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { LayerChoice } from '../image/cvmfs/cvmfs-layers.ts';
-import type { PullDeps } from '../image/pull/context.ts';
+import type { PullContext } from '../image/pull/context.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
 import { findOnCvmfs } from '../image/pull/pull.ts';
 import { Admission } from '../image/source/admission.ts';
@@ -56,8 +56,8 @@ export interface InspectDeps {
   readonly source: ImageSource;
   readonly limit: DiskLimit | undefined;
   /** The same as for a create. */
-  readonly cvmfs: PullDeps['cvmfs'];
-  readonly authenticate?: PullDeps['authenticate'];
+  readonly cvmfs: PullContext['cvmfs'];
+  readonly authenticate?: PullContext['authenticate'];
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
@@ -66,17 +66,18 @@ export interface InspectDeps {
 export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
   const { store, source, limit, signal } = deps;
   const image = await source.resolve(signal);
-  const wanted = nameLayers(store, image);
+  const named = nameLayers(store, image);
   const admission = new Admission(deps, image);
-  await admission.ask(wanted.flatMap(({ key }) => key ?? []));
-  const search = await findOnCvmfs({ ...deps, admission, quotaBytes: undefined }, image, wanted);
-  const layers = wanted.map(({ layer, key }) => {
+  await admission.ask(named.flatMap(({ key }) => key ?? []));
+  const request = { image, layers: named, mapsIds: true, quotaBytes: undefined };
+  const onCvmfs = await findOnCvmfs({ context: deps, request, admission });
+  const layers = named.map(({ layer, key }) => {
     // A caller that may not use a layer must not learn that the store has it.
     const present = key !== undefined && admission.has(key) ? store.layers.record(key) : undefined;
-    const found = search?.uses.get(layer)?.found;
+    const found = onCvmfs?.uses.get(layer)?.found;
     return {
       ...inspected(layer, present?.fileBytes ?? found?.tarBytes),
-      ...(present === undefined ? choiceOf(search?.choices.get(layer)) : { from: 'store' as const }),
+      ...(present === undefined ? choiceOf(onCvmfs?.choices.get(layer)) : { from: 'store' as const }),
     };
   });
   return {

@@ -1,4 +1,6 @@
-import type { PullDeps } from '../image/pull/context.ts';
+import { cachedPlan } from '../image/pull/cached-plan.ts';
+import type { PullContext } from '../image/pull/context.ts';
+import { nameLayers } from '../image/pull/layer-names.ts';
 import { pullImage } from '../image/pull/pull.ts';
 import { Lease } from '../store/records/leases.ts';
 import { tellingFull } from './full-store.ts';
@@ -15,17 +17,21 @@ export interface Pulled {
 }
 
 /** Fetches an image's layers into the store for a later create. Makes no container. */
-export function pullOnly(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
-  return tellingFull(deps.store, () => pullAll(deps));
+export function pullOnly(context: PullContext): Promise<Pulled> {
+  return tellingFull(context.store, () => pullAll(context));
 }
 
-async function pullAll(deps: Omit<PullDeps, 'quotaBytes'>): Promise<Pulled> {
+async function pullAll(context: PullContext): Promise<Pulled> {
+  const { store, log, source, signal } = context;
   const since = performance.now();
-  await sweepAfterBoot(deps.store, deps.log);
-  const image = await deps.source.resolve(deps.signal);
+  await sweepAfterBoot(store, log);
+  const image = await source.resolve(signal);
   checkImage(image, undefined);
-  using lease = new Lease(deps.store.layout, undefined, []);
-  const { plan, fetched } = await pullImage({ since, ...deps, quotaBytes: undefined }, image, lease);
+  using lease = new Lease(store.layout, undefined, []);
+  const layers = nameLayers(store, image);
+  const cached = cachedPlan(store, layers, lease);
+  const request = { image, layers, lease, quotaBytes: undefined, mapsIds: true, since };
+  const { plan, fetched } = await pullImage(context, request, cached);
   return {
     image: image.name,
     digest: image.manifestDigest,

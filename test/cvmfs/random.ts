@@ -8,7 +8,7 @@ import { silentLogger } from '../../lib/base/log.ts';
 import { silentProgress } from '../../lib/base/progress.ts';
 import { NO_MEMORY } from '../../lib/cvmfs/hang-memory.ts';
 import { cvmfsSettings } from '../../lib/cvmfs/settings.ts';
-import type { PullDeps } from '../../lib/image/pull/context.ts';
+import type { PullContext } from '../../lib/image/pull/context.ts';
 import { createImage } from '../../lib/plugin/create.ts';
 import { removeImage } from '../../lib/store/collect/remove.ts';
 import type { ImageId } from '../../lib/store/layout/image-id.ts';
@@ -148,7 +148,7 @@ async function compareStacks(
   return undefined;
 }
 
-function repositoryAt(path: string, policy: Policy, store: string): PullDeps['cvmfs'] {
+function repositoryAt(path: string, policy: Policy, store: string): PullContext['cvmfs'] {
   const repository = {
     path,
     probe_deadline_ms: PATIENCE_MS,
@@ -170,7 +170,7 @@ function repositoryAt(path: string, policy: Policy, store: string): PullDeps['cv
 async function compareOne(
   { id, image, stack }: Case,
   plain: Store,
-  other: { store: Store; cvmfs: PullDeps['cvmfs'] },
+  other: { store: Store; cvmfs: PullContext['cvmfs'] },
   totals: Totals,
 ): Promise<string[]> {
   const refused = [
@@ -210,7 +210,7 @@ async function compareOne(
 /** The code of the error, if there is one. */
 async function create(
   store: Store,
-  cvmfs: PullDeps['cvmfs'],
+  cvmfs: PullContext['cvmfs'],
   image: PublishedImage,
   id: ImageId,
 ): Promise<string | undefined> {

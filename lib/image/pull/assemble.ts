@@ -4,7 +4,6 @@ import { inTurns } from '../../base/turns.ts';
 import { MAX_LOOKS } from '../../layer/tree/budget.ts';
 import type { LayerKey, VolumeName } from '../../store/layout/layer-key.ts';
 import type { LayerRecord } from '../../store/records/layers.ts';
-import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import { isHeld, type LayerTurns } from '../source/layer-turns.ts';
 import { HollowDirectories } from '../stack/hollow-directories.ts';
@@ -13,7 +12,7 @@ import { NameBudget } from '../stack/name-budget.ts';
 import { PlanningWork } from '../stack/planning-work.ts';
 import { needsLower, type StackRules, showingLayers } from '../stack/stack.ts';
 import type { StackLayer } from '../stack/stack-view.ts';
-import type { AdmittedDeps } from './context.ts';
+import type { Pull } from './context.ts';
 import { publishDelivered } from './deliver.ts';
 import { type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
 import { chainedKey, type NamedLayer } from './layer-names.ts';
@@ -27,7 +26,7 @@ const MIN_COPIES = 64 * MiB;
 
 /** A layer of an image that is in the store or on CVMFS. */
 export interface AvailableLayer extends NamedLayer {
-  readonly published: StackLayer | undefined;
+  readonly onCvmfs: StackLayer | undefined;
 }
 
 /**
@@ -36,11 +35,12 @@ export interface AvailableLayer extends NamedLayer {
  * under another name.
  */
 export async function assembleLayers(
-  deps: AdmittedDeps,
+  pull: Pull,
   layers: readonly AvailableLayer[],
-  { lease, turns, rules }: { lease: Lease; turns: LayerTurns; rules: StackRules },
+  { turns, rules }: { turns: LayerTurns; rules: StackRules },
 ): Promise<{ layers: StackLayer[]; fetched: FetchedLayer[] }> {
-  const placed: StackLayer[] = [];
+  const { store, signal } = pull.context;
+  const stacked: StackLayer[] = [];
   const fetched: FetchedLayer[] = [];
   const work = new PlanningWork();
   /** All layers that are fetched on top of others may take together as many lookups as one layer. */
@@ -48,32 +48,32 @@ export async function assembleLayers(
   const [names, hollow, known] = [
     new MergedNames(work, true),
     new HollowDirectories(work),
-    new KnownLayers(deps.store),
+    new KnownLayers(store),
   ];
   const put = (layer: StackLayer) => {
-    placed.push(layer);
+    stacked.push(layer);
     names.add(layer);
   };
   for (const layer of layers) {
-    const alone = standingAlone(known, layer);
+    const alone = aloneIfPossible(known, layer);
     // A directory that is published under a name of its own has no tar from which it could be made again.
     const stands = layer.key === undefined || !rules.needsLower;
-    if (alone && (stands || !(await inTurns(needsLower(alone, names, hollow), deps.signal)))) {
+    if (alone && (stands || !(await inTurns(needsLower(alone, names, hollow), signal)))) {
       put(alone);
       continue;
     }
-    const below = showingLayers(placed);
+    const below = showingLayers(stacked);
     // The layer's new name depends on all their names.
-    for (const _ of placed) work.step();
+    for (const _ of stacked) work.step();
     const key = chainedKey(
       layer,
-      named(layer),
-      placed.map(({ name, lower }) => (name ?? lower) as LayerKey),
+      keyOf(layer),
+      stacked.map(({ name, lower }) => (name ?? lower) as LayerKey),
     );
-    lease.add([key]);
-    const again = await fetchOnTop(deps, turns, layer, {
+    pull.request.lease.add([key]);
+    const again = await fetchOnTop(pull, turns, layer, {
       key,
-      trees: below.flatMap((one) => treesOf(deps.store, one)),
+      trees: below.flatMap((one) => treesOf(store, one)),
       copyBytes: known.copiesLeft,
       looks,
     });
@@ -83,17 +83,18 @@ export async function assembleLayers(
     }
     put(known.copying(key));
   }
-  return { layers: placed, fetched };
+  return { layers: stacked, fetched };
 }
 
 /** Fetches a layer on top of the layers below it. Of several creates that want the same, one fetches it. */
 async function fetchOnTop(
-  deps: AdmittedDeps,
+  pull: Pull,
   turns: LayerTurns,
   layer: AvailableLayer,
   onTop: OnTopOf,
 ): Promise<FetchedLayer | undefined> {
-  const { admission, store } = deps;
+  const { admission, context } = pull;
+  const { store } = context;
   const isThere = () => admission.has(onTop.key);
   await admission.ask([onTop.key]);
   while (!isThere()) {
@@ -106,7 +107,7 @@ async function fetchOnTop(
     }
     using _claim = turn;
     if (isThere()) break;
-    const fetched = await fetchLayer(deps, layer, onTop);
+    const fetched = await fetchLayer(pull, layer, onTop);
     publishDelivered(store, admission, [fetched]);
     return fetched;
   }
@@ -149,7 +150,7 @@ class KnownLayers {
     return layer;
   }
 
-  published(layer: StackLayer): StackLayer {
+  onCvmfs(layer: StackLayer): StackLayer {
     this.#own += layer.bytes;
     return layer;
   }
@@ -170,13 +171,13 @@ class KnownLayers {
   }
 }
 
-function standingAlone(known: KnownLayers, layer: AvailableLayer): StackLayer | undefined {
-  if (layer.published !== undefined) return known.published(layer.published);
-  const key = named(layer);
+function aloneIfPossible(known: KnownLayers, layer: AvailableLayer): StackLayer | undefined {
+  if (layer.onCvmfs !== undefined) return known.onCvmfs(layer.onCvmfs);
+  const key = keyOf(layer);
   return known.store.sources.needsLower(key) ? undefined : known.layer(key);
 }
 
-function named(layer: NamedLayer): LayerKey {
+function keyOf(layer: NamedLayer): LayerKey {
   if (layer.key === undefined) throw new Error('a layer was fetched without a name');
   return layer.key;
 }

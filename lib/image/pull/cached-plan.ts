@@ -7,25 +7,27 @@ import type { Lease } from '../../store/records/leases.ts';
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
 import type { ResolvedImage } from '../source/source.ts';
-import { nameLayers } from './layer-names.ts';
+import type { NamedLayer } from './layer-names.ts';
 
 /**
- * The plan for an image whose layers are all there, or undefined. `isOpen` and `admittedPlan` decide whether the caller
- * may have them. Extends the lease before it looks.
+ * The plan for an image whose layers are all there, or undefined. `isOpen` and `admittedPlan` decide whether the caller may
+ * have them. Extends the lease before it looks.
  */
-export function cachedPlan(store: Store, image: ResolvedImage, lease: Lease): StackPlan | undefined {
-  const keys = keysOf(store, image);
-  return keys && cachedPlanOf(store, keys, lease);
+export function cachedPlan(store: Store, layers: readonly NamedLayer[], lease: Lease): StackPlan | undefined {
+  const keys = keysOf(layers);
+  if (keys !== undefined) return cachedPlanOf(store, keys, lease);
+  lease.add(layers.flatMap(({ key }) => key ?? []));
+  return undefined;
 }
 
-/** The name of the image's layers together; undefined while one of them is a tar that was never read. */
-export function stackOf(store: Store, image: ResolvedImage): StackKey | undefined {
-  const keys = keysOf(store, image);
+/** The name of the layers together; undefined while one of them is a tar that was never read. */
+export function stackOf(layers: readonly NamedLayer[]): StackKey | undefined {
+  const keys = keysOf(layers);
   return keys && stackKey(keys);
 }
 
-function keysOf(store: Store, image: ResolvedImage): LayerKey[] | undefined {
-  const keys = nameLayers(store, image).map(({ key }) => key);
+function keysOf(layers: readonly NamedLayer[]): LayerKey[] | undefined {
+  const keys = layers.map(({ key }) => key);
   return keys.every((key) => key !== undefined) ? keys : undefined;
 }
 

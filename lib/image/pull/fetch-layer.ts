@@ -12,7 +12,7 @@ import type { ImageLayer, ImageSource } from '../source/source.ts';
 import { isOfWrongBytes } from '../source/wrong-bytes.ts';
 import type { NamedLayer } from './layer-names.ts';
 
-export interface FetchDeps {
+export interface FetchContext {
   readonly store: Store;
   readonly source: ImageSource;
   readonly log: Logger;
@@ -25,12 +25,16 @@ export interface FetchDeps {
   /** Unpacks a layer; by default in a thread for each. */
   readonly unpack?: typeof unpackLayer | undefined;
   readonly budget: LayerBudget;
-  /** Uncompressed bytes that an inclusive limit allows; undefined without one. */
-  readonly quotaBytes: number | undefined;
+}
+
+/** The parts of a pull that a fetch needs. */
+interface Fetch {
+  readonly context: FetchContext;
+  readonly request: { readonly quotaBytes: number | undefined };
 }
 
 export interface FetchedLayer {
-  readonly wanted: NamedLayer;
+  readonly named: NamedLayer;
   readonly staged: StagedLayer;
   readonly record: LayerRecord;
   /** Lookups of names that unpacking took. */
@@ -53,50 +57,47 @@ export interface OnTopOf {
 
 /** Fetches, verifies and unpacks one layer into a stage. After any failure no stage is left. */
 export async function fetchLayer(
-  deps: FetchDeps,
-  wanted: NamedLayer,
+  fetch: Fetch,
+  named: NamedLayer,
   onTop: OnTopOf | undefined,
 ): Promise<FetchedLayer> {
   for (;;) {
     try {
-      return await fetchOnce(deps, wanted, onTop);
+      return await fetchOnce(fetch, named, onTop);
     } catch (error) {
       // The loop ends: each rejection removes a mirror or kept bytes, and the registry itself is never rejected.
-      if (!isOfWrongBytes(error) || deps.source.reject?.(wanted.layer) !== true) throw error;
+      if (!isOfWrongBytes(error) || fetch.context.source.reject?.(named.layer) !== true) throw error;
     }
   }
 }
 
-async function fetchOnce(
-  deps: FetchDeps,
-  wanted: NamedLayer,
-  onTop: OnTopOf | undefined,
-): Promise<FetchedLayer> {
-  const { layer } = wanted;
+async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undefined): Promise<FetchedLayer> {
+  const { context } = fetch;
+  const { layer } = named;
   const started = performance.now();
-  const staged = deps.store.layers.stage();
-  const bar = deps.progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
+  const staged = context.store.layers.stage();
+  const bar = context.progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
   try {
-    const bytes = await deps.source.open(layer, deps.signal);
+    const bytes = await context.source.open(layer, context.signal);
     let before = 0;
-    const unpack = deps.unpack ?? unpackLayer;
-    const { looks, ...result } = await unpack(request(deps, wanted, staged, onTop), bytes, {
-      workerUrl: deps.workerUrl,
-      signal: deps.signal,
+    const unpack = context.unpack ?? unpackLayer;
+    const { looks, ...result } = await unpack(requestOf(fetch, named, staged, onTop), bytes, {
+      workerUrl: context.workerUrl,
+      signal: context.signal,
       onProgress: (read) => {
         bar.advance(read - before);
         before = read;
       },
     });
-    await deps.source.verifyUnchanged?.(layer);
+    await context.source.verifyUnchanged?.(layer);
     if (layer.identity !== undefined) refuseSavedImage(layer, staged.tree);
-    const record = deps.store.layers.describe(staged, named(wanted, result, onTop), result);
+    const record = context.store.layers.describe(staged, nameOf(named, result, onTop), result);
     const milliseconds = performance.now() - started;
     // Bytes are unpacked while they arrive, so both metrics have the same time. GrootFS's first one includes the
     // second.
-    deps.metrics?.duration('DownloadTime', milliseconds);
-    deps.metrics?.duration('UnpackTime', milliseconds);
-    deps.log.info('layer-unpacked', {
+    context.metrics?.duration('DownloadTime', milliseconds);
+    context.metrics?.duration('UnpackTime', milliseconds);
+    context.log.info('layer-unpacked', {
       layer: record.key,
       digest: layer.digest,
       bytes: result.compressedBytes,
@@ -105,10 +106,10 @@ async function fetchOnce(
       skippedDevices: result.skippedDevices,
       milliseconds: Math.round(milliseconds),
     });
-    const grant = deps.source.delivered(layer);
-    return { wanted, staged, record, looks, grant, again: deps.store.layers.has(record.key) };
+    const grant = context.source.delivered(layer);
+    return { named, staged, record, looks, grant, again: context.store.layers.has(record.key) };
   } catch (error) {
-    deps.store.layers.discard(staged);
+    context.store.layers.discard(staged);
     throw error;
   } finally {
     bar.done();
@@ -125,13 +126,12 @@ function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
   throw new PluginError('IMAGE_SAVED', { path: label ?? identity ?? '', format });
 }
 
-function request(
-  deps: FetchDeps,
-  wanted: NamedLayer,
+function requestOf(
+  { context, request }: Fetch,
+  { layer, parent }: NamedLayer,
   staged: StagedLayer,
   onTop: OnTopOf | undefined,
 ): UnpackRequest {
-  const { layer, parent } = wanted;
   return {
     target: staged.tree,
     manifestPath: staged.manifest,
@@ -139,20 +139,20 @@ function request(
     expected: layer.validated
       ? { digest: layer.digest, diffId: layer.diffId, size: layer.size }
       : { digest: undefined, diffId: undefined, size: undefined },
-    mappings: deps.store.format.mappings,
-    budget: deps.budget,
-    quotaBytes: deps.quotaBytes,
+    mappings: context.store.format.mappings,
+    budget: context.budget,
+    quotaBytes: request.quotaBytes,
     base:
       layer.baseDirectory === undefined
         ? undefined
-        : { directory: layer.baseDirectory, parentTree: parent && deps.store.layout.tree(parent) },
+        : { directory: layer.baseDirectory, parentTree: parent && context.store.layout.tree(parent) },
     lowers: onTop?.trees,
     copyBytes: onTop?.copyBytes,
     looks: onTop?.looks,
   };
 }
 
-function named({ key, layer }: NamedLayer, { diffId }: UnpackResult, onTop: OnTopOf | undefined) {
+function nameOf({ key, layer }: NamedLayer, { diffId }: UnpackResult, onTop: OnTopOf | undefined) {
   const name = onTop?.key ?? key ?? layerKey({ content: diffId, validated: true });
   return { key: name, validated: layer.validated };
 }

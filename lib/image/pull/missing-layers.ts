@@ -2,39 +2,36 @@ import { sha256Hex } from '../../base/digest.ts';
 import { isPluginError, PluginError } from '../../base/errors/error.ts';
 import { settleLimited } from '../../base/pool.ts';
 import type { LayerKey } from '../../store/layout/layer-key.ts';
-import type { Lease } from '../../store/records/leases.ts';
 import type { Claim } from '../../sys/exclusive/claim.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { filesystemOf } from '../../sys/kernel/statfs.ts';
 import { type Held, isHeld, type LayerTurns } from '../source/layer-turns.ts';
-import type { AdmittedDeps } from './context.ts';
+import type { Pull } from './context.ts';
 import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
 import { keyOf, type NamedLayer } from './layer-names.ts';
 import { LockingTimes } from './locking-times.ts';
 import { ReadyLayers } from './ready-layers.ts';
 
 interface Claimed {
-  readonly wanted: NamedLayer;
+  readonly named: NamedLayer;
   readonly claim: Claim;
 }
 
 /** Fetches the layers of one pull that the store lacks. */
 export class MissingLayers {
   readonly fetched: FetchedLayer[] = [];
-  readonly #deps: AdmittedDeps;
-  readonly #wanted: readonly NamedLayer[];
-  readonly #lease: Lease;
+  readonly #pull: Pull;
+  readonly #layers: readonly NamedLayer[];
   readonly #turns: LayerTurns;
   readonly #times: LockingTimes;
   /** Names that became known by reading: those of local tars. */
-  readonly #named = new Map<NamedLayer, LayerKey>();
+  readonly #learned = new Map<NamedLayer, LayerKey>();
 
-  constructor(deps: AdmittedDeps, wanted: readonly NamedLayer[], lease: Lease, turns: LayerTurns) {
-    this.#deps = deps;
-    this.#wanted = wanted;
-    this.#lease = lease;
+  constructor(pull: Pull, layers: readonly NamedLayer[], turns: LayerTurns) {
+    this.#pull = pull;
+    this.#layers = layers;
     this.#turns = turns;
-    this.#times = new LockingTimes(deps.metrics);
+    this.#times = new LockingTimes(pull.context.metrics);
   }
 
   /**
@@ -61,11 +58,11 @@ export class MissingLayers {
       }
       const [first] = others.sort((one, other) => one.held.until - other.held.until);
       if (first !== undefined) {
-        this.#deps.log.info('waiting-for-layer', { layer: first.wanted.key, others: others.length });
-        const names = others.map(({ wanted }) => nameOf(wanted));
-        await this.#times.ofWaiting(names, () => this.#turns.wait(first.held, this.#hasCome(first.wanted)));
+        this.#pull.context.log.info('waiting-for-layer', { layer: first.named.key, others: others.length });
+        const names = others.map(({ named }) => nameOf(named));
+        await this.#times.ofWaiting(names, () => this.#turns.wait(first.held, this.#hasCome(first.named)));
         this.#hear();
-        for (const { wanted } of others) if (this.#isThere(wanted)) this.#times.tell(nameOf(wanted));
+        for (const { named } of others) if (this.#isThere(named)) this.#times.tell(nameOf(named));
         await this.#ask();
       }
     }
@@ -76,48 +73,50 @@ export class MissingLayers {
    * read the tar, one after the other.
    */
   #hear(): void {
-    for (const wanted of this.#wanted) {
-      if (this.keyOf(wanted) !== undefined) continue;
-      const key = keyOf(this.#deps.store, wanted.layer, wanted.parent);
+    for (const named of this.#layers) {
+      if (this.keyOf(named) !== undefined) continue;
+      const key = keyOf(this.#pull.context.store, named.layer, named.parent);
       if (key === undefined) continue;
-      this.#lease.add([key]);
-      this.#named.set(wanted, key);
+      this.#pull.request.lease.add([key]);
+      this.#learned.set(named, key);
     }
   }
 
   /** A layer's name in the store, which may be known only after a read. */
-  keyOf(wanted: NamedLayer): LayerKey | undefined {
-    return wanted.key ?? this.#named.get(wanted);
+  keyOf(named: NamedLayer): LayerKey | undefined {
+    return named.key ?? this.#learned.get(named);
   }
 
   /** Asks the place about layers that other processes have brought meanwhile. */
   async #ask(): Promise<void> {
-    await this.#deps.admission.ask(this.#wanted.flatMap((wanted) => this.keyOf(wanted) ?? []));
+    await this.#pull.admission.ask(this.#layers.flatMap((named) => this.keyOf(named) ?? []));
   }
 
   /**
    * Returns a check whether the layer has come since. A layer that was there before and that the caller may not have is
    * no reason to stop waiting.
    */
-  #hasCome(wanted: NamedLayer): () => boolean {
+  #hasCome(named: NamedLayer): () => boolean {
     const isHere = () => {
-      const key = this.keyOf(wanted);
-      return key !== undefined && this.#deps.store.layers.has(key);
+      const key = this.keyOf(named);
+      return key !== undefined && this.#pull.context.store.layers.has(key);
     };
     const before = isHere();
-    return () => this.#isThere(wanted) || (!before && isHere());
+    return () => this.#isThere(named) || (!before && isHere());
   }
 
-  #isThere(wanted: NamedLayer): boolean {
-    const key = this.keyOf(wanted);
-    return key !== undefined && (this.#deps.admission.has(key) || this.#deps.store.sources.needsLower(key));
+  #isThere(named: NamedLayer): boolean {
+    const key = this.keyOf(named);
+    return (
+      key !== undefined && (this.#pull.admission.has(key) || this.#pull.context.store.sources.needsLower(key))
+    );
   }
 
   #missing(): NamedLayer[] {
     const seen = new Set<string>();
-    return this.#wanted.filter((wanted) => {
-      const name = nameOf(wanted);
-      if (seen.has(name) || this.#isThere(wanted)) return false;
+    return this.#layers.filter((named) => {
+      const name = nameOf(named);
+      if (seen.has(name) || this.#isThere(named)) return false;
       seen.add(name);
       return true;
     });
@@ -125,7 +124,7 @@ export class MissingLayers {
 
   /** Refuses early when the disk is too small. Compressed sizes are a lower bound of the layers' sizes. */
   #checkSpace(): void {
-    const { layout } = this.#deps.store;
+    const { layout } = this.#pull.context.store;
     const need = this.#missing().reduce((sum, { layer }) => sum + (layer.size ?? 0), 0);
     const free = filesystemOf(layout.root).availableBytes;
     if (need > free) throw new PluginError('STORE_FULL', { store: layout.root, need, free });
@@ -133,14 +132,14 @@ export class MissingLayers {
 
   #claim(layers: readonly NamedLayer[]) {
     const mine: Claimed[] = [];
-    const others: { wanted: NamedLayer; held: Held }[] = [];
+    const others: { named: NamedLayer; held: Held }[] = [];
     try {
-      for (const wanted of layers) {
-        const name = nameOf(wanted);
-        const turn = this.#times.ofTaking(name, () => this.#turns.take(name, wanted.layer));
-        if (isHeld(turn)) others.push({ wanted, held: turn });
+      for (const named of layers) {
+        const name = nameOf(named);
+        const turn = this.#times.ofTaking(name, () => this.#turns.take(name, named.layer));
+        if (isHeld(turn)) others.push({ named, held: turn });
         else {
-          mine.push({ wanted, claim: turn });
+          mine.push({ named, claim: turn });
           this.#times.tell(name);
         }
       }
@@ -153,12 +152,12 @@ export class MissingLayers {
 
   /** Fetches the claimed layers, and renames those that succeeded into place. Then throws the first failure. */
   async #fetchAndPublish(claimed: readonly Claimed[]): Promise<void> {
-    const { concurrency } = this.#deps;
-    const ready = new ReadyLayers(this.#deps, this.#lease, (layers) => this.#published(layers));
+    const { concurrency } = this.#pull.context;
+    const ready = new ReadyLayers(this.#pull, (layers) => this.#published(layers));
     const results = await settleLimited(claimed, concurrency, async (one) => {
       try {
-        if (!this.#isThere(one.wanted))
-          ready.add(await fetchLayer(this.#deps, one.wanted, undefined), one.claim);
+        if (!this.#isThere(one.named))
+          ready.add(await fetchLayer(this.#pull, one.named, undefined), one.claim);
         else one.claim.release();
       } catch (error) {
         this.#failed(one, error, ready);
@@ -169,28 +168,29 @@ export class MissingLayers {
   }
 
   /** @throws the error, unless it means only that the layer cannot stand alone */
-  #failed({ wanted: { key }, claim }: Claimed, error: unknown, ready: ReadyLayers): void {
+  #failed({ named: { key }, claim }: Claimed, error: unknown, ready: ReadyLayers): void {
     try {
       // The kernel reports a failed write once, and it may belong to any of the layers.
       if (error instanceof SysError && error.syscall === 'syncfs') ready.fail(error);
       if (key === undefined || !isPluginError(error, 'LAYER_NEEDS_LOWER')) throw error;
-      this.#deps.store.sources.rememberNeedsLower(key);
+      this.#pull.context.store.sources.rememberNeedsLower(key);
     } finally {
       claim.release();
     }
   }
 
   #published(layers: readonly FetchedLayer[]): void {
-    for (const { wanted, record } of layers) this.#learn(wanted, record.key, record.diffId);
+    for (const { named, record } of layers) this.#learn(named, record.key, record.diffId);
     this.fetched.push(...layers);
   }
 
-  #learn(wanted: NamedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
-    this.#named.set(wanted, key);
-    if (wanted.layer.identity !== undefined) this.#deps.store.sources.remember(wanted.layer.identity, diffId);
+  #learn(named: NamedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
+    this.#learned.set(named, key);
+    if (named.layer.identity !== undefined)
+      this.#pull.context.store.sources.remember(named.layer.identity, diffId);
   }
 }
 
-function nameOf(wanted: NamedLayer): string {
-  return wanted.key ?? `source-${sha256Hex(wanted.layer.identity ?? '')}`;
+function nameOf(named: NamedLayer): string {
+  return named.key ?? `source-${sha256Hex(named.layer.identity ?? '')}`;
 }

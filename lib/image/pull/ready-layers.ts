@@ -7,7 +7,7 @@ import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import type { Claim } from '../../sys/exclusive/claim.ts';
 import type { Admission } from '../source/admission.ts';
-import type { AdmittedDeps } from './context.ts';
+import type { Pull } from './context.ts';
 import { publishDelivered } from './deliver.ts';
 import type { FetchedLayer } from './fetch-layer.ts';
 
@@ -32,14 +32,10 @@ export class ReadyLayers {
    * @param onPublished called before the claims are released, so that other processes then find all facts about the
    * layers
    */
-  constructor(
-    { store, admission }: AdmittedDeps,
-    lease: Lease,
-    onPublished: (layers: readonly FetchedLayer[]) => void,
-  ) {
-    this.#store = store;
+  constructor({ context, request, admission }: Pull, onPublished: (layers: readonly FetchedLayer[]) => void) {
+    this.#store = context.store;
     this.#admission = admission;
-    this.#lease = lease;
+    this.#lease = request.lease;
     this.#onPublished = onPublished;
   }
 

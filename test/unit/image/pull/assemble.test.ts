@@ -4,7 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type DiffId, type Digest, digestOf } from '../../../../lib/base/digest.ts';
 import { silentLogger } from '../../../../lib/base/log.ts';
 import { silentProgress } from '../../../../lib/base/progress.ts';
+import { cachedPlan } from '../../../../lib/image/pull/cached-plan.ts';
 import type { PulledImage } from '../../../../lib/image/pull/context.ts';
+import { nameLayers } from '../../../../lib/image/pull/layer-names.ts';
 import { pullImage } from '../../../../lib/image/pull/pull.ts';
 import type { ImageLayer, ImageSource, ResolvedImage } from '../../../../lib/image/source/source.ts';
 import { MAX_LOOKS } from '../../../../lib/layer/tree/budget.ts';
@@ -65,10 +67,18 @@ async function pull(layers: readonly ImageLayer[]): Promise<PulledImage> {
       return result;
     },
     budget: ROOMY,
-    quotaBytes: undefined,
     concurrency: 1,
   };
-  return await pullImage(deps, image, lease);
+  const named = nameLayers(store, image);
+  const request = {
+    image,
+    layers: named,
+    lease,
+    quotaBytes: undefined,
+    mapsIds: true,
+    since: performance.now(),
+  };
+  return await pullImage(deps, request, cachedPlan(store, named, lease));
 }
 
 /** The layers that were unpacked on top of others. */

@@ -180,7 +180,7 @@ test('an invented digest that leads to another content is refused, and no stage 
   const record = plainRecord('something else', { key });
   const admission = new Admission({ store, source: {}, signal: NEVER }, image(LOCAL));
   const fetched = { staged, record, looks: 0, grant: { to: 'everybody' }, again: true } as const;
-  const publish = () => publishDelivered(store, admission, [{ ...fetched, wanted: undefined as never }]);
+  const publish = () => publishDelivered(store, admission, [{ ...fetched, named: undefined as never }]);
   expect(publish).toThrow(expect.objectContaining({ code: 'LAYER_DIFFID_MISMATCH' }));
   expect(store.layers.grants(key)).toEqual([{ to: 'cell', place: LOCAL }]);
 });

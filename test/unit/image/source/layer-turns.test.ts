@@ -3,9 +3,10 @@ import { expect, test } from 'bun:test';
 import { type DiffId, type Digest, digestOf } from '../../../../lib/base/digest.ts';
 import { silentLogger } from '../../../../lib/base/log.ts';
 import { silentProgress } from '../../../../lib/base/progress.ts';
+import { cachedPlan } from '../../../../lib/image/pull/cached-plan.ts';
 import type { PulledImage } from '../../../../lib/image/pull/context.ts';
-import { pullImage } from '../../../../lib/image/pull/pull.ts';
-import { pullInTurn } from '../../../../lib/image/pull/pull-in-turn.ts';
+import { nameLayers } from '../../../../lib/image/pull/layer-names.ts';
+import { pullImage, pullInTurn } from '../../../../lib/image/pull/pull.ts';
 import { LayerTurns, type Patience, waitEnd } from '../../../../lib/image/source/layer-turns.ts';
 import type { ImageLayer, ImageSource, ResolvedImage } from '../../../../lib/image/source/source.ts';
 import type { UnpackRequest } from '../../../../lib/layer/tree/types.ts';
@@ -110,7 +111,6 @@ function depsFor(store: Store, source: ImageSource, signal: AbortSignal, patienc
       return unpackInto(request, chunksOf(Buffer.concat(all), 65536), control);
     },
     budget: ROOMY,
-    quotaBytes: undefined,
     concurrency: 4,
   };
 }
@@ -123,7 +123,10 @@ async function pull(
 ): Promise<PulledImage> {
   const { signal = never, patience = impatient(), inTurn = false } = options;
   using lease = new Lease(store.layout, undefined, []);
-  return await (inTurn ? pullInTurn : pullImage)(depsFor(store, source, signal, patience), what, lease);
+  const layers = nameLayers(store, what);
+  const request = { image: what, layers, lease, quotaBytes: undefined, mapsIds: true, since: patience.since };
+  const context = depsFor(store, source, signal, patience);
+  return await (inTurn ? pullInTurn : pullImage)(context, request, cachedPlan(store, layers, lease));
 }
 
 async function until(condition: () => boolean): Promise<void> {
