@@ -48,6 +48,7 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       'A line for each image: its public name, how many layers were fetched, and what was not kept; with `--json` one ' +
       'object with a row for each image.',
     examples: [
+      'mkdir -p /srv/published',
       'graft publish --to directory:/srv/published docker://registry.example.com/team/app:1.0',
       'graft publish --prune --dry-run --to directory:/srv/published',
     ],

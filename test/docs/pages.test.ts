@@ -41,6 +41,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   'docs/cvmfs.md': 'test/e2e/operators-walk.test.ts',
   'docs/getting-started.md': 'test/e2e/operators-walk.test.ts',
   'docs/moving-from-grootfs.md': 'test/bosh/docs.test.ts',
+  'docs/publishing.md': 'test/docs/publishing.test.ts',
   'docs/store-on-disk.md': 'test/quota/docs.test.ts',
   'docs/trust.md': 'test/e2e/trust/page.test.ts',
   'docs/troubleshooting.md': 'test/quota/docs.test.ts',
