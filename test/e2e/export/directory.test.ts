@@ -1,9 +1,6 @@
 /** `graft export IMAGE DIRECTORY`: the tree beside umoci's, and what is left when it fails or is killed. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { countPoints, graftWithFault, pointName } from '../../support/faults/faults.ts';
-import { makeFaultImage } from '../../support/faults/image.ts';
-import { faultSample, sampled, sampleName } from '../../support/faults/todays-points.ts';
 import { executable, graft, graftMust } from '../../support/graft.ts';
 import { compareTrees } from '../../support/images/compare-trees.ts';
 import { type MadeImage, makeBusyboxImage, umociRootfs, zstdTwin } from '../../support/images/images.ts';
@@ -13,7 +10,6 @@ import { push, startRegistry } from '../../support/registries/registry.ts';
 import { cleanEnv, must, run, sh } from '../../support/shell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
-const MINUTES = 60_000;
 const USER = 1000;
 let dir: TempDir;
 let image: MadeImage;
@@ -131,58 +127,4 @@ describe('nothing is left', () => {
       await silent.stop();
     }
   });
-
-  test(
-    'when any call fails, and one sentence says so',
-    async () => {
-      const layout = await makeFaultImage(dir.at('failing'));
-      const at = place();
-      const points = await countPoints(['export', layout, `${at}/out`], dir.at('count'));
-      for (const point of sampled(points, faultSample(), 3)) {
-        await sh('rm -rf "$1"; mkdir "$1"', [at]);
-        const plan = `fail:${point.thread}:${point.number}:28`;
-        const ran = await graftWithFault(['export', layout, `${at}/out`], plan);
-        const where = pointName(point);
-        if (ran.code !== 0)
-          expect([where, ran.stdout]).toEqual([where, expect.stringMatching(/^[^\n]{20,}\n$/)]);
-        // Where a removal failed, its stage is left to the sweep of the next export.
-        const left = readdirSync(at).filter((name) => point.syscall !== 'unlinkat' || name === 'out');
-        expect([where, ...left]).toEqual([where, ...(ran.code === 0 ? ['out'] : [])]);
-        await graftMust(['export', layout, `${at}/next`]);
-        expect([where, ...readdirSync(at).filter((name) => name.startsWith('.'))]).toEqual([where]);
-      }
-    },
-    10 * MINUTES,
-  );
-
-  test(
-    'under the final name when it is killed after any call, and the next export sweeps the rest',
-    async () => {
-      const layout = await makeFaultImage(dir.at('faults'));
-      const wanted = `${place()}/out`;
-      await graftMust(['export', layout, wanted]);
-      const at = place();
-      const points = await countPoints(['export', layout, `${at}/out`], dir.at('count'));
-      expect(points.length).toBeGreaterThan(60);
-      const sample = faultSample();
-      for (const point of sampled(
-        points.filter(({ done }) => done),
-        sample,
-      )) {
-        await sh('rm -rf "$1"; mkdir "$1"', [at]);
-        const ran = await graftWithFault(
-          ['export', layout, `${at}/out`],
-          `kill:${point.thread}:${point.number}`,
-        );
-        const where = `${sampleName(sample)} ${pointName(point)}`;
-        expect([where, ran.signal]).toEqual([where, 'SIGKILL']);
-        if (existsSync(`${at}/out`)) expect([where, ...compareTrees(wanted, `${at}/out`)]).toEqual([where]);
-        else await graftMust(['export', layout, `${at}/out`]);
-        await graftMust(['export', layout, `${at}/second`]);
-        expect([where, ...readdirSync(at).sort()]).toEqual([where, 'out', 'second']);
-        expect([where, ...compareTrees(wanted, `${at}/second`)]).toEqual([where]);
-      }
-    },
-    10 * MINUTES,
-  );
 });
