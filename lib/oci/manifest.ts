@@ -33,8 +33,20 @@ interface RawManifest {
   readonly config: RawDescriptor;
   readonly layers: readonly RawDescriptor[] | null;
 }
+/** An artifact, for instance a signature, in the form of a manifest of an image. */
+export interface ArtifactManifest {
+  /** The artifact's own type, else the type of its configuration. */
+  readonly artifactType: string;
+  readonly layers: readonly Descriptor[];
+  readonly annotations: ReadonlyMap<string, string>;
+}
+
 interface RawIndex {
   readonly manifests: readonly RawEntry[] | null;
+}
+interface RawArtifact {
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>> | null;
 }
 interface RawEntry extends RawDescriptor {
   readonly artifactType?: string;
@@ -95,6 +107,30 @@ function readDocument(bytes: Uint8Array, source: string): Record<string, unknown
 
 function bad(source: string, reason: string): PluginError {
   return new PluginError('IMAGE_BAD_MANIFEST', { source, reason });
+}
+
+/**
+ * Parses the manifest of an artifact, whose configuration is no image's. The caller checks the digest of the bytes.
+ * @throws IMAGE_BAD_MANIFEST, BAD_DIGEST
+ */
+export function parseArtifact(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  source: string,
+): ArtifactManifest {
+  const document = readDocument(bytes, source);
+  const { mediaType } = document;
+  if (contentType !== undefined && typeof mediaType === 'string' && manifestKind(contentType) !== undefined)
+    requireSameType(contentType, mediaType, source);
+  validate(isImageManifest, document, source);
+  const raw = document as unknown as RawManifest & RawArtifact;
+  return {
+    artifactType: normalType(raw.artifactType || raw.config.mediaType),
+    layers: (raw.layers ?? []).map(toDescriptor),
+    annotations: new Map(
+      Object.entries(raw.annotations ?? {}).filter(([, text]) => typeof text === 'string'),
+    ),
+  };
 }
 
 /** Two readers must not see two images under the same digest (CVE-2021-41190). */

@@ -6,6 +6,7 @@ import { Redirects } from '../http/redirects.ts';
 import { type Lookup, Routes, systemLookup } from '../http/route.ts';
 import { Transport } from '../http/transport.ts';
 import type { RegistryReference } from '../oci/reference.ts';
+import { type AttachedDocument, Attachments } from './attachments.ts';
 import { Credentials, type GivenCredentials } from './auth/credentials.ts';
 import type { BlobDescriptor, BlobServer } from './blobs/blob-request.ts';
 import { type BlobOrigin, Blobs } from './blobs/blobs.ts';
@@ -33,6 +34,7 @@ export interface RegistryClientOptions {
 
 interface Parts {
   readonly manifests: Manifests;
+  readonly attachments: Attachments;
   readonly proofs: Proofs;
   readonly endpoints: Endpoints;
   readonly blobs: Blobs;
@@ -87,6 +89,21 @@ export class RegistryClient {
    */
   mayRead(blob: BlobDescriptor, signal: AbortSignal): Promise<Grade | undefined> {
     return this.#open().proofs.mayRead(blob, this.#until(signal));
+  }
+
+  /** The manifest of a signature, by tag or digest; undefined when the repository does not have it. @throws Failure */
+  attachedManifest(reference: string, signal: AbortSignal): Promise<AttachedDocument | undefined> {
+    return this.#open().attachments.manifest(reference, this.#until(signal));
+  }
+
+  /** The pages of the list of an image's referrers; undefined where the registry has no such lists. @throws Failure */
+  referrers(digest: Digest, signal: AbortSignal): Promise<readonly AttachedDocument[] | undefined> {
+    return this.#open().attachments.referrers(digest, this.#until(signal));
+  }
+
+  /** The bytes of a signature. @param what names it in errors. @throws Failure */
+  attachedBlob(blob: BlobDescriptor, what: string, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#open().attachments.blob(blob, what, this.#until(signal));
   }
 
   /** The grade of a layer that was read to its end. */
@@ -159,9 +176,10 @@ export class RegistryClient {
     );
     const proofs = new Proofs(endpoints, policy);
     const manifests = new Manifests({ endpoints, policy, cache, proofs });
+    const attachments = new Attachments(endpoints, policy);
     const blobs = new Blobs({ policy, semaphore: new Semaphore(policy.parallel), partials, log });
     this.#startDeadline();
-    return { manifests, proofs, endpoints, blobs, redirects, routes };
+    return { manifests, attachments, proofs, endpoints, blobs, redirects, routes };
   }
 
   #credentials(): Credentials {

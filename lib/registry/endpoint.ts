@@ -19,7 +19,7 @@ import { settleScheme } from './scheme.ts';
 /** A request to a registry, relative to its repository. */
 export interface Ask {
   readonly method: 'GET' | 'HEAD';
-  readonly kind: 'manifests' | 'blobs' | 'tags';
+  readonly kind: 'manifests' | 'blobs' | 'tags' | 'referrers';
   /** Tag or digest; `list` for tags. */
   readonly reference: string;
   readonly query?: URLSearchParams | undefined;

@@ -12,6 +12,7 @@ import type { Ask, Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { RegistryPolicy } from './policy/policy.ts';
 import type { Proofs } from './proofs.ts';
+import { readWhole } from './read-whole.ts';
 
 /** The bytes of a document and their grade. */
 export interface FoundBlob {
@@ -134,7 +135,12 @@ export class Manifests {
     if (cached !== undefined && (await this.#mayHave(digest, cached, signal))) return this.#givenNow(cached);
     return this.#parts.endpoints.first('content', async (endpoint, last) => {
       const ask: Ask = { method: 'GET', kind: 'blobs', reference: digest, headers: {}, accepts: [] };
-      const { bytes, grade } = await this.#whole(endpoint, ask, { last, limit: size, what }, signal);
+      const { bytes, grade } = await readWhole(
+        endpoint,
+        ask,
+        { attempts: this.#attempts(last), limit: size, what },
+        signal,
+      );
       const actual = digestOf(bytes);
       if (actual !== digest) throw mismatch(digest, actual);
       return { bytes, grade, fresh: true };
@@ -188,25 +194,12 @@ export class Manifests {
     signal: AbortSignal,
   ): Promise<FoundManifest> {
     const ask: Ask = { method: 'GET', kind: 'manifests', reference, headers: ACCEPT, accepts: [] };
-    const bounds = { last, limit: MAX_MANIFEST_BYTES, what: 'a manifest' };
-    const found = await this.#whole(endpoint, ask, bounds, signal);
+    const bounds = { attempts: this.#attempts(last), limit: MAX_MANIFEST_BYTES, what: 'a manifest' };
+    const found = await readWhole(endpoint, ask, bounds, signal);
     if (endpoint.source.pulls !== 'digest-only') this.#proven = endpoint.grade;
-    return { digest: digestOf(found.bytes), fresh: true, ...found };
-  }
-
-  /** Sends a request and reads the whole body. A broken body is asked for again, like a missing answer. */
-  async #whole(
-    endpoint: Endpoint,
-    ask: Ask,
-    { last, limit, what }: { readonly last: boolean; readonly limit: number; readonly what: string },
-    signal: AbortSignal,
-  ): Promise<FoundBlob & { contentType: string | undefined }> {
-    return endpoint.retrying(this.#attempts(last), signal, async () => {
-      const answer = await endpoint.once(ask, signal);
-      const contentType = answer.headers.get('content-type') ?? undefined;
-      const bytes = await answer.body.bytes(limit, what);
-      return { bytes, grade: endpoint.grade, contentType };
-    });
+    const { bytes, grade, headers } = found;
+    const contentType = headers.get('content-type') ?? undefined;
+    return { digest: digestOf(bytes), fresh: true, bytes, grade, contentType };
   }
 
   /** A single attempt where another server is left, since the other server is quicker than a pause. */
