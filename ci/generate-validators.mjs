@@ -18,6 +18,11 @@ const SCHEMAS = [
   { name: 'isCvmfsSettings', file: 'lib/cvmfs/settings.schema.json' },
   { name: 'isRegistrySettings', file: 'lib/registry/settings.schema.json' },
   { name: 'isTrustSettings', file: 'lib/trust/settings.schema.json' },
+  { name: 'isSigstoreBundle', file: 'lib/trust/sigstore/schemas/bundle.json' },
+  { name: 'isStatement', file: 'lib/trust/sigstore/schemas/statement.json' },
+  { name: 'isLogReceipt', file: 'lib/trust/sigstore/schemas/log-receipt.json' },
+  { name: 'isLoggedSignature', file: 'lib/trust/sigstore/schemas/log-hashedrekord.json' },
+  { name: 'isLoggedEnvelope', file: 'lib/trust/sigstore/schemas/log-dsse.json' },
   { name: 'isExtraSettings', file: 'cmd/settings/extra.schema.json' },
 ];
 const OUT = 'lib/oci/generated';

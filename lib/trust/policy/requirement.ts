@@ -18,10 +18,10 @@ export type SignedIdentity =
   | { readonly type: 'remapIdentity'; readonly prefix: string; readonly signedPrefix: string };
 
 /** A text that has to be equal, or a pattern in which `*` stands for any characters but `/` (`text-rule.ts`). */
-type TextRule = { readonly equals: string } | { readonly pattern: string };
+export type TextRule = { readonly equals: string } | { readonly pattern: string };
 
 /** Whom a certificate of a CI system has to name: graft's own setting `trust.identities`. */
-interface CertificateIdentity {
+export interface CertificateIdentity {
   readonly issuer: TextRule;
   /** A URI among the subject alternative names. */
   readonly uri: TextRule;

@@ -8,6 +8,8 @@ export interface Signable {
   readonly digest: Digest;
   /** Undefined where images have no name that a signature could carry (a layout, a tar). */
   readonly name: DockerName | undefined;
+  /** The bytes whose digest it is, where they are at hand: a bundle may be a signature over them. */
+  readonly document?: Uint8Array | undefined;
 }
 
 /** Why a signature does not count. */
