@@ -1,7 +1,13 @@
 /** The guard of an image, with graft's settings for signatures. */
 import { PluginError } from '../../lib/base/errors/error.ts';
-import { type ImageReference, parseImageReference } from '../../lib/oci/reference.ts';
+import {
+  type ImageReference,
+  parseImageReference,
+  type RegistryReference,
+  repositoryOf,
+} from '../../lib/oci/reference.ts';
 import type { Store } from '../../lib/store/store.ts';
+import type { SignatureRepository } from '../../lib/trust/find/sigstore-artefacts.ts';
 import { Guard } from '../../lib/trust/guard.ts';
 import { type TrustFile, trustSettings } from '../../lib/trust/settings.ts';
 import type { SourceContext } from './context.ts';
@@ -26,9 +32,26 @@ export function openGuard(
       const { policyOf } = await import('./registry-source.ts');
       return policyOf(context, false);
     },
+    repository: async () => (reference.kind === 'registry' ? openRepository(context, reference) : undefined),
     parseYaml,
     log: context.log,
   });
+}
+
+/** The repository of an image whose manifest was not asked for in this call. */
+async function openRepository(
+  context: SourceContext,
+  reference: RegistryReference,
+): Promise<SignatureRepository> {
+  const [{ policyOf }, { RegistryClient }] = await Promise.all([
+    import('./registry-source.ts'),
+    import('../../lib/registry/client.ts'),
+  ]);
+  const { credentials, log } = context;
+  const policy = await policyOf(context, false);
+  const cache = { get: () => undefined, put: () => undefined };
+  const client = new RegistryClient({ reference, credentials, policy, cache, partials: undefined, log });
+  return { client, name: repositoryOf(reference), log };
 }
 
 /** The guard of an image by its reference, for images that the store has. */

@@ -26,7 +26,8 @@ export interface Configuration {
 }
 
 /** @throws CONFIG_MISSING */
-export function readConfiguration({ policy: path, registriesD: directory }: TrustSettings): Configuration {
+export function readConfiguration(settings: TrustSettings): Configuration {
+  const { policy: path, registriesD: directory, identities, unnamedBundles } = settings;
   const policy = readConfigured(path);
   const registriesD = filesOf(directory).map((file) => ({ path: file, bytes: readConfigured(file) }));
   const keys = new Map(keyPaths(policy).map((key) => [key, readIfPossible(key)]));
@@ -34,6 +35,7 @@ export function readConfiguration({ policy: path, registriesD: directory }: Trus
     part(path, policy),
     ...registriesD.map((file) => part(file.path, file.bytes)),
     ...[...keys].map(([key, found]) => part(key, found instanceof Uint8Array ? found : undefined)),
+    sha256Hex(JSON.stringify([[...identities], unnamedBundles])),
   ];
   return { digest: sha256Hex(`${RULES} ${parts.join(' ')}`), policy, registriesD, keys };
 }

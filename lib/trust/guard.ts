@@ -12,6 +12,7 @@ import type { TrustRecord } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 import { askedFor, directoryOf, shownAs } from './asked.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
+import type { SignatureRepository } from './find/sigstore-artefacts.ts';
 import type { FoundDocuments } from './policy/verdict.ts';
 import type { TrustSettings } from './settings.ts';
 
@@ -27,6 +28,8 @@ export interface GuardOptions {
   readonly path: string;
   /** For places of signatures behind HTTP. */
   readonly registries: () => Promise<RegistryPolicy>;
+  /** The repository of the image, for a caller that has none open; undefined for images outside a registry. */
+  readonly repository: () => Promise<SignatureRepository | undefined>;
   /** @throws CONFIG_SYNTAX */
   readonly parseYaml: (path: string, text: string) => Promise<unknown>;
   readonly log: Logger;
@@ -61,15 +64,20 @@ export class Guard {
 
   /**
    * Lets an image through or refuses it.
+   * @param repository of the image, as the caller reads it; undefined: the guard opens it where it is needed
    * @throws TRUST_REFUSED; CONFIG_* for a policy that cannot be judged by; TRUST_GPGV, TRUST_LOOKASIDE, REGISTRY_*
    */
-  async admit(documents: FoundDocuments, signal: AbortSignal): Promise<TrustRecord> {
+  async admit(
+    documents: FoundDocuments,
+    signal: AbortSignal,
+    repository?: SignatureRepository,
+  ): Promise<TrustRecord> {
     const known = this.accepted(documents.digest);
     if (known !== undefined) return known;
     const { reference, settings, store, log, atRefusal } = this.#options;
     const [{ judge }, rules] = await Promise.all([import('./judge.ts'), this.#rules()]);
     const asked = askedFor(reference, directoryOf(reference));
-    const judged = await judge(rules, asked, documents, this.#evidence(), signal);
+    const judged = await judge(rules, asked, documents, this.#evidence(repository), signal);
     const { policy } = settings;
     const { digest } = documents;
     const image = formatReference(reference);
@@ -99,8 +107,8 @@ export class Guard {
     return readRules(settings, this.#configuration, parseYaml);
   }
 
-  #evidence() {
-    const { store, path, registries, log } = this.#options;
+  #evidence(given: SignatureRepository | undefined) {
+    const { store, path, registries, repository: open, settings, log } = this.#options;
     const http = async () => {
       const { openHttp } = await import('./find/http.ts');
       return openHttp(await registries(), log);
@@ -110,7 +118,8 @@ export class Guard {
       opened ??= http();
       return opened;
     };
-    return { layout: store?.layout, path, http: once, now: this.#now };
+    const repository = async () => given ?? open();
+    return { layout: store?.layout, path, http: once, repository, settings, now: this.#now };
   }
 
   /** A digest that is asked for by two names has two verdicts, since scopes and identities are of names. */

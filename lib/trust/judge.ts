@@ -3,8 +3,9 @@ import type { Digest } from '../base/digest.ts';
 import type { TrustRecord } from '../store/records/image-record.ts';
 import type { Asked } from './asked.ts';
 import { type GpgEvidence, judgeSignedBy } from './gpg/judge-signed-by.ts';
+import { judgeSigstoreSigned, type SigstoreEvidence } from './judge-sigstore-signed.ts';
 import { choose } from './policy/read-policy.ts';
-import { lookasideOf } from './policy/registries-d.ts';
+import { attachmentsOf, lookasideOf } from './policy/registries-d.ts';
 import type { Requirement } from './policy/requirement.ts';
 import type { FoundDocuments, RequirementVerdict } from './policy/verdict.ts';
 import type { Rules } from './rules.ts';
@@ -18,6 +19,9 @@ export type Judged =
       readonly found: string;
     };
 
+/** With what signatures of both kinds are found and verified. */
+export type Evidence = GpgEvidence & SigstoreEvidence;
+
 /**
  * All requirements have to hold. An image of an index counts as signed when it is signed itself, or when an index that
  * names it by digest is.
@@ -27,7 +31,7 @@ export async function judge(
   rules: Rules,
   asked: Asked,
   documents: FoundDocuments,
-  evidence: GpgEvidence,
+  evidence: Evidence,
   signal: AbortSignal,
 ): Promise<Judged> {
   const { requirements, scope } = choose(rules.policy, asked.transport, asked.scopes);
@@ -57,7 +61,7 @@ async function judgeOne(
   rules: Rules,
   asked: Asked,
   documents: FoundDocuments,
-  evidence: GpgEvidence,
+  evidence: Evidence,
   signal: AbortSignal,
 ): Promise<RequirementVerdict> {
   switch (requirement.type) {
@@ -72,7 +76,11 @@ async function judgeOne(
         signal,
       );
     case 'sigstoreSigned':
-      throw new Error('should never happen: the rules have no such requirement');
+      return judgeSigstoreSigned(
+        { requirement, asked, documents, attachments: attachmentsOf(rules.registriesD, asked.scopes) },
+        evidence,
+        signal,
+      );
   }
 }
 

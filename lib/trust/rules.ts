@@ -8,6 +8,7 @@ import { type RegistriesD, readRegistriesD } from './policy/registries-d.ts';
 import type { Requirement } from './policy/requirement.ts';
 import { PolicyProblem } from './policy/strict.ts';
 import type { TrustSettings } from './settings.ts';
+import { whyUnusable } from './sigstore/materials.ts';
 
 export interface Rules {
   readonly policy: Policy;
@@ -62,8 +63,10 @@ function checkRequirements({ default: standard, transports }: Policy): void {
 }
 
 function checkRequirement(requirement: Requirement): void {
-  if (requirement.type === 'sigstoreSigned')
-    throw new PolicyProblem('it has a requirement sigstoreSigned, which this version of graft cannot judge');
+  if (requirement.type === 'sigstoreSigned') {
+    const reason = whyUnusable(requirement);
+    if (reason !== undefined) throw new PolicyProblem(`keys or certificates cannot be used: ${reason}`);
+  }
   if (requirement.type !== 'signedBy') return;
   for (const { from, bytes } of requirement.keyrings) {
     try {

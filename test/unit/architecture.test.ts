@@ -57,7 +57,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   'lib/registry': ['answers', 'policy', 'auth', 'blobs', '.', 'push'],
   'lib/store': ['layout', 'records', '.', 'collect', 'init', 'checks'],
   'lib/image': ['source', 'stack', 'cvmfs', 'pull', 'push'],
-  'lib/trust': ['policy', 'find', 'gpg', '.'],
+  'lib/trust': ['policy', 'sigstore', 'find', 'gpg', '.'],
   'lib/publish': ['repository', 'tree', 'targets', '.'],
   'lib/export': ['.'],
   'lib/plugin': ['metrics', '.'],

@@ -172,7 +172,8 @@ export class RegistrySource implements ImageSource {
     at: FoundAt,
     signal: AbortSignal,
   ): Promise<{ config: ImageConfig; layers: readonly ImageLayer[] }> {
-    await this.#options.guard?.admit(at, signal);
+    const repository = { client: this.#client, name: this.place, log: this.#options.log };
+    await this.#options.guard?.admit(at, signal, repository);
     const config = await this.#config(manifest.config, signal);
     const layers = toImageLayers(manifest, config, { validated: true, source: this.#name });
     for (const layer of layers) await this.#requireReachable(layer, signal);

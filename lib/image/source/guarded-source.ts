@@ -2,6 +2,7 @@ import type { Grade } from '../../base/grade.ts';
 import type { FoundAt } from '../../oci/resolve-index.ts';
 import type { Grant } from '../../store/records/grants.ts';
 import type { TrustRecord } from '../../store/records/image-record.ts';
+import type { SignatureRepository } from '../../trust/find/sigstore-artefacts.ts';
 import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 /** The part of lib/trust/guard.ts that sources use. */
@@ -10,8 +11,12 @@ export interface ImageGuard {
   readonly acceptsUnverified: readonly string[];
   /** The verdict that lets the image of a manifest through without a look at its signatures; undefined: there is none. */
   accepted(digest: string | undefined): TrustRecord | undefined;
-  /** Lets the image through or refuses it. @throws TRUST_*, and errors of a registry that has signatures */
-  admit(documents: FoundAt, signal: AbortSignal): Promise<TrustRecord>;
+  /**
+   * Lets the image through or refuses it.
+   * @param repository of the image, in which its signatures may lie
+   * @throws TRUST_*, and errors of a registry that has signatures
+   */
+  admit(documents: FoundAt, signal: AbortSignal, repository?: SignatureRepository): Promise<TrustRecord>;
 }
 
 /**

@@ -77,6 +77,11 @@ export function lookasideOf(found: RegistriesD, scopes: readonly string[]): URL 
   return first(found, scopes, ({ lookaside }) => lookaside) ?? DEFAULT_LOOKASIDE;
 }
 
+/** True where signatures are attached to images in their registry: `use-sigstore-attachments`. */
+export function attachmentsOf(found: RegistriesD, scopes: readonly string[]): boolean {
+  return first(found, scopes, ({ attachments }) => attachments) ?? false;
+}
+
 function first<T>(
   { docker, default: standard }: RegistriesD,
   scopes: readonly string[],

@@ -579,12 +579,19 @@ function prepare(
 async function graftDecides({ policy, registriesD, reference }: ReturnType<typeof prepare>): Promise<string> {
   try {
     const guard = new Guard({
-      settings: { policy, registriesD, acceptUnverifiedLayers: [] },
+      settings: {
+        policy,
+        registriesD,
+        acceptUnverifiedLayers: [],
+        identities: new Map(),
+        unnamedBundles: [],
+      },
       reference: parseImageReference(reference),
       store: store.store,
       atRefusal: 'throw',
       path: process.env['PATH'] ?? '',
       registries: async () => defaultPolicy,
+      repository: async () => undefined,
       parseYaml: async (_, text) => Bun.YAML.parse(text),
       log: new RecordingLog(),
     });

@@ -63,12 +63,19 @@ async function sign(name = 'alice', digest = DIGEST, reference = 'registry.examp
 function guard(reference = APP, changes: Partial<GuardOptions> = {}): Guard {
   const [file, registriesD] = [dir.at('policy.json'), dir.at('registries.d')];
   return new Guard({
-    settings: { policy: file, registriesD, acceptUnverifiedLayers: [] },
+    settings: {
+      policy: file,
+      registriesD,
+      acceptUnverifiedLayers: [],
+      identities: new Map(),
+      unnamedBundles: [],
+    },
     reference: parseImageReference(reference),
     store: scratch.store,
     atRefusal: 'throw',
     path: PATH,
     registries: async () => defaultPolicy,
+    repository: async () => undefined,
     parseYaml: async (_, text) => Bun.YAML.parse(text),
     log: new RecordingLog(),
     ...changes,
