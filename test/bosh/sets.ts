@@ -22,6 +22,10 @@ export const FULL_GRAFT: Properties = properties({
   'graft.trust.policy': '/var/vcap/data/policy/policy.json',
   'graft.trust.registries_d': '/var/vcap/data/policy/registries.d',
   'graft.trust.accept_unverified_layers': ['unpacked.cern.ch'],
+  'graft.trust.identities': {
+    'registry.example/team': [{ issuer: 'https://login.example', uri: 'https://ci.example/team/*/release.yml@refs/tags/*' }],
+  },
+  'graft.trust.accept_unnamed_bundles': ['registry.example/team'],
   'graft.skip_mount': true,
   'graft.skip_layer_validation': false,
   'graft.direct_io': true,

@@ -5,13 +5,13 @@
  */
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { PluginError } from '../../base/errors/error.ts';
-import { KiB, MiB } from '../../base/limits.ts';
+import { KiB } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import { settleLimited } from '../../base/pool.ts';
 import { asPluginError } from '../../http/failure.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseArtifact, parseManifest } from '../../oci/manifest.ts';
-import { normalType } from '../../oci/media-types.ts';
+import { normalType, OCI_MANIFEST } from '../../oci/media-types.ts';
 import type { IndexEntry } from '../../oci/platform.ts';
 import type { RegistryClient } from '../../registry/client.ts';
 import type { AttachedSignature, BundleSignature } from '../sigstore/artefact.ts';
@@ -25,9 +25,9 @@ const SIGNATURE = 'https://sigstore.dev/cosign/sign/v1';
 
 /** An image that is signed each night has a signature for each night. containers/image has this limit for lookaside. */
 const MAX_SIGNATURES = 128;
-/** A payload has some hundred bytes; 10 KB are a bundle with a certificate and a log entry. */
+/** A payload has some hundred bytes, a bundle with a certificate and a log entry 10 KB. All together they fit into memory. */
 const MAX_PAYLOAD = 64 * KiB;
-const MAX_BUNDLE = 1 * MiB;
+const MAX_BUNDLE = 256 * KiB;
 
 /** The part of a registry's client that finds signatures. */
 export interface SignatureRepository {
@@ -118,7 +118,8 @@ function entriesOf(
 }
 
 /** By the descriptor alone a signature cannot be told from other artifacts, but other artifacts often can. */
-function mayBeBundle({ artifactType, annotations }: IndexEntry): boolean {
+function mayBeBundle({ mediaType, artifactType, annotations }: IndexEntry): boolean {
+  if (normalType(mediaType) !== OCI_MANIFEST) return false;
   const predicate = annotations.get(PREDICATE);
   if (predicate !== undefined && predicate !== SIGNATURE) return false;
   return artifactType === undefined || [BUNDLE, EMPTY].includes(normalType(artifactType));

@@ -192,6 +192,7 @@ test('the new scheme: other artifacts are passed over, at the descriptor where i
       entry(attestation),
       entry(sbom, {}),
       entry(twice),
+      entry(sbom, { mediaType: 'application/vnd.oci.artifact.manifest.v1+json' }),
       entry(signature, {}),
       entry(signature),
     ),
