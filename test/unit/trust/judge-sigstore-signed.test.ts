@@ -3,7 +3,9 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type Digest, digestOf, hexOf } from '../../../lib/base/digest.ts';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
+import { RegistrySource } from '../../../lib/image/source/from-registry.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
+import { platformOf } from '../../../lib/oci/platform.ts';
 import { parseImageReference } from '../../../lib/oci/reference.ts';
 import { RegistryClient } from '../../../lib/registry/client.ts';
 import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
@@ -27,7 +29,7 @@ import {
   registryReference,
   testPolicy,
 } from '../../support/registries/registry-client.ts';
-import { base64, bundle, keyPem, signBy } from '../../support/sigstore/signer.ts';
+import { base64, bundle, keyPem, payloadFor, signAttached, signBy } from '../../support/sigstore/signer.ts';
 import { newPair } from '../../support/sigstore/x509.ts';
 import { type ScratchStore, scratchStore } from '../../support/stores/scratch-store.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
@@ -57,8 +59,10 @@ class Repository {
   readonly registry: FakeRegistry;
   fails = false;
 
-  constructor() {
-    this.registry = fakeRegistry(fakeImage([]), {
+  constructor(image = fakeImage([])) {
+    this.put(image.manifest.bytes, 'latest');
+    this.#answers.set(`blobs/${image.config.digest}`, image.config);
+    this.registry = fakeRegistry(image, {
       override: async ({ target, ...request }, answer) => {
         if (!target.startsWith('/v2/app/')) return false;
         const found = this.#answers.get(target.slice('/v2/app/'.length));
@@ -98,9 +102,9 @@ class Repository {
     this.#answers.set(`referrers/${digest}`, index);
   }
 
-  put(manifest: Uint8Array): void {
+  put(manifest: Uint8Array, tag?: string): void {
     const blob = blobOf(manifest, OCI_MANIFEST);
-    this.#answers.set(`manifests/${blob.digest}`, blob);
+    this.#answers.set(`manifests/${tag ?? blob.digest}`, blob);
   }
 }
 
@@ -314,4 +318,41 @@ test('a key that cannot be used is a fault of the policy', async () => {
     reason: 'keys or certificates cannot be used: default[0].keyData: it has no PEM block',
   });
   expect(of.asked).toEqual([]);
+});
+
+test('an image is read in the order manifest, signature, configuration, by the same client', async () => {
+  const image = fakeImage([]);
+  const pair = newPair();
+  const digest = image.manifest.digest as Digest;
+  const signed = () => signAttached(payloadFor(digest, `${of.registry.host}/app`), pair.privateKey);
+  const of = new Repository(image);
+  const key = { keyData: base64(keyPem(pair)), signedIdentity: { type: 'matchRepository' } };
+  const resolve = async () => {
+    const source = new RegistrySource({
+      reference: registryReference(of.registry.image(':latest')),
+      platform: platformOf('x64'),
+      credentials: undefined,
+      policy: testPolicy({ insecure: [of.registry.host] }),
+      cache: new MemoryCache(),
+      partials: undefined,
+      guard: guard(of, key),
+      log: new RecordingLog(),
+    });
+    started.push({ stop: () => source.close() });
+    return source.resolve(NEVER);
+  };
+  expect((await refusal(resolve())).code).toBe('TRUST_REFUSED');
+  const signature = `manifests/sha256-${hexOf(digest)}.sig`;
+  expect(of.asked).toEqual(['manifests/latest', signature]);
+  of.attach(digest, signed());
+  expect((await resolve()).manifestDigest).toBe(digest);
+  expect(of.asked.slice(2)).toEqual([
+    'manifests/latest',
+    signature,
+    expect.stringMatching(/^blobs\//),
+    `blobs/${image.config.digest}`,
+  ]);
+  // The verdict is kept: the next call asks for no signature.
+  await resolve();
+  expect(of.asked.slice(6)).toEqual(['manifests/latest', `blobs/${image.config.digest}`]);
 });
