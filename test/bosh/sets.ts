@@ -23,7 +23,9 @@ export const FULL_GRAFT: Properties = properties({
   'graft.trust.registries_d': '/var/vcap/data/policy/registries.d',
   'graft.trust.accept_unverified_layers': ['unpacked.cern.ch'],
   'graft.trust.identities': {
-    'registry.example/team': [{ issuer: 'https://login.example', uri: 'https://ci.example/team/*/release.yml@refs/tags/*' }],
+    'registry.example/team': [
+      { issuer: 'https://login.example', uri: 'https://ci.example/team/*/release.yml@refs/tags/*' },
+    ],
   },
   'graft.trust.accept_unnamed_bundles': ['registry.example/team'],
   'graft.skip_mount': true,
