@@ -117,6 +117,8 @@ function mappingIn(property: Schema, root: Schema): { schema: Schema; suffix: st
   if (item?.properties !== undefined) return { schema: item, suffix: '[]' };
   const { additionalProperties: more } = property;
   const value = typeof more === 'object' ? resolve(more, root) : undefined;
+  const listed = value?.items && resolve(value.items, root);
+  if (listed?.properties !== undefined) return { schema: listed, suffix: '.SCOPE[]' };
   return value?.properties === undefined ? undefined : { schema: value, suffix: '.HOST' };
 }
 
