@@ -76,13 +76,14 @@ describe("graft's own settings", () => {
     expect(ran).toMatchObject({ code: 0 });
   });
 
+  const CHOSEN: Readonly<Record<string, string>> = { hosts: 'HOST', identities: 'SCOPE' };
   test('show every key that there is', () => {
-    // Names that the operator chooses become HOST; numbers of list items go.
+    // Names that the operator chooses become HOST or SCOPE; numbers of list items go.
     const shown = new Set(
       keyPaths(document).map((path) =>
         path
           .filter((step) => !/^\d+$/.test(step))
-          .map((step, at, steps) => (steps[at - 1] === 'hosts' ? 'HOST' : step))
+          .map((step, at, steps) => CHOSEN[steps[at - 1] ?? ''] ?? step)
           .join('.'),
       ),
     );
@@ -93,8 +94,8 @@ describe("graft's own settings", () => {
     expect(wanted.filter((key) => !shown.has(key))).toEqual([]);
   });
 
-  /** Below these the operator chooses the names: hosts, and variables of helpers. */
-  const OPEN = ['registries/hosts', 'registries/credential_helpers/environment'];
+  /** Below these the operator chooses the names: hosts, variables of helpers, and scopes. */
+  const OPEN = ['registries/hosts', 'registries/credential_helpers/environment', 'trust/identities'];
   const keys = keyPaths(document).filter((path) => !OPEN.includes(path.slice(0, -1).join('/')));
   test.each(keys.map((path) => [path.join(' '), path] as const))(
     'with %s misspelt are refused',
