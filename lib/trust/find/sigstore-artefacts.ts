@@ -51,7 +51,7 @@ export async function attachedSignatures(
   if (found === undefined) return [];
   const { layers } = parseArtifact(found.bytes, found.contentType, `${repository.name}:${tag}`);
   const payloads = layers
-    .map((layer, at) => ({ layer, from: `tag ${tag}, layer ${at + 1}` }))
+    .map((layer, at) => ({ layer, from: `tag sha256-${short(digest)}.sig, layer ${at + 1}` }))
     .filter(({ layer, from }) => isPayload(repository, layer, from));
   requireFew(repository, payloads.length);
   const read = new Reader(repository, signal);
@@ -61,6 +61,11 @@ export async function attachedSignatures(
     payload: await read.blob(layer, 'a signature'),
     annotations: layer.annotations,
   }));
+}
+
+/** The start of a digest, for sentences that tell of several signatures. */
+function short(digest: Digest): string {
+  return `${hexOf(digest).slice(0, 12)}…`;
 }
 
 /** Attestations lie there too. A layer that is too large is no signature. */
@@ -156,7 +161,7 @@ class Reader {
     if (manifest.artifactType !== BUNDLE || (predicate !== undefined && predicate !== SIGNATURE)) return [];
     const [layer, ...more] = manifest.layers.filter(({ mediaType }) => normalType(mediaType) === BUNDLE);
     if (layer === undefined || more.length > 0) return [];
-    const from = `referrer ${digest}`;
+    const from = `referrer sha256:${short(digest)}`;
     if (layer.size > MAX_BUNDLE) {
       log.info('signature-too-large', { repository: name, from, size: layer.size, limit: MAX_BUNDLE });
       return [];

@@ -34,6 +34,8 @@ const SIGN = 'https://sigstore.dev/cosign/sign/v1';
 const image = fakeImage([noise(10)]);
 const DIGEST = image.manifest.digest as Digest;
 const TAG = `sha256-${hexOf(DIGEST)}`;
+/** Twelve digits are shown. */
+const short = (text: string) => text.slice(0, 'sha256:'.length + 12);
 
 const started: { stop(): Promise<void> | void }[] = [];
 afterEach(async () => {
@@ -104,7 +106,7 @@ test('the old scheme: two requests for a signature, and payloads that are the sa
   expect(found).toEqual([
     {
       kind: 'attached',
-      from: `tag ${TAG}.sig, layer 1`,
+      from: `tag ${short(TAG)}….sig, layer 1`,
       payload: Buffer.from(one.bytes),
       annotations: new Map([['dev.cosignproject.cosign/signature', 'AA==']]),
     },
@@ -131,7 +133,7 @@ test('the old scheme: other layers and large ones are no signatures', async () =
   });
   const log = new RecordingLog();
   const found = await attachedSignatures(repositoryAt(of, log), DIGEST, NEVER);
-  expect(found.map(({ from }) => from)).toEqual([`tag ${TAG}.sig, layer 2`]);
+  expect(found.map(({ from }) => from)).toEqual([`tag ${short(TAG)}….sig, layer 2`]);
   expect(log.of('signature-too-large')).toHaveLength(1);
 });
 
@@ -158,7 +160,7 @@ const entry = (blob: Blob, more: object = { artifactType: BUNDLE }) => ({ ...des
 test('the new scheme: three requests by the list of referrers, four by the tag', async () => {
   const there = { ...manifests(signature), ...all(bundle) };
   const expected = [
-    { kind: 'bundle', from: `referrer ${signature.digest}`, bytes: Buffer.from(bundle.bytes) },
+    { kind: 'bundle', from: `referrer ${short(signature.digest)}…`, bytes: Buffer.from(bundle.bytes) },
   ];
   const listed = registry({ [`referrers/${DIGEST}`]: indexOf(entry(signature)), ...there });
   expect(await bundleSignatures(repositoryAt(listed), DIGEST, NEVER)).toEqual(expected as never);
@@ -200,7 +202,7 @@ test('the new scheme: other artifacts are passed over, at the descriptor where i
     ...all(bundle),
   });
   const found = await bundleSignatures(repositoryAt(of), DIGEST, NEVER);
-  expect(found.map(({ from }) => from)).toEqual([`referrer ${signature.digest}`]);
+  expect(found.map(({ from }) => from)).toEqual([`referrer ${short(signature.digest)}…`]);
   expect(asked(of).filter((line) => line.includes('blobs'))).toHaveLength(1);
 });
 
