@@ -5,6 +5,7 @@ import { nameLayers } from '../image/pull/layer-names.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import { applyAttributes } from '../image/stack/attributes.ts';
 import { type ImageId, parseImageId } from '../store/layout/image-id.ts';
+import { isOutside } from '../store/layout/layer-key.ts';
 import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';
 import { Lease } from '../store/records/leases.ts';
 import type { StackPlan } from '../store/records/stacks.ts';
@@ -92,7 +93,7 @@ async function createOnce(deps: PullContext, creation: Creation): Promise<Runtim
   } catch (error) {
     if (!(error instanceof SysError) || !isForeign(plan) || deps.cvmfs === undefined) throw error;
     // CVMFS answered the probe and its mount fails now. The other source has the layers too.
-    deps.log.error('cvmfs-mount-failed', error, { id, lowers: plan.lowers.filter(isAbsolute) });
+    deps.log.error('cvmfs-mount-failed', error, { id, lowers: plan.lowers.filter(isOutside) });
     return createOnce({ ...deps, cvmfs: undefined }, { ...creation, again: true });
   }
 }
@@ -118,11 +119,7 @@ async function pull(
 
 /** True when layers of the plan lie outside the store. */
 function isForeign(plan: StackPlan): boolean {
-  return plan.lowers.some(isAbsolute);
-}
-
-function isAbsolute(path: string): boolean {
-  return path.startsWith('/');
+  return plan.lowers.some(isOutside);
 }
 
 interface Container {

@@ -1,6 +1,11 @@
 import type { ImageId } from '../store/layout/image-id.ts';
-import type { VolumeName } from '../store/layout/layer-key.ts';
-import { shortName } from '../store/layout/layer-key.ts';
+import {
+  isOutside,
+  type Lower,
+  type OutsidePath,
+  shortName,
+  type VolumeName,
+} from '../store/layout/layer-key.ts';
 import { letMappedRootMount } from '../store/layout/passage.ts';
 import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
@@ -12,7 +17,7 @@ import { describeOverlayOptions, mountOverlay } from '../sys/mounts/overlay.ts';
 
 interface Lowers {
   /** Lower directories, topmost first: names below volumes/, or absolute paths outside the store. */
-  readonly lowers: readonly string[];
+  readonly lowers: readonly Lower[];
   /** The same as in a plan (lib/store/records/stacks.ts). */
   readonly idmapRoots?: readonly string[] | undefined;
 }
@@ -37,8 +42,8 @@ export async function mountContainer(store: Store, id: ImageId, plan: Lowers): P
   } finally {
     close(namespace);
   }
-  const shown = (lower: string) =>
-    lower.startsWith(`${root}/`) ? `${rootfs}${lower.slice(root.length)}` : lower;
+  const shown = (lower: Lower) =>
+    lower.startsWith(`${root}/`) ? (`${rootfs}${lower.slice(root.length)}` as OutsidePath) : lower;
   mountImage(store, id, { lowers: plan.lowers.map(shown) });
 }
 
@@ -73,8 +78,8 @@ function mountOnce(store: Store, id: ImageId, plan: Lowers): void {
     upper: `${image}/diff`,
     work: `${image}/workdir`,
     target: `${image}/rootfs`,
-    flags: { nodev: plan.lowers.some((lower) => lower.startsWith('/')) },
-    ...(plan.lowers.some((lower) => lower.startsWith('/'))
+    flags: { nodev: plan.lowers.some(isOutside) },
+    ...(plan.lowers.some(isOutside)
       ? {}
       : {
           shortLinks: {
@@ -86,7 +91,7 @@ function mountOnce(store: Store, id: ImageId, plan: Lowers): void {
 }
 
 function ensureLinks(store: Store, plan: Lowers): void {
-  for (const lower of plan.lowers) if (!lower.startsWith('/')) store.layers.ensureLink(lower as VolumeName);
+  for (const lower of plan.lowers) if (!isOutside(lower)) store.layers.ensureLink(lower);
 }
 
 /**
@@ -99,8 +104,7 @@ function ensureLinks(store: Store, plan: Lowers): void {
 export function openMerged(store: Store, id: ImageId, plan: Lowers): number {
   const rootfs = store.layout.rootfs(id);
   const own = plan.lowers.length > 1 ? [] : [`${store.layout.image(id)}/diff`];
-  const linkOf = (lower: string) =>
-    lower.startsWith('/') ? lower : store.layers.ensureLink(lower as VolumeName);
+  const linkOf = (lower: Lower) => (isOutside(lower) ? lower : store.layers.ensureLink(lower));
   mountOverlay({
     lowers: [...own, ...plan.lowers.map((lower) => pathOf(store, lower))],
     target: rootfs,
@@ -114,17 +118,17 @@ export function openMerged(store: Store, id: ImageId, plan: Lowers): number {
   }
 }
 
-function pathOf({ layout }: Store, lower: string): string {
-  return lower.startsWith('/') ? lower : layout.tree(lower as VolumeName);
+function pathOf({ layout }: Store, lower: Lower): string {
+  return isOutside(lower) ? lower : layout.tree(lower);
 }
 
 /** The mount options for `--without-mount`, in one string: short links, topmost first. */
 export function mountOptions(store: Store, id: ImageId, plan: Lowers): string {
   const { layout } = store;
-  const own = plan.lowers.filter((lower): lower is VolumeName => !lower.startsWith('/'));
+  const own = plan.lowers.filter((lower): lower is VolumeName => !isOutside(lower));
   letMappedRootMount(layout, store.owner, own);
   const lowers = plan.lowers.map((lower) =>
-    lower.startsWith('/') ? lower : `${layout.links}/${store.layers.ensureLink(lower as VolumeName)}`,
+    isOutside(lower) ? lower : `${layout.links}/${store.layers.ensureLink(lower)}`,
   );
   return describeOverlayOptions({
     lowers,

@@ -1,6 +1,6 @@
 /** The property test bites: without any one rule of the stack, some of its cases fail, and in the way of that rule. */
 import { describe, expect, test } from 'bun:test';
-import { STACK_RULES, type StackRules } from '../../lib/image/stack/stack.ts';
+import { STACK_RULES, type StackRules } from '../../lib/image/stack/rules.ts';
 import { checkStack, minimise } from './check-case.ts';
 import { randomStack } from './stacks.ts';
 import { Workbench } from './workbench.ts';

@@ -8,7 +8,7 @@ import { silentLogger } from '../../lib/base/log.ts';
 import { silentProgress } from '../../lib/base/progress.ts';
 import { exportDirectory } from '../../lib/export/export-directory.ts';
 import { OciLayoutSource } from '../../lib/image/source/from-oci-layout.ts';
-import { STACK_RULES, type StackRules } from '../../lib/image/stack/stack.ts';
+import { STACK_RULES, type StackRules } from '../../lib/image/stack/rules.ts';
 import type { Unpacked, UnpackRequest } from '../../lib/layer/tree/types.ts';
 import { FileSource } from '../../lib/layer/unpack/file-source.ts';
 import type { UnpackBytes } from '../../lib/layer/unpack/unpack.ts';

@@ -1,7 +1,7 @@
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
 import type { PublishedLayer } from '../../cvmfs/published-layer.ts';
-import { maskOf, type PublishedKey, shimOf } from '../../store/layout/layer-key.ts';
+import { maskOf, type OutsidePath, type PublishedKey, shimOf } from '../../store/layout/layer-key.ts';
 import type { PublishedRecord } from '../../store/records/published.ts';
 import type { DirectoryAttributes } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
@@ -26,7 +26,7 @@ export function cvmfsStackLayer(
   const mask = record.hasMask ? maskOf(name) : undefined;
   const [shimTree, maskTree] = [shim && store.layout.tree(shim), mask && store.layout.tree(mask)];
   return {
-    lower: found.path,
+    lower: found.path as OutsidePath,
     tree: found.path,
     name,
     bytes: record.bytes,

@@ -2,7 +2,7 @@
  * Looks for a remembered plan whose layers are all there: the first question of a create, and in most cases the last.
  * The code that fetches lies elsewhere, so that a warm create does not load it.
  */
-import { type LayerKey, type StackKey, stackKey, type VolumeName } from '../../store/layout/layer-key.ts';
+import { isOutside, type LayerKey, type StackKey, stackKey } from '../../store/layout/layer-key.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
@@ -48,5 +48,5 @@ export function isOpen({ open }: StackPlan, { place }: ResolvedImage): boolean {
 
 /** True when the store has every lower directory of its own that the plan names. */
 function isPresent(store: Store, plan: StackPlan): boolean {
-  return plan.lowers.every((lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName));
+  return plan.lowers.every((lower) => isOutside(lower) || store.layers.has(lower));
 }

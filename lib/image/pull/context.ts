@@ -6,7 +6,7 @@ import type { LayerChoice } from '../cvmfs/cvmfs-layers.ts';
 import type { Admission, AdmissionDeps } from '../source/admission.ts';
 import type { Patience } from '../source/layer-turns.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
-import type { StackRules } from '../stack/stack.ts';
+import type { StackRules } from '../stack/rules.ts';
 import type { FetchContext, FetchedLayer } from './fetch-layer.ts';
 import type { NamedLayer } from './layer-names.ts';
 

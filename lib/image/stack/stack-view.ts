@@ -4,7 +4,7 @@
  */
 import { lstatSync } from 'node:fs';
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
-import type { PublishedKey } from '../../store/layout/layer-key.ts';
+import type { Lower, PublishedKey, VolumeName } from '../../store/layout/layer-key.ts';
 import type { DirectoryAttributes } from '../../store/records/stacks.ts';
 import { type Dirent, DirentReader, DT } from '../../sys/kernel/dirents.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
@@ -16,7 +16,7 @@ export type Sight = 'directory' | 'link' | 'whiteout' | 'other' | 'absent';
 /** A layer as the stack sees it. */
 export interface StackLayer {
   /** Its name below volumes/, or an absolute path that is not the store's. */
-  readonly lower: string;
+  readonly lower: Lower;
   /** Absolute path of its tree. */
   readonly tree: string;
   readonly bytes: number;
@@ -25,8 +25,8 @@ export interface StackLayer {
   readonly whiteoutDirs: readonly ByteName[];
   readonly opaqueDirs: ReadonlySet<ByteName>;
   /** Lower directories that belong to it: a shim right below it, a mask right above it (CVMFS). */
-  readonly shimBelow?: string | undefined;
-  readonly maskAbove?: string | undefined;
+  readonly shimBelow?: VolumeName | undefined;
+  readonly maskAbove?: VolumeName | undefined;
   /** The type that the layer itself has for a name; the default looks at `tree`. */
   readonly look?: ((name: ByteName) => Sight) | undefined;
   /** The entries of a directory, where `look` is given; undefined for more than `max` entries. */

@@ -7,7 +7,7 @@ import { getProjectUsage, quotaSupport } from '../../sys/mounts/quota.ts';
 import { halfImages, isHalf, recordlessInUse } from '../collect/recover.ts';
 import { removeImage } from '../collect/remove.ts';
 import { type ImageId, imageIdOrUndefined } from '../layout/image-id.ts';
-import type { VolumeName } from '../layout/layer-key.ts';
+import { isOutside } from '../layout/layer-key.ts';
 import { projectIdOf } from '../records/project-ids.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
@@ -45,9 +45,7 @@ function checkImage(store: Store, id: ImageId, log: Logger): Finding[] {
   const what = `images/${id}`;
   try {
     const record = store.images.record(id);
-    const missing = (record?.lowers ?? []).filter(
-      (lower) => !lower.startsWith('/') && !store.layers.has(lower as VolumeName),
-    );
+    const missing = (record?.lowers ?? []).filter((lower) => !isOutside(lower) && !store.layers.has(lower));
     return [
       ...missing.map(
         (lower): Finding => ({ kind: 'image-layer-missing', what, detail: whyMissing(store, lower) }),

@@ -1,12 +1,12 @@
 import { overlayLowers } from '../../sys/mounts/mounted-overlay.ts';
 import type { ImageId } from '../layout/image-id.ts';
-import { usedThrough, type VolumeName } from '../layout/layer-key.ts';
+import { isLower, isOutside, type Lower, usedThrough, type VolumeName } from '../layout/layer-key.ts';
 import { linkedVolume } from '../records/layers.ts';
 import type { Store } from '../store.ts';
 
 export interface MountedUses {
   /** Lower directories, written as in the record of the image. */
-  readonly lowers: readonly string[];
+  readonly lowers: readonly Lower[];
   readonly uses: readonly string[];
 }
 
@@ -17,17 +17,17 @@ export interface MountedUses {
 export function mountedUses(store: Store, id: ImageId): MountedUses | undefined {
   const lowers = overlayLowers(store.layout.rootfs(id))?.map((lower) => inStore(store, lower));
   if (lowers === undefined || !lowers.every((lower) => lower !== undefined)) return undefined;
-  const volumes = lowers.filter((lower) => !lower.startsWith('/'));
+  const volumes = lowers.filter((lower) => !isOutside(lower));
   return { lowers, uses: [...new Set(volumes.map(usedThrough))] };
 }
 
 /** A lower directory, written as in records; undefined for a path that no record can contain. */
-function inStore({ layout, layers }: Store, lower: string): string | undefined {
+function inStore({ layout, layers }: Store, lower: string): Lower | undefined {
   const volume = lower.startsWith(`${layout.volumes}/`)
     ? (lower.slice(layout.volumes.length + 1).split('/', 1)[0] as VolumeName)
     : lower.startsWith('/')
       ? undefined
       : linkedVolume(`${layout.links}/${lower}`);
   if (volume !== undefined) return layers.has(volume) ? volume : undefined;
-  return lower.startsWith('/') && !lower.startsWith(`${layout.root}/`) ? lower : undefined;
+  return isLower(lower) && isOutside(lower) && !lower.startsWith(`${layout.root}/`) ? lower : undefined;
 }

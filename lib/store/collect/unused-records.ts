@@ -7,7 +7,7 @@ import { parseConfig } from '../../oci/config.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 import { listNames } from '../../sys/kernel/look.ts';
 import { MAX_BLOB_BYTES } from '../layout/ceilings.ts';
-import { stackKeyOrUndefined, type VolumeName } from '../layout/layer-key.ts';
+import { isOutside, stackKeyOrUndefined } from '../layout/layer-key.ts';
 import { readFactBytes } from '../layout/read-file.ts';
 import { removeName } from '../layout/staging.ts';
 import { blobHex } from '../records/blobs.ts';
@@ -34,9 +34,7 @@ function removeStacks(store: Store): void {
   for (const name of listNames(layout.stacks)) {
     const key = stackKeyOrUndefined(name);
     const plan = key && store.stacks.get(key);
-    const whole = plan?.lowers.every(
-      (lower) => lower.startsWith('/') || store.layers.has(lower as VolumeName),
-    );
+    const whole = plan?.lowers.every((lower) => isOutside(lower) || store.layers.has(lower));
     if (!whole) removeName(layout, `${layout.stacks}/${name}`);
   }
 }

@@ -97,11 +97,19 @@ export function usedThrough(volume: string): string {
   return volume.replace(/\.(shim|mask)$/, '');
 }
 
-/**
- * True for a lower directory as records and plans write it: a name below volumes/, or an absolute path outside the
- * store.
- */
-export function isLower(value: unknown): value is string {
+/** The absolute path of a lower directory outside the store: a layer on CVMFS. */
+export type OutsidePath = string & { readonly __outsidePath: true };
+
+/** A lower directory of a stack, as records and plans write it. */
+export type Lower = VolumeName | OutsidePath;
+
+/** True for a lower directory outside the store. */
+export function isOutside(lower: Lower): lower is OutsidePath {
+  return lower.startsWith('/');
+}
+
+/** True for a lower directory in a record or a plan that was read. */
+export function isLower(value: unknown): value is Lower {
   if (typeof value !== 'string' || value.includes('\0')) return false;
   return value.startsWith('/') || isVolume(value);
 }

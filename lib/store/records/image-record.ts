@@ -1,6 +1,6 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { bytesOfText } from '../../sys/kernel/utf8.ts';
-import { isLower } from '../layout/layer-key.ts';
+import { isLower, type Lower } from '../layout/layer-key.ts';
 import { isCount, isOptional, isRecord, isStrings, isText, parseOwn } from '../layout/own-json.ts';
 
 /** The origin of a layer of an image, for `list --json` and for operators. */
@@ -57,7 +57,7 @@ export interface ImageRecord {
   /** Keys of the layers and stacks in use, written as in a lease. */
   readonly uses: readonly string[];
   /** Lower directories, topmost first: names below volumes/, or absolute paths outside the store. */
-  readonly lowers: readonly string[];
+  readonly lowers: readonly Lower[];
   /** The same as in the plan (stacks.ts). */
   readonly idmapRoots?: readonly string[] | undefined;
   readonly mounted: boolean;

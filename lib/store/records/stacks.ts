@@ -1,4 +1,4 @@
-import { isLower, type StackKey } from '../layout/layer-key.ts';
+import { isLower, type Lower, type StackKey } from '../layout/layer-key.ts';
 import type { Layout } from '../layout/layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-json.ts';
 import { recall, remember } from './records.ts';
@@ -21,7 +21,7 @@ export interface StackPlan {
   /**
    * Lower directories, topmost first: names below volumes/ (layers and shims), or absolute paths outside the store.
    */
-  readonly lowers: readonly string[];
+  readonly lowers: readonly Lower[];
   /**
    * The directories that need an idmapped mount, for the paths outside the store among `lowers`
    * (lib/sys/mounts/idmap.ts).

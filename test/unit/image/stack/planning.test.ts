@@ -4,10 +4,12 @@ import type { ByteName } from '../../../../lib/base/bytes.ts';
 import { atOnce, inTurns } from '../../../../lib/base/turns.ts';
 import { HollowDirectories } from '../../../../lib/image/stack/hollow-directories.ts';
 import { MergedNames } from '../../../../lib/image/stack/merged-names.ts';
+import { planShims } from '../../../../lib/image/stack/plan-shims.ts';
 import { PlanningWork } from '../../../../lib/image/stack/planning-work.ts';
-import { needsLower, planShims, planStack, STACK_RULES } from '../../../../lib/image/stack/stack.ts';
+import { STACK_RULES } from '../../../../lib/image/stack/rules.ts';
+import { needsLower, planStack } from '../../../../lib/image/stack/stack.ts';
 import type { Sight, StackLayer } from '../../../../lib/image/stack/stack-view.ts';
-import { stackKey } from '../../../../lib/store/layout/layer-key.ts';
+import { type Lower, stackKey } from '../../../../lib/store/layout/layer-key.ts';
 import { listNames } from '../../../../lib/sys/kernel/look.ts';
 import { plainNeedsLower, plainShims, seen } from '../../../support/models/plain-stack.ts';
 import { scratchStore } from '../../../support/stores/scratch-store.ts';
@@ -38,7 +40,7 @@ function memoryLayer(
       ([name]) => name.slice(0, Math.max(0, name.lastIndexOf('/'))) === directory && name !== '',
     );
   return {
-    lower,
+    lower: lower as Lower,
     tree: `/nowhere/${lower}`,
     bytes: 1,
     explicitRoot: true,
