@@ -10,11 +10,11 @@ import { formatReference } from '../oci/reference.ts';
 import type { RegistryPolicy } from '../registry/policy/policy.ts';
 import type { TrustRecord } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
-import { askedFor, directoryOf, shownAs } from './asked.ts';
 import { type Configuration, readConfiguration } from './configuration.ts';
 import type { SignatureRepository } from './find/sigstore-artefacts.ts';
 import type { FoundDocuments } from './policy/verdict.ts';
 import type { TrustSettings } from './settings.ts';
+import { directoryOf, shownAs } from './verdict-name.ts';
 
 export interface GuardOptions {
   readonly settings: TrustSettings;
@@ -75,7 +75,11 @@ export class Guard {
     const known = this.accepted(documents.digest);
     if (known !== undefined) return known;
     const { reference, settings, store, log, atRefusal } = this.#options;
-    const [{ judge }, rules] = await Promise.all([import('./judge.ts'), this.#rules()]);
+    const [{ judge }, { askedFor }, rules] = await Promise.all([
+      import('./judge.ts'),
+      import('./asked.ts'),
+      this.#rules(),
+    ]);
     const asked = askedFor(reference, directoryOf(reference));
     const judged = await judge(rules, asked, documents, this.#evidence(repository), signal);
     const { policy } = settings;
