@@ -23,6 +23,11 @@ const SCHEMAS = [
   { name: 'isLogReceipt', file: 'lib/trust/sigstore/schemas/log-receipt.json' },
   { name: 'isLoggedSignature', file: 'lib/trust/sigstore/schemas/log-hashedrekord.json' },
   { name: 'isLoggedEnvelope', file: 'lib/trust/sigstore/schemas/log-dsse.json' },
+  { name: 'isDockerNotification', file: 'lib/publisher/schemas/docker-notification.json' },
+  { name: 'isHarborNotification', file: 'lib/publisher/schemas/harbor-notification.json' },
+  { name: 'isPublishRequest', file: 'lib/publisher/schemas/publish-request.json' },
+  { name: 'isQueuedJob', file: 'lib/publisher/schemas/job.json' },
+  { name: 'isPublisherSettings', file: 'lib/publisher/settings.schema.json' },
   { name: 'isExtraSettings', file: 'cmd/settings/extra.schema.json' },
 ];
 const OUT = 'lib/oci/generated';

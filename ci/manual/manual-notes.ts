@@ -58,6 +58,10 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       'One sentence: the paths that were removed, or that there is no such image; with `--json` the same as JSON.',
     examples: ['graft unpublish --from directory:/srv/published docker://registry.example.com/team/app:1.0'],
   },
+  publisher: {
+    prints: 'The address that it listens on, when it is ready.',
+    examples: ['graft --extra-config /etc/graft/publisher.yml publisher'],
+  },
   push: {
     prints:
       'One line: the target with its digest, how many blobs were sent, and their size; with `--json` the numbers of blobs ' +

@@ -8,6 +8,7 @@ import type { OptionDefinition } from '../../cmd/cli/options.ts';
 import extraSchema from '../../cmd/settings/extra.schema.json';
 import { GROOT_KEYS, type GrootKey, type KeyType } from '../../cmd/settings/groot-keys.ts';
 import cvmfsSchema from '../../lib/cvmfs/settings.schema.json';
+import publisherSchema from '../../lib/publisher/settings.schema.json';
 import registrySchema from '../../lib/registry/settings.schema.json';
 import trustSchema from '../../lib/trust/settings.schema.json';
 
@@ -81,6 +82,7 @@ const PARTS: Readonly<Record<string, Schema>> = {
   isRegistrySettings: registrySchema,
   isCvmfsSettings: cvmfsSchema,
   isTrustSettings: trustSchema,
+  isPublisherSettings: publisherSchema,
 };
 
 /** graft's own settings, one group for every mapping that has keys of its own. */

@@ -90,6 +90,16 @@ export const VERBS = {
     positionals: { names: ['image'], count: 1 },
     rare: true,
   },
+  publisher: {
+    summary: 'publish images when registries or people ask for them',
+    details:
+      'Runs until SIGTERM, and then ends after the publication in hand. Takes notifications of docker-registry and Harbor at ' +
+      'POST /events, requests at POST /publish, and answers GET /status/DIGEST, /metrics and /healthz. The settings under ' +
+      'publisher: say which repositories are published and where.',
+    options: { 'insecure-registry': SOURCE['insecure-registry'] },
+    positionals: NOTHING,
+    rare: true,
+  },
   export: {
     summary: 'write the root filesystem of an image as directory or tar',
     details:

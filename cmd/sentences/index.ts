@@ -5,6 +5,7 @@ import { exportSentences } from './export.ts';
 import { imageSentences } from './image.ts';
 import { layerSentences } from './layer.ts';
 import { publishSentences } from './publish.ts';
+import { publisherSentences } from './publisher.ts';
 import { pushSentences } from './push.ts';
 import { registrySentences } from './registry.ts';
 import { storeSentences } from './store.ts';
@@ -22,6 +23,7 @@ export const sentences: Sentences = {
   ...pushSentences,
   ...cvmfsSentences,
   ...publishSentences,
+  ...publisherSentences,
   ...exportSentences,
   ...trustSentences,
 };

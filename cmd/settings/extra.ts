@@ -4,6 +4,7 @@
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import type { CvmfsFile } from '../../lib/cvmfs/settings.ts';
+import type { PublisherFile } from '../../lib/publisher/settings.ts';
 import type { RegistriesFile } from '../../lib/registry/policy/settings.ts';
 import { errnoMeaning, type SysError } from '../../lib/sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
@@ -16,6 +17,7 @@ import { readConfigText } from './groot-file.ts';
 export interface ExtraSettings {
   readonly registries: RegistriesFile | undefined;
   readonly cvmfs: CvmfsFile | undefined;
+  readonly publisher: PublisherFile | undefined;
   readonly metricsFile: string | undefined;
   readonly trust: TrustFile | undefined;
   /** The paths of the files, for errors. */
@@ -25,6 +27,7 @@ export interface ExtraSettings {
 interface ExtraFile {
   readonly registries?: RegistriesFile;
   readonly cvmfs?: CvmfsFile;
+  readonly publisher?: PublisherFile;
   readonly metrics?: { readonly file?: string };
   readonly trust?: TrustFile;
 }
@@ -32,6 +35,7 @@ interface ExtraFile {
 const NO_SETTINGS: ExtraSettings = {
   registries: undefined,
   cvmfs: undefined,
+  publisher: undefined,
   metricsFile: undefined,
   trust: undefined,
   source: 'the extra settings',
@@ -57,8 +61,8 @@ export async function loadExtraSettings(
       throw new PluginError('CONFIG_INVALID', { path, reason: describeSchemaError(isExtraSettings) });
     merged = merge(merged, document);
   }
-  const { registries, cvmfs, metrics, trust } = merged as ExtraFile;
-  return { registries, cvmfs, metricsFile: metrics?.file, trust, source: files.join(', ') };
+  const { registries, cvmfs, publisher, metrics, trust } = merged as ExtraFile;
+  return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, source: files.join(', ') };
 }
 
 /** The texts of a file without settings, as templates write it. Every create reads the file, and loads no parser for these. */

@@ -19,6 +19,7 @@ export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: 
   list: () => import('./list.ts'),
   publish: () => import('./publish.ts'),
   pull: () => import('./pull.ts'),
+  publisher: () => import('./publisher.ts'),
   push: () => import('./push.ts'),
   stats: () => import('./stats.ts'),
   unpublish: () => import('./unpublish.ts'),

@@ -114,6 +114,13 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   REGISTRY_PROXY: { registry, proxy: 'proxy.internal:3128', reason },
   REGISTRY_ADDRESS: { registry, host: 'inside.example.com', address: '10.0.0.1', what: 'a redirect' },
 
+  PUBLISHER_NO_SETTINGS: { source: '/etc/graft/publisher.yml' },
+  PUBLISHER_ROOT: { target: 'directory:/srv/published' },
+  PUBLISHER_BAD_FILE: { path, reason },
+  PUBLISHER_LISTEN: { address: '127.0.0.1:8087', reason: 'EADDRINUSE' },
+  PUBLISHER_TAG_MOVED: { image: 'registry.example.com/team/app:1.0', digest, now: digest },
+  PUBLISHER_NOT_ALLOWED: { image: 'registry.example.com/team/app:1.0' },
+
   PUSH_DENIED: { registry, repository: 'team/app', reason },
   PUSH_REFUSED: { registry, repository: 'team/app', what: `the blob ${digest}`, status: 413, reason },
   PUSH_MANIFEST_REFUSED: {

@@ -4,6 +4,7 @@ import type { ExportErrors } from './export.ts';
 import type { ImageErrors } from './image.ts';
 import type { LayerErrors } from './layer.ts';
 import type { PublishErrors } from './publish.ts';
+import type { PublisherErrors } from './publisher.ts';
 import type { PushErrors } from './push.ts';
 import type { RegistryErrors } from './registry.ts';
 import type { StoreErrors } from './store.ts';
@@ -18,6 +19,7 @@ export type PluginErrors = CliErrors &
   StoreErrors &
   CvmfsErrors &
   PublishErrors &
+  PublisherErrors &
   ExportErrors &
   TrustErrors;
 

@@ -14,6 +14,8 @@ export interface RegistryOptions {
     readonly issuer: string;
     readonly certificate: string;
   };
+  /** Where it sends notifications, and the Authorization header of them. */
+  readonly notifies?: { readonly url: string; readonly authorization: string };
   /** Says nothing about requests: a benchmark reads no log. */
   readonly quiet?: boolean;
   /** Pull-through cache of this registry. */
@@ -50,7 +52,7 @@ export async function startRegistry(dir: string, options: RegistryOptions = {}):
 }
 
 function configuration(dir: string, address: string, options: RegistryOptions): unknown {
-  const { tls, htpasswd, token, proxyOf } = options;
+  const { tls, htpasswd, token, proxyOf, notifies } = options;
   return {
     version: 0.1,
     log: { level: options.quiet ? 'error' : 'info', accesslog: { disabled: options.quiet === true } },
@@ -66,6 +68,20 @@ function configuration(dir: string, address: string, options: RegistryOptions): 
         },
       }),
     },
+    ...(notifies && {
+      notifications: {
+        endpoints: [
+          {
+            name: 'agent',
+            url: notifies.url,
+            headers: { Authorization: [notifies.authorization] },
+            timeout: '5s',
+            threshold: 5,
+            backoff: '1s',
+          },
+        ],
+      },
+    }),
     ...(proxyOf !== undefined && { proxy: { remoteurl: proxyOf } }),
     ...(htpasswd && { auth: { htpasswd: { realm: 'test', path: `${dir}/htpasswd` } } }),
     ...(token && {
