@@ -81,6 +81,16 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       'graft export --tar /srv/app.tar oci:///srv/images:app',
     ],
   },
+  commit: {
+    prints:
+      'The target with the digest of the new manifest, the size of the new layer and its entries, then a line for each of ' +
+      'these: sockets and devices that were left out, a container that was read without a snapshot, a configuration that ' +
+      'could not be read.',
+    examples: [
+      'graft commit --message "with data" limited oci:///srv/committed:app',
+      `graft commit --squash --change 'CMD ["/bin/sh"]' limited oci:///srv/committed:whole`,
+    ],
+  },
   delete: {
     prints: 'One sentence: that it was deleted, or that there was none.',
     examples: ['graft delete cleaned', 'graft delete cleaned'],

@@ -7,6 +7,7 @@
 import type { GLOBAL_OPTIONS } from './global-options.ts';
 import type { OptionValues, PositionalDefinition, VerbDefinition } from './options.ts';
 import {
+  COMMIT,
   CREATE,
   INIT_STORE,
   JSON_OUTPUT,
@@ -113,6 +114,16 @@ export const VERBS = {
       json: JSON_OUTPUT,
     },
     positionals: { names: ['image', 'directory'], count: [1, 2] },
+    rare: true,
+  },
+  commit: {
+    summary: 'make an image of a root filesystem',
+    details:
+      'Writes what the container has changed as a layer on the layers of its image, into the OCI layout that TARGET, ' +
+      'oci:/DIRECTORY:REF, names. The container may run meanwhile. --change takes CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ' +
+      'STOPSIGNAL, USER, VOLUME and WORKDIR.',
+    options: COMMIT,
+    positionals: { names: ['id|image path', 'target'], count: 2 },
     rare: true,
   },
   delete: {

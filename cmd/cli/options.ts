@@ -1,5 +1,8 @@
-/** The type of an option's value. A `list` may be repeated and is split at commas; `int64` is a number of bytes. */
-type OptionType = 'string' | 'boolean' | 'int64' | 'list';
+/**
+ * The type of an option's value. A `list` may be repeated and is split at commas; `texts` may be repeated and is not
+ * split; `int64` is a number of bytes.
+ */
+type OptionType = 'string' | 'boolean' | 'int64' | 'list' | 'texts';
 
 /** An option. The parsers, the help, the completion and the manual pages are made from it. */
 export interface OptionDefinition {
@@ -44,6 +47,7 @@ interface ValueOf {
   boolean: boolean;
   int64: number;
   list: readonly string[];
+  texts: readonly string[];
 }
 
 /** The values of a command line by the option's name. An option that is not given is absent. */

@@ -161,6 +161,8 @@ export function readValue(
   switch (option.type) {
     case 'string':
       return text;
+    case 'texts':
+      return [...(Array.isArray(earlier) ? earlier : []), text];
     case 'list':
       return [...(Array.isArray(earlier) ? earlier : []), ...splitList(text)];
     case 'boolean': {

@@ -175,3 +175,17 @@ export const UNPUBLISH = {
   from: { type: 'string', placeholder: 'TARGET', description: 'directory:/PATH or cvmfs:REPOSITORY' },
   ...TO_TARGETS,
 } as const satisfies OptionTable;
+
+export const COMMIT = {
+  squash: { type: 'boolean', description: 'one layer of the whole tree, without the layers of the image' },
+  message: { type: 'string', placeholder: 'TEXT', description: "comment in the image's history" },
+  author: { type: 'string', placeholder: 'TEXT', description: 'author of the image' },
+  change: {
+    type: 'texts',
+    placeholder: 'INSTRUCTION',
+    description: 'change of the configuration, \'CMD ["a", "b"]\' for one (may be repeated)',
+  },
+  'insecure-registry': INSECURE,
+  username,
+  password,
+} as const satisfies OptionTable;

@@ -1,5 +1,6 @@
 import type { PluginErrors } from '../../lib/base/errors/error.ts';
 import { cliSentences } from './cli.ts';
+import { commitSentences } from './commit.ts';
 import { cvmfsSentences } from './cvmfs.ts';
 import { exportSentences } from './export.ts';
 import { imageSentences } from './image.ts';
@@ -26,4 +27,5 @@ export const sentences: Sentences = {
   ...publisherSentences,
   ...exportSentences,
   ...trustSentences,
+  ...commitSentences,
 };

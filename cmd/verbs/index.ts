@@ -6,6 +6,7 @@ export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: 
   capacity: () => import('./capacity.ts'),
   check: () => import('./check.ts'),
   clean: () => import('./clean.ts'),
+  commit: () => import('./commit.ts'),
   completion: () => import('./completion.ts'),
   create: () => import('./create.ts'),
   delete: () => import('./delete.ts'),

@@ -38,3 +38,10 @@ export function parseIdRange(text: string, kind: 'uid' | 'gid'): IdRange {
 export function formatIdRange(range: IdRange): string {
   return `${range.container}:${range.host}:${range.size}`;
 }
+
+/** The container's id for a host's, or undefined where no container has it. */
+export function toContainerId(ranges: readonly IdRange[], id: number): number | undefined {
+  if (ranges.length === 0) return id;
+  for (const r of ranges) if (id >= r.host && id - r.host < r.size) return r.container + id - r.host;
+  return undefined;
+}

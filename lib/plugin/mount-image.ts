@@ -1,3 +1,4 @@
+import { PluginError } from '../base/errors/error.ts';
 import type { ImageId } from '../store/layout/image-id.ts';
 import {
   isOutside,
@@ -12,7 +13,7 @@ import { hasCode } from '../sys/kernel/errno.ts';
 import { close, openAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 import { unmount } from '../sys/mounts/mount.ts';
-import { readMountinfo } from '../sys/mounts/mountinfo.ts';
+import { mountAt, readMountinfo } from '../sys/mounts/mountinfo.ts';
 import { describeOverlayOptions, mountOverlay } from '../sys/mounts/overlay.ts';
 
 interface Lowers {
@@ -99,11 +100,12 @@ function ensureLinks(store: Store, plan: Lowers): void {
  * read-only, so that the container's work directory is not used, and detached before this function returns: the mount
  * lives as long as the descriptor. An overlay without an upper directory needs at least two lower directories; with a
  * single one the container's own empty directory is the second.
+ * @param withUpper the tree shows what the container has written, too
  * @throws SysError
  */
-export function openMerged(store: Store, id: ImageId, plan: Lowers): number {
+export function openMerged(store: Store, id: ImageId, plan: Lowers, withUpper = false): number {
   const rootfs = store.layout.rootfs(id);
-  const own = plan.lowers.length > 1 ? [] : [`${store.layout.image(id)}/diff`];
+  const own = withUpper || plan.lowers.length < 2 ? [`${store.layout.image(id)}/diff`] : [];
   const linkOf = (lower: Lower) => (isOutside(lower) ? lower : store.layers.ensureLink(lower));
   mountOverlay({
     lowers: [...own, ...plan.lowers.map((lower) => pathOf(store, lower))],
@@ -116,6 +118,19 @@ export function openMerged(store: Store, id: ImageId, plan: Lowers): number {
   } finally {
     unmount(rootfs, { detach: true });
   }
+}
+
+/**
+ * Opens the whole tree of a container: its mounted overlay, or for a container that is not mounted a read-only overlay
+ * of the same directories, which lives as long as the descriptor.
+ * @throws COMMIT_NOT_MOUNTED where the tree needs an idmapped mount, which only the container's own mount has; SysError
+ */
+export function openWholeTree(store: Store, id: ImageId, plan: Lowers): number {
+  const rootfs = store.layout.rootfs(id);
+  if (mountAt(rootfs)?.fsType === 'overlay') return openAt(AT_FDCWD, rootfs, O.PATH | O.DIRECTORY);
+  if ((plan.idmapRoots ?? []).length > 0)
+    throw new PluginError('COMMIT_NOT_MOUNTED', { id, store: store.layout.root });
+  return openMerged(store, id, plan, true);
 }
 
 function pathOf({ layout }: Store, lower: Lower): string {

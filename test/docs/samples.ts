@@ -29,6 +29,16 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   PUBLISH_WISH_LIST: { path, reason },
   PUBLISH_WISH: { wish: 'registry.example.com/app:9*', reason },
 
+  COMMIT_ENTRY: { path: '/some/.wh.where', reason: 'whiteout-name' },
+  COMMIT_ID: { path, kind: 'uid', id: 1000 },
+  COMMIT_CHANGED: { path },
+  COMMIT_TOO_LARGE: { what: 'names in its directories', limit: 4_000_000 },
+  COMMIT_BASE: { image: source, reason },
+  COMMIT_CHANGE: { change: 'RUN make', reason },
+  COMMIT_TARGET: { target: path, reason },
+  COMMIT_TARGET_FULL: { path },
+  COMMIT_NOT_MOUNTED: { id: 'web', store },
+
   STORE_NOT_INITIALIZED: { store },
   STORE_MISSING: { store },
   STORE_NOT_ROOT: { store },

@@ -38,10 +38,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'lib/export': ['lib/image', 'lib/layer', 'lib/cvmfs', 'lib/oci', 'lib/sys', 'lib/base'],
 };
 const BELOW_PUBLISH = ['lib/image', ...(ALLOWED['lib/image'] ?? [])];
-const BELOW_PLUGIN = ['lib/publish', ...BELOW_PUBLISH];
+const BELOW_PLUGIN = ['lib/publish', 'lib/commit', ...BELOW_PUBLISH];
 const ARROWS: typeof ALLOWED = {
   ...ALLOWED,
   'lib/publish': BELOW_PUBLISH,
+  'lib/commit': BELOW_PUBLISH,
   'lib/plugin': BELOW_PLUGIN,
   cmd: ['lib/plugin', 'lib/export', 'lib/publisher', ...BELOW_PLUGIN],
 };
@@ -63,6 +64,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   'lib/publish': ['repository', 'tree', 'targets', '.'],
   'lib/export': ['.'],
   'lib/publisher': ['.'],
+  'lib/commit': ['layer', 'image', 'target', 'base'],
   'lib/plugin': ['metrics', '.'],
   cmd: ['cli', 'settings', 'sentences', 'terminal', 'program', 'sources', 'verbs', '.'],
 };
@@ -260,7 +262,7 @@ describe('the sources', () => {
   test.each(['create', 'delete', 'stats'])('of a warm %s load no room that fetches or unpacks', (verb) => {
     const loaded = [...loadedAtStart(sources, [...ENTRIES, `cmd/verbs/${verb}.ts`]).keys()];
     const fetching = ['lib/layer', 'lib/registry', 'lib/http', 'lib/cvmfs'];
-    const heavy = [...fetching, 'lib/publish', 'lib/publisher', 'lib/export', 'lib/trust'];
+    const heavy = [...fetching, 'lib/publish', 'lib/publisher', 'lib/export', 'lib/trust', 'lib/commit'];
     expect(loaded.filter((path) => heavy.includes(folderOf(path)))).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 import type { CliErrors } from './cli.ts';
+import type { CommitErrors } from './commit.ts';
 import type { CvmfsErrors } from './cvmfs.ts';
 import type { ExportErrors } from './export.ts';
 import type { ImageErrors } from './image.ts';
@@ -21,7 +22,8 @@ export type PluginErrors = CliErrors &
   PublishErrors &
   PublisherErrors &
   ExportErrors &
-  TrustErrors;
+  TrustErrors &
+  CommitErrors;
 
 export type ErrorCode = keyof PluginErrors;
 

@@ -50,6 +50,8 @@ export interface Stat {
   readonly devMajor: number;
   readonly devMinor: number;
   readonly mtime: Timespec;
+  /** Time of the last change of content or attributes. No call sets it. */
+  readonly ctime: Timespec;
 }
 
 /** STATX_BASIC_STATS. */
@@ -69,6 +71,7 @@ function statx(dirfd: number, path: PathBytes, flags: number): Stat {
     ino: view.getBigUint64(32, true),
     size: Number(view.getBigUint64(40, true)),
     mtime: { sec: Number(view.getBigInt64(112, true)), nsec: view.getUint32(120, true) },
+    ctime: { sec: Number(view.getBigInt64(96, true)), nsec: view.getUint32(104, true) },
     rdevMajor: view.getUint32(128, true),
     rdevMinor: view.getUint32(132, true),
     devMajor: view.getUint32(136, true),

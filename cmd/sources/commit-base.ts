@@ -1,0 +1,38 @@
+/** Where `commit` reads the base image of a container: by what its record says. */
+import { LayoutBase } from '../../lib/commit/base/from-layout.ts';
+import { RegistryBase } from '../../lib/commit/base/from-registry.ts';
+import { tarReader } from '../../lib/commit/base/from-tar.ts';
+import { formatReference, parseImageReference, repositoryOf } from '../../lib/oci/reference.ts';
+import type { CommitBase } from '../../lib/plugin/commit.ts';
+import { RegistryClient } from '../../lib/registry/client.ts';
+import type { ImageRecord } from '../../lib/store/records/image-record.ts';
+import type { Store } from '../../lib/store/store.ts';
+import type { SourceContext } from './context.ts';
+import { policyOf } from './registry-source.ts';
+
+/** Undefined for an image that is named by its path on CVMFS. */
+export async function commitBase(
+  context: SourceContext,
+  store: Store,
+  record: ImageRecord,
+): Promise<CommitBase | undefined> {
+  const reference = parseImageReference(record.image);
+  switch (reference.kind) {
+    case 'registry': {
+      const { credentials, log } = context;
+      const cache = store.blobs.of(repositoryOf(reference));
+      const policy = await policyOf(context, false);
+      const client = new RegistryClient({ reference, credentials, policy, cache, partials: undefined, log });
+      const registryName = formatReference(reference)
+        .replace(/^docker:\/\/(?=[^/])/, '')
+        .replace('docker:///', 'docker.io/');
+      return { reader: new RegistryBase(client), kind: 'registry', registryName };
+    }
+    case 'oci':
+      return { reader: new LayoutBase(reference.directory), kind: 'layout', registryName: undefined };
+    case 'tar':
+      return { reader: tarReader(reference.path), kind: 'tar', registryName: undefined };
+    case 'cvmfs':
+      return undefined;
+  }
+}
