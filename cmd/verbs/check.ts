@@ -1,6 +1,7 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { type CheckedFinding, checkStore } from '../../lib/plugin/check.ts';
 import { Store } from '../../lib/store/store.ts';
+import { probeCommand } from '../program/executable.ts';
 import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { columns } from '../terminal/table.ts';
@@ -10,7 +11,7 @@ export async function run(context: VerbContext<'check'>): Promise<void> {
   const store = Store.open(settings.store);
   if (args.options.policy === true) return runPolicy(context, store);
   const tried = args.options.repair === true;
-  const findings = await checkStore(store, tried, log);
+  const findings = await checkStore(store, tried, log, probeCommand());
   const left = findings.filter(({ state }) => state !== 'repaired');
   if (args.options.json === true) {
     out.json(findings);

@@ -1,11 +1,15 @@
+import { missingOutside } from '../../lib/plugin/outside-layers.ts';
 import { storeUsage, type Usage } from '../../lib/plugin/usage.ts';
 import { Store } from '../../lib/store/store.ts';
+import { probeCommand } from '../program/executable.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { keptSentence, shortBytes } from '../sentences/words.ts';
 import { bar, columns } from '../terminal/table.ts';
 
 export async function run({ settings, args, metrics, out }: VerbContext<'usage'>): Promise<void> {
-  const usage = storeUsage(Store.open(settings.store), settings.cleanThresholdBytes);
+  const store = Store.open(settings.store);
+  const outside = await missingOutside(store, probeCommand());
+  const usage = storeUsage(store, settings.cleanThresholdBytes, outside);
   metrics.bytes('UnusedLayersSize', usage.unusedFileBytes);
   metrics.bytes('UsedLayersSize', usage.fileBytes - usage.unusedFileBytes);
   metrics.bytes('CommittedQuotaInBytes', usage.committedBytes);
@@ -37,6 +41,7 @@ function forPeople(usage: Usage): string[] {
     ...backingLine(usage),
     ...(usage.kept === undefined ? [] : [keptSentence(usage.kept)]),
     leakedLine(usage),
+    ...missingLines(usage),
     cleanLine(usage),
     '',
     ...columns([
@@ -77,6 +82,12 @@ function leakedLine({ leaked }: Usage): string {
   if (places.length + projectIds === 0) return 'Nothing is left over from crashes or deletes.';
   const count = `${places.length} places${places.length === 0 ? '' : ` (${some(places)})`}`;
   return `Left over from crashes and deletes: ${count}, ${projectIds} project ids; the next clean sweeps them, or says why not.`;
+}
+
+function missingLines({ images }: Usage): string[] {
+  return images.flatMap(({ id, missingLayers }) =>
+    missingLayers.map(({ path, reason }) => `${id} lacks its layer ${path}: ${reason}.`),
+  );
 }
 
 function cleanLine({ clean }: Usage): string {

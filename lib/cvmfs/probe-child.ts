@@ -22,6 +22,7 @@ import type {
   ProbeLine,
   ProbeRequest,
   ProbeStep,
+  ReachAnswer,
   ReadAnswer,
   RepositoryAnswer,
   ResolveAnswer,
@@ -121,6 +122,8 @@ function answerStep(root: number, step: ProbeStep, context: Context): StepAnswer
         return resolveStep(root, step);
       case 'read':
         return readStep(root, step);
+      case 'reach':
+        return reachStep(step);
       case 'random layers':
         return lookAtRandomLayers(root, step, (directory) =>
           lookAtLayer(root, { step: 'layer', directory, tree: 'layerfs' }, true),
@@ -267,6 +270,16 @@ function resolveStep(root: number, step: ProbeStep & { step: 'resolve' }): Resol
   if (fd === undefined) return { result: 'miss' };
   close(fd);
   return { result: 'found', path, directory: isDirectoryAt(root, path) };
+}
+
+function reachStep({ path }: ProbeStep & { step: 'reach' }): ReachAnswer {
+  try {
+    close(openAt(AT_FDCWD, path, O.RDONLY | O.DIRECTORY));
+    return { result: 'reached' };
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return { result: 'miss' };
+    throw error;
+  }
 }
 
 function readStep(root: number, step: ProbeStep & { step: 'read' }): ReadAnswer {

@@ -29,6 +29,8 @@ export type ProbeStep =
     }
   /** Resolves a path inside the repository and tells what is there. */
   | { readonly step: 'resolve'; readonly path: string; readonly links: LinkRules }
+  /** Opens a directory by its path on the machine, as a mount of it as a lower directory does. */
+  | { readonly step: 'reach'; readonly path: string }
   /** Looks at some layers of the repository and measures a read, for the verb `doctor`. */
   | { readonly step: 'random layers'; readonly layers: string; readonly count: number; readonly seed: number }
   /** Reads a small file. */
@@ -164,6 +166,11 @@ export type ReadAnswer =
   | { readonly result: 'miss' }
   | { readonly result: 'failed'; readonly failure: Failure };
 
+export type ReachAnswer =
+  | { readonly result: 'reached' }
+  | { readonly result: 'miss' }
+  | { readonly result: 'failed'; readonly failure: Failure };
+
 export type RandomLayersAnswer =
   | {
       readonly result: 'looked at';
@@ -174,7 +181,13 @@ export type RandomLayersAnswer =
     }
   | { readonly result: 'failed'; readonly failure: Failure };
 
-export type StepAnswer = LayerAnswer | WalkAnswer | ResolveAnswer | ReadAnswer | RandomLayersAnswer;
+export type StepAnswer =
+  | LayerAnswer
+  | WalkAnswer
+  | ResolveAnswer
+  | ReadAnswer
+  | ReachAnswer
+  | RandomLayersAnswer;
 
 /** A line of the child. `alive` says only that the work continues. */
 export type ProbeLine =

@@ -7,6 +7,7 @@ import { checkMount } from '../store/checks/mount.ts';
 import { finishCollection } from '../store/collect/collect.ts';
 import { sweep } from '../store/collect/recover.ts';
 import type { Store } from '../store/store.ts';
+import { missingOutside } from './outside-layers.ts';
 
 export interface CheckedFinding {
   readonly kind: Finding['kind'];
@@ -22,21 +23,37 @@ export interface CheckedFinding {
  * Checks everything in the store, and changes nothing without `repair`. With `repair`, only damaged parts are
  * dropped; good layers and images are kept. After the repairs, everything that they may have changed is checked
  * again: a finding that is not `repaired` then describes the store when this function returns.
+ * @param probeCommand starts the child that looks at layers outside the store; without it they are not checked
  */
-export async function checkStore(store: Store, repair: boolean, log: Logger): Promise<CheckedFinding[]> {
-  if (!repair) return [...around(store, log), ...checkLayers(store, log)].map(told);
+export async function checkStore(
+  store: Store,
+  repair: boolean,
+  log: Logger,
+  probeCommand?: readonly string[],
+): Promise<CheckedFinding[]> {
+  const outside = await checkOutside(store, probeCommand);
+  if (!repair) return [...around(store, log), ...outside, ...checkLayers(store, log)].map(told);
   // Images are checked first, since their repairs free layers that the other checks then see as free.
   const images = await settle(checkImages(store, log), log);
   const layers = await settle(checkLayers(store, log), log);
   const leftovers = await settle(checkLeftovers(store, log), log);
   await sweep(store, log);
   await finishCollection(store, log);
-  const still = around(store, log).map(toldAfterwards);
+  const still = [...around(store, log), ...outside].map(toldAfterwards);
   const isStill = ({ kind, what }: CheckedFinding) =>
     still.some((finding) => finding.kind === kind && finding.what === what);
   const settled = [...images, ...layers, ...leftovers];
   const notSeenAgain = settled.filter((one) => one.state === 'repaired' || layers.includes(one));
   return [...notSeenAgain.filter((one) => !isStill(one)), ...still];
+}
+
+/** Layers on CernVM-FS that containers need. Only their repository can bring them back. */
+async function checkOutside(store: Store, probeCommand: readonly string[] | undefined): Promise<Finding[]> {
+  return (await missingOutside(store, probeCommand)).map(({ id, lower, reason }) => ({
+    kind: 'image-layer-missing',
+    what: `images/${id}`,
+    detail: `layer ${lower}: ${reason}`,
+  }));
 }
 
 /** All checks except those of the layers' trees, which read every byte. */

@@ -14,6 +14,7 @@ import { close, openDir } from '../sys/kernel/files.ts';
 import { listNames } from '../sys/kernel/look.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
 import { getProjectUsage, quotaSupport } from '../sys/mounts/quota.ts';
+import type { MissingOutside } from './outside-layers.ts';
 
 /** All sizes are bytes; `undefined` where nothing counts them. */
 interface ImageUsage {
@@ -24,6 +25,8 @@ interface ImageUsage {
   readonly quotaBytes: number | undefined;
   /** Bytes of the files of its layers, as in `stats`. Other images may share these layers. */
   readonly layerBytes: number;
+  /** Its layers on CernVM-FS that cannot be reached, each with the reason in words. */
+  readonly missingLayers: readonly { readonly path: string; readonly reason: string }[];
 }
 
 interface LayerUsage {
@@ -88,9 +91,17 @@ export interface Usage {
   };
 }
 
-/** Finds out which files take up the disk. Reads every record of the store. */
-export function storeUsage(store: Store, thresholdBytes: number): Usage {
-  const images = store.images.list().map((id) => imageUsage(store, id));
+/**
+ * Finds out which files take up the disk. Reads every record of the store.
+ * @param outside the layers outside the store that are missing
+ */
+export function storeUsage(
+  store: Store,
+  thresholdBytes: number,
+  outside: readonly MissingOutside[] = [],
+): Usage {
+  const missing = Map.groupBy(outside, ({ id }) => id);
+  const images = store.images.list().map((id) => imageUsage(store, id, missing.get(id) ?? []));
   const layers = layerUsage(store);
   const sizes = listVolumes(store.layout).map((volume) => volumeSize(store, volume));
   const layerBytes = sum(sizes.map(sizeOf));
@@ -160,7 +171,7 @@ function counted(store: Store, images: readonly ImageUsage[], layers: number): U
   }
 }
 
-function imageUsage(store: Store, id: ImageId): ImageUsage {
+function imageUsage(store: Store, id: ImageId, missing: readonly MissingOutside[]): ImageUsage {
   const path = store.layout.image(id);
   const projectId = store.projectIds.of(path);
   const usage =
@@ -171,6 +182,7 @@ function imageUsage(store: Store, id: ImageId): ImageUsage {
     exclusiveBytes: usage?.usedBytes,
     quotaBytes: usage?.limitBytes,
     layerBytes: store.images.number(id, 'image_info'),
+    missingLayers: missing.map(({ lower, reason }) => ({ path: lower, reason })),
   };
 }
 

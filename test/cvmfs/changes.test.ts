@@ -71,6 +71,20 @@ describe('below a running container', () => {
     rmSync(layer, { recursive: true });
     await sh('echo 2 > /proc/sys/vm/drop_caches');
     expect(() => readFileSync(join(w.rootfs('box'), 'bin/sh'))).toThrow(/ENOENT|ESTALE|EIO/);
+    const [first] = (await w.sources('box')).map((source) => source.layer);
+    const checked = await w.graft(['check', '--json']);
+    expect([checked.code, JSON.parse(checked.stdout)]).toEqual([
+      1,
+      [
+        {
+          kind: 'image-layer-missing',
+          what: 'images/box',
+          detail: `layer ${first}: it is gone, or its repository is not mounted`,
+          state: 'found',
+        },
+      ],
+    ]);
+    expect((await w.graft(['usage'])).stdout).toContain(`box lacks its layer ${first}: it is gone`);
     expect((await w.create(image.url, 'next')).code).toBe(0);
     expect((await w.sources('next')).map(({ source }) => source)).toEqual(['oci', 'cvmfs']);
     expect((await w.graft(['stats', 'box'])).code).toBe(0);
