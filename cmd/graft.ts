@@ -28,6 +28,8 @@ const call: {
   reporting?: Reporting;
   /** The secrets of the command line, which must not be in a report. */
   taken: TakenSecrets;
+  /** The store's path, once the settings are read. */
+  store?: string;
   /** Sends the metrics; defined once the verb may have some. */
   sendMetrics?: () => Promise<void>;
   failed: boolean;
@@ -65,6 +67,7 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
   const invocation = await readCommandLine(argv);
   const credentials = credentialsOf(invocation);
   const settings = loadSettings(invocation);
+  call.store = settings.store;
   const reporting = openReporting(invocation, settings, env.term, call.taken);
   call.reporting = reporting;
   reportSettings(invocation.verb, settings, reporting);
@@ -100,6 +103,10 @@ function clearingFirst({ clear }: Reporting): Output {
     json: (value) => {
       clear();
       stdout.json(value);
+    },
+    jsonList: (values) => {
+      clear();
+      stdout.jsonList(values);
     },
     text: (line) => {
       clear();
@@ -143,12 +150,14 @@ async function fail(error: unknown): Promise<void> {
   }
 }
 
-async function report(error: unknown): Promise<number> {
+async function report(thrown: unknown): Promise<number> {
   const stopped = stop?.exitCode();
-  if (error instanceof Reported) {
+  if (thrown instanceof Reported) {
     await call.sendMetrics?.();
-    return error.exitCode;
+    return thrown.exitCode;
   }
+  const { namingFullDisk } = await import('../lib/plugin/full-store.ts');
+  const error = call.store === undefined ? thrown : namingFullDisk(call.store, thrown);
   const { explain, logFailure } = await import('./sentences/report.ts');
   const { sentence, exitCode } = explain(
     stopped === undefined ? error : stop?.signal.reason,

@@ -9,6 +9,8 @@ import { check, libc, libcWorks } from '../../lib/sys/kernel/libc.ts';
 export interface Output {
   /** Writes a JSON value and a newline. */
   json(value: unknown): void;
+  /** Writes the same as `json` of an array, value by value: only one of them is in memory. */
+  jsonList(values: Iterable<unknown>): void;
   /** Writes a single line; newlines in it are escaped. */
   text(line: string): void;
   /** Writes several lines, of a help text or a script. */
@@ -65,6 +67,14 @@ export function writeOnce(fd: number, bytes: Uint8Array): number {
 
 export const stdout: Output = {
   json: (value) => writeFully(1, `${goJson(value)}\n`),
+  jsonList: (values) => {
+    let before = '[';
+    for (const value of values) {
+      writeFully(1, `${before}${goJson(value)}`);
+      before = ',';
+    }
+    writeFully(1, before === '[' ? '[]\n' : ']\n');
+  },
   text: (line) => writeFully(1, `${visible(line)}\n`),
   page: (lines) => writeFully(1, `${lines.split('\n').map(visible).join('\n')}\n`),
 };

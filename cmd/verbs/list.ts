@@ -4,7 +4,7 @@ import type { VerbContext } from '../program/verb-context.ts';
 export async function run({ settings, args, out }: VerbContext<'list'>): Promise<void> {
   const images = listImages(settings.store);
   if (args.options.json === true) {
-    out.json(images.map(({ id, path, record }) => ({ id, path, ...record })));
+    out.jsonList(images.values().map(({ id, path, record }) => ({ id, path, ...record() })));
     return;
   }
   if (images.length === 0) out.text('Store empty');

@@ -8,7 +8,8 @@ import { listNames } from '../sys/kernel/look.ts';
 export interface ListedImage {
   readonly id: string;
   readonly path: string;
-  readonly record: ImageRecord | undefined;
+  /** Reads its record; undefined when there is none or it is damaged. Records of 1,000 layers have half a megabyte. */
+  readonly record: () => ImageRecord | undefined;
 }
 
 /** @throws STORE_MISSING when there is no directory at the store's path, and all errors of opening a store */
@@ -20,6 +21,6 @@ export function listImages(storePath: string): ListedImage[] {
     const id = imageIdOrUndefined(name);
     return id === undefined
       ? []
-      : [{ id, path: layout.image(id), record: store.images.recordIfReadable(id) }];
+      : [{ id, path: layout.image(id), record: () => store.images.recordIfReadable(id) }];
   });
 }

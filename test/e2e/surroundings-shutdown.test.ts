@@ -64,3 +64,34 @@ test('mounted again, the store is whole once a sweep has removed the leases of t
   const ran = await run(GRAFT, ['--store', `${disk}/store`, 'check']);
   expect([ran.code, ran.stdout]).toEqual([0, 'Nothing is wrong.\n']);
 });
+
+test('where the disk below the store is full, that is what every verb tells', async () => {
+  const small = dir.at('small');
+  const store = `${small}/store`;
+  await sh('mkdir "$1"; mount -t tmpfs -o size=80m none "$1"', [small]);
+  try {
+    await graftMust(['--store', store, 'init-store', '--store-size-bytes', String(320 * 1024 * 1024)]);
+    await graftMust(['--store', store, 'create', '--without-mount', dir.at('image.tar'), 'one']);
+    await sh('dd if=/dev/zero of="$1/fill" bs=1M 2>/dev/null || true; xfs_io -x -c shutdown "$1/store"', [
+      small,
+    ]);
+    const said =
+      `the store ${store} cannot be written: the disk that holds its file ${store}.backing-store is full; free space ` +
+      `on that disk, then see what the store lost: graft --store ${store} check\n`;
+    const calls = [
+      ['delete', 'one'],
+      ['stats', 'one'],
+      ['list'],
+      ['usage'],
+      ['check'],
+      ['clean'],
+      ['create', '/x.tar', 'two'],
+    ];
+    for (const args of calls) {
+      const ran = await run(GRAFT, ['--store', store, ...args]);
+      expect([args[0], ran.code, ran.stdout]).toEqual([args[0], 1, said]);
+    }
+  } finally {
+    await sh('umount -l "$1/store" || true; umount -l "$1"', [small]);
+  }
+});
