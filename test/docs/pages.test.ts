@@ -78,6 +78,7 @@ describe.each(PAGES)('%s', (page) => {
 /** Options of other programs that the pages speak of, and `--name`, which stands for any. */
 const OF_OTHERS = [
   'name',
+  'no-addons',
   'decryption-key',
   'sign-by',
   'keep-ownership',

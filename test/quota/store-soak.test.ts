@@ -9,7 +9,7 @@ test('ci/soak with limits leaves no project id that has a limit or blocks', asyn
     GRAFT_SOAK_SECONDS: '200',
     ...(process.env['GRAFT_DIST'] === undefined ? {} : { GRAFT_DIST: process.env['GRAFT_DIST'] }),
   });
-  const soak = await run(join(PROJECT, 'ci/soak'), ['30', '3'], { env, timeoutMs: 280_000 });
+  const soak = await run(join(PROJECT, 'ci/soak'), ['16', '3'], { env, timeoutMs: 280_000 });
   expect([soak.code, soak.code === 0 ? '' : soak.stdout + soak.stderr]).toEqual([0, '']);
   expect(soak.stdout).not.toContain('no project quotas');
   expect(soak.stdout).toEndWith('nothing is left, nothing failed\n');
