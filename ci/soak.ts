@@ -9,7 +9,7 @@ import { Figures } from './soak-figures.ts';
 import { leftovers } from './soak-leftovers.ts';
 import { Program, type Stop } from './soak-program.ts';
 
-const AT_ONCE = 32;
+const AT_ONCE = Number(process.env['GRAFT_SOAK_AT_ONCE'] ?? 32);
 const LOOP_BYTES = String(2 * 1024 ** 3);
 const LIMIT = String(4 * 1024 ** 2);
 const DEFAULT_COUNT = 10_000;

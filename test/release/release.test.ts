@@ -91,7 +91,7 @@ describe.each(MACHINES)('%s', (machine) => {
     expect(await start('version')).toMatchObject({ code: 0, stdout: `graft version ${VERSION}\n` });
     const missing = await start('--store', '/nowhere/store', 'stats', 'web');
     expect(missing).toMatchObject({ code: 1 });
-    expect(missing.stdout).toStartWith('Store path is not initialized.');
+    expect(missing.stdout).toStartWith('Image `web` not found. There is no store at /nowhere/store.');
     expect((await start('help', 'create')).stdout).toContain('--disk-limit-size-bytes');
   });
 
