@@ -6,7 +6,7 @@ const EMBEDDED = '/$bunfs/root/';
 /** False where the sources run, as in tests of single modules. */
 export const COMPILED = Bun.main.startsWith(EMBEDDED);
 
-/** The verb with which graft starts itself to touch a CVMFS repository. Nobody types it. */
+/** The verb with which graft starts itself to touch a CVMFS repository. People do not type the verb. */
 export const PROBE_VERB = '__probe';
 
 /** The verb with which graft starts itself to read a whole layer of a CVMFS repository. */

@@ -273,7 +273,7 @@ function isBase({ layers }: ResolvedImage, layer: ImageLayer): boolean {
 }
 
 /**
- * True for a layer that a repository may have. Nobody publishes a layer under an invented digest, or one that goes
+ * True for a layer that a repository may have. Publishers write no layer under an invented digest, and none that goes
  * below a directory.
  */
 function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {

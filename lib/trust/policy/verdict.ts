@@ -24,7 +24,7 @@ export type RefusalCode =
   | 'other-identity'
   /** The signature carries no reference, and the requirement demands one. */
   | 'no-identity'
-  /** None of the keys made it. */
+  /** No key of the requirement made the signature. */
   | 'unknown-key'
   | 'bad-signature'
   | 'key-expired'
