@@ -113,6 +113,7 @@ function schemaErrors(document: unknown): string[] {
   ajv.addSchema(schema('lib/registry/settings.schema.json'), 'isRegistrySettings');
   ajv.addSchema(schema('lib/cvmfs/settings.schema.json'), 'isCvmfsSettings');
   ajv.addSchema(schema('lib/trust/settings.schema.json'), 'isTrustSettings');
+  ajv.addSchema(schema('lib/publisher/settings.schema.json'), 'isPublisherSettings');
   const validate = ajv.compile(schema('cmd/settings/extra.schema.json'));
   validate(document);
   return (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message}`);

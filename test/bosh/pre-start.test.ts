@@ -9,6 +9,7 @@ import { put } from './release.ts';
 import { FULL_GRAFT, PEM } from './sets.ts';
 
 const MIB = 1024 ** 2;
+const ACCEPT_ALL = JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] });
 
 let cell: Cell;
 let boot: Boot;
@@ -77,7 +78,8 @@ describe('pre-start', () => {
   test('works with every property set, and graft reads all that was rendered', async () => {
     const all = structuredClone(FULL_GRAFT);
     put(all, 'graft.retire_stores', false);
-    await boot.must('mkdir -p /var/vcap/store-a /var/vcap/store-b');
+    await boot.must('mkdir -p /var/vcap/store-a /var/vcap/store-b /var/vcap/data/policy/registries.d');
+    await boot.must(`echo '${ACCEPT_ALL}' > /var/vcap/data/policy/policy.json`);
     await cell.deployJob('graft', { properties: all });
     await boot.must(`${BIN}/pre-start && ${BIN}/graft_ctl start`);
     for (const store of STORES) {
