@@ -2,24 +2,27 @@
  * The program: reads the command line and the settings, loads the verb, and turns its error into a sentence and an exit
  * code. Only cmd touches argv, stdout, exit codes and the environment; lib never does.
  */
-import { PluginError } from '../lib/base/errors/error.ts';
+import { isPluginError, PluginError } from '../lib/base/errors/error.ts';
 import type { Logger } from '../lib/base/log.ts';
 import { Secret } from '../lib/base/secret.ts';
+import { visible } from '../lib/base/text.ts';
 import { Metrics } from '../lib/plugin/metrics/metrics.ts';
 import { keepMemoryPrivate, openFilesLimit } from '../lib/sys/kernel/own-process.ts';
 import { hearOfChildren } from '../lib/sys/kernel/signal-actions.ts';
 import { readCommandLine } from './cli/cli.ts';
+import type { Verb } from './cli/definitions.ts';
 import type { Invocation } from './cli/parse.ts';
 import { brokenArgument, type TakenSecrets, takeSecrets } from './program/arguments.ts';
 import { ARCHIVE_VERB, PROBE_VERB } from './program/executable.ts';
 import { Reported } from './program/reported.ts';
 import { openReporting, type Reporting, reportSettings } from './program/reporting.ts';
-import { listenForStop, type Stop } from './program/signals.ts';
+import { listenForStop, type Stop, stopCodeOf } from './program/signals.ts';
 import type { RunVerb, VerbContext } from './program/verb-context.ts';
 import { takeEnvironment } from './settings/environment.ts';
 import { type ExtraSettings, loadExtraSettings } from './settings/extra.ts';
 import { loadSettings } from './settings/settings.ts';
 import type { Credentials, Environment, Settings } from './settings/types.ts';
+import { lineWriter } from './terminal/logger.ts';
 import { type Output, stdout } from './terminal/output.ts';
 import { verbModules } from './verbs/index.ts';
 
@@ -28,6 +31,7 @@ const call: {
   reporting?: Reporting;
   /** The secrets of the command line, which must not be in a report. */
   taken: TakenSecrets;
+  verb?: Verb;
   /** The store's path, once the settings are read. */
   store?: string;
   /** Sends the metrics; defined once the verb may have some. */
@@ -64,7 +68,9 @@ function refuseFewDescriptors(): void {
 }
 
 async function main(argv: readonly string[], env: Environment): Promise<void> {
-  const invocation = await readCommandLine(argv);
+  const invocation = await readCommandLine(argv, (verb) => {
+    call.verb = verb;
+  });
   const credentials = credentialsOf(invocation);
   const settings = loadSettings(invocation);
   call.store = settings.store;
@@ -88,6 +94,8 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
     progress: reporting.progress,
     metrics,
     out: clearingFirst(reporting),
+    stderr: call.taken.stderr,
+    say: sayTo(call.taken.stderr),
     get signal() {
       return stopSignal();
     },
@@ -165,9 +173,22 @@ async function report(thrown: unknown): Promise<number> {
   );
   call.reporting?.clear();
   if (call.reporting && !call.reporting.plain) logFailure(call.reporting.log, error, sentence);
-  stdout.text(sentence);
+  // The stdout of `run` belongs to its process, and so do exit codes below 125.
+  if (call.verb === 'run') sayTo(call.taken.stderr)(`graft: ${sentence}`);
+  else stdout.text(sentence);
   await call.sendMetrics?.();
-  return stopped ?? exitCode;
+  return stopped ?? (call.verb === 'run' ? ownFailure(error) : exitCode);
+}
+
+/** The exit codes with which shells and other engines tell a failure of their own from that of a process. */
+function ownFailure(error: unknown): number {
+  if (isPluginError(error, 'CLI_INTERRUPTED')) return stopCodeOf(error.subject.signal);
+  if (isPluginError(error, 'RUN_COMMAND_MISSING')) return 127;
+  return isPluginError(error, 'RUN_COMMAND_NOT_EXECUTABLE') ? 126 : 125;
+}
+
+function sayTo(fd: number): (sentence: string) => void {
+  return (sentence) => lineWriter(fd)(`${visible(sentence)}\n`);
 }
 
 /** Runs as the child that touches CVMFS, before anything else is set up: it needs no settings and no log. */

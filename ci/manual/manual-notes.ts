@@ -91,6 +91,19 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       `graft commit --squash --change 'CMD ["/bin/sh"]' limited oci:///srv/committed:whole`,
     ],
   },
+  run: {
+    prints:
+      'What the process writes. Sentences of graft go to stderr, and its own failures have exit codes from 125 to 127. With ' +
+      '`--keep` the last one tells the id.',
+    examples: [
+      'graft run --disk-limit-size-bytes 67108864 oci:///srv/images:app -- ls -l /',
+      "graft run limited -- sh -c 'id; df -h /'",
+    ],
+  },
+  spec: {
+    prints: 'One line of JSON: a runtime specification that is complete.',
+    examples: ['graft spec limited -- /bin/sh'],
+  },
   delete: {
     prints: 'One sentence: that it was deleted, or that there was none.',
     examples: ['graft delete cleaned', 'graft delete cleaned'],

@@ -1,16 +1,22 @@
 import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
-import { VERBS } from './definitions.ts';
+import { VERBS, type Verb } from './definitions.ts';
 import type { VerbDefinition } from './options.ts';
 import { type Invocation, readOptions, readStart, readVerb } from './parse.ts';
 
 /**
  * Reads the command line. yargs reads the options of verbs that only people call, and makes the suggestion after a misspelt
  * word. For other calls it is not loaded.
- * @param argv without the program's name. @throws CLI_* codes
+ * @param argv without the program's name
+ * @param onVerb is told the verb, also of a command line that is wrong after it
+ * @throws CLI_* codes
  */
-export async function readCommandLine(argv: readonly string[]): Promise<Invocation> {
+export async function readCommandLine(
+  argv: readonly string[],
+  onVerb: (verb: Verb) => void = () => {},
+): Promise<Invocation> {
   try {
     const start = readStart(argv, readOptions);
+    onVerb(start.verb);
     const { rare }: VerbDefinition = VERBS[start.verb];
     return readVerb(start, rare ? (await import('./yargs.ts')).readWithYargs : readOptions);
   } catch (error) {

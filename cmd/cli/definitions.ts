@@ -13,7 +13,9 @@ import {
   JSON_OUTPUT,
   PUBLISH,
   PUSH,
+  RUN,
   SOURCE,
+  SPEC,
   THRESHOLD,
   UNPUBLISH,
 } from './verb-options.ts';
@@ -124,6 +126,26 @@ export const VERBS = {
       'STOPSIGNAL, USER, VOLUME and WORKDIR.',
     options: COMMIT,
     positionals: { names: ['id|image path', 'target'], count: 2 },
+    rare: true,
+  },
+  run: {
+    summary: 'run a process in a root filesystem, for debugging',
+    details:
+      'Makes a root filesystem of IMAGE, or takes the one with this ID, and starts the command, or the one of the image, ' +
+      'with runc: as the user, with the environment and in the directory that the image names, and with a terminal where ' +
+      'there is one. Passes signals on. Deletes afterwards what it made. The exit code is that of the process; 125 where ' +
+      'graft or the runtime fails, 126 where the command cannot be executed, 127 where it is not there.',
+    options: RUN,
+    positionals: { names: ['image|id', '-- command…'], count: 'ignored' },
+    rare: true,
+  },
+  spec: {
+    summary: 'print a whole runtime specification for a root filesystem',
+    details:
+      'For runc or another runtime: the process as the image says, or with the given command, and the namespaces, mounts ' +
+      'and capabilities with which graft run starts it. Save it as config.json in a directory: the bundle.',
+    options: SPEC,
+    positionals: { names: ['id|image path', '-- command…'], count: 'ignored' },
     rare: true,
   },
   delete: {

@@ -189,3 +189,34 @@ export const COMMIT = {
   username,
   password,
 } as const satisfies OptionTable;
+
+const CONTAINER = {
+  'host-network': {
+    type: 'boolean',
+    description: "the process uses the host's network instead of none",
+  },
+} as const satisfies OptionTable;
+
+export const RUN = {
+  'disk-limit-size-bytes': CREATE['disk-limit-size-bytes'],
+  'exclude-image-from-quota': CREATE['exclude-image-from-quota'],
+  ...CONTAINER,
+  runtime: {
+    type: 'string',
+    placeholder: 'PROGRAM',
+    default: 'runc',
+    description: 'the container runtime, a name in PATH or a path',
+  },
+  id: {
+    type: 'string',
+    placeholder: 'ID',
+    description: 'the id of the root filesystem that is made of an image',
+  },
+  keep: { type: 'boolean', description: 'do not delete the root filesystem that was made of an image' },
+  ...SOURCE,
+} as const satisfies OptionTable;
+
+export const SPEC = {
+  ...CONTAINER,
+  terminal: { type: 'boolean', description: 'the process gets a terminal' },
+} as const satisfies OptionTable;

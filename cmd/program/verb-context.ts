@@ -22,6 +22,10 @@ export interface VerbContext<V extends Verb = Verb> {
   /** The metrics, which are sent when the verb has ended, also after a failure. */
   readonly metrics: Metrics;
   readonly out: Output;
+  /** The descriptor for messages, which a child gets as its stderr. */
+  readonly stderr: number;
+  /** Writes a sentence for a person to that descriptor, for a verb whose stdout belongs to another program. */
+  readonly say: (sentence: string) => void;
   /** Aborted by SIGTERM and SIGINT; the verb then cleans up and rejects. */
   readonly signal: AbortSignal;
 }

@@ -9,6 +9,7 @@ import { publishSentences } from './publish.ts';
 import { publisherSentences } from './publisher.ts';
 import { pushSentences } from './push.ts';
 import { registrySentences } from './registry.ts';
+import { runSentences } from './run.ts';
 import { storeSentences } from './store.ts';
 import { trustSentences } from './trust.ts';
 
@@ -28,4 +29,5 @@ export const sentences: Sentences = {
   ...exportSentences,
   ...trustSentences,
   ...commitSentences,
+  ...runSentences,
 };

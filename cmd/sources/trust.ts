@@ -6,6 +6,7 @@ import {
   type RegistryReference,
   repositoryOf,
 } from '../../lib/oci/reference.ts';
+import type { ImageRecord } from '../../lib/store/records/image-record.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { SignatureRepository } from '../../lib/trust/find/sigstore-artefacts.ts';
 import { Guard } from '../../lib/trust/guard.ts';
@@ -64,6 +65,25 @@ export async function guardOf(
   const guard = openGuard(context, trust, parseImageReference(image), store, 'throw');
   if (guard === undefined) throw new PluginError('TRUST_NO_POLICY', {});
   return guard;
+}
+
+/** Holds a container against the policy as it is now, as a create would its image. @throws TRUST_* */
+export async function requireTrusted(
+  context: SourceContext,
+  record: ImageRecord,
+  store: Store,
+  signal: AbortSignal,
+): Promise<void> {
+  const { trust } = await context.extra();
+  if (trust?.policy === undefined) return;
+  const { refusal } = await import('../../lib/plugin/check-policy.ts');
+  const { image, manifestDigest: digest } = record;
+  const error = await refusal(
+    { image, digest, record },
+    (reference) => guardOf(context, trust, reference, store),
+    signal,
+  );
+  if (error !== undefined) throw error;
 }
 
 /** @throws CONFIG_SYNTAX */

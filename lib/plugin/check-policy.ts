@@ -59,8 +59,8 @@ function subjects(store: Store): Subject[] {
 }
 
 /** The error with which a create would end; undefined for an image that may run. */
-async function refusal(
-  { image, digest, record }: Subject,
+export async function refusal(
+  { image, digest, record }: Pick<Subject, 'image' | 'digest' | 'record'>,
   guardFor: (image: string) => Promise<Guard>,
   signal: AbortSignal,
 ): Promise<PluginError | undefined> {

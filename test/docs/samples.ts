@@ -39,6 +39,14 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   COMMIT_TARGET_FULL: { path },
   COMMIT_NOT_MOUNTED: { id: 'web', store },
 
+  RUN_NO_RUNTIME: { runtime: 'crun', searched: '/usr/bin:/bin' },
+  RUN_NO_COMMAND: { image: source },
+  RUN_COMMAND_MISSING: { command: 'bash', searched: '/usr/bin:/bin' },
+  RUN_COMMAND_NOT_EXECUTABLE: { command: '/etc', reason: 'it is a directory' },
+  RUN_NOT_STARTED: { runtime: '/usr/sbin/runc', exitCode: 1 },
+  RUN_NOT_MOUNTED: { id: 'web', store },
+  RUN_CONFIG: { id: 'web', image: source, reason },
+
   STORE_NOT_INITIALIZED: { store },
   STORE_MISSING: { store },
   STORE_NOT_ROOT: { store },

@@ -8,6 +8,7 @@ import type { PublishErrors } from './publish.ts';
 import type { PublisherErrors } from './publisher.ts';
 import type { PushErrors } from './push.ts';
 import type { RegistryErrors } from './registry.ts';
+import type { RunErrors } from './run.ts';
 import type { StoreErrors } from './store.ts';
 import type { TrustErrors } from './trust.ts';
 
@@ -23,7 +24,8 @@ export type PluginErrors = CliErrors &
   PublisherErrors &
   ExportErrors &
   TrustErrors &
-  CommitErrors;
+  CommitErrors &
+  RunErrors;
 
 export type ErrorCode = keyof PluginErrors;
 
