@@ -72,7 +72,7 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
     call.verb = verb;
   });
   const credentials = credentialsOf(invocation);
-  const settings = loadSettings(invocation);
+  const settings = await settingsFor(invocation);
   call.store = settings.store;
   const reporting = openReporting(invocation, settings, env.term, call.taken);
   call.reporting = reporting;
@@ -103,6 +103,24 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
   // verbModules maps each verb to its own module, but TypeScript cannot express that for a verb that is not constant.
   await (run as RunVerb)(context);
   await call.sendMetrics();
+}
+
+/** These verbs tell of settings that cannot be used, and so have to run without them. */
+const TELLS_OF_SETTINGS: ReadonlySet<Verb> = new Set<Verb>(['config', 'doctor']);
+
+async function settingsFor(invocation: Invocation): Promise<Settings> {
+  try {
+    return loadSettings(invocation);
+  } catch (error) {
+    if (!TELLS_OF_SETTINGS.has(invocation.verb) || !isPluginError(error)) throw error;
+    const { config = '', ...globals } = invocation.globals;
+    const { storeIn } = await import('./settings/check/groot-findings.ts');
+    const store = globals.store ?? storeIn(config);
+    return {
+      ...loadSettings({ globals: store === undefined ? globals : { ...globals, store }, options: {} }),
+      configFile: config,
+    };
+  }
 }
 
 /** An output that clears the progress line first, so that the answer starts on a line of its own. */

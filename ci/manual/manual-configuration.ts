@@ -23,8 +23,12 @@ export function configurationMarkdown({
 programs that rewrite it drop what they do not know. graft's own settings are in \`FILE.d/*.yml\` beside it, read in the order
 of their names, or in the one file that \`--extra-config\` names instead. Mappings of several files grow together, key by key;
 of everything else the last one holds. The command line goes before both.`,
-    `A key that graft does not know is a warning in the log for GrootFS's file, and an error in graft's own. In both a value of a
-wrong type is an error, and so are a key given twice, a second document, and a number that cannot be kept exactly.`,
+    `A key that graft does not know is an error line in the log of \`create\` and \`init-store\` for GrootFS's file, which GrootFS's
+programs may have extended, and stops the call for graft's own. In both a value of a wrong type is an error, and so are a key
+given twice, a second document, and a number that cannot be kept exactly. \`graft config check\` reads all settings as a call
+would, and names every fault at once with its line; \`graft doctor\` does so too.`,
+    `Numbers of bytes in graft's own settings may have a unit: \`10M\`, \`8GiB\` (1024 for each step). GrootFS's file has plain
+numbers only, since other programs read it.`,
     `## GrootFS's file`,
     table(
       ['key', 'value', 'default', 'meaning'],

@@ -104,6 +104,12 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     prints: 'One line of JSON: a runtime specification that is complete.',
     examples: ['graft spec limited -- /bin/sh'],
   },
+  config: {
+    prints:
+      'A line for each fault: file, line, key, what was given and what is allowed; or that nothing is wrong. With `--json` ' +
+      'the files that are read and the findings.',
+    examples: ['graft --config /etc/graft/graft.yml config check'],
+  },
   delete: {
     prints: 'One sentence: that it was deleted, or that there was none.',
     examples: ['graft delete cleaned', 'graft delete cleaned'],

@@ -210,6 +210,15 @@ export const VERBS = {
     positionals: NOTHING,
     rare: true,
   },
+  config: {
+    summary: 'check the settings, all of them at once',
+    details:
+      'config check reads what a call with the same --config and --extra-config reads, and names every unknown key, value ' +
+      'that cannot be, file, directory or helper that is not there, and file that is not read. Exits 1 for a problem.',
+    options: { json: JSON_OUTPUT },
+    positionals: { names: ['check'], count: 1 },
+    rare: true,
+  },
   'generate-volume-size-metadata': {
     summary: 'measure the layers of the store again',
     details: "Called by GrootFS's BOSH jobs at start.",

@@ -1,3 +1,4 @@
+import { PluginError } from '../../lib/base/errors/error.ts';
 import type { Logger } from '../../lib/base/log.ts';
 import { type Progress, silentProgress } from '../../lib/base/progress.ts';
 import { printable } from '../../lib/base/text.ts';
@@ -54,11 +55,18 @@ const WARNING: ReadonlySet<Verb> = new Set<Verb>(['create', 'init-store']);
 export function reportSettings(
   verb: Verb,
   settings: Settings,
-  { log, progress }: Pick<Reporting, 'log' | 'progress'>,
+  { log, progress, plain }: Pick<Reporting, 'log' | 'progress' | 'plain'>,
 ): void {
   log.debug(`${verb}-config`, { currentConfig: settings });
-  const { unknownKeys: keys, configFile } = settings;
+  const { unknownKeys: keys, configFile = '' } = settings;
   if (keys.length === 0) return;
-  if (WARNING.has(verb)) log.info('config-keys-unknown', { configFile, keys });
-  progress.note(`${configFile}: nothing reads ${keys.map(printable).join(', ')}`);
+  // At level error: a misspelt limit or a misspelt with_clean is off, and nothing else would say so.
+  if (WARNING.has(verb))
+    log.error('config-keys-unknown', new PluginError('CONFIG_UNKNOWN_KEYS', { path: configFile, keys }), {
+      configFile,
+      keys,
+    });
+  // The log of a person's terminal has shown it.
+  if (!(plain && WARNING.has(verb)))
+    progress.note(`${configFile}: nothing reads ${keys.map(printable).join(', ')}`);
 }

@@ -43,7 +43,11 @@ export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string
   CLI_INTERRUPTED: (s) => `stopped by ${s.signal} before it was done`,
   CONFIG_MISSING: (s) => `invalid config path: open ${printable(s.path)}: ${s.reason}`,
   CONFIG_SYNTAX: (s) => `invalid config file: yaml: ${s.reason} (${printable(s.path)})`,
-  CONFIG_INVALID: (s) => `invalid config file: ${s.reason} (${printable(s.path)})`,
+  CONFIG_INVALID: (s) =>
+    `invalid config file: ${s.reason} (${printable(s.path)}${s.line === undefined ? '' : `, line ${s.line}`})`,
+  CONFIG_UNKNOWN_KEYS: (s) =>
+    `${printable(s.path)} has keys that nothing reads: ${s.keys.map(printable).join(', ')}; graft --config ${printable(s.path)} ` +
+    'config check says what may be meant',
   CONFIG_NEGATIVE: (s) => `invalid argument: ${s.what} cannot be negative`,
 };
 

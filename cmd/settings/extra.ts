@@ -12,6 +12,7 @@ import { statIfThere } from '../../lib/sys/kernel/stat.ts';
 import type { TrustFile } from '../../lib/trust/settings.ts';
 import type { GlobalValues } from '../cli/definitions.ts';
 import { readConfigText } from './groot-file.ts';
+import { withBytes } from './sizes.ts';
 
 /** The parts of the settings, each with the type of its library. */
 export interface ExtraSettings {
@@ -24,7 +25,8 @@ export interface ExtraSettings {
   readonly source: string;
 }
 
-interface ExtraFile {
+/** The document of one file, as its schema admits it. */
+export interface ExtraFile {
   readonly registries?: RegistriesFile;
   readonly cvmfs?: CvmfsFile;
   readonly publisher?: PublisherFile;
@@ -52,17 +54,28 @@ export async function loadExtraSettings(
   if (texts.length === 0) return NO_SETTINGS;
   const { parseConfig } = await import('./groot-yaml.ts');
   const { isExtraSettings } = await import('../../lib/oci/generated/validators.js');
-  const { describeSchemaError } = await import('../../lib/oci/schema-error.ts');
   let merged: unknown = {};
   for (const { path, text } of texts) {
-    const document = parseConfig(path, text) ?? {};
+    const document = withBytes(parseConfig(path, text) ?? {});
     // Each file is validated alone, so that the error names the right file.
-    if (!isExtraSettings(document))
-      throw new PluginError('CONFIG_INVALID', { path, reason: describeSchemaError(isExtraSettings) });
+    if (!isExtraSettings(document)) throw await invalid(path, text, document);
     merged = merge(merged, document);
   }
   const { registries, cvmfs, publisher, metrics, trust } = merged as ExtraFile;
   return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, source: files.join(', ') };
+}
+
+/** The error of a document that its validator refused: the first fault in words, with its line. */
+async function invalid(path: string, text: string, document: unknown): Promise<PluginError> {
+  const [{ faultInWords, settingFaults }, { KeyLines }] = await Promise.all([
+    import('./check/schema-faults.ts'),
+    import('./check/lines.ts'),
+  ]);
+  const [first] = settingFaults(document);
+  if (first === undefined)
+    return new PluginError('CONFIG_INVALID', { path, reason: 'it does not have the right form' });
+  const line = new KeyLines(text).of(first.path);
+  return new PluginError('CONFIG_INVALID', { path, reason: faultInWords(first), line });
 }
 
 /** The texts of a file without settings, as templates write it. Every create reads the file, and loads no parser for these. */
@@ -75,16 +88,25 @@ function saysSomething(text: string): boolean {
 /** The files `CONFIG.d/*.yml`, sorted by name. A missing directory means no settings, and costs a single system call. */
 async function filesBeside(config: string | undefined): Promise<string[]> {
   if (!config) return [];
-  const directory = `${config}.d`;
+  const directory = settingsDirectory(config);
   try {
     if (statIfThere(AT_FDCWD, directory) === undefined) return [];
     const { listNames } = await import('../../lib/sys/kernel/look.ts');
-    const names = listNames(directory).filter((name) => name.endsWith('.yml') && !name.startsWith('.'));
+    const names = listNames(directory).filter(isSettingsFile);
     return names.sort().map((name) => `${directory}/${name}`);
   } catch (error) {
     const reason = errnoMeaning((error as SysError).code);
     throw new PluginError('CONFIG_MISSING', { path: directory, reason }, { cause: error });
   }
+}
+
+export function settingsDirectory(config: string): string {
+  return `${config}.d`;
+}
+
+/** Whether a file of that directory is read. */
+export function isSettingsFile(name: string): boolean {
+  return name.endsWith('.yml') && !name.startsWith('.');
 }
 
 /** Merges mappings key by key. Of other values the later file's counts. */

@@ -1,5 +1,7 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { heldBytes } from '../cli/values.ts';
+import { KeyLines } from './check/lines.ts';
+import { shownValue } from './check/shown-value.ts';
 import {
   GROOT_KEYS,
   type GrootFile,
@@ -16,11 +18,11 @@ export function readGrootYaml(path: string, text: string): GrootFile {
   const values: Record<string, unknown> = {};
   const unknownKeys: string[] = [];
   if (document === null || document === undefined) return { values, unknownKeys };
+  const into = { values, unknownKeys, path, text };
   for (const [name, member] of entriesOf(document, '', path)) {
-    if (!SECTIONS.includes(name)) take(name, member, values, unknownKeys, path);
+    if (!SECTIONS.includes(name)) take(name, member, into);
     else if (member !== null)
-      for (const [inner, value] of entriesOf(member, name, path))
-        take(`${name}.${inner}`, value, values, unknownKeys, path);
+      for (const [inner, value] of entriesOf(member, name, path)) take(`${name}.${inner}`, value, into);
   }
   return { values: values as GrootValues, unknownKeys };
 }
@@ -41,13 +43,14 @@ function entriesOf(value: unknown, name: string, path: string): [string, unknown
   throw new PluginError('CONFIG_INVALID', { path, reason: `${what} must hold keys and values` });
 }
 
-function take(
-  key: string,
-  value: unknown,
-  values: Record<string, unknown>,
-  unknownKeys: string[],
-  path: string,
-): void {
+interface Taken {
+  readonly values: Record<string, unknown>;
+  readonly unknownKeys: string[];
+  readonly path: string;
+  readonly text: string;
+}
+
+function take(key: string, value: unknown, { values, unknownKeys, path, text }: Taken): void {
   if (!Object.hasOwn(GROOT_KEYS, key)) {
     unknownKeys.push(key);
     return;
@@ -55,12 +58,15 @@ function take(
   if (value === null || value === '') return;
   const type: KeyType = GROOT_KEYS[key as GrootKey];
   const typed = convert(type, value);
-  if (typed === undefined)
-    throw new PluginError('CONFIG_INVALID', { path, reason: `${key} must be ${IN_WORDS[type]}` });
+  if (typed === undefined) {
+    const line = new KeyLines(text).of(key.split('.'));
+    const reason = `${key} is ${shownValue(value)}; it must be ${IN_WORDS[type]}`;
+    throw new PluginError('CONFIG_INVALID', { path, reason, line });
+  }
   values[key] = typed;
 }
 
-const IN_WORDS: Readonly<Record<KeyType, string>> = {
+export const IN_WORDS: Readonly<Record<KeyType, string>> = {
   string: 'text',
   boolean: 'true or false',
   integer: 'a whole number of bytes',
@@ -71,7 +77,7 @@ const IN_WORDS: Readonly<Record<KeyType, string>> = {
 const TRUE = /^(?:y|yes|on)$/i;
 const FALSE = /^(?:n|no|off)$/i;
 
-function convert(type: KeyType, value: unknown): unknown {
+export function convert(type: KeyType, value: unknown): unknown {
   switch (type) {
     case 'string':
       return typeof value === 'string' ? value : undefined;

@@ -14,11 +14,37 @@ export function parseYaml(text: string, integers: 'exact' | 'int64' = 'exact'): 
   try {
     value = Bun.YAML.parse(text);
   } catch (error) {
-    throw new YamlProblem((error as Error).message.replace(/^YAML Parse error: /, ''));
+    const line = brokenLine(text);
+    const said = (error as Error).message.replace(/^YAML Parse error: /, '');
+    throw new YamlProblem(line === undefined ? said : `line ${line}: ${said}`);
   }
   checkYamlKeys(text);
   checkNumbers(value, '', integers === 'exact' ? undefined : text);
   return value;
+}
+
+/** A configuration file has fewer lines; for a longer text the search below would take seconds. */
+const MOST_LINES = 2000;
+
+/**
+ * The line on which the broken part begins: the one after the longest beginning of the text that can be read. The parser
+ * itself does not say where it stopped.
+ */
+function brokenLine(text: string): number | undefined {
+  const lines = text.split('\n');
+  if (lines.length > MOST_LINES) return undefined;
+  for (let count = lines.length - 1; count > 0; count -= 1)
+    if (isReadable(lines.slice(0, count).join('\n'))) return count + 1;
+  return 1;
+}
+
+function isReadable(text: string): boolean {
+  try {
+    Bun.YAML.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Refuses integers above 2^53, which the parser rounds: a setting would silently be another. */

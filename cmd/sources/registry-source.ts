@@ -1,14 +1,11 @@
-import { PluginError } from '../../lib/base/errors/error.ts';
 import { asPluginError } from '../../lib/http/failure.ts';
 import { RegistrySource, type RegistrySourceOptions } from '../../lib/image/source/from-registry.ts';
-import { isRegistrySettings } from '../../lib/oci/generated/validators.js';
 import type { Machine } from '../../lib/oci/platform.ts';
 import { type RegistryReference, repositoryOf } from '../../lib/oci/reference.ts';
-import { describeSchemaError } from '../../lib/oci/schema-error.ts';
 import { PartialDirectory } from '../../lib/registry/blobs/partial.ts';
 import { RegistryClient } from '../../lib/registry/client.ts';
 import type { RegistryPolicy } from '../../lib/registry/policy/policy.ts';
-import { type RegistriesFile, registryPolicy } from '../../lib/registry/policy/settings.ts';
+import { registryPolicy } from '../../lib/registry/policy/settings.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { Guard } from '../../lib/trust/guard.ts';
 import { VERSION } from '../program/version.ts';
@@ -109,13 +106,7 @@ export async function policyOf(
   requireDigest: boolean,
 ): Promise<RegistryPolicy> {
   const { registries } = await extra();
-  if (registries !== undefined && !isRegistrySettings(registries)) {
-    throw new PluginError('CONFIG_INVALID', {
-      path: SETTINGS,
-      reason: describeSchemaError(isRegistrySettings),
-    });
-  }
-  return registryPolicy(registries as RegistriesFile | undefined, SETTINGS, {
+  return registryPolicy(registries, SETTINGS, {
     userAgent: `graft/${VERSION}`,
     insecure: settings.create.insecureRegistries,
     requireDigest,

@@ -21,15 +21,30 @@ export async function run(context: VerbContext<'doctor'>): Promise<void> {
     cleanThresholdBytes: settings.cleanThresholdBytes,
     explain: (error) => explain(error, []).sentence,
   });
-  const diagnoses = [...machine, ...(await ownSettings(context))];
+  const diagnoses = [...machine, ...(await settingsOf(context)), ...(await ownSettings(context))];
   if (args.options.json === true) out.json(diagnoses);
   else for (const line of forPeople(diagnoses)) out.text(line);
   if (diagnoses.some(({ verdict }) => verdict === 'problem')) throw new Reported(1);
 }
 
+/** Every fault of both settings files. */
+async function settingsOf({ settings, env }: VerbContext<'doctor'>): Promise<Diagnosis[]> {
+  const { checkSettings, placeInWords } = await import('../settings/check/check.ts');
+  const given = { config: settings.configFile, extra: settings.extraConfigFile };
+  const { files, findings } = checkSettings(given, env.path, (error) => explain(error, []).sentence);
+  if (files.length > 0 && findings.length === 0)
+    return [{ name: 'settings', verdict: 'ok', detail: files.join(', '), advice: '' }];
+  return findings.map((one) => ({
+    name: 'settings',
+    verdict: one.verdict,
+    detail: placeInWords(one),
+    advice: one.verdict === 'problem' ? 'every key: docs/configuration.md' : '',
+  }));
+}
+
 async function ownSettings(context: VerbContext<'doctor'>): Promise<Diagnosis[]> {
   const found = await extraSettings(context);
-  if ('verdict' in found) return [found];
+  if (found === undefined) return [];
   return [...(await repositories(context, found)), ...(await signatures(context, found))];
 }
 
@@ -72,14 +87,13 @@ async function repositories(
   );
 }
 
-/** The extra settings. If they cannot be read, that is a diagnosis too, and the others are still printed. */
-async function extraSettings({ extra }: VerbContext<'doctor'>): Promise<ExtraSettings | Diagnosis> {
+/** Undefined where the settings cannot be read: another diagnosis says why, and the others are still printed. */
+async function extraSettings({ extra }: VerbContext<'doctor'>): Promise<ExtraSettings | undefined> {
   try {
     return await extra();
   } catch (error) {
-    if (!(error instanceof PluginError)) throw error;
-    const detail = explain(error, []).sentence;
-    return { name: 'own settings', verdict: 'problem', detail, advice: 'every key: docs/configuration.md' };
+    if (error instanceof PluginError) return undefined;
+    throw error;
   }
 }
 

@@ -8,6 +8,7 @@ export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: 
   clean: () => import('./clean.ts'),
   commit: () => import('./commit.ts'),
   completion: () => import('./completion.ts'),
+  config: () => import('./config.ts'),
   create: () => import('./create.ts'),
   delete: () => import('./delete.ts'),
   'delete-store': () => import('./delete-store.ts'),

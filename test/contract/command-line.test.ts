@@ -126,13 +126,13 @@ describe('a configuration file', () => {
   test('with keys that nobody reads is used, and a create names them once', async () => {
     const path = config(
       'u.yml',
-      `store: ${dir.at('no-store')}\nlog_level: info\nstor: x\ncreate:\n  with_cleen: true\n`,
+      `store: ${dir.at('no-store')}\nlog_level: error\nstor: x\ncreate:\n  with_cleen: true\n`,
     );
     const created = await graft(['--config', path, 'create', '/a.tar', 'x']);
     const [warning] = created.relogged();
     expect(warning).toMatchObject({
       lager: true,
-      level: 'info',
+      level: 'error',
       message: 'graft.create.config-keys-unknown',
     });
     expect(JSON.stringify(warning?.lager && [...warning.data.entries()])).toContain('create.with_cleen');

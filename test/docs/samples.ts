@@ -21,6 +21,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   CONFIG_MISSING: { path, reason },
   CONFIG_SYNTAX: { path, reason },
   CONFIG_INVALID: { path, reason },
+  CONFIG_UNKNOWN_KEYS: { path, keys: ['create.with_claen'] },
   CONFIG_NEGATIVE: { what: 'disk limit' },
 
   EXPORT_TAKEN: { path, what: 'is a directory that is not empty' },

@@ -31,9 +31,9 @@ test('own settings with an unknown key are one problem among the lines', async (
   writeFileSync(`${config}.d/a.yml`, 'registries: {hostz: 1}\n');
   const { code, of } = told(await store.graft(['--config', config, 'doctor', '--json']));
   expect(code).toBe(1);
-  expect(of('own settings')).toMatchObject({
+  expect(of('settings')).toMatchObject({
     verdict: 'problem',
-    detail: `invalid config file: /registries has a key that is not known: hostz (${config}.d/a.yml)`,
+    detail: `${config}.d/a.yml, line 1: registries.hostz is not a setting; did you mean hosts?`,
   });
   expect([of('user')?.verdict, of('store')?.verdict]).toEqual(['ok', 'ok']);
 });

@@ -31,6 +31,8 @@ export interface CliErrors {
   CONFIG_MISSING: { path: string; reason: string };
   /** The file is not YAML, or not one plain document. */
   CONFIG_SYNTAX: { path: string; reason: string };
-  CONFIG_INVALID: { path: string; reason: string };
+  CONFIG_INVALID: { path: string; reason: string; line?: number | undefined };
+  /** Keys of GrootFS's file that are no settings; graft works without them, as GrootFS does. */
+  CONFIG_UNKNOWN_KEYS: { path: string; keys: readonly string[] };
   CONFIG_NEGATIVE: { what: 'disk limit' | 'clean threshold' | 'store size' };
 }

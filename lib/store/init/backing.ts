@@ -17,7 +17,7 @@ import { isOwnFile, openOwnFile } from '../layout/own-file.ts';
 import { refused } from './site.ts';
 
 /** mkfs.xfs refuses smaller filesystems (300 MB since xfsprogs 5.19). */
-const MIN_STORE_BYTES = 300 * MiB;
+export const MIN_STORE_BYTES = 300 * MiB;
 
 /** Runs a program to its end and returns its error output. Only mkfs.xfs and xfs_growfs are run. */
 export type RunProgram = (program: string, args: readonly string[]) => { ok: boolean; complaint: string };

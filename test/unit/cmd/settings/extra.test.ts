@@ -74,20 +74,41 @@ describe('extra settings', () => {
   });
 
   test.each([
-    ['registries: {hots: {}}', '/registries has a key that is not known: hots'],
-    ['metric: {}', 'it has a key that is not known: metric'],
-    ['metrics: {file: relative}', '/metrics/file must match pattern "^/"'],
-    ['metrics: 5', '/metrics must be object'],
-    ['[]', 'it must be object'],
-    ['store: /x', 'it has a key that is not known: store'],
+    ['registries: {hots: {}}', 1, 'registries.hots is not a setting; did you mean hosts?'],
+    ['#\nmetric: {}', 2, 'metric is not a setting; did you mean metrics?'],
     [
-      'cvmfs: {repositories: [{path: relative}]}',
-      '/cvmfs/repositories/0/path must match pattern "^(/[^/]+)+$"',
+      'metrics:\n  file: relative',
+      2,
+      'metrics.file is "relative"; it must be an absolute path, at most 4096 characters long',
     ],
-    ['__proto__: {}', 'it has a key that is not known: __proto__'],
-  ])('%p is refused: %s', async (text, reason) => {
+    ['metrics: 5', 1, 'metrics is 5; it must be a mapping of keys to values'],
+    ['[]', undefined, 'the file is an empty list; it must be a mapping of keys to values'],
+    ['store: /x', 1, 'store is not a setting; here are registries, cvmfs, trust, publisher, metrics'],
+    [
+      'cvmfs:\n  repositories:\n    - path: /a\n    - path: relative',
+      4,
+      'cvmfs.repositories[1].path is "relative"; it must be an absolute path without a slash at its end, at most 512 characters long',
+    ],
+    [
+      'registries:\n  proxy:\n    http: [secret]',
+      3,
+      'registries.proxy.http is a list of 1; it must be text, at most 4096 characters long',
+    ],
+    ['__proto__: {}', 1, '__proto__ is not a setting; here are registries, cvmfs, trust, publisher, metrics'],
+  ])('%p is refused: line %p, %s', async (text, line, reason) => {
     const path = config({ 'a.yml': 'metrics: {}\n', 'b.yml': text });
-    expect(await failure({ config: path })).toBe(`invalid config file: ${reason} (${path}.d/b.yml)`);
+    const place = line === undefined ? '' : `, line ${line}`;
+    expect(await failure({ config: path })).toBe(`invalid config file: ${reason} (${path}.d/b.yml${place})`);
+  });
+
+  test('sizes may have units', async () => {
+    const path = config({
+      'a.yml': 'registries:\n  resume_from_bytes: 10M\n  timeouts: {slow_bytes_per_second: 2KiB}\n',
+    });
+    const { registries } = await loadExtraSettings({ config: path });
+    expect(registries).toEqual({ resume_from_bytes: 10485760, timeouts: { slow_bytes_per_second: 2048 } });
+    const wrong = config({ 'a.yml': 'registries:\n  resume_from_bytes: 10MB\n' });
+    expect(await failure({ config: wrong })).toContain('registries.resume_from_bytes is "10MB"; it must be');
   });
 
   test('a key twice is refused', async () => {
