@@ -2,6 +2,7 @@
  * An operator's machine for the commands of a page: a mount namespace in which /etc, /srv, /usr/local, /var/lib
  * and /var/log are its own and graft is installed. Everything else is the machine's.
  */
+import { expect } from 'bun:test';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { executable } from '../support/graft.ts';
 import { cleanEnv, must, type Ran, run, sh } from '../support/shell.ts';
@@ -100,8 +101,15 @@ export function stepsOf(all: readonly Block[]): Step[] {
   });
 }
 
+/** Runs a block; it must succeed and print what the page shows. */
+export async function tryStep({ run }: Machine, { commands, prints }: Step): Promise<void> {
+  const { stdout, code } = await run(commands);
+  expect([stdout, code]).toEqual([stdout, 0]);
+  if (prints !== undefined && !looksLike(prints, stdout)) expect(stdout).toBe(prints);
+}
+
 /** Whether `said` is what a page shows: `…` stands for anything, and blanks may be more or fewer. */
-export function looksLike(shown: string, said: string): boolean {
+function looksLike(shown: string, said: string): boolean {
   const tidy = (text: string) =>
     text
       .trim()

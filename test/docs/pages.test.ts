@@ -45,7 +45,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   'docs/store-on-disk.md': 'test/quota/docs.test.ts',
   'docs/trust.md': 'test/e2e/trust/page.test.ts',
   'docs/troubleshooting.md': 'test/quota/docs.test.ts',
-  'docs/verbs.md': 'test/quota/docs.test.ts',
+  'docs/verbs.md': 'test/docs/verbs.test.ts',
   'docs/where-the-disk-went.md': 'test/quota/docs.test.ts',
 };
 
