@@ -24,7 +24,10 @@ import { loadSettings } from './settings/settings.ts';
 import type { Credentials, Environment, Settings } from './settings/types.ts';
 import { lineWriter } from './terminal/logger.ts';
 import { type Output, stdout } from './terminal/output.ts';
+import { widthOf } from './terminal/terminal.ts';
 import { verbModules } from './verbs/index.ts';
+
+const STDOUT = 1;
 
 /** The state of the call. The report of a failure uses the parts that are set by then. */
 const call: {
@@ -71,7 +74,7 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
   const invocation = await readCommandLine(argv, (verb) => {
     call.verb = verb;
   });
-  const credentials = credentialsOf(invocation);
+  const credentials = await credentialsOf(invocation);
   const settings = await settingsFor(invocation);
   call.store = settings.store;
   const reporting = openReporting(invocation, settings, env.term, call.taken);
@@ -94,6 +97,9 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
     progress: reporting.progress,
     metrics,
     out: clearingFirst(reporting),
+    get width() {
+      return widthOf(STDOUT);
+    },
     stderr: call.taken.stderr,
     say: sayTo(call.taken.stderr),
     get signal() {
@@ -138,6 +144,10 @@ function clearingFirst({ clear }: Reporting): Output {
       clear();
       stdout.text(line);
     },
+    row: (values) => {
+      clear();
+      stdout.row(values);
+    },
     page: (lines) => {
       clear();
       stdout.page(lines);
@@ -145,8 +155,15 @@ function clearingFirst({ clear }: Reporting): Output {
   };
 }
 
-function credentialsOf({ options }: Invocation): Credentials | undefined {
-  const { username, password } = options as { username?: string; password?: string };
+async function credentialsOf({ options }: Invocation): Promise<Credentials | undefined> {
+  const given = options as { username?: string; password?: string; 'password-stdin'?: boolean };
+  const { username, password } = given;
+  if (given['password-stdin'] === true) {
+    const { passwordFromStdin } = await import('./program/password-stdin.ts');
+    const read = passwordFromStdin(password);
+    call.taken = { ...call.taken, secrets: [...call.taken.secrets, read] };
+    return { username: username ?? '', password: new Secret(read) };
+  }
   if (!username && !password) return undefined;
   return { username: username ?? '', password: new Secret(password ?? '') };
 }

@@ -26,8 +26,13 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     ],
   },
   'delete-store': {
-    prints: 'Nothing. A store that is not there is no error; one that graft did not make is refused.',
-    examples: ['graft --store /var/lib/graft-unprivileged delete-store'],
+    prints:
+      'Nothing; with `--dry-run` a sentence about what would go. A store that is not there is no error; one that graft did not ' +
+      'make is refused.',
+    examples: [
+      'graft --store /var/lib/graft-unprivileged delete-store --dry-run',
+      'graft --store /var/lib/graft-unprivileged delete-store',
+    ],
   },
   create: {
     prints:
@@ -120,9 +125,28 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       '(the limit) and `committed_space_bytes` (layers and limit). Writes are counted where there is a limit.',
     examples: ['graft stats limited'],
   },
+  diff: {
+    prints:
+      'A line for each change, `A`, `M` or `D` with the size and the path, and their sum; with `--json` a list of them.',
+    examples: ['graft diff limited'],
+  },
+  tree: {
+    prints:
+      'The image, a line for each layer: its digest, packed and unpacked size, how many names it adds (+), changes (~) and ' +
+      'hides (-), and who uses it; with `--json` the same as JSON.',
+    examples: ['graft tree limited', 'graft tree oci:///srv/images:app'],
+  },
   list: {
-    prints: 'One path a line; with `--json` also the image, its digest and where each layer came from.',
-    examples: ['graft list', 'graft list --json'],
+    prints:
+      'On a pipe one path a line; on a terminal a table with what each has written, its limit, the size of its layers, its age ' +
+      'and its state: `mounted`, `unmounted` (since a reboot), `caller` (the caller mounts it), `deleting`, `unfinished`. With ' +
+      '`--json` also its digest and where each layer came from.',
+    examples: [
+      'graft list',
+      'graft list --quiet',
+      'graft list --format id,image,limit,state',
+      'graft list --json',
+    ],
   },
   clean: {
     prints: 'One sentence; with `--dry-run` the layers that would go, and their size.',
@@ -153,7 +177,10 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       'graft completion zsh >/usr/local/share/zsh/site-functions/_graft',
     ],
   },
-  version: { prints: '`graft version` and the number.', examples: ['graft version'] },
+  version: {
+    prints: '`graft version` and the number; with `--json` also commit, runtime and kernel features.',
+    examples: ['graft version', 'graft version --json'],
+  },
   help: { prints: 'The help.', examples: ['graft help', 'graft help create'] },
 };
 

@@ -11,6 +11,8 @@ import {
   CREATE,
   INIT_STORE,
   JSON_OUTPUT,
+  LIST,
+  NO_TRUNC,
   PUBLISH,
   PUSH,
   RUN,
@@ -34,8 +36,12 @@ export const VERBS = {
   'delete-store': {
     summary: 'delete a store with everything in it',
     details:
-      'Unmounts and deletes all images and layers, and the loop file that init-store made beside the store.',
-    options: {},
+      'Unmounts and deletes all images and layers, and the loop file that init-store made beside the store. On a terminal it ' +
+      'says what that is and asks first.',
+    options: {
+      'dry-run': { type: 'boolean', description: 'only say what would be deleted' },
+      yes: { type: 'boolean', description: 'do not ask' },
+    },
     positionals: IGNORED,
   },
   create: {
@@ -160,10 +166,30 @@ export const VERBS = {
     options: {},
     positionals: { names: ['id|image path'], count: 1 },
   },
+  diff: {
+    summary: 'show what a container has changed',
+    details:
+      'A line for each name that was added (A), modified (M) or deleted (D), with the size of files. A directory that only ' +
+      'holds changes is none itself. The container may run meanwhile.',
+    options: { json: JSON_OUTPUT },
+    positionals: { names: ['id|image path'], count: 1 },
+    rare: true,
+  },
+  tree: {
+    summary: 'show the layers of an image, and who shares them',
+    details:
+      'Says of each layer how many names it adds, changes and hides, from the bottom up, where the store has it. IMAGE may also be the id of a root filesystem, and then nothing ' +
+      'is asked of a registry.',
+    options: { ...SOURCE, 'no-trunc': NO_TRUNC, json: JSON_OUTPUT },
+    positionals: { names: ['image|id'], count: 1 },
+    rare: true,
+  },
   list: {
     summary: 'list the root filesystems of the store',
-    details: '',
-    options: { json: JSON_OUTPUT },
+    details:
+      'On a terminal a table; on a pipe one path a line, as GrootFS prints them. The fields of --format are id, image, size, ' +
+      'limit, layers, created, state, digest and path; it prints them with tabulators between, and sizes in bytes.',
+    options: LIST,
     positionals: IGNORED,
   },
   clean: {
@@ -235,7 +261,12 @@ export const VERBS = {
     positionals: { names: ['bash|zsh'], count: 'ignored' },
     rare: true,
   },
-  version: { summary: 'print the version', details: '', options: {}, positionals: IGNORED },
+  version: {
+    summary: 'print the version',
+    details: 'With --json also the commit, the runtime, and what the kernel of this machine offers.',
+    options: { json: JSON_OUTPUT },
+    positionals: IGNORED,
+  },
   help: {
     summary: 'print help for graft or a verb',
     details: '',

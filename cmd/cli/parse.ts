@@ -18,6 +18,7 @@ import {
 } from './definitions.ts';
 import type { OptionDefinition, OptionTable, OptionValue, VerbDefinition } from './options.ts';
 import { checkPositionals } from './positionals.ts';
+import { sizeInBytes } from './sizes.ts';
 import { parseBoolean, parseInteger, splitList } from './values.ts';
 
 /** A valid command line. The options for help and version have become the verbs `help` and `version`. */
@@ -172,8 +173,10 @@ export function readValue(
     }
     case 'int64': {
       const parsed = parseInteger(text);
-      if ('reason' in parsed) throw badValue(name, option, text, parsed.reason);
-      return parsed.value;
+      if ('value' in parsed) return parsed.value;
+      const bytes = sizeInBytes(text);
+      if (bytes === undefined) throw badValue(name, option, text, parsed.reason);
+      return bytes;
     }
   }
 }

@@ -3,8 +3,24 @@ import { GLOBAL_OPTIONS, isVerb, VERBS } from './definitions.ts';
 import type { OptionTable, VerbDefinition } from './options.ts';
 import { addVerb } from './yargs.ts';
 
-/** The verb that is closest to a word; undefined where none is close. */
-export function suggestVerb(word: string): Promise<string | undefined> {
+/** Verbs of other programs, as fingers know them, and the verb of graft that does their work. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  df: 'usage',
+  du: 'usage',
+  exec: 'run',
+  fsck: 'check',
+  gc: 'clean',
+  info: 'doctor',
+  ls: 'list',
+  prune: 'clean',
+  ps: 'list',
+  rm: 'delete',
+  unpack: 'export',
+};
+
+/** The verb that is closest to a word, or does what other programs call so; undefined where none is close. */
+export async function suggestVerb(word: string): Promise<string | undefined> {
+  if (Object.hasOwn(ELSEWHERE, word)) return ELSEWHERE[word];
   const known = Object.entries(VERBS as Record<string, VerbDefinition>);
   return closest(
     word,

@@ -13,7 +13,7 @@ export const INIT_STORE = {
   'gid-mapping': { ...MAPPING, description: 'map group ids of layers to the host (may be repeated)' },
   'store-size-bytes': {
     type: 'int64',
-    placeholder: 'BYTES',
+    placeholder: 'SIZE',
     configKey: 'init.store_size_bytes',
     description: 'make the store on a sparse XFS loop file of this size beside it',
   },
@@ -31,7 +31,7 @@ export const INIT_STORE = {
 export const CREATE = {
   'disk-limit-size-bytes': {
     type: 'int64',
-    placeholder: 'BYTES',
+    placeholder: 'SIZE',
     default: '0 (no limit)',
     configKey: 'create.disk_limit_size_bytes',
     description: 'disk limit, layers included unless --exclude-image-from-quota',
@@ -64,7 +64,7 @@ export const CREATE = {
   'without-clean': { type: 'boolean', description: 'do not clean up afterwards (the default)' },
   'threshold-bytes': {
     type: 'int64',
-    placeholder: 'BYTES',
+    placeholder: 'SIZE',
     configKey: 'clean.threshold_bytes',
     description: 'threshold of that clean',
   },
@@ -82,11 +82,16 @@ export const CREATE = {
   },
   username: { type: 'string', placeholder: 'NAME', description: 'user name for the registry' },
   password: { type: 'string', placeholder: 'PASSWORD', description: 'password for the registry' },
+  'password-stdin': {
+    type: 'boolean',
+    description: 'read the password from standard input, where no list of processes shows it',
+  },
 } as const satisfies OptionTable;
 
 const {
   username,
   password,
+  'password-stdin': PASSWORD_STDIN,
   'insecure-registry': INSECURE,
   'skip-layer-validation': SKIP_VALIDATION,
   'require-digest': REQUIRE_DIGEST,
@@ -97,6 +102,7 @@ export const SOURCE = {
   'require-digest': REQUIRE_DIGEST,
   username,
   password,
+  'password-stdin': PASSWORD_STDIN,
 } as const satisfies OptionTable;
 
 export const PUSH = {
@@ -108,13 +114,14 @@ export const PUSH = {
   },
   username,
   password,
+  'password-stdin': PASSWORD_STDIN,
   json: JSON_OUTPUT,
 } as const satisfies OptionTable;
 
 export const THRESHOLD = {
   'threshold-bytes': {
     type: 'int64',
-    placeholder: 'BYTES',
+    placeholder: 'SIZE',
     default: '0 (always clean)',
     configKey: 'clean.threshold_bytes',
     description: 'do nothing while committed quota and layers together are below this',
@@ -169,6 +176,7 @@ export const PUBLISH = {
   'require-digest': REQUIRE_DIGEST,
   username,
   password,
+  'password-stdin': PASSWORD_STDIN,
 } as const satisfies OptionTable;
 
 export const UNPUBLISH = {
@@ -188,6 +196,7 @@ export const COMMIT = {
   'insecure-registry': INSECURE,
   username,
   password,
+  'password-stdin': PASSWORD_STDIN,
 } as const satisfies OptionTable;
 
 const CONTAINER = {
@@ -196,6 +205,9 @@ const CONTAINER = {
     description: "the process uses the host's network instead of none",
   },
 } as const satisfies OptionTable;
+
+/** The standard input of `run` belongs to its process. */
+const { 'password-stdin': _, ...RUN_SOURCE } = SOURCE;
 
 export const RUN = {
   'disk-limit-size-bytes': CREATE['disk-limit-size-bytes'],
@@ -213,10 +225,26 @@ export const RUN = {
     description: 'the id of the root filesystem that is made of an image',
   },
   keep: { type: 'boolean', description: 'do not delete the root filesystem that was made of an image' },
-  ...SOURCE,
+  ...RUN_SOURCE,
 } as const satisfies OptionTable;
 
 export const SPEC = {
   ...CONTAINER,
   terminal: { type: 'boolean', description: 'the process gets a terminal' },
+} as const satisfies OptionTable;
+
+export const NO_TRUNC = {
+  type: 'boolean',
+  description: 'do not shorten names and digests on a terminal',
+} as const;
+
+export const LIST = {
+  quiet: { type: 'boolean', description: 'print the ids alone' },
+  format: {
+    type: 'string',
+    placeholder: 'FIELDS',
+    description: 'print these fields, with tabulators between them',
+  },
+  'no-trunc': NO_TRUNC,
+  json: JSON_OUTPUT,
 } as const satisfies OptionTable;

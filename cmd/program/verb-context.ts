@@ -22,6 +22,8 @@ export interface VerbContext<V extends Verb = Verb> {
   /** The metrics, which are sent when the verb has ended, also after a failure. */
   readonly metrics: Metrics;
   readonly out: Output;
+  /** The columns of the terminal that `out` writes to; undefined on a pipe or a file, where nothing is shortened. */
+  readonly width: number | undefined;
   /** The descriptor for messages, which a child gets as its stderr. */
   readonly stderr: number;
   /** Writes a sentence for a person to that descriptor, for a verb whose stdout belongs to another program. */

@@ -22,8 +22,12 @@ export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string
     `${s.type === 'boolean' ? '' : 'flag '}-${s.flag}: ${s.reason}.${expected(s.type)}`,
   CLI_MISSING_VALUE: (s) => `Incorrect Usage: flag needs an argument: -${s.flag}`,
   CLI_BAD_ARGUMENTS: (s) => `invalid arguments - usage: ${s.usage}${optionsFirst(s.misplaced)}`,
+  CLI_BAD_FIELD: (s) => `--format has no field ${quoted(s.field)}; its fields are ${s.known.join(', ')}`,
   CLI_ID_MISSING: (s) => `id was not specified - usage: delete <id|image path>${optionsFirst(s.misplaced)}`,
   CLI_CLEAN_CONFLICT: () => 'with-clean and without-clean cannot be used together',
+  CLI_PASSWORD_STDIN: (s) => `--password-stdin cannot be used: ${s.reason}`,
+  CLI_NOT_CONFIRMED: (s) =>
+    `nothing was deleted: ${printable(s.store)} is as it was; the answer has to be yes`,
   CLI_LOG_FILE: (s) => `the log file ${printable(s.path)} cannot be written: ${s.reason}`,
   CLI_METRICS_FILE: (s) =>
     `the metrics file ${printable(s.path)} cannot be written: ${s.reason}; --metrics-file and metrics.file name a ` +
@@ -53,5 +57,7 @@ export const cliSentences: { [C in keyof CliErrors]: (s: CliErrors[C]) => string
 
 function expected(type: 'boolean' | 'int64' | 'text'): string {
   if (type === 'boolean') return ' Give true or false.';
-  return type === 'int64' ? ' Give a whole number of bytes, at most 9223372036854775807.' : '';
+  return type === 'int64'
+    ? ' Give a number of bytes, at most 9223372036854775807, or a size such as 10M or 8GiB.'
+    : '';
 }

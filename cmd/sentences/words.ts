@@ -21,6 +21,25 @@ export function shortBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit]}`;
 }
 
+/** `1 layer`, `2 layers`. @param many the plural, where it is not the singular with an s */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+const SPANS = [
+  [86_400, 'day'],
+  [3600, 'hour'],
+  [60, 'minute'],
+  [1, 'second'],
+] as const;
+
+/** `3 days`: the time since a moment, in the largest unit. @param time in RFC 3339. @param now milliseconds since 1970 */
+export function ageOf(time: string, now: number): string {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(time)) / 1000));
+  const [span, name] = SPANS.find(([length]) => seconds >= length) ?? [1, 'second'];
+  return counted(Math.floor(seconds / span), name);
+}
+
 /** A command to copy, which always names the store, since the command would otherwise make or delete the default store. */
 export function graft(store: string, command: string): string {
   return `graft --store ${shellWord(store)} ${command}`;

@@ -13,6 +13,8 @@ export interface Output {
   jsonList(values: Iterable<unknown>): void;
   /** Writes a single line; newlines in it are escaped. */
   text(line: string): void;
+  /** Writes values in one line, with tabulators between them; those within a value are escaped. */
+  row(values: readonly (string | number)[]): void;
   /** Writes several lines, of a help text or a script. */
   page(lines: string): void;
 }
@@ -76,5 +78,6 @@ export const stdout: Output = {
     writeFully(1, before === '[' ? '[]\n' : ']\n');
   },
   text: (line) => writeFully(1, `${visible(line)}\n`),
+  row: (values) => writeFully(1, `${values.map((value) => visible(String(value))).join('\t')}\n`),
   page: (lines) => writeFully(1, `${lines.split('\n').map(visible).join('\n')}\n`),
 };

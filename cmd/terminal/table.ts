@@ -22,3 +22,39 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
       .trimEnd(),
   );
 }
+
+/** How a table is made to fit. */
+export interface Fit {
+  /** The most columns of a line; undefined: nothing is shortened. */
+  readonly width: number | undefined;
+  /** The columns of the table that may be shortened, the first one first. */
+  readonly shrink: readonly number[];
+}
+
+/** The fewest characters to which a cell is shortened. */
+const LEAST = 8;
+
+/** As `columns`, with cells shortened in the middle where a line would be too long. */
+export function fitted(rows: readonly (readonly string[])[], { width, shrink }: Fit): string[] {
+  let fitting = rows;
+  for (const column of shrink) {
+    const over = widest(columns(fitting)) - (width ?? Number.POSITIVE_INFINITY);
+    if (over <= 0) break;
+    const wide = Math.max(...fitting.map((row) => Bun.stringWidth(row[column] ?? '')));
+    const most = Math.max(LEAST, wide - over);
+    fitting = fitting.map((row) => row.map((cell, at) => (at === column ? shortened(cell, most) : cell)));
+  }
+  return columns(fitting);
+}
+
+function widest(lines: readonly string[]): number {
+  return Math.max(0, ...lines.map((line) => Bun.stringWidth(line)));
+}
+
+/** The beginning and the end of a text, which tell most names apart. */
+function shortened(text: string, most: number): string {
+  if (Bun.stringWidth(text) <= most) return text;
+  const letters = [...text];
+  const tail = Math.floor((most - 1) / 2);
+  return `${letters.slice(0, most - 1 - tail).join('')}…${tail === 0 ? '' : letters.slice(-tail).join('')}`;
+}

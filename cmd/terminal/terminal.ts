@@ -15,6 +15,11 @@ export function isTerminal(fd: number): boolean {
 const TIOCGWINSZ = 0x5413;
 const USUAL_COLUMNS = 80;
 
+/** The columns of a terminal; undefined for anything else. */
+export function widthOf(fd: number): number | undefined {
+  return isTerminal(fd) ? columnsOf(fd) : undefined;
+}
+
 function columnsOf(fd: number): number {
   const size = new Uint16Array(4);
   const known = libc.ioctl(fd, TIOCGWINSZ, new Uint8Array(size.buffer)) === 0;

@@ -225,4 +225,7 @@ export const SELF_EXPLAINING: readonly ErrorCode[] = [
   'CLI_MISSING_VALUE',
   'CLI_BAD_ARGUMENTS',
   'CLI_ID_MISSING',
+  'CLI_BAD_FIELD',
+  'CLI_PASSWORD_STDIN',
+  'CLI_NOT_CONFIRMED',
 ];

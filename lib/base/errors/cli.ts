@@ -14,8 +14,12 @@ export interface CliErrors {
   CLI_MISSING_VALUE: { flag: string };
   /** `misplaced`: an option among the arguments, where it is read as an argument. */
   CLI_BAD_ARGUMENTS: { usage: string; misplaced: string | undefined };
+  CLI_BAD_FIELD: { field: string; known: readonly string[] };
   CLI_ID_MISSING: { misplaced: string | undefined };
   CLI_CLEAN_CONFLICT: Record<string, never>;
+  CLI_PASSWORD_STDIN: { reason: string };
+  /** The operator did not say yes. */
+  CLI_NOT_CONFIRMED: { store: string };
   CLI_LOG_FILE: { path: string; reason: string };
   /** The file for metrics cannot be written. Metrics decide nothing, so only the log says this. */
   CLI_METRICS_FILE: { path: string; reason: string };

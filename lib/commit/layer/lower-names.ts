@@ -3,7 +3,7 @@ import { type ByteName, bytesOf } from '../../base/bytes.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
 import { close, openAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
-import { isWhiteout, statIfThere } from '../../sys/kernel/stat.ts';
+import { isWhiteout, type Stat, statIfThere } from '../../sys/kernel/stat.ts';
 import { fgetxattr } from '../../sys/kernel/xattr.ts';
 
 const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
@@ -11,15 +11,20 @@ const OPAQUE = 'trusted.overlay.opaque';
 const YES = 'y'.charCodeAt(0);
 
 /** The answer of one lower directory: it shows the path, hides it from those below, or says nothing about it. */
-type Answer = 'shows' | 'hides' | 'lacks';
+type Answer = Stat | 'hides' | 'lacks';
 
 /** @param lowers paths of the lower directories, topmost first */
 export function isBelow(lowers: readonly string[], path: ByteName): boolean {
+  return lookBelow(lowers, path) !== undefined;
+}
+
+/** The file that the lower directories show at a path; undefined where they show none. @param lowers as in `isBelow` */
+export function lookBelow(lowers: readonly string[], path: ByteName): Stat | undefined {
   for (const lower of lowers) {
     const answer = ask(lower, path.split('/') as ByteName[]);
-    if (answer !== 'lacks') return answer === 'shows';
+    if (answer !== 'lacks') return answer === 'hides' ? undefined : answer;
   }
-  return false;
+  return undefined;
 }
 
 /** Goes down by descriptor, one name at a time: a layer may have a link in the place of a directory. */
@@ -31,7 +36,7 @@ function ask(lower: string, names: readonly ByteName[]): Answer {
       const stat = statIfThere(fd, bytesOf(name));
       if (stat === undefined) break;
       if (isWhiteout(stat)) return 'hides';
-      if (at === names.length - 1) return 'shows';
+      if (at === names.length - 1) return stat;
       const next = openIf(fd, name);
       // A file or a link hides a directory of a lower one.
       if (next === undefined) return 'hides';

@@ -59,6 +59,18 @@ export function readUpTo(fd: number, limit: number, path: string): Uint8Array {
   }
 }
 
+/** The bytes up to the first newline, without it, or to the end; byte by byte, so that the rest is left. @throws SysError */
+export function readLine(fd: number, limit: number, path: string): Uint8Array {
+  const line = new Uint8Array(limit);
+  for (let length = 0; length < limit; length += 1) {
+    const got = check(Number(libc.read(fd, line.subarray(length), 1)), 'read', path);
+    if (got === 0 || line[length] === NEWLINE) return line.subarray(0, length);
+  }
+  return line;
+}
+
+const NEWLINE = 0x0a;
+
 /** The file as UTF-8. Bytes that are not UTF-8 become U+FFFD. */
 export function readText(path: string, limit: number): string {
   return new TextDecoder().decode(readFile(path, limit));

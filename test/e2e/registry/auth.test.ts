@@ -84,6 +84,21 @@ describe('bearer', () => {
     ]);
   });
 
+  test('takes the password from standard input, where no list of processes has it', async () => {
+    const words = ['--username', LOGIN.username, '--password-stdin'];
+    const ran = await cell.pull(image, words, { stdin: `${LOGIN.password}\n` });
+    expect([ran.code, ran.stdout]).toEqual([0, expect.stringMatching(/ (\d+) of \1 layers fetched/)]);
+    expect(asked().map(({ authorization }) => authorization)).toEqual([BASIC]);
+    for (const [stdin, more, reason] of [
+      ['', [], 'standard input is empty'],
+      ['a\nb\n', [], 'standard input has more than one line'],
+      ['a', ['--password', 'b'], '--password gives another one'],
+    ] as const) {
+      const refused = await cell.pull(image, [...words, ...more], { stdin });
+      expect([refused.code, refused.stdout]).toEqual([1, `--password-stdin cannot be used: ${reason}\n`]);
+    }
+  });
+
   test('renews a token that ran out between resolving and reading, once for all layers', async () => {
     // Long enough that resolving is done by then: the registry counts whole seconds.
     tokens.validFor(4);

@@ -9,6 +9,7 @@ export interface CellCall {
   readonly env?: Readonly<Record<string, string>>;
   /** Words before the command: a network namespace, strace. */
   readonly before?: readonly string[];
+  readonly stdin?: string;
 }
 
 /** What registries.conf of this machine says is none of a test's business; quick retries. */
@@ -45,11 +46,12 @@ export class Cell implements AsyncDisposable {
     writeFileSync(this.dir.at('graft.yml.d/registries.yml'), JSON.stringify(all));
   }
 
-  graft(args: readonly string[], { env = {}, before = [] }: CellCall = {}): Promise<Ran> {
+  graft(args: readonly string[], { env = {}, before = [], stdin }: CellCall = {}): Promise<Ran> {
     const [command = '', ...rest] = [...before, executable(), '--config', this.config, ...args];
     return run(command, rest, {
       env: { ...cleanEnv(), HOME: this.dir.at('home'), ...env },
       cwd: this.dir.path,
+      ...(stdin === undefined ? {} : { stdin }),
     });
   }
 

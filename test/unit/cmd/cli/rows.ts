@@ -177,7 +177,12 @@ const INTEGERS: readonly Row[] = [
   badLimit('abc'),
   badLimit(''),
   badLimit(' 5'),
-  badLimit('10M'),
+  // Sizes with units are graft's own.
+  limit('10M', 10485760),
+  limit('8GiB', 8589934592),
+  badLimit('10MB'),
+  badLimit('M'),
+  badLimit('-1M'),
   badLimit('--5'),
 ];
 

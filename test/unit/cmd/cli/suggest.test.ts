@@ -8,6 +8,13 @@ describe('suggestions', () => {
     ['lst', 'list'],
     ['initstore', 'init-store'],
     ['delete-stoer', 'delete-store'],
+    ['rm', 'delete'],
+    ['ps', 'list'],
+    ['df', 'usage'],
+    ['du', 'usage'],
+    ['gc', 'clean'],
+    ['prune', 'clean'],
+    ['constructor', undefined],
     ['something-else', undefined],
     ['', undefined],
     ['--', undefined],
@@ -29,7 +36,7 @@ describe('suggestions', () => {
   test.each([
     ['store', 'create', 'graft itself, before `create`'],
     ['with-clean', undefined, '`create`, after the verb'],
-    ['dry-run', 'create', '`publish`, `unpublish`, `clean`'],
+    ['dry-run', 'create', '`delete-store`, `publish`, `unpublish`, `clean`'],
     ['bogus', 'create', undefined],
     ['constructor', 'create', undefined],
   ])('option -%s given to %p belongs to %p', (flag, verb, expected) => {

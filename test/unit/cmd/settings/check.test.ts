@@ -1,6 +1,7 @@
 /** `config check` and `doctor` read every setting of both files, and the sentences are for people. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { sizeInBytes } from '../../../../cmd/cli/sizes.ts';
 import { explain } from '../../../../cmd/sentences/report.ts';
 import { checkSettings } from '../../../../cmd/settings/check/check.ts';
 import { placeInWords } from '../../../../cmd/settings/check/finding.ts';
@@ -8,7 +9,6 @@ import { KeyLines } from '../../../../cmd/settings/check/lines.ts';
 import { nearest } from '../../../../cmd/settings/check/near.ts';
 import { ROOTS } from '../../../../cmd/settings/check/schema-faults.ts';
 import { FORMS } from '../../../../cmd/settings/check/schema-words.ts';
-import { sizeInBytes } from '../../../../cmd/settings/sizes.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 let dir: TempDir;
