@@ -4,7 +4,7 @@ import type { Layout } from '../store/layout/layout.ts';
 import { listVolumes, sizeOf, volumeSize } from '../store/records/volume-size.ts';
 import { Store } from '../store/store.ts';
 
-/** What goes with a store, for the question before it is deleted. */
+/** The contents of a store, for the question before it is deleted. */
 export interface StoreOutline {
   readonly store: string;
   /** Ids of root filesystems; undefined where the store cannot be opened, not being mounted for instance. */

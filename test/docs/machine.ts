@@ -38,7 +38,8 @@ export async function machine(dir: TempDir, installed = true): Promise<Machine> 
     ETC.join(' '),
     dir.at('etc'),
   ]);
-  mkdirSync(dir.at('etc/graft'));
+  // The directory of certificates that docs/examples/graft.yml names.
+  mkdirSync(dir.at('etc/graft/layers'), { recursive: true });
   mkdirSync(dir.at('etc/bash_completion.d'));
   mkdirSync(dir.at('usr/local/bin'), { recursive: true });
   mkdirSync(dir.at('usr/local/share/zsh/site-functions'), { recursive: true });
@@ -109,7 +110,7 @@ export async function tryStep({ run }: Machine, { commands, prints }: Step): Pro
 }
 
 /** Whether `said` is what a page shows: `…` stands for anything, and blanks may be more or fewer. */
-function looksLike(shown: string, said: string): boolean {
+export function looksLike(shown: string, said: string): boolean {
   const tidy = (text: string) =>
     text
       .trim()
