@@ -127,9 +127,9 @@ export const VERBS = {
   commit: {
     summary: 'make an image of a root filesystem',
     details:
-      'Writes what the container has changed as a layer on the layers of its image, into the OCI layout that TARGET, ' +
-      'oci:/DIRECTORY:REF, names. The container may run meanwhile. --change takes CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ' +
-      'STOPSIGNAL, USER, VOLUME and WORKDIR.',
+      'Writes what the container has changed as a layer on the layers of its image. TARGET is an OCI layout, ' +
+      'oci:/DIRECTORY:REF, or a registry, docker://HOST/NAME:TAG, to which --username and --password then belong. The ' +
+      'container may run meanwhile. --change takes CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR.',
     options: COMMIT,
     positionals: { names: ['id|image path', 'target'], count: 2 },
     rare: true,

@@ -3,7 +3,6 @@ import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { type CommittedFrom, gone, readBase } from '../commit/base/base-image.ts';
 import type { BaseReader } from '../commit/base/base-reader.ts';
-import { copyLayers } from '../commit/base/copy-layers.ts';
 import { tarDocuments } from '../commit/base/from-tar.ts';
 import type { Change } from '../commit/image/changes.ts';
 import { type BaseDocuments, newConfig, newManifest } from '../commit/image/document.ts';
@@ -12,11 +11,9 @@ import { type ExportCounts, LayerPieces, type TreeToExport } from '../commit/lay
 import { isBelow } from '../commit/layer/lower-names.ts';
 import { type PackedLayer, packLayer } from '../commit/layer/pack.ts';
 import { Snapshot } from '../commit/layer/snapshot.ts';
-import { LayoutWriter } from '../commit/target/layout-writer.ts';
 import type { LayerBudget } from '../layer/tree/types.ts';
-import { OCI_MANIFEST } from '../oci/media-types.ts';
 import type { Platform } from '../oci/platform.ts';
-import type { LayoutReference } from '../oci/reference.ts';
+import type { RegistryReference } from '../oci/reference.ts';
 import { type ImageId, parseIdOrPath } from '../store/layout/image-id.ts';
 import { isOutside, layerKeyOrUndefined } from '../store/layout/layer-key.ts';
 import type { ImageRecord } from '../store/records/image-record.ts';
@@ -24,13 +21,13 @@ import type { Store } from '../store/store.ts';
 import { HeldDirectory } from '../sys/files/held-directory.ts';
 import { close, openAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import type { CommitTarget } from './commit-target.ts';
 import { tellingFull } from './full-store.ts';
 import { openWholeTree } from './mount-image.ts';
 
 export interface CommitRequest {
   /** Id or path of the container. */
   readonly container: string;
-  readonly target: LayoutReference & { readonly ref: string };
   /** Makes one layer of the whole tree, instead of a layer on those of the image. */
   readonly squash: boolean;
   readonly message: string | undefined;
@@ -42,6 +39,8 @@ export interface CommitDeps {
   readonly store: Store;
   /** The reader of a container's image and what the image is called; undefined for an image that has no blobs. */
   readonly base: (record: ImageRecord) => Promise<CommitBase | undefined>;
+  /** Opens the target when the base image was read. A layout's directories are made then. */
+  readonly target: (base: CommitBase | undefined) => Promise<CommitTarget>;
   readonly platform: Platform;
   readonly budget: LayerBudget;
   readonly now: () => Date;
@@ -53,6 +52,8 @@ export interface CommitBase {
   readonly reader: BaseReader;
   readonly kind: 'registry' | 'layout' | 'tar';
   readonly registryName: string | undefined;
+  /** The image, where it is in a registry. */
+  readonly reference?: RegistryReference;
 }
 
 export interface Committed extends Readonly<ExportCounts> {
@@ -80,10 +81,10 @@ async function commit(deps: CommitDeps, request: CommitRequest): Promise<Committ
   const base = await deps.base(record);
   try {
     const documents = await documentsOf(deps, request, record, base);
-    const writer = new LayoutWriter(request.target.directory);
+    using target = await deps.target(base);
     const root = openRoot(store, id, record, request.squash);
     try {
-      return await write(deps, request, { id, record, root, held, writer, base, documents });
+      return await write(deps, request, { id, record, root, held, target, base, documents });
     } finally {
       close(root);
     }
@@ -149,27 +150,27 @@ interface Work {
   readonly record: ImageRecord;
   readonly root: number;
   readonly held: HeldDirectory;
-  readonly writer: LayoutWriter;
+  readonly target: CommitTarget;
   readonly base: CommitBase | undefined;
   readonly documents: BaseDocuments | undefined;
 }
 
 async function write(deps: CommitDeps, request: CommitRequest, work: Work): Promise<Committed> {
   const { store, signal, log } = deps;
-  const { id, root, writer, base, documents } = work;
+  const { id, root, target, base, documents } = work;
   // A merged tree is on a filesystem of its own, which cannot share data with the store's.
   using snapshot = request.squash ? undefined : Snapshot.open(store.layout.tmp, deps.budget.tarBytes);
   const pieces = new LayerPieces(treeOf(store, work, request.squash, root, snapshot));
   snapshot?.fill(pieces.all(), () => signal.throwIfAborted());
   if (snapshot !== undefined) requireOurs(store, work);
-  if (documents !== undefined && base !== undefined && !request.squash)
-    await copyLayers(base.reader, documents, writer, signal);
-  using blob = writer.stage();
+  const below = documents !== undefined && base !== undefined && !request.squash;
+  if (below) await target.layersBelow(base.reader, documents, signal);
+  using blob = target.stage();
   const all = snapshot?.pieces() ?? pieces.all();
   const layer = await packLayer(all, (bytes) => blob.write(bytes), deps.budget, signal);
   requireOurs(store, work);
   blob.publish(layer.digest);
-  const digest = publish(deps, request, work, layer);
+  const digest = await publish(deps, request, work, layer);
   const { counts } = pieces;
   const facts = { id, digest, layer: layer.digest, size: layer.size, ...counts };
   log.info('container-committed', { ...facts, snapshot: snapshot !== undefined });
@@ -204,15 +205,18 @@ function requireOurs(store: Store, { id, held }: Work): void {
 }
 
 /** Writes the documents and the name, last of all. Returns the digest of the manifest. */
-function publish(deps: CommitDeps, request: CommitRequest, work: Work, layer: PackedLayer): string {
-  const { squash, message, author, changes, target } = request;
+async function publish(
+  deps: CommitDeps,
+  request: CommitRequest,
+  work: Work,
+  layer: PackedLayer,
+): Promise<string> {
+  const { squash, message, author, changes } = request;
   const { image } = work.record;
   const documents = work.documents ?? { config: {}, diffIds: [], layers: [], shown: image, annotations: {} };
   const { os, architecture } = deps.platform;
   const created = deps.now().toISOString();
   const facts = { layer, squash, created, message, author, changes, platform: { os, architecture } };
-  const config = work.writer.put(newConfig(documents, facts));
-  const manifest = work.writer.put(newManifest(documents, facts, config));
-  work.writer.publish(target.ref, { mediaType: OCI_MANIFEST, ...manifest });
-  return manifest.digest;
+  const manifestOf = (config: Parameters<typeof newManifest>[2]) => newManifest(documents, facts, config);
+  return work.target.publish(layer, newConfig(documents, facts), manifestOf, deps.signal);
 }

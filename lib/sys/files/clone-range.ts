@@ -1,9 +1,11 @@
 /** Shares the data of one file with another (ioctl_ficlonerange(2)): a copy that is made in an instant and needs no room. */
 
 import { hasCode } from '../kernel/errno.ts';
-import { close, openAt, writeAll } from '../kernel/files.ts';
+import { close, openAt, unlinkAt, writeAll } from '../kernel/files.ts';
 import { AT_FDCWD, check, libc, mutate, O, type PathBytes } from '../kernel/libc.ts';
+import { formatOwner, owner } from '../kernel/process.ts';
 import { statFd } from '../kernel/stat.ts';
+import { temporaryPath } from './temporary.ts';
 
 /** _IOW(0x94, 13, struct file_clone_range), the same number on x86-64 and arm64. */
 const FICLONERANGE = 0x4020940d;
@@ -32,6 +34,24 @@ export function openNamelessFile(directory: string): number | undefined {
   } catch (error) {
     // EISDIR: this kernel or filesystem ignores O_TMPFILE and sees only O_DIRECTORY (open(2)).
     if (hasCode(error, 'EOPNOTSUPP', 'EISDIR', 'EINVAL')) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A file for reading and writing that nobody else can open and that vanishes with the process, on any filesystem: where
+ * `openNamelessFile` has none, the file loses its name at once. @throws SysError
+ */
+export function openUnnamedFile(directory: string): number {
+  const nameless = openNamelessFile(directory);
+  if (nameless !== undefined) return nameless;
+  const path = temporaryPath(directory, formatOwner(owner()));
+  const fd = openAt(AT_FDCWD, path, O.RDWR | O.CREAT | O.EXCL, 0o600);
+  try {
+    unlinkAt(AT_FDCWD, path);
+    return fd;
+  } catch (error) {
+    close(fd);
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** Reads regular files whose path another program chose: no device, no pipe, and no more bytes than a limit. */
 import { errnoMeaning, SysError } from '../kernel/errno.ts';
-import { close, openAt, skip } from '../kernel/files.ts';
+import { close, openAt } from '../kernel/files.ts';
+import { moveTo } from '../kernel/holes.ts';
 import { AT_FDCWD, O } from '../kernel/libc.ts';
 import { readUpTo } from '../kernel/read.ts';
 import { S, type Stat, statAt, statFd, statFollowing } from '../kernel/stat.ts';
@@ -85,14 +86,23 @@ export async function* readPieces(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { fd } = openRegular(path, link);
   try {
-    if (from > 0) skip(fd, from);
-    for (;;) {
-      const piece = readUpTo(fd, PIECE, path);
-      if (piece.length === 0) return;
-      yield piece;
-    }
+    yield* readPiecesOf(fd, path, from);
   } finally {
     close(fd);
+  }
+}
+
+/** The bytes of an open file from an offset on; one reader at a time. @param path for errors. @throws SysError */
+export async function* readPiecesOf(
+  fd: number,
+  path: string,
+  from: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  moveTo(fd, from, path);
+  for (;;) {
+    const piece = readUpTo(fd, PIECE, path);
+    if (piece.length === 0) return;
+    yield piece;
   }
 }
 
