@@ -23,7 +23,7 @@ import { type ExtraSettings, loadExtraSettings } from './settings/extra.ts';
 import { loadSettings } from './settings/settings.ts';
 import type { Credentials, Environment, Settings } from './settings/types.ts';
 import { lineWriter } from './terminal/logger.ts';
-import { type Output, stdout } from './terminal/output.ts';
+import { colouredMark, type Output, stdout } from './terminal/output.ts';
 import { widthOf } from './terminal/terminal.ts';
 import { verbModules } from './verbs/index.ts';
 
@@ -96,7 +96,7 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
     log: reporting.log,
     progress: reporting.progress,
     metrics,
-    out: clearingFirst(reporting),
+    out: clearingFirst(reporting, hasColours(env)),
     get width() {
       return widthOf(STDOUT);
     },
@@ -129,8 +129,13 @@ async function settingsFor(invocation: Invocation): Promise<Settings> {
   }
 }
 
+/** Colours are for a terminal that has them, unless the person wants none (no-color.org). Asked at the first mark. */
+function hasColours({ noColor, term }: Environment): () => boolean {
+  return () => !noColor && term !== undefined && term !== 'dumb' && widthOf(STDOUT) !== undefined;
+}
+
 /** An output that clears the progress line first, so that the answer starts on a line of its own. */
-function clearingFirst({ clear }: Reporting): Output {
+function clearingFirst({ clear }: Reporting, inColour: () => boolean): Output {
   return {
     json: (value) => {
       clear();
@@ -143,6 +148,10 @@ function clearingFirst({ clear }: Reporting): Output {
     text: (line) => {
       clear();
       stdout.text(line);
+    },
+    mark: (kind, word, rest) => {
+      clear();
+      (inColour() ? colouredMark : stdout.mark)(kind, word, rest);
     },
     row: (values) => {
       clear();

@@ -77,6 +77,7 @@ export const VERBS = {
       'disk-limit-size-bytes': CREATE['disk-limit-size-bytes'],
       'exclude-image-from-quota': CREATE['exclude-image-from-quota'],
       ...SOURCE,
+      'no-trunc': NO_TRUNC,
       json: JSON_OUTPUT,
     },
     positionals: { names: ['image'], count: 1 },
@@ -210,7 +211,7 @@ export const VERBS = {
   usage: {
     summary: 'show where the disk space of the store went',
     details: 'Per image and layer: exclusive, shared, reclaimable; and when the next clean would act.',
-    options: { json: JSON_OUTPUT },
+    options: { 'no-trunc': NO_TRUNC, json: JSON_OUTPUT },
     positionals: NOTHING,
     rare: true,
   },

@@ -67,24 +67,21 @@ function unknownFlag(flag: string, verb: Verb | undefined): PluginError {
   return new PluginError('CLI_UNKNOWN_FLAG', { flag, verb, suggestion: undefined, place: undefined });
 }
 
-/** The output of `graft help` and `graft help VERB`. */
-export async function helpText(topic: Verb | undefined): Promise<string> {
-  const text = await (topic === undefined ? describeAll() : describeVerb(topic)).getHelp();
+/** The output of `graft help` and `graft help VERB`. @param columns of the terminal */
+export async function helpText(topic: Verb | undefined, columns = USUAL_COLUMNS): Promise<string> {
+  const page = topic === undefined ? describeAll() : describeVerb(topic);
+  const text = await page.wrap(Math.min(columns, MOST_COLUMNS) - 1).getHelp();
   // Where a description fills its whole column, yargs writes no blank before the type that follows.
   return text.replace(/(?<=\S)(?=\[(?:string|boolean)\])/g, ' ').trimEnd();
 }
 
-const COLUMNS = 110;
+const USUAL_COLUMNS = 80;
+/** Longer lines are hard to read. */
+const MOST_COLUMNS = 110;
 
 function helpPage(usage: string): Argv {
   // `/` is the directory for relative file names. Without it yargs would ask for the working directory.
-  return yargs([], '/')
-    .scriptName('graft')
-    .detectLocale(false)
-    .help(false)
-    .version(false)
-    .wrap(COLUMNS)
-    .usage(usage);
+  return yargs([], '/').scriptName('graft').detectLocale(false).help(false).version(false).usage(usage);
 }
 
 function describeAll(): Argv {

@@ -6,7 +6,7 @@ import type { Verb } from '../cli/definitions.ts';
 import type { Invocation } from '../cli/parse.ts';
 import type { Settings } from '../settings/types.ts';
 import { lagerLogger, lineWriter, openLogFile, terminalLogger } from '../terminal/logger.ts';
-import { TerminalProgress } from '../terminal/progress.ts';
+import { PlainProgress, TerminalProgress } from '../terminal/progress.ts';
 import { isTerminal, terminalOn } from '../terminal/terminal.ts';
 import type { TakenSecrets } from './arguments.ts';
 
@@ -37,6 +37,8 @@ export function openReporting(
   const person = !askedForLog && isTerminal(stderr);
   const shown = person ? new TerminalProgress(terminalOn(stderr, write, term)) : undefined;
   const plain = person && logsToStderr;
+  const forPrograms = () =>
+    !askedForLog && TRANSFERS.has(invocation.verb) ? new PlainProgress(write) : silentProgress;
   const log = plain
     ? terminalLogger((line) => shown?.note(line.trimEnd()), secrets)
     : lagerLogger({
@@ -45,8 +47,11 @@ export function openReporting(
         write: settings.logFile === undefined ? write : lineWriter(openLogFile(settings.logFile)),
         secrets,
       });
-  return { log, plain, progress: shown ?? silentProgress, clear: () => shown?.clear() };
+  return { log, plain, progress: shown ?? forPrograms(), clear: () => shown?.clear() };
 }
+
+/** Verbs that people and their scripts call for a transfer. Garden reads the stderr of the others as a log. */
+const TRANSFERS: ReadonlySet<Verb> = new Set<Verb>(['export', 'publish', 'pull', 'push', 'run']);
 
 /** The verbs that warn at each call. Other verbs are called every 15 seconds, which is too often for a warning. */
 const WARNING: ReadonlySet<Verb> = new Set<Verb>(['create', 'init-store']);

@@ -1,29 +1,13 @@
 /** Parts of sentences: numbers of bytes, commands. */
 import { printable } from '../../lib/base/text.ts';
+import { counted, shortBytes } from '../../lib/base/units.ts';
 
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+export { counted, shortBytes };
 
 /** `8388608 bytes (8 MiB)`: exact for programs and limits, rounded for people. */
 export function bytesInWords(bytes: number): string {
   const short = shortBytes(bytes);
-  return short.endsWith(' bytes') ? short : `${bytes} bytes (${short})`;
-}
-
-/** `8 MiB`, `1.5 GiB`, `12 bytes`. */
-export function shortBytes(bytes: number): string {
-  let unit = 0;
-  let value = bytes;
-  while (Math.abs(value) >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  const digits = unit === 0 || Number.isInteger(value) || Math.abs(value) >= 100 ? 0 : 1;
-  return `${value.toFixed(digits)} ${UNITS[unit]}`;
-}
-
-/** `1 layer`, `2 layers`. @param many the plural, where it is not the singular with an s */
-export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
+  return / bytes?$/.test(short) ? short : `${bytes} bytes (${short})`;
 }
 
 const SPANS = [

@@ -10,6 +10,32 @@ import { commitBase } from './commit-base.ts';
 import type { SourceContext } from './context.ts';
 import { openSource } from './source.ts';
 
+/**
+ * The whole configuration of an image of a registry or a layout, by the digest of its manifest. Undefined for other images,
+ * and where it cannot be had.
+ */
+export async function wholeConfig(
+  context: SourceContext,
+  store: Store,
+  { image, manifestDigest }: Pick<ImageRecord, 'image' | 'manifestDigest'>,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const { kind } = parseImageReference(image);
+  if ((kind !== 'registry' && kind !== 'oci') || manifestDigest === undefined) return undefined;
+  const base = await commitBase(context, store, { image } as ImageRecord);
+  try {
+    const from = { image, manifestDigest: manifestDigest as Digest, layers: [], registryName: undefined };
+    return base && (await readBase(base.reader, from, 'configuration', signal)).config;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isPluginError(error)) throw error;
+    context.log.info('configuration-not-shown', { image, code: error.code });
+    return undefined;
+  } finally {
+    base?.reader.close();
+  }
+}
+
 /** Undefined for a tar, which has no configuration. @throws RUN_CONFIG, and REGISTRY_* of a registry that may answer later */
 export async function containerConfig(
   context: SourceContext,

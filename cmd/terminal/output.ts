@@ -2,6 +2,16 @@ import { escapeActing, visible } from '../../lib/base/text.ts';
 import { hasCode } from '../../lib/sys/kernel/errno.ts';
 import { check, libc, libcWorks } from '../../lib/sys/kernel/libc.ts';
 
+export type Mark = 'good' | 'warning' | 'bad';
+
+/** Colours of a terminal (ECMA-48, SGR): green, yellow, red. */
+const COLOURS: Readonly<Record<Mark, string>> = { good: '32', warning: '33', bad: '31' };
+
+/** `mark` for a terminal with colours. */
+export function colouredMark(kind: Mark, word: string, rest: string): void {
+  writeFully(1, `\x1b[${COLOURS[kind]}m${visible(word)}\x1b[0m${visible(rest)}\n`);
+}
+
 /**
  * The only way to stdout. All methods throw when stdout has no reader (EPIPE), since the answer is then lost. They escape
  * characters that a terminal obeys, so that callers need not.
@@ -15,6 +25,8 @@ export interface Output {
   text(line: string): void;
   /** Writes values in one line, with tabulators between them; those within a value are escaped. */
   row(values: readonly (string | number)[]): void;
+  /** Writes a line whose first word is coloured on a terminal that has colours. */
+  mark(kind: Mark, word: string, rest: string): void;
   /** Writes several lines, of a help text or a script. */
   page(lines: string): void;
 }
@@ -78,6 +90,7 @@ export const stdout: Output = {
     writeFully(1, before === '[' ? '[]\n' : ']\n');
   },
   text: (line) => writeFully(1, `${visible(line)}\n`),
+  mark: (_, word, rest) => writeFully(1, `${visible(word + rest)}\n`),
   row: (values) => writeFully(1, `${values.map((value) => visible(String(value))).join('\t')}\n`),
   page: (lines) => writeFully(1, `${lines.split('\n').map(visible).join('\n')}\n`),
 };

@@ -5,7 +5,7 @@
  */
 import type { LayerProgress, Progress } from '../../lib/base/progress.ts';
 import { printable, visible } from '../../lib/base/text.ts';
-import { shortBytes } from '../sentences/words.ts';
+import { counted, shortBytes } from '../sentences/words.ts';
 
 const REDRAW_MS = 100;
 const ERASE_LINE = '\r\x1b[K';
@@ -20,47 +20,127 @@ export interface Terminal {
 }
 
 interface Layer {
+  readonly name: string;
   readonly total: number | undefined;
   read: number;
+}
+
+/** The sums of a transfer, for any display. */
+class Transfer {
+  readonly #clock: () => number;
+  readonly active = new Set<Layer>();
+  #since: number | undefined;
+  #layers = 0;
+  #finished = 0;
+  #bytes = 0;
+  #declared = 0;
+  #expected: { readonly layers: number; readonly bytes: number | undefined } | undefined;
+
+  constructor(clock: () => number) {
+    this.#clock = clock;
+  }
+
+  expect(layers: number, bytes: number | undefined): void {
+    this.#expected = { layers, bytes };
+  }
+
+  add(name: string, total: number | undefined): Layer {
+    const layer = { name, total, read: 0 };
+    this.#since ??= this.#clock();
+    this.#layers += 1;
+    this.#declared += total ?? 0;
+    this.active.add(layer);
+    return layer;
+  }
+
+  advance(layer: Layer, bytes: number): void {
+    layer.read += bytes;
+    this.#bytes += bytes;
+  }
+
+  /** False for a layer that had ended already. */
+  end(layer: Layer): boolean {
+    if (!this.active.delete(layer)) return false;
+    this.#finished += 1;
+    return true;
+  }
+
+  get layers(): string {
+    return `${this.#finished}/${Math.max(this.#layers, this.#expected?.layers ?? 0)}`;
+  }
+
+  /** Undefined where no size is declared. */
+  get share(): number | undefined {
+    return this.#total === 0 ? undefined : Math.min(1, this.#bytes / this.#total);
+  }
+
+  /** `12 MiB of 40 MiB, 3.1 MiB/s, 9 s left`. */
+  get words(): string {
+    const seconds = (this.#clock() - (this.#since ?? this.#clock())) / 1000;
+    const rate = seconds < RATE_AFTER_S ? 0 : this.#bytes / seconds;
+    const left = this.#total - this.#bytes;
+    return [
+      this.#total === 0
+        ? shortBytes(this.#bytes)
+        : `${shortBytes(this.#bytes)} of ${shortBytes(this.#total)}`,
+      ...(rate === 0 ? [] : [`${shortBytes(Math.round(rate))}/s`]),
+      ...(rate === 0 || left <= 0 ? [] : [`${shortTime(left / rate)} left`]),
+    ].join(', ');
+  }
+
+  get #total(): number {
+    return Math.max(this.#declared, this.#expected?.bytes ?? 0);
+  }
+}
+
+/** Seconds after which a rate says something. */
+const RATE_AFTER_S = 1;
+
+/** `45 s`, `3 min`, `2 h`. */
+function shortTime(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+function waitingInWords(layers: number): string {
+  return `waiting for another process, which fetches ${counted(layers, 'layer')} of this image`;
 }
 
 export class TerminalProgress implements Progress {
   readonly #terminal: Terminal;
   readonly #clock: () => number;
-  readonly #active = new Map<string, Layer>();
-  #layers = 0;
-  #finished = 0;
-  #bytes = 0;
-  #expected = 0;
+  readonly #transfer: Transfer;
   #drawn = false;
   #drawnAt = Number.NEGATIVE_INFINITY;
 
   constructor(terminal: Terminal, clock: () => number = () => performance.now()) {
     this.#terminal = terminal;
     this.#clock = clock;
+    this.#transfer = new Transfer(clock);
+  }
+
+  expect(layers: number, bytes: number | undefined): void {
+    this.#transfer.expect(layers, bytes);
+  }
+
+  waiting(layers: number): void {
+    this.note(waitingInWords(layers));
   }
 
   /** @param label a path, say; escaped, since control characters in it would move the cursor */
   layer(label: string, total: number | undefined): LayerProgress {
-    const name = printable(label);
-    const layer: Layer = { total, read: 0 };
-    this.#layers += 1;
-    this.#expected += total ?? 0;
-    this.#active.set(name, layer);
+    const layer = this.#transfer.add(printable(label), total);
     this.#draw();
     return {
       advance: (bytes) => {
-        layer.read += bytes;
-        this.#bytes += bytes;
+        this.#transfer.advance(layer, bytes);
         this.#draw();
       },
       done: () => {
-        if (this.#active.get(name) !== layer) return;
-        this.#active.delete(name);
-        this.#finished += 1;
+        if (!this.#transfer.end(layer)) return;
         if (this.#terminal.redraws) this.#draw();
-        else this.#terminal.write(`${name}: ${shortBytes(layer.read)}\n`);
-        if (this.#active.size === 0) this.clear();
+        else this.#terminal.write(`${layer.name}: ${shortBytes(layer.read)}\n`);
+        if (this.#transfer.active.size === 0) this.clear();
       },
     };
   }
@@ -89,12 +169,59 @@ export class TerminalProgress implements Progress {
   }
 
   #line(): string {
-    const layers = `layers ${this.#finished}/${this.#layers}`;
-    const names = [...this.#active.keys()].join(' ');
-    if (this.#expected === 0) return `${layers}  ${shortBytes(this.#bytes)}  ${names}`;
-    const share = Math.min(1, this.#bytes / this.#expected);
-    const cells = Math.round(share * BAR_CELLS);
-    const bar = `[${'#'.repeat(cells)}${'.'.repeat(BAR_CELLS - cells)}]`;
-    return `${layers}  ${bar} ${shortBytes(this.#bytes)} of ${shortBytes(this.#expected)}  ${names}`;
+    const { layers, share, words, active } = this.#transfer;
+    const names = [...active].map(({ name, total }) => (total === undefined ? name : shortBytes(total)));
+    const cells = Math.round((share ?? 0) * BAR_CELLS);
+    const bar = share === undefined ? '' : `[${'#'.repeat(cells)}${'.'.repeat(BAR_CELLS - cells)}] `;
+    return `layers ${layers}  ${bar}${words}  ${names.join(' ')}`;
+  }
+}
+
+/** Milliseconds between two lines of a display that cannot be redrawn. */
+const LINE_EVERY_MS = 10_000;
+
+/** Progress for a pipe or a file: one plain line every ten seconds while something is transferred. */
+export class PlainProgress implements Progress {
+  readonly #write: (line: string) => void;
+  readonly #clock: () => number;
+  readonly #transfer: Transfer;
+  #saidAt: number;
+
+  constructor(write: (line: string) => void, clock: () => number = () => performance.now()) {
+    this.#write = write;
+    this.#clock = clock;
+    this.#transfer = new Transfer(clock);
+    this.#saidAt = clock();
+  }
+
+  expect(layers: number, bytes: number | undefined): void {
+    this.#transfer.expect(layers, bytes);
+  }
+
+  waiting(layers: number): void {
+    this.note(waitingInWords(layers));
+  }
+
+  layer(label: string, total: number | undefined): LayerProgress {
+    const layer = this.#transfer.add(printable(label), total);
+    return {
+      advance: (bytes) => {
+        this.#transfer.advance(layer, bytes);
+        this.#say();
+      },
+      done: () => {
+        this.#transfer.end(layer);
+      },
+    };
+  }
+
+  note(text: string): void {
+    this.#write(`${visible(text)}\n`);
+  }
+
+  #say(): void {
+    if (this.#clock() - this.#saidAt < LINE_EVERY_MS) return;
+    this.#saidAt = this.#clock();
+    this.#write(`layers ${this.#transfer.layers}: ${this.#transfer.words}\n`);
   }
 }

@@ -23,6 +23,20 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/** A text as lines of at most `width` columns, broken between words. A word that is longer has a line of its own. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && Bun.stringWidth(longer) > width) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
+}
+
 /** How a table is made to fit. */
 export interface Fit {
   /** The most columns of a line; undefined: nothing is shortened. */

@@ -4,7 +4,7 @@ import { Store } from '../../lib/store/store.ts';
 import { probeCommand } from '../program/executable.ts';
 import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
-import { columns } from '../terminal/table.ts';
+import { columns, wrapped } from '../terminal/table.ts';
 
 export async function run(context: VerbContext<'check'>): Promise<void> {
   const { settings, args, log, out } = context;
@@ -18,7 +18,9 @@ export async function run(context: VerbContext<'check'>): Promise<void> {
     if (left.length > 0) throw new Reported(1);
     return;
   }
-  for (const line of forPeople(findings)) out.text(line);
+  for (const line of forPeople(findings, context.width)) out.text(line);
+  if (tried && findings.length > 0)
+    out.text(`${findings.length - left.length} repaired, ${left.length} left.`);
   if (left.length > 0) throw new PluginError('STORE_FINDINGS', summary(store, left, tried));
   if (findings.length > 0) out.text('Nothing is wrong any more.');
 }
@@ -51,13 +53,22 @@ async function runPolicy(context: VerbContext<'check'>, store: Store): Promise<v
   throw new PluginError('TRUST_FINDINGS', { refused, unknown: findings.length - refused });
 }
 
-function forPeople(findings: readonly CheckedFinding[]): string[] {
+function forPeople(findings: readonly CheckedFinding[], width: number | undefined): string[] {
   if (findings.length === 0) return ['Nothing is wrong.'];
   const state = { found: '', 'found-repairable': 'repairable', repaired: 'repaired', failed: 'not repaired' };
+  // On a terminal a sentence has lines of its own, where a table would break it anywhere.
+  if (width !== undefined)
+    return findings.flatMap(({ kind, what, detail, state: how }) => [
+      `${kind}  ${what}${state[how] === '' ? '' : `  (${state[how]})`}`,
+      ...wrapped(detail, Math.max(MIN_TEXT, width - 2)).map((line) => `  ${line}`),
+    ]);
   return columns(
     findings.map((finding) => [finding.kind, finding.what, finding.detail, state[finding.state]]),
   );
 }
+
+/** The fewest columns of a sentence, on a narrow terminal too. */
+const MIN_TEXT = 30;
 
 function summary(store: Store, left: readonly CheckedFinding[], tried: boolean) {
   const repairable = left.filter(({ state }) => state === 'found-repairable').length;

@@ -2,7 +2,7 @@ import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
 import { type Cleaned, cleanStore } from '../../lib/plugin/clean.ts';
 import { tellLayers } from '../../lib/plugin/metrics/store-metrics.ts';
 import type { VerbContext } from '../program/verb-context.ts';
-import { keptSentence, shortBytes } from '../sentences/words.ts';
+import { counted, keptSentence, shortBytes } from '../sentences/words.ts';
 
 export async function run(context: VerbContext<'clean'>): Promise<void> {
   const { settings, args, log, metrics, out } = context;
@@ -48,7 +48,9 @@ function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void 
     case 'would-clean':
       for (const volume of cleaned.volumes) out.text(volume);
       if (cleaned.kept !== undefined) out.text(keptSentence(cleaned.kept));
-      out.text(`would delete ${cleaned.volumes.length} layers and shims, ${shortBytes(cleaned.bytes)}`);
+      out.text(
+        `would delete ${counted(cleaned.volumes.length, 'layer or shim', 'layers and shims')}, ${shortBytes(cleaned.bytes)}`,
+      );
       return;
     case 'already-running':
       out.text('another clean is running: skipping clean');

@@ -17,7 +17,7 @@ import { PushClient } from '../../lib/registry/push/push-client.ts';
 import { Store } from '../../lib/store/store.ts';
 import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
 import type { VerbContext } from '../program/verb-context.ts';
-import { shortBytes } from '../sentences/words.ts';
+import { counted, shortBytes } from '../sentences/words.ts';
 import { commitBase } from '../sources/commit-base.ts';
 import { policyOf } from '../sources/registry-source.ts';
 
@@ -85,8 +85,10 @@ async function openTarget(
 function forPeople(target: string, { digest, layer, entries, ...rest }: Committed): string[] {
   const { sockets, devices, snapshot, withoutConfig } = rest;
   return [
-    `${target}@${digest}: a layer of ${shortBytes(layer.size)} with ${entries} entries`,
-    ...(sockets + devices > 0 ? [`left out: ${sockets} sockets and ${devices} devices`] : []),
+    `${target}@${digest}: a layer of ${shortBytes(layer.size)} with ${counted(entries, 'entry', 'entries')}`,
+    ...(sockets + devices > 0
+      ? [`left out: ${counted(sockets, 'socket')} and ${counted(devices, 'device')}`]
+      : []),
     ...(snapshot ? [] : ['read without a snapshot']),
     ...(withoutConfig
       ? ["the image's configuration could not be read: the new one has what --change says"]

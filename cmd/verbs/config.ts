@@ -3,7 +3,7 @@ import { printable } from '../../lib/base/text.ts';
 import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { explain } from '../sentences/report.ts';
-import { checkSettings, placeInWords, type SettingFinding } from '../settings/check/check.ts';
+import { checkSettings, placeInWords } from '../settings/check/check.ts';
 
 /** `config check`: every fault of the settings, a line each. */
 export async function run(context: VerbContext<'config'>): Promise<void> {
@@ -19,7 +19,12 @@ export async function run(context: VerbContext<'config'>): Promise<void> {
   const { files, findings } = checked;
   if (args.options.json === true) out.json(checked);
   else {
-    for (const finding of findings) out.text(settingInWords(finding));
+    for (const finding of findings)
+      out.mark(
+        finding.verdict === 'problem' ? 'bad' : 'warning',
+        finding.verdict === 'problem' ? 'PROBLEM' : 'warning',
+        ` ${placeInWords(finding)}`,
+      );
     if (findings.length === 0) out.text(verdict(files));
   }
   if (findings.some((one) => one.verdict === 'problem')) throw new Reported(1);
@@ -28,9 +33,4 @@ export async function run(context: VerbContext<'config'>): Promise<void> {
 function verdict(files: readonly string[]): string {
   if (files.length === 0) return 'No settings are read: name a file with --config or --extra-config.';
   return `Nothing is wrong with ${files.map(printable).join(', ')}.`;
-}
-
-/** `PROBLEM /etc/graft/graft.yml, line 3: log_level is "verbose"; it must be …`. */
-function settingInWords(finding: SettingFinding): string {
-  return `${finding.verdict === 'problem' ? 'PROBLEM' : 'warning'} ${placeInWords(finding)}`;
 }

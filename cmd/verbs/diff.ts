@@ -14,7 +14,7 @@ export async function run({ settings, args, out }: VerbContext<'diff'>): Promise
   for (const change of changes) {
     counts[change.change] += 1;
     bytes += change.size;
-    out.text(inWords(change));
+    out.mark(MARKS[change.change], change.change, inWords(change));
   }
   out.text(
     `${counts.A} added, ${counts.M} modified, ${counts.D} deleted; ${counted(counts.A + counts.M, 'name')} with ` +
@@ -24,9 +24,10 @@ export async function run({ settings, args, out }: VerbContext<'diff'>): Promise
 
 /** The width of `1023 bytes`. */
 const SIZE_CELLS = 10;
+const MARKS = { A: 'good', M: 'warning', D: 'bad' } as const;
 
 function inWords({ change, path, type, size, replaced }: Change): string {
   const shown = type === 'file' && change !== 'D' ? shortBytes(size) : '';
   const slash = type === 'directory' ? '/' : '';
-  return `${change}  ${shown.padStart(SIZE_CELLS)}  ${path}${slash}${replaced ? ' (made anew)' : ''}`;
+  return `  ${shown.padStart(SIZE_CELLS)}  ${path}${slash}${replaced ? ' (made anew)' : ''}`;
 }

@@ -9,7 +9,7 @@ import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { explain } from '../sentences/report.ts';
 import type { ExtraSettings } from '../settings/extra.ts';
-import { columns } from '../terminal/table.ts';
+import { wrapped } from '../terminal/table.ts';
 
 export async function run(context: VerbContext<'doctor'>): Promise<void> {
   const { settings, args, env, out } = context;
@@ -23,7 +23,7 @@ export async function run(context: VerbContext<'doctor'>): Promise<void> {
   });
   const diagnoses = [...machine, ...(await settingsOf(context)), ...(await ownSettings(context))];
   if (args.options.json === true) out.json(diagnoses);
-  else for (const line of forPeople(diagnoses)) out.text(line);
+  else tell(context, diagnoses);
   if (diagnoses.some(({ verdict }) => verdict === 'problem')) throw new Reported(1);
 }
 
@@ -107,12 +107,26 @@ function mappingsOf(store: string): IdMappings {
   }
 }
 
-const MARK = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' };
+const MARK = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' } as const;
+const COLOUR = { ok: 'good', warning: 'warning', problem: 'bad' } as const;
+const MARK_CELLS = 9;
+/** A narrower terminal gets longer lines. */
+const LEAST_TEXT = 30;
 
-function forPeople(diagnoses: readonly Diagnosis[]): string[] {
-  const rows = columns(diagnoses.map(({ name, verdict, detail }) => [MARK[verdict], name, detail]));
-  return diagnoses.flatMap(({ advice }, i) => [
-    rows[i] ?? '',
-    ...(advice === '' ? [] : advice.split('\n').map((line) => `         ${line}`)),
-  ]);
+function tell({ out, width }: VerbContext<'doctor'>, diagnoses: readonly Diagnosis[]): void {
+  const nameCells = Math.max(...diagnoses.map(({ name }) => name.length)) + 2;
+  const before = MARK_CELLS + nameCells;
+  const linesOf = (text: string, indent: number) =>
+    width === undefined ? [text] : wrapped(text, Math.max(LEAST_TEXT, width - indent));
+  for (const { name, verdict, detail, advice } of diagnoses) {
+    const [first = '', ...rest] = linesOf(detail, before);
+    out.mark(
+      COLOUR[verdict],
+      MARK[verdict],
+      `${' '.repeat(MARK_CELLS - MARK[verdict].length)}${name.padEnd(nameCells)}${first}`,
+    );
+    for (const line of rest) out.text(`${' '.repeat(before)}${line}`);
+    const advised = advice === '' ? [] : advice.split('\n').flatMap((line) => linesOf(line, MARK_CELLS));
+    for (const line of advised) out.text(`${' '.repeat(MARK_CELLS)}${line}`);
+  }
 }

@@ -5,9 +5,9 @@ import { helpText } from '../cli/yargs.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 
 /** Prints the help of graft or of a verb. */
-export async function run({ args, out }: VerbContext<'help'>): Promise<void> {
+export async function run({ args, out, width }: VerbContext<'help'>): Promise<void> {
   const [topic] = args.positionals;
   if (topic !== undefined && !isVerb(topic))
     throw new PluginError('CLI_UNKNOWN_VERB', { verb: topic, suggestion: await suggestVerb(topic) });
-  out.page(await helpText(topic));
+  out.page(await helpText(topic, width));
 }

@@ -24,7 +24,7 @@ import { keepMs, keepUntilOf, targetOptions } from '../program/publish-options.t
 import { Reported } from '../program/reported.ts';
 import type { VerbContext } from '../program/verb-context.ts';
 import { explain } from '../sentences/report.ts';
-import { shortBytes } from '../sentences/words.ts';
+import { counted, shortBytes } from '../sentences/words.ts';
 import { openPublishSource } from '../sources/publish-source.ts';
 import { imagesOf, readWishList } from '../sources/wish-list.ts';
 
@@ -157,7 +157,7 @@ function prunedInWords({ expired, layers }: Pruned, dryRun: boolean): string[] {
   return [
     ...expired.map((until) => `kept until ${until}`),
     ...layers,
-    `${layers.length} layers and ${expired.length} kept manifests ${would} removed`,
+    `${counted(layers.length, 'layer')} and ${counted(expired.length, 'kept manifest')} ${would} removed`,
   ];
 }
 
@@ -202,7 +202,7 @@ function inWords(row: Row, dryRun: boolean): string {
   if (row.result === 'present') return `${row.image}: published before as ${row.name}`;
   const bytes = shortBytes(row.fetched.reduce((sum, layer) => sum + layer.bytes, 0));
   const would = dryRun ? 'would be ' : '';
-  const news = `${would}published as ${row.name}: ${row.fetched.length} of ${row.layers} layers fetched, ${bytes}`;
+  const news = `${would}published as ${row.name}: ${row.fetched.length} of ${counted(row.layers, 'layer')} fetched, ${bytes}`;
   const lost = [
     row.lost.owners ? 'owners and set-id bits, since only root can give files away' : undefined,
     row.lost.devices > 0 ? `${row.lost.devices} device nodes` : undefined,

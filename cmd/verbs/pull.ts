@@ -4,7 +4,7 @@ import { Store } from '../../lib/store/store.ts';
 import { unpackWorkerUrl } from '../program/executable.ts';
 import { layersAtATime } from '../program/layers-at-a-time.ts';
 import type { VerbContext } from '../program/verb-context.ts';
-import { shortBytes } from '../sentences/words.ts';
+import { counted, shortBytes } from '../sentences/words.ts';
 import { cvmfsFor } from '../sources/cvmfs.ts';
 import { authenticate, openSource } from '../sources/source.ts';
 
@@ -33,7 +33,7 @@ export async function run(context: VerbContext<'pull'>): Promise<void> {
     const news =
       pulled.fetched === 0
         ? 'all layers were there'
-        : `${pulled.fetched} of ${pulled.layers} layers fetched, ${shortBytes(pulled.fetchedBytes)}`;
+        : `${pulled.fetched} of ${counted(pulled.layers, 'layer')} fetched, ${shortBytes(pulled.fetchedBytes)}`;
     out.text(`${pulled.image}${digest}: ${news}`);
   } finally {
     await source.close();

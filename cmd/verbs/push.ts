@@ -4,7 +4,7 @@ import { parseImageReference, type RegistryReference } from '../../lib/oci/refer
 import { type Pushed, pushImage } from '../../lib/plugin/push.ts';
 import { PushClient } from '../../lib/registry/push/push-client.ts';
 import type { VerbContext } from '../program/verb-context.ts';
-import { shortBytes } from '../sentences/words.ts';
+import { counted, shortBytes } from '../sentences/words.ts';
 import { policyOf } from '../sources/registry-source.ts';
 
 export async function run(context: VerbContext<'push'>): Promise<void> {
@@ -55,7 +55,7 @@ function forPeople({ image, digest, blobs, manifests, uploadedBytes }: Pushed): 
   const all = blobs.uploaded + blobs.mounted + manifests.pushed === 0;
   const news = all
     ? 'all was there'
-    : `${blobs.uploaded} of ${total} blobs sent, ${shortBytes(uploadedBytes)}${mounted}`;
+    : `${blobs.uploaded} of ${counted(total, 'blob')} sent, ${shortBytes(uploadedBytes)}${mounted}`;
   const shown = image.endsWith(`@${digest}`) ? image : `${image}@${digest}`;
   return `${shown}: ${news}${foreign}`;
 }

@@ -3,10 +3,11 @@ import { storeUsage, type Usage } from '../../lib/plugin/usage.ts';
 import { Store } from '../../lib/store/store.ts';
 import { probeCommand } from '../program/executable.ts';
 import type { VerbContext } from '../program/verb-context.ts';
-import { keptSentence, shortBytes } from '../sentences/words.ts';
-import { bar, columns } from '../terminal/table.ts';
+import { counted, keptSentence, shortBytes } from '../sentences/words.ts';
+import { bar, fitted, wrapped } from '../terminal/table.ts';
 
-export async function run({ settings, args, metrics, out }: VerbContext<'usage'>): Promise<void> {
+export async function run(context: VerbContext<'usage'>): Promise<void> {
+  const { settings, args, metrics, out, width } = context;
   const store = Store.open(settings.store);
   const outside = await missingOutside(store, probeCommand());
   const usage = storeUsage(store, settings.cleanThresholdBytes, outside);
@@ -15,11 +16,15 @@ export async function run({ settings, args, metrics, out }: VerbContext<'usage'>
   metrics.bytes('CommittedQuotaInBytes', usage.committedBytes);
   metrics.bytes('UsedBackingStoreInBytes', usage.filesystem.usedBytes);
   if (args.options.json === true) out.json(usage);
-  else for (const line of forPeople(usage)) out.text(line);
+  else
+    for (const line of forPeople(usage, args.options['no-trunc'] === true ? undefined : width))
+      out.text(line);
 }
 
-function forPeople(usage: Usage): string[] {
+function forPeople(usage: Usage, width: number | undefined): string[] {
   const { filesystem: disk } = usage;
+  // The rest is what the filesystem keeps for itself, or what others have put beside the store.
+  const own = disk.usedBytes - usage.counted.sum;
   const part = (name: string, bytes: number, note = '') => [
     name,
     shortBytes(bytes),
@@ -28,37 +33,50 @@ function forPeople(usage: Usage): string[] {
   ];
   return [
     `store ${usage.store} (${disk.type}, ${shortBytes(disk.totalBytes)})`,
-    ...columns([
-      part('used', disk.usedBytes, `${shortBytes(disk.freeBytes)} free`),
-      part('layers', usage.layerBytes, `${usage.layers.length} layers, each kept once`),
-      part('  shared', usage.sharedBytes, 'used by more than one image'),
-      part('  reclaimable', usage.reclaimableBytes, 'used by none: graft clean deletes it'),
-      part('committed', usage.committedBytes, 'sum of the disk limits'),
-      part('containers', usage.counted.containers, 'what they wrote'),
-      part('records', usage.counted.records, 'what graft remembers, and downloads that broke off'),
-      part('sum', usage.counted.sum, 'blocks of all that is in the store, as du -x counts them'),
-    ]),
-    ...backingLine(usage),
-    ...(usage.kept === undefined ? [] : [keptSentence(usage.kept)]),
-    leakedLine(usage),
-    ...missingLines(usage),
-    cleanLine(usage),
+    ...fitted(
+      [
+        part('used', disk.usedBytes, `${shortBytes(disk.freeBytes)} free`),
+        part('layers', usage.layerBytes, `${counted(usage.layers.length, 'layer')}, each kept once`),
+        part('  shared', usage.sharedBytes, 'used by more than one image'),
+        part('  reclaimable', usage.reclaimableBytes, 'used by none: graft clean deletes it'),
+        part('committed', usage.committedBytes, 'sum of the disk limits'),
+        part('containers', usage.counted.containers, 'what they wrote'),
+        part('records', usage.counted.records, 'what graft remembers, and downloads that broke off'),
+        part('sum', usage.counted.sum, 'all that is in the store, as du -x counts it'),
+        ...(own > 0 ? [part('filesystem', own, 'the rest: its journal and inodes, and what is beside')] : []),
+      ],
+      { width, shrink: [3] },
+    ),
+    ...[
+      ...backingLine(usage),
+      ...(usage.kept === undefined ? [] : [keptSentence(usage.kept)]),
+      leakedLine(usage),
+      ...missingLines(usage),
+      cleanLine(usage),
+    ].flatMap((line) => (width === undefined ? [line] : wrapped(line, width))),
     '',
-    ...columns([
-      ['IMAGE', 'WROTE', 'LIMIT', 'LAYERS', 'FROM'],
-      ...usage.images.map((image) => [
-        image.id,
-        image.exclusiveBytes === undefined ? 'not counted' : shortBytes(image.exclusiveBytes),
-        image.quotaBytes === undefined ? 'none' : shortBytes(image.quotaBytes),
-        shortBytes(image.layerBytes),
-        image.image ?? 'unknown',
-      ]),
-    ]),
+    ...fitted(
+      [
+        ['IMAGE', 'WROTE', 'LIMIT', 'LAYERS', 'FROM'],
+        ...usage.images.map((image) => [
+          image.id,
+          image.exclusiveBytes === undefined ? 'not counted' : shortBytes(image.exclusiveBytes),
+          image.quotaBytes === undefined ? 'none' : shortBytes(image.quotaBytes),
+          shortBytes(image.layerBytes),
+          image.image ?? 'unknown',
+        ]),
+      ],
+      { width, shrink: [4, 0] },
+    ),
     '',
-    ...columns([
-      ['LAYER', 'SIZE', 'USED BY'],
-      ...usage.layers.map((layer) => [layer.layer, shortBytes(layer.bytes), usersOf(layer.usedBy)]),
-    ]),
+    ...fitted(
+      [
+        ['LAYER', 'SIZE', 'USED BY'],
+        ...usage.layers.map((layer) => [layer.layer, shortBytes(layer.bytes), usersOf(layer.usedBy)]),
+        ...usage.inPlace.map(({ path, usedBy }) => [path, 'in place', usersOf(usedBy)]),
+      ],
+      { width, shrink: [0, 2] },
+    ),
   ];
 }
 
@@ -80,8 +98,8 @@ function backingLine({ backing }: Usage): string[] {
 function leakedLine({ leaked }: Usage): string {
   const { places, projectIds } = leaked;
   if (places.length + projectIds === 0) return 'Nothing is left over from crashes or deletes.';
-  const count = `${places.length} places${places.length === 0 ? '' : ` (${some(places)})`}`;
-  return `Left over from crashes and deletes: ${count}, ${projectIds} project ids; the next clean sweeps them, or says why not.`;
+  const count = `${counted(places.length, 'place')}${places.length === 0 ? '' : ` (${some(places)})`}`;
+  return `Left over from crashes and deletes: ${count}, ${counted(projectIds, 'project id')}; the next clean sweeps them, or says why not.`;
 }
 
 function missingLines({ images }: Usage): string[] {

@@ -12,6 +12,10 @@ export interface LayerProgress {
 export interface Progress {
   /** @param name is shown: a short digest, say. @param total bytes; undefined where no size is declared. */
   layer(name: string, total: number | undefined): LayerProgress;
+  /** The layers that are to come, told before the first one. @param bytes undefined where not every size is declared */
+  expect?(layers: number, bytes: number | undefined): void;
+  /** This process waits for another one that fetches so many of its layers. */
+  waiting?(layers: number): void;
   /** Shows a sentence, which has no final full stop or newline. */
   note(text: string): void;
 }

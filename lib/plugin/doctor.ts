@@ -1,6 +1,7 @@
 import { accessSync, existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname } from 'node:path';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { shortBytes } from '../base/units.ts';
 import { isReachable, measure } from '../store/collect/measure.ts';
 import { lookAtDirectories } from '../store/init/directories.ts';
 import { Layout } from '../store/layout/layout.ts';
@@ -121,7 +122,7 @@ function backing(layout: Layout): Diagnosis[] {
   }
   if (below === undefined) return [];
   const { freeBytes, growthBytes } = below;
-  const detail = `the disk below ${below.backing} has ${freeBytes} bytes free, and the file may grow by ${growthBytes}`;
+  const detail = `the disk below ${below.backing} has ${shortBytes(freeBytes)} free, and the file may grow by ${shortBytes(growthBytes)}`;
   const advice = 'free space on that disk: writes in the store fail with input/output errors';
   return [{ name: 'backing', verdict: 'problem', detail, advice }];
 }
@@ -147,7 +148,7 @@ function space(layout: Layout): Diagnosis {
   const at = existsSync(layout.root) ? layout.root : dirname(layout.root);
   const { type, totalBytes, freeBytes } = filesystemOf(at);
   const used = totalBytes === 0 ? 0 : 1 - freeBytes / totalBytes;
-  const detail = `${type}, ${Math.round(used * 100)} % of ${totalBytes} bytes used`;
+  const detail = `${type}, ${Math.round(used * 100)} % of ${shortBytes(totalBytes)} used`;
   if (used < FULL) return ok('disk', detail);
   const advice = `see where it went: graft --store ${layout.root} usage; then: graft --store ${layout.root} clean`;
   return { name: 'disk', verdict: 'warning', detail, advice };
@@ -157,12 +158,12 @@ function space(layout: Layout): Diagnosis {
 function threshold(opened: Store, { cleanThresholdBytes }: DoctorRequest): Diagnosis {
   if (cleanThresholdBytes === 0) return ok('clean threshold', 'none: every clean acts');
   const { committedBytes, layerBytes, filesystemTotalBytes } = measure(opened);
-  const now = `${committedBytes + layerBytes} of ${cleanThresholdBytes} bytes committed or cached`;
+  const now = `${shortBytes(committedBytes + layerBytes)} of ${shortBytes(cleanThresholdBytes)} committed or cached`;
   if (isReachable(cleanThresholdBytes, filesystemTotalBytes)) return ok('clean threshold', now);
   return {
     name: 'clean threshold',
     verdict: 'warning',
-    detail: `${now}, on a filesystem of ${filesystemTotalBytes}`,
+    detail: `${now}, on a filesystem of ${shortBytes(filesystemTotalBytes)}`,
     advice: 'lower clean.threshold_bytes: the disk can be full before a clean acts',
   };
 }

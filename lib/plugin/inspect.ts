@@ -1,5 +1,6 @@
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { shortBytes } from '../base/units.ts';
 import type { LayerChoice } from '../image/cvmfs/cvmfs-layers.ts';
 import type { PullContext } from '../image/pull/context.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
@@ -125,7 +126,11 @@ function checks(
   const distinct = new Set(image.layers.map((layer) => layer.diffId ?? layer.digest ?? layer)).size;
   return [
     ...(limit ? limitChecks(store, layers, limit) : []),
-    { name: 'free space', ok: missing <= free, detail: `${missing} bytes to fetch, ${free} bytes free` },
+    {
+      name: 'free space',
+      ok: missing <= free,
+      detail: `${shortBytes(missing)} to fetch, ${shortBytes(free)} free`,
+    },
     {
       name: 'layer count',
       ok: distinct <= MAX_LOWER_DIRS,
@@ -143,6 +148,6 @@ function limitChecks(store: Store, layers: readonly InspectedLayer[], limit: Dis
   };
   if (limit.exclusive) return [enforced];
   const size = layers.reduce((sum, layer) => sum + (layer.unpackedBytes ?? layer.bytes ?? 0), 0);
-  const detail = `the layers take at least ${size} of ${limit.bytes} bytes`;
+  const detail = `the layers take at least ${shortBytes(size)} of ${shortBytes(limit.bytes)}`;
   return [enforced, { name: 'disk limit', ok: size <= limit.bytes, detail }];
 }

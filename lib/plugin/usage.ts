@@ -5,7 +5,7 @@ import { isReachable } from '../store/collect/measure.ts';
 import { halfImages } from '../store/collect/recover.ts';
 import type { ImageId } from '../store/layout/image-id.ts';
 import type { LayerKey } from '../store/layout/layer-key.ts';
-import { isVolume, layerKeyOrUndefined } from '../store/layout/layer-key.ts';
+import { isOutside, isVolume, layerKeyOrUndefined } from '../store/layout/layer-key.ts';
 import { abandoned } from '../store/layout/staging.ts';
 import { listVolumes, sizeOf, volumeSize } from '../store/records/volume-size.ts';
 import type { Store } from '../store/store.ts';
@@ -76,6 +76,8 @@ export interface Usage {
   readonly unusedFileBytes: number;
   readonly fileBytes: number;
   /** The remains of crashed processes, which the next clean sweeps. */
+  /** Layers that are used where they lie on CernVM-FS, and take no space of the store. */
+  readonly inPlace: readonly { readonly path: string; readonly usedBy: readonly string[] }[];
   readonly leaked: {
     readonly staged: number;
     readonly projectIds: number;
@@ -119,6 +121,7 @@ export function storeUsage(
     backing: backing(store),
     images,
     layers,
+    inPlace: inPlace(store),
     committedBytes,
     layerBytes,
     sharedBytes: sum(layers.filter((layer) => layer.usedBy.length > 1).map((layer) => layer.bytes)),
@@ -184,6 +187,15 @@ function imageUsage(store: Store, id: ImageId, missing: readonly MissingOutside[
     layerBytes: store.images.number(id, 'image_info'),
     missingLayers: missing.map(({ lower, reason }) => ({ path: lower, reason })),
   };
+}
+
+/** By path. A shim or a mask of such a layer is in the store, and among its layers. */
+function inPlace(store: Store): Usage['inPlace'] {
+  const users = new Map<string, string[]>();
+  for (const id of store.images.list())
+    for (const lower of store.images.recordIfReadable(id)?.lowers ?? [])
+      if (isOutside(lower)) users.set(lower, [...(users.get(lower) ?? []), id]);
+  return [...users].map(([path, usedBy]) => ({ path, usedBy })).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** Largest first. */

@@ -159,7 +159,7 @@ test('the layer has whiteouts, opaque directories and FIFOs, and neither sockets
   const server = Bun.listen({ unix: `${rootfs}/d/socket`, socket: { data() {} } });
   try {
     const told = await store.must(['commit', id, `oci:${out}:x`]);
-    expect(told).toContain('left out: 1 sockets and 2 devices');
+    expect(told).toContain('left out: 1 socket and 2 devices');
     // The same upper directory gives the same bytes.
     await store.must(['commit', id, `oci:${out}:y`]);
   } finally {

@@ -31,7 +31,7 @@ test('usage adds up: shared, reclaimable, and what a clean takes is what it said
   const left = await usage();
   expect([left.sharedBytes, left.reclaimableBytes]).toEqual([0, used.layerBytes]);
   const dry = await store.must(['clean', '--dry-run']);
-  expect(dry).toContain('would delete 1 layers and shims');
+  expect(dry).toContain('would delete 1 layer or shim');
   expect(await store.must(['clean'])).toBe('clean completed\n');
   expect((await usage()).layerBytes).toBe(0);
 });
@@ -68,7 +68,7 @@ test('what a crash left is counted until the next clean', async () => {
     projectIds: 0,
     places: [`${store.path}/tmp/left-behind`],
   });
-  expect(await store.must(['usage'])).toContain('Left over from crashes and deletes: 1 places');
+  expect(await store.must(['usage'])).toContain('Left over from crashes and deletes: 1 place (');
   await store.must(['clean']);
   expect((await usage()).leaked).toEqual({ staged: 0, projectIds: 0, places: [] });
   expect(await store.must(['usage'])).toContain('Nothing is left over from crashes or deletes.');

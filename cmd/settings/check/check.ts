@@ -2,7 +2,7 @@ import type { SettingFinding } from './finding.ts';
 import { grootFindings } from './groot-findings.ts';
 import { type OwnFiles, ownFindings } from './own-findings.ts';
 
-export { placeInWords, type SettingFinding } from './finding.ts';
+export { placeInWords } from './finding.ts';
 
 export interface CheckedSettings {
   /** The files that graft reads, in their order. */

@@ -42,6 +42,7 @@ export class MissingLayers {
   async run(): Promise<void> {
     await this.#ask();
     this.#checkSpace();
+    this.#tellExpected();
     for (let left = this.#missing(); left.length > 0; left = this.#missing()) {
       const missing = new Set(left.map(({ key }) => key));
       const ready = left.filter(
@@ -59,6 +60,7 @@ export class MissingLayers {
       const [first] = others.sort((one, other) => one.held.until - other.held.until);
       if (first !== undefined) {
         this.#pull.context.log.info('waiting-for-layer', { layer: first.named.key, others: others.length });
+        this.#pull.context.progress.waiting?.(others.length);
         const names = others.map(({ named }) => nameOf(named));
         await this.#times.ofWaiting(names, () => this.#turns.wait(first.held, this.#hasCome(first.named)));
         this.#hear();
@@ -120,6 +122,13 @@ export class MissingLayers {
       seen.add(name);
       return true;
     });
+  }
+
+  #tellExpected(): void {
+    const sizes = this.#missing().map(({ layer }) => layer.size);
+    const isKnown = sizes.every((size) => size !== undefined);
+    const bytes = isKnown ? sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) : undefined;
+    if (sizes.length > 0) this.#pull.context.progress.expect?.(sizes.length, bytes);
   }
 
   /** Refuses early when the disk is too small. Compressed sizes are a lower bound of the layers' sizes. */

@@ -1,3 +1,4 @@
+import { shortBytes } from '../../base/units.ts';
 import { lookAtMount } from '../layout/mount-state.ts';
 import type { Store } from '../store.ts';
 import type { Finding } from './finding.ts';
@@ -16,7 +17,7 @@ export function checkMount({ layout }: Store): Finding[] {
     found.push({ kind: 'backing-deleted', what: layout.backing, detail });
   }
   if (below !== undefined) {
-    const detail = `the disk below has ${below.freeBytes} bytes free, and the file may grow by ${below.growthBytes}`;
+    const detail = `the disk below has ${shortBytes(below.freeBytes)} free, and the file may grow by ${shortBytes(below.growthBytes)}`;
     found.push({ kind: 'backing-full', what: layout.backing, detail });
   }
   return found;

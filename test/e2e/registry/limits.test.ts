@@ -120,7 +120,7 @@ test('a Retry-After is waited for: the next request comes no sooner', async () =
     },
     { retries: { ...ONCE, attempts: 2 } },
   );
-  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layers fetched')]);
+  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layer fetched')]);
   expect(at.length).toBe(2);
   // Timers count whole milliseconds.
   expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThanOrEqual(990);
@@ -215,7 +215,7 @@ test('no coding is asked for; one that comes unasked is not taken off', async ()
     await answer.write(Buffer.from(plain.replace('\r\n', '\r\ncontent-encoding: gzip\r\n'), 'latin1'));
     return true;
   });
-  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layers fetched')]);
+  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layer fetched')]);
   expect(registry?.requests.map(({ headers }) => headers.get('accept-encoding'))).toEqual(
     registry?.requests.map(() => 'identity'),
   );
@@ -233,7 +233,7 @@ test('a body that breaks is gone on with on the same terms: If-Range with the en
     },
     { retries: { ...ONCE, attempts: 3 } },
   );
-  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layers fetched')]);
+  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('1 of 1 layer fetched')]);
   expect(logged(ran, 'blob-retry').length).toBe(1);
   const [first, ...others] = asked(layer().digest);
   expect([first?.headers.get('range'), first?.headers.get('if-range')]).toEqual([null, null]);
