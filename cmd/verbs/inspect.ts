@@ -59,7 +59,7 @@ const WHERE = {
   cvmfs: 'on CVMFS',
 };
 
-/** What an image tells of itself, and graft does not act on. */
+/** Facts that an image tells of itself, and on which graft does not act. */
 interface Declared {
   readonly volumes: readonly string[];
   readonly exposedPorts: readonly string[];

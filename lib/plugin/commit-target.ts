@@ -11,7 +11,7 @@ interface DocumentFacts {
   readonly size: number;
 }
 
-/** A place for one image. Nobody finds the image there before `publish` has ended. */
+/** A place for one image. No process finds the image there before `publish` has ended. */
 export interface CommitTarget extends Disposable {
   /** Makes sure that `publish` can name the layers of the image that the container was made from. @throws COMMIT_BASE */
   layersBelow(reader: BaseReader, documents: BaseDocuments, signal: AbortSignal): Promise<void>;
