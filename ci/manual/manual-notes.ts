@@ -84,6 +84,7 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     examples: [
       'graft export oci:///srv/images:app /srv/exported',
       'graft export --tar /srv/app.tar oci:///srv/images:app',
+      'graft export --erofs /srv/app.erofs oci:///srv/images:app',
     ],
   },
   commit: {

@@ -111,14 +111,20 @@ export const VERBS = {
     rare: true,
   },
   export: {
-    summary: 'write the root filesystem of an image as directory or tar',
+    summary: 'write a root filesystem as directory, tar or EROFS image',
     details:
       'Merges the layers into DIRECTORY, which must not exist or be empty, with owners, modes, times, extended attributes ' +
-      'and hard links; or with --tar into one archive, which has the same bytes each time. Needs no store. The result ' +
+      'and hard links; or into one file, which has the same bytes each time: with --tar an archive, with --erofs a ' +
+      'filesystem that the kernel mounts read-only. Needs no store. The result ' +
       'appears when it is complete; a failure leaves nothing. An ordinary user cannot give files away: everything then ' +
       'belongs to that user, and the answer says what was lost.',
     options: {
       tar: { type: 'string', placeholder: 'FILE', description: 'write a tar archive instead of a directory' },
+      erofs: {
+        type: 'string',
+        placeholder: 'FILE',
+        description: 'write an EROFS image instead of a directory',
+      },
       ...SOURCE,
       json: JSON_OUTPUT,
     },

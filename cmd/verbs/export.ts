@@ -1,5 +1,6 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { type Exported, exportDirectory } from '../../lib/export/export-directory.ts';
+import type { FileFormat } from '../../lib/export/export-file.ts';
 import type { MergeDeps } from '../../lib/export/merge-image.ts';
 import type { PublishedLayers } from '../../lib/export/published-layers.ts';
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
@@ -12,9 +13,10 @@ import { openSource } from '../sources/source.ts';
 export async function run(context: VerbContext<'export'>): Promise<void> {
   const { args, log, progress, signal, out } = context;
   const [image = '', directory] = args.positionals;
-  const { tar } = args.options;
-  if ((tar === undefined) === (directory === undefined)) {
-    const usage = 'export [options] <image> <directory>, or export --tar <file> [options] <image>';
+  const { tar, erofs } = args.options;
+  if ([tar, erofs, directory].filter((given) => given !== undefined).length !== 1) {
+    const usage =
+      'export [options] <image> <directory>, or export --tar <file> [options] <image>, or with --erofs <file>';
     throw new PluginError('CLI_BAD_ARGUMENTS', { usage, misplaced: undefined });
   }
   const source = await openSource(context, image, undefined, args.options['require-digest'] === true);
@@ -30,7 +32,9 @@ export async function run(context: VerbContext<'export'>): Promise<void> {
       published: () => publishedLayers(context),
       attributes: process.geteuid?.() === 0 ? 'set' : 'own',
     };
-    exported = await (tar === undefined ? exportDirectory(deps, directory ?? '') : exportTar(deps, tar));
+    if (tar !== undefined) exported = await exportFile(deps, tar, 'tar');
+    else if (erofs !== undefined) exported = await exportFile(deps, erofs, 'erofs');
+    else exported = await exportDirectory(deps, directory ?? '');
   } finally {
     await source.close();
   }
@@ -46,8 +50,8 @@ async function publishedLayers(context: VerbContext<'export'>): Promise<Publishe
   return new PublishedLayers({ cvmfs, archiveCommand: archiveCommand(), log: context.log });
 }
 
-/** The packer is loaded for archives alone. */
-async function exportTar(deps: MergeDeps, file: string): Promise<Exported> {
-  const { exportTar: write } = await import('../../lib/export/export-tar.ts');
-  return write(deps, file);
+/** The packers are loaded for files alone. */
+async function exportFile(deps: MergeDeps, file: string, format: FileFormat): Promise<Exported> {
+  const { exportFile: write } = await import('../../lib/export/export-file.ts');
+  return write(deps, file, format);
 }

@@ -58,7 +58,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   'lib/http': ['.'],
   'lib/oci': ['generated', '.'],
   'lib/sys': ['kernel', 'files', 'mounts', 'exclusive'],
-  'lib/layer': ['tar', 'manifest', 'tree', 'unpack', 'merge', 'pack'],
+  'lib/layer': ['tar', 'manifest', 'tree', 'erofs', 'unpack', 'merge', 'pack'],
   'lib/registry': ['answers', 'policy', 'auth', 'blobs', '.', 'push'],
   'lib/store': ['layout', 'records', '.', 'collect', 'init', 'checks'],
   'lib/image': ['source', 'stack', 'cvmfs', 'pull', 'push'],

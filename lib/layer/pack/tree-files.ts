@@ -27,7 +27,13 @@ const [ENOENT, EIO] = [2, 5];
 const NEVER = { linkBelow: () => undefined, implied() {}, removed() {} };
 
 /** How a name is written: `skipped` are sockets and devices. */
-export type Member = (WrittenEntry & { readonly isWhiteout: boolean }) | 'skipped';
+export type Member = (WrittenEntry & MemberFacts) | 'skipped';
+
+interface MemberFacts {
+  readonly isWhiteout: boolean;
+  /** True for the first name of a file that has several. */
+  readonly isShared: boolean;
+}
 
 /** The part of a stat that tar-fs reads. `mtime` has no meaning here: the writer takes the times of the member. */
 interface StatForTarFs {
@@ -95,11 +101,16 @@ export class TreeFiles {
     done(null, this.last === 'skipped' ? '' : this.last.target);
   };
 
+  /** Opens a file of the tree. @throws SysError */
+  open(path: string): number {
+    const { directory, name } = this.#find(path);
+    return openReadable(directory.fd, name);
+  }
+
   /** The content of the last member. @throws SysError EIO through the stream where the file has another size by now */
   readonly createReadStream = (path: string): Readable => {
     try {
-      const { directory, name } = this.#find(path);
-      return this.#contentOf(openReadable(directory.fd, name), path);
+      return this.#contentOf(this.open(path), path);
     } catch (error) {
       // tar-fs expects no exception here.
       return new Readable({ read() {} }).destroy(error as Error);
@@ -150,6 +161,7 @@ export class TreeFiles {
       size: 0,
       target: '' as ByteName,
       isWhiteout: false,
+      isShared: !isDirectory(stat) && stat.nlink > 1,
     };
     if (isWhiteout(stat)) return { ...common, kind: 'file', mode: 0o644, isWhiteout: true };
     const first = isDirectory(stat) ? undefined : this.#firstName(path, stat);
