@@ -8,8 +8,9 @@ import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { isQueuedJob } from '../oci/generated/validators.js';
 import { JsonRefused, parseJson } from '../oci/json.ts';
+import { sweepHolds } from '../sys/exclusive/hold.ts';
 import { writeFileDurable } from '../sys/files/durable.ts';
-import { hasCode } from '../sys/kernel/errno.ts';
+import { errnoMeaning, hasCode, SysError } from '../sys/kernel/errno.ts';
 import { mkdirAt, unlinkAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD } from '../sys/kernel/libc.ts';
 import { listNames } from '../sys/kernel/look.ts';
@@ -49,6 +50,8 @@ export class Queue {
     this.#maxQueued = maxQueued;
     this.#log = log;
     this.#makeDirectory(root);
+    // A killed agent leaves an unfinished lock beside the jobs.
+    sweepHolds(root, false);
     for (const name of listNames(this.#directory)) this.#load(name);
     this.#order = Math.max(0, ...[...this.#jobs.values()].map(({ order }) => order + 1));
     for (const job of this.#jobs.values())
@@ -57,7 +60,7 @@ export class Queue {
 
   /**
    * Adds an image. An image that waits already stays in its place. @returns false when the queue is full
-   * @throws SysError when the disk does not take it
+   * @throws PUBLISHER_BAD_FILE when the disk does not take it
    */
   add(wish: Wish): boolean {
     const before = this.#jobs.get(keyOf(wish));
@@ -90,7 +93,7 @@ export class Queue {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  /** @throws SysError */
+  /** @throws PUBLISHER_BAD_FILE when the disk does not take it */
   change(job: Job, changes: Partial<Pick<Job, 'state' | 'attempts' | 'notBefore' | 'reason'>>): Job {
     const changed = { ...job, ...changes };
     this.#write(changed);
@@ -117,7 +120,13 @@ export class Queue {
 
   #write(job: Job): void {
     const key = keyOf(job);
-    writeFileDurable(`${this.#directory}/${key}.json`, Buffer.from(JSON.stringify(job)), 0o600);
+    try {
+      writeFileDurable(`${this.#directory}/${key}.json`, Buffer.from(JSON.stringify(job)), 0o600);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      const subject = { path: this.#directory, reason: errnoMeaning(error.code) };
+      throw new PluginError('PUBLISHER_BAD_FILE', subject, { cause: error });
+    }
     this.#jobs.set(key, job);
   }
 

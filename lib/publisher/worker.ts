@@ -49,7 +49,7 @@ export class Worker {
     this.#wake();
   }
 
-  /** Works until `stop` aborts, and ends after the job in hand. @throws SysError when the queue's disk fails */
+  /** Works until `stop` aborts, and ends after the job in hand. @throws PUBLISHER_BAD_FILE when the queue's disk fails */
   async run(stop: AbortSignal): Promise<void> {
     const { queue, now } = this.#deps;
     while (!stop.aborted) {
@@ -68,10 +68,6 @@ export class Worker {
     const facts = { repository: job.repository, tag: job.tag, digest: job.digest };
     try {
       await publish(started);
-      queue.change(started, { state: 'done' });
-      this.published += 1;
-      this.lastSuccess = now();
-      log.info('publisher-done', facts);
     } catch (error) {
       const reason = explain(error).slice(0, 2000);
       this.failures += 1;
@@ -79,7 +75,13 @@ export class Worker {
       log.error('publisher-failed', reason, { ...facts, attempt: started.attempts, again: passes });
       const notBefore = now() + pauseMs * 2 ** (started.attempts - 1);
       queue.change(started, passes ? { state: 'queued', notBefore, reason } : { state: 'failed', reason });
+      return;
     }
+    // The image is published: an error of the queue's disk ends the agent, and the next one finds nothing left to do.
+    queue.change(started, { state: 'done' });
+    this.published += 1;
+    this.lastSuccess = now();
+    log.info('publisher-done', facts);
   }
 
   /** The time at which a publication may begin. */

@@ -178,7 +178,7 @@ export function sweepHolds(directory: string, places: boolean): number {
     const entry = temporaryOwner(name);
     if (entry !== undefined) {
       // Other programs may have made names beside a store, and such a name may be a symbolic link.
-      if (!isRootsDirectory(path) || !isGone(ownerOfEntry(entry), path)) continue;
+      if (!isOwnDirectory(path) || !isGone(ownerOfEntry(entry), path)) continue;
       removeHold(path, entry);
       count += 1;
     } else if (places && isDirectoryAt(path)) {
@@ -191,9 +191,10 @@ export function sweepHolds(directory: string, places: boolean): number {
   return count;
 }
 
-function isRootsDirectory(path: string): boolean {
+/** A directory of root or of this process's user: other users may make names beside it. */
+function isOwnDirectory(path: string): boolean {
   const stat = statIfThere(AT_FDCWD, path);
-  return stat !== undefined && isDirectory(stat) && stat.uid === 0;
+  return stat !== undefined && isDirectory(stat) && (stat.uid === 0 || stat.uid === process.geteuid?.());
 }
 
 function removeHold(path: string, entry: string): void {

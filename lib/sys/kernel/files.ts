@@ -62,7 +62,9 @@ export function openat2(
 export function openAt(dirfd: number, path: PathBytes, flags: number, mode = 0): number {
   const [fd, name] = anchoredTarget(dirfd, path);
   const run = () => libc.openat(fd, cpath(name), flags | O.CLOEXEC, mode);
-  return (flags & (O.CREAT | O.TRUNC)) !== 0 ? mutate('openat', path, run) : check(run(), 'openat', path);
+  // O_TMPFILE holds the bit of O_DIRECTORY too, so its bits are compared as a whole.
+  const changes = (flags & (O.CREAT | O.TRUNC)) !== 0 || (flags & O.TMPFILE) === O.TMPFILE;
+  return changes ? mutate('openat', path, run) : check(run(), 'openat', path);
 }
 
 /** Opens a directory for use as `dirfd`, never through a symbolic link at the end of `path`. */

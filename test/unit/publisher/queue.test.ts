@@ -1,10 +1,12 @@
 /** The queue on disk, and the worker that empties it. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { PluginError } from '../../../lib/base/errors/error.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import { type Job, Queue } from '../../../lib/publisher/queue.ts';
 import { Worker, type WorkerDeps } from '../../../lib/publisher/worker.ts';
+import { temporaryPath } from '../../../lib/sys/files/temporary.ts';
+import { formatOwner, owner } from '../../../lib/sys/kernel/process.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
 let dir: TempDir;
@@ -171,6 +173,26 @@ test('a queue whose disk fails ends the worker', async () => {
   const queue = open();
   queue.add(wish(1));
   await dir.remove();
-  await expect(work(queue, 1, () => Promise.resolve())).rejects.toThrow('no such file');
+  await expect(work(queue, 1, () => Promise.resolve())).rejects.toMatchObject({
+    code: 'PUBLISHER_BAD_FILE',
+    subject: { reason: 'no such file or directory' },
+  });
   mkdirSync(dir.path);
+});
+
+test('an unfinished lock of a dead process goes, that of a living one stays', () => {
+  const dead = temporaryPath(dir.path, `${formatOwner({ ...owner(), startTime: '1' })}.x`);
+  const living = temporaryPath(dir.path, `${formatOwner(owner())}.x`);
+  for (const path of [dead, living]) mkdirSync(path);
+  open();
+  expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
+});
+
+test('a job whose publication succeeded does not fail with the disk of the queue', async () => {
+  const queue = open();
+  queue.add(wish(1));
+  const lost = async () => renameSync(dir.at('jobs'), dir.at('away'));
+  await expect(work(queue, 1, lost)).rejects.toMatchObject({ code: 'PUBLISHER_BAD_FILE' });
+  renameSync(dir.at('away'), dir.at('jobs'));
+  expect([states(queue, 1), states(open(), 1)]).toEqual([['publishing'], ['queued']]);
 });
