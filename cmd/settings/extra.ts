@@ -53,7 +53,7 @@ export async function loadExtraSettings(
     .filter(({ text }) => saysSomething(text));
   if (texts.length === 0) return NO_SETTINGS;
   const { parseConfig } = await import('./groot-yaml.ts');
-  const { isExtraSettings } = await import('../../lib/oci/generated/validators.js');
+  const { isExtraSettings } = await import('../../lib/oci/generated/settings-validators.js');
   let merged: unknown = {};
   for (const { path, text } of texts) {
     const document = withBytes(parseConfig(path, text) ?? {});

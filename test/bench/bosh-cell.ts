@@ -11,6 +11,8 @@ export interface CellOptions {
   readonly insecureRegistries: readonly string[];
   /** Where a metron agent listens on this machine. */
   readonly metronPort: number;
+  /** graft's own settings; nothing where an operator sets none. */
+  readonly own?: object | undefined;
 }
 
 /** Garden's words before the verb. */
@@ -21,8 +23,8 @@ export async function boshCell(options: CellOptions): Promise<CellCommand> {
   const config = join(options.dir, 'graft.yml');
   mkdirSync(`${config}.d`, { recursive: true });
   writeFileSync(config, grootFile(options));
-  // What the job renders where an operator sets nothing of graft's own.
-  writeFileSync(`${config}.d/graft.yml`, '--- {}\n');
+  // The job renders this file in any case.
+  writeFileSync(`${config}.d/graft.yml`, `--- ${JSON.stringify(options.own ?? {})}\n`);
   const command: CellCommand = (...words) => [executable(), '--config', config, ...words];
   const [program = '', ...words] = command('init-store');
   await must(program, words);

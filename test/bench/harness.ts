@@ -38,6 +38,45 @@ export async function race(contestants: readonly Contestant[], rounds: number): 
   return best;
 }
 
+/** What the second contestant costs more than the first, in milliseconds, a figure for each pair of runs. */
+export interface Differences {
+  readonly cpuMs: readonly number[];
+  readonly wallMs: readonly number[];
+}
+
+/** Runs two contestants in turn, the one before the other in every second pair. */
+export async function pairs(
+  contestants: readonly [Contestant, Contestant],
+  rounds: number,
+): Promise<Differences> {
+  const cpuMs: number[] = [];
+  const wallMs: number[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    const measured = [0, 0].map(() => ({ cpuMs: 0, wallMs: 0 }));
+    for (const index of round % 2 === 0 ? [0, 1] : [1, 0]) {
+      const contestant = contestants[index];
+      if (contestant === undefined) continue;
+      await contestant.before?.(round);
+      measured[index] = measure(contestant.argv(round));
+    }
+    const [first, second] = measured;
+    if (first === undefined || second === undefined || round === 0) continue;
+    cpuMs.push(second.cpuMs - first.cpuMs);
+    wallMs.push(second.wallMs - first.wallMs);
+  }
+  return { cpuMs, wallMs };
+}
+
+/** The median with its interval of 95 % confidence, by the order of the values alone. */
+export function median(values: readonly number[]): string {
+  const sorted = values.toSorted((one, other) => one - other);
+  const half = (1.96 * Math.sqrt(sorted.length)) / 2;
+  const at = (rank: number) =>
+    (sorted[Math.max(0, Math.min(sorted.length - 1, Math.round(rank)))] ?? 0).toFixed(2);
+  const middle = (sorted.length - 1) / 2;
+  return `${at(middle)} ms (${at(middle - half)} to ${at(middle + half)})`;
+}
+
 /** Milliseconds of one run. @throws Error with its output when it fails */
 export function measure(argv: readonly string[]): { cpuMs: number; wallMs: number } {
   const started = Bun.nanoseconds();

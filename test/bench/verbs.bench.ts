@@ -4,7 +4,7 @@
  *
  * The kernel of this machine may lack project quotas, so no create here has a limit.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { executable } from '../support/graft.ts';
@@ -16,12 +16,23 @@ import {
   fakeRegistry,
   noise,
 } from '../support/registries/fake-registry.ts';
+import { GpgHome, payload } from '../support/signatures/gpg-home.ts';
 import { mountXfs } from '../support/stores/store.ts';
 import { tempDir } from '../support/temp.ts';
 import { boshCell, type CellCommand } from './bosh-cell.ts';
 import { type CrowdCost, crowd, queue } from './crowd.ts';
 import { fillStore, IMAGES, LAYERS } from './full-store.ts';
-import { type Contestant, type Measured, machine, race, rounds, say, table } from './harness.ts';
+import {
+  type Contestant,
+  type Measured,
+  machine,
+  median,
+  pairs,
+  race,
+  rounds,
+  say,
+  table,
+} from './harness.ts';
 
 const ROUNDS = rounds(100);
 const MiB = 1024 ** 2;
@@ -66,12 +77,12 @@ const layout = makeNoiseImage(
 const tar = dir.at('rootfs.tar');
 writeFileSync(tar, tarOf('file', noise(MiB)));
 
-async function storeOfCell(name: string): Promise<{ path: string; command: CellCommand }> {
+async function storeOfCell(name: string, own?: object): Promise<{ path: string; command: CellCommand }> {
   const path = join(filesystem, name);
-  mkdirSync(path);
+  mkdirSync(path, { recursive: true });
   const hosts = [pinned, ...crowded.flat()].map(({ registry }) => registry.host);
-  const own = { dir: dir.at(name), store: path, insecureRegistries: hosts, metronPort: metron.port };
-  return { path, command: await boshCell(own) };
+  const options = { dir: dir.at(name), store: path, insecureRegistries: hosts, metronPort: metron.port, own };
+  return { path, command: await boshCell(options) };
 }
 
 /** A registry in this process answers nobody while a race waits for its programs: warm creates must not ask. */
@@ -105,6 +116,51 @@ async function besideNothing(command: CellCommand): Promise<void> {
   await tidy(command, ROUNDS);
   const wanted = 'at most: create 1.6, stats 1.3, delete 1.6';
   say(table(`Warm verbs, ratios to an empty program (${wanted})`, results, empty.name));
+}
+
+/** A policy that demands a GPG signature of images of the registry, and the signature of the pinned image. */
+async function signedPolicy(): Promise<object> {
+  await using home = new GpgHome();
+  await home.key('release');
+  const { digest } = pinned.image.manifest;
+  const place = dir.at(`signatures/app@${digest.replace(':', '=')}`);
+  mkdirSync(place, { recursive: true });
+  const reference = payload(digest, `${pinned.registry.host}/app`);
+  writeFileSync(join(place, 'signature-1'), await home.sign(['release'], reference));
+  const keyPath = await home.keyring(['release']);
+  copyFileSync(keyPath, dir.at('release.gpg'));
+  const anything = { '': [{ type: 'insecureAcceptAnything' }] };
+  const signedIdentity = { type: 'matchRepository' };
+  const signed = [{ type: 'signedBy', keyType: 'GPGKeys', keyPath: dir.at('release.gpg'), signedIdentity }];
+  const transports = { docker: { [pinned.registry.host]: signed }, oci: anything, tarball: anything };
+  writeFileSync(dir.at('policy.json'), JSON.stringify({ default: [{ type: 'reject' }], transports }));
+  mkdirSync(dir.at('registries.d'));
+  writeFileSync(
+    dir.at('registries.d/bench.yaml'),
+    `docker:\n  ${pinned.registry.host}:\n    lookaside: file://${dir.at('signatures')}\n`,
+  );
+  return { trust: { policy: dir.at('policy.json'), registries_d: dir.at('registries.d') } };
+}
+
+/** Pairs, one create after the other, since the difference is smaller than what a machine's slow moment adds. */
+async function besideNoPolicy(without: CellCommand, withPolicy: CellCommand): Promise<void> {
+  const images = [
+    ['tar', tar],
+    ['OCI layout', layout.url],
+    ['pinned', pinned.url],
+  ] as const;
+  say('Warm create with a policy for signatures beside one without, pairs (at most: 1 ms more)');
+  for (const [kind, url] of images) {
+    const contestant = (command: CellCommand, name: string): Contestant => ({
+      name,
+      argv: (round) => command('create', url, `${name}-${round}`),
+      before: async (round) => void (await queue([command('delete', `${name}-${round - 1}`)])),
+    });
+    const both = [contestant(without, 'without'), contestant(withPolicy, 'with')] as const;
+    const { cpuMs, wallMs } = await pairs(both, ROUNDS);
+    say(`  create, ${kind.padEnd(10)}  CPU ${median(cpuMs)}; wall ${median(wallMs)}`);
+    await queue([without('delete', `without-${ROUNDS}`), withPolicy('delete', `with-${ROUNDS}`)]);
+  }
 }
 
 async function besideEmptyStore(few: CellCommand, many: CellCommand): Promise<void> {
@@ -171,6 +227,9 @@ say(`${machine()}; ${load()}; minima of ${ROUNDS} interleaved runs`);
 const few = await storeOfCell('few');
 await warm(few.command);
 await besideNothing(few.command);
+const signed = await storeOfCell('signed', await signedPolicy());
+await warm(signed.command);
+await besideNoPolicy(few.command, signed.command);
 await manyAtOnce(few.command);
 const many = await storeOfCell('many');
 await fillStore(many.command, many.path, dir.at('kinds'));

@@ -1,6 +1,6 @@
 /** The Sigstore part of docs/trust.md: its examples are taken, and let through what the text says. */
 import { expect, test } from 'bun:test';
-import { isTrustSettings } from '../../lib/oci/generated/validators.js';
+import { isTrustSettings } from '../../lib/oci/generated/settings-validators.js';
 import { choose, readPolicy } from '../../lib/trust/policy/read-policy.ts';
 import { attachmentsOf, readRegistriesD } from '../../lib/trust/policy/registries-d.ts';
 import { fits } from '../../lib/trust/policy/text-rule.ts';

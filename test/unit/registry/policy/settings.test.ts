@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { isPluginError } from '../../../../lib/base/errors/error.ts';
-import { isRegistrySettings } from '../../../../lib/oci/generated/validators.js';
+import { isRegistrySettings } from '../../../../lib/oci/generated/settings-validators.js';
 import { defaultPolicy } from '../../../../lib/registry/policy/policy.ts';
 import {
   type PolicyInputs,
