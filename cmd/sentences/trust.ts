@@ -4,7 +4,7 @@ import { printable } from '../../lib/base/text.ts';
 export const trustSentences: { [C in keyof TrustErrors]: (s: TrustErrors[C]) => string } = {
   TRUST_REFUSED: (s) =>
     `${printable(s.image)}${s.digest === undefined ? '' : ` (${s.digest})`} may not run on this machine: ` +
-    `${s.demanded === undefined ? '' : `it needs ${s.demanded}, and `}${s.found}; the rule is ${s.scope} in ${printable(s.policy)}`,
+    `${s.demanded === undefined ? '' : `it needs ${s.demanded}, and `}${s.found}; the rule is ${s.scope} in ${printable(s.policy)}${advice(s)}`,
   TRUST_GPGV: (s) =>
     `GPG signatures cannot be verified, so the image is refused: gpgv cannot be used, ${s.reason}; install the ` +
     'package gpgv',
@@ -22,3 +22,13 @@ export const trustSentences: { [C in keyof TrustErrors]: (s: TrustErrors[C]) => 
   TRUST_NO_POLICY: () =>
     'there is no policy to check by; name a policy.json under trust.policy in the extra settings',
 };
+
+/**
+ * Nobody can sign a tar file or a layout, which Garden's root filesystems are. A policy that does not name their transport
+ * refuses them by its default, often unintended.
+ */
+function advice({ transport, scope, policy }: TrustErrors['TRUST_REFUSED']): string {
+  if (transport === 'docker' || scope !== 'default') return '';
+  const accept = `"${transport}": {"": [{"type": "insecureAcceptAnything"}]}`;
+  return `; nobody can sign images of this kind: to let them run, add ${accept} to "transports" in ${printable(policy)}`;
+}

@@ -88,8 +88,9 @@ export class Guard {
     if (!judged.ok) {
       const { scope, demanded, found } = judged;
       log.info('image-refused', { image, digest, policy, scope, demanded, found });
+      const { transport } = asked;
       if (atRefusal === 'throw')
-        throw new PluginError('TRUST_REFUSED', { image, digest, policy, scope, demanded, found });
+        throw new PluginError('TRUST_REFUSED', { image, digest, policy, transport, scope, demanded, found });
       return this.#keep(digest, { scope, accepted: [], refused: { demanded, found } });
     }
     const record = this.#keep(digest, judged.record);

@@ -173,6 +173,24 @@ describe('pre-start refuses', () => {
     expect([code, sentence.includes('provided UID mappings do not match')]).toEqual([1, true]);
   });
 
+  test('a policy that refuses tar files by its default, and says what to add to it', async () => {
+    const policy = '/var/vcap/data/policy.json';
+    const write = (transports: object) =>
+      boot.must(`echo '${JSON.stringify({ default: [{ type: 'reject' }], transports })}' > ${policy}`);
+    await cell.deployJob('graft', { properties: small({ 'graft.trust.policy': policy }) });
+    await write({});
+    expect(await refused()).toEqual([
+      1,
+      'the unprivileged store cannot make a container: /var/vcap/data/graft/probe.tar may not run on this machine: ' +
+        `every image of this scope is rejected; the rule is default in ${policy}; nobody can sign images of this kind: to ` +
+        'let them run, add "tarball": {"": [{"type": "insecureAcceptAnything"}]} to "transports" in ' +
+        policy,
+    ]);
+    expect(await boot.must(`ls ${storePath('unprivileged')}/images`)).toBe('');
+    await write({ tarball: { '': [{ type: 'insecureAcceptAnything' }] } });
+    await boot.must(`${BIN}/pre-start`);
+  });
+
   test('a directory for the stores that does not exist', async () => {
     await cell.deployJob('graft', { properties: small({ 'graft.data_path': '/var/vcap/nowhere' }) });
     expect(await refused()).toEqual([1, '/var/vcap/nowhere, where the stores shall lie, does not exist']);

@@ -205,6 +205,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
     image: 'docker://registry.example/app:v1',
     digest,
     policy: path,
+    transport: 'docker',
     scope: 'default',
     demanded: 'a GPG signature',
     found: 'there is none',

@@ -5,6 +5,8 @@ export interface TrustErrors {
     image: string;
     digest: string | undefined;
     policy: string;
+    /** The name under which the policy has the image's scopes. */
+    transport: 'docker' | 'oci' | 'tarball' | 'cvmfs';
     scope: string;
     /** Undefined where no signature would help. */
     demanded: string | undefined;
