@@ -1,5 +1,6 @@
 import { type Digest, parseDigest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
+import { parseImageReference } from '../oci/reference.ts';
 import { imageIdOrUndefined } from '../store/layout/image-id.ts';
 import type { ImageRecord } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
@@ -67,9 +68,10 @@ export async function refusal(
   try {
     const guard = await guardFor(image);
     const own = digest === undefined ? undefined : parseDigest(digest);
-    // The indexes that were signed when the container was made name its manifest still.
-    const indexes = (record?.trust?.signed ?? []).filter((one): one is Digest => one !== own);
-    const { signed, policy } = await guard.admit({ digest: own, indexes }, signal);
+    const { signed, policy } = await guard.admit(
+      { digest: own, indexes: indexesOf(image, own, record) },
+      signal,
+    );
     const repository = signed === undefined ? undefined : unverified(record, guard.acceptsUnverified);
     if (repository === undefined) return undefined;
     return new PluginError('TRUST_UNVERIFIED_LAYERS', { image, repository, policy });
@@ -78,6 +80,17 @@ export async function refusal(
     if (isPluginError(error)) return error;
     throw error;
   }
+}
+
+/**
+ * The indexes above a manifest, as far as the store knows them: the one that the reference names by its digest, and those
+ * that were signed when the container was made. They name the manifest still.
+ */
+function indexesOf(image: string, manifest: Digest | undefined, record: ImageRecord | undefined): Digest[] {
+  const reference = parseImageReference(image);
+  const named = reference.kind === 'registry' ? reference.digest : undefined;
+  const known = new Set([...(record?.trust?.signed ?? []), ...(named === undefined ? [] : [named])]);
+  return [...known].map(parseDigest).filter((digest) => digest !== manifest);
 }
 
 /** A repository whose layers the container uses in place, and which is not accepted for that. */

@@ -121,6 +121,25 @@ describe('an image that skopeo signed', () => {
     noPolicy();
     expect((await cell.graft(['check', '--policy'])).stdout).toContain('there is no policy to check by');
   });
+
+  test('and the cached image too, which a pull left and a create would use without asking its registry', async () => {
+    const pinned = `docker://${registry.host}/app@${image.manifest.digest}`;
+    writeFileSync(cell.dir.at('graft.yml.d/registries.yml'), '{}');
+    writeFileSync(
+      cell.config,
+      `store: ${cell.store}\ncreate:\n  insecure_registries: ["${registry.host}"]\n`,
+    );
+    using _ = { [Symbol.dispose]: () => cell.settings({ insecure: [registry.host] }) };
+    policy(signedBy());
+    expect((await cell.pull(pinned)).code).toBe(0);
+    expect(await cell.graft(['check', '--policy'])).toMatchObject({ code: 0 });
+    policy(signedBy({ keyPath: await home.keyring(['bob']) }));
+    const found = await cell.graft(['check', '--policy', '--json']);
+    expect([found.code, JSON.parse(found.stdout)]).toEqual([
+      1,
+      [expect.objectContaining({ kind: 'image', what: pinned, verdict: 'refused' })],
+    ]);
+  });
 });
 
 describe('a refusal comes before the configuration, and a verdict costs nothing again', () => {
