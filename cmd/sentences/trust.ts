@@ -24,11 +24,11 @@ export const trustSentences: { [C in keyof TrustErrors]: (s: TrustErrors[C]) => 
 };
 
 /**
- * Nobody can sign a tar file or a layout, which Garden's root filesystems are. A policy that does not name their transport
+ * A tar file or a layout, as Garden's root filesystems are, cannot be signed. A policy that does not name their transport
  * refuses them by its default, often unintended.
  */
 function advice({ transport, scope, policy }: TrustErrors['TRUST_REFUSED']): string {
   if (transport === 'docker' || scope !== 'default') return '';
   const accept = `"${transport}": {"": [{"type": "insecureAcceptAnything"}]}`;
-  return `; nobody can sign images of this kind: to let them run, add ${accept} to "transports" in ${printable(policy)}`;
+  return `; images of this kind cannot be signed: to let them run, add ${accept} to "transports" in ${printable(policy)}`;
 }

@@ -182,7 +182,7 @@ describe('pre-start refuses', () => {
     expect(await refused()).toEqual([
       1,
       'the unprivileged store cannot make a container: /var/vcap/data/graft/probe.tar may not run on this machine: ' +
-        `every image of this scope is rejected; the rule is default in ${policy}; nobody can sign images of this kind: to ` +
+        `every image of this scope is rejected; the rule is default in ${policy}; images of this kind cannot be signed: to ` +
         'let them run, add "tarball": {"": [{"type": "insecureAcceptAnything"}]} to "transports" in ' +
         policy,
     ]);

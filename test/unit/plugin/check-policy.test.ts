@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'bun:te
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type Digest, digestOf } from '../../../lib/base/digest.ts';
 import { parseImageReference } from '../../../lib/oci/reference.ts';
-import { checkPolicy } from '../../../lib/plugin/check-policy.ts';
+import { checkPolicy, type PolicyFinding } from '../../../lib/plugin/check-policy.ts';
 import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
 import { Guard } from '../../../lib/trust/guard.ts';
 import { NEVER, RecordingLog } from '../../support/registries/registry-client.ts';
@@ -85,7 +85,7 @@ const check = () =>
     NEVER,
   );
 
-const finding = (verdict: string, code: string) => ({
+const finding = (verdict: PolicyFinding['verdict'], code: string): PolicyFinding => ({
   kind: 'image',
   what: PINNED,
   image: PINNED,
