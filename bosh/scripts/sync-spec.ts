@@ -13,6 +13,7 @@ const PARTS = {
   registries: 'lib/registry/settings.schema.json',
   cvmfs: 'lib/cvmfs/settings.schema.json',
   trust: 'lib/trust/settings.schema.json',
+  cache: 'cmd/settings/extra.schema.json',
   metrics: 'cmd/settings/extra.schema.json',
 } as const;
 
@@ -67,7 +68,8 @@ function defaultOf(schema: Schema): string {
 export function ownSettings(): Setting[] {
   return Object.entries(PARTS).flatMap(([part, file]) => {
     const schema = JSON.parse(readFileSync(join(PROJECT, file), 'utf8')) as Schema;
-    const own = part === 'metrics' ? (schema.properties?.['metrics'] ?? {}) : schema;
+    // Parts without a schema file of their own are properties of the one for all.
+    const own = schema.properties?.[part] ?? schema;
     return leaves(`graft.${part}`, own);
   });
 }

@@ -45,8 +45,24 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     ],
   },
   pull: {
-    prints: 'One line: the image with its digest, how many layers were fetched, and their size.',
-    examples: ['graft pull docker://registry.example.com/team/app:1.0'],
+    prints:
+      'A line for each image: its reference with its digest, how many layers were fetched, and their size; or why it was not ' +
+      'pulled.',
+    examples: [
+      'graft pull docker://registry.example.com/team/app:1.0',
+      'graft pull --keep docker://registry.example.com/team/app:1.0',
+    ],
+  },
+  images: {
+    prints:
+      'A table, used most recently first; with `--quiet` the references alone; with `--json` one object of version 1 with ' +
+      '`images`, `nameless` layers, `reclaimableBytes` and what is `spared`, in bytes.',
+    examples: ['graft images', 'graft images --quiet'],
+  },
+  rmi: {
+    prints:
+      'A line for each image that was removed, and one with the layers that were deleted and the bytes that were freed.',
+    examples: ['graft rmi docker://registry.example.com/team/app:1.0'],
   },
   publish: {
     prints:

@@ -4,6 +4,7 @@
  * work unchanged. graft adds `--extra-config`,
  * `--metrics-file`, `--restore-mounts`, `--require-digest`, `--dry-run`, `--json`, `--repair` and some verbs.
  */
+import { CACHE_VERBS } from './cache-verbs.ts';
 import type { GLOBAL_OPTIONS } from './global-options.ts';
 import type { OptionValues, PositionalDefinition, VerbDefinition } from './options.ts';
 import {
@@ -52,13 +53,7 @@ export const VERBS = {
     options: CREATE,
     positionals: { names: ['image', 'id'], count: 2 },
   },
-  pull: {
-    summary: 'fetch the layers of an image into the store',
-    details: 'A later create of the same image then needs no network for its layers.',
-    options: SOURCE,
-    positionals: { names: ['image'], count: 1 },
-    rare: true,
-  },
+  ...CACHE_VERBS,
   push: {
     summary: 'send an image of an OCI layout to a registry',
     details:

@@ -1,4 +1,5 @@
 import type { PluginErrors } from '../../lib/base/errors/error.ts';
+import { cacheSentences } from './cache.ts';
 import { cliSentences } from './cli.ts';
 import { commitSentences } from './commit.ts';
 import { cvmfsSentences } from './cvmfs.ts';
@@ -17,6 +18,7 @@ type Sentences = { [C in keyof PluginErrors]: (s: PluginErrors[C]) => string };
 
 /** The sentence of every code. A code without a sentence does not compile. */
 export const sentences: Sentences = {
+  ...cacheSentences,
   ...cliSentences,
   ...imageSentences,
   ...layerSentences,

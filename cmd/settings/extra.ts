@@ -21,6 +21,7 @@ export interface ExtraSettings {
   readonly publisher: PublisherFile | undefined;
   readonly metricsFile: string | undefined;
   readonly trust: TrustFile | undefined;
+  readonly cache: CacheFile | undefined;
   /** The paths of the files, for errors. */
   readonly source: string;
 }
@@ -32,6 +33,12 @@ export interface ExtraFile {
   readonly publisher?: PublisherFile;
   readonly metrics?: { readonly file?: string };
   readonly trust?: TrustFile;
+  readonly cache?: CacheFile;
+}
+
+/** The part of the store that stays although no root filesystem uses it. */
+interface CacheFile {
+  readonly keep?: readonly string[];
 }
 
 const NO_SETTINGS: ExtraSettings = {
@@ -40,6 +47,7 @@ const NO_SETTINGS: ExtraSettings = {
   publisher: undefined,
   metricsFile: undefined,
   trust: undefined,
+  cache: undefined,
   source: 'the extra settings',
 };
 
@@ -61,8 +69,9 @@ export async function loadExtraSettings(
     if (!isExtraSettings(document)) throw await invalid(path, text, document);
     merged = merge(merged, document);
   }
-  const { registries, cvmfs, publisher, metrics, trust } = merged as ExtraFile;
-  return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, source: files.join(', ') };
+  const { registries, cvmfs, publisher, metrics, trust, cache } = merged as ExtraFile;
+  const source = files.join(', ');
+  return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, cache, source };
 }
 
 /** The error of a document that its validator refused: the first fault in words, with its line. */

@@ -7,9 +7,11 @@ import { counted, keptSentence, shortBytes } from '../sentences/words.ts';
 export async function run(context: VerbContext<'clean'>): Promise<void> {
   const { settings, args, log, metrics, out } = context;
   const started = performance.now();
+  const { cache } = await context.extra();
   const request = {
     storePath: settings.store,
     thresholdBytes: settings.cleanThresholdBytes,
+    keep: cache?.keep,
     dryRun: args.options['dry-run'] === true,
     metrics,
   };
@@ -43,7 +45,22 @@ function refuseLeft(store: string, cleaned: Cleaned): void {
   throw new PluginError('CLEAN_INCOMPLETE', { store, left: cleaned.left.length, path, errno });
 }
 
-function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void {
+type Freed = Extract<Cleaned, { kind: 'cleaned' }>;
+
+function freedFacts({ volumes, freedBytes, idleBytes, spared }: Freed) {
+  return { volumes, freedBytes, idleBytes, keptImages: spared.images, keptBytes: spared.diskBytes };
+}
+
+function freedSentence({ volumes, freedBytes, idleBytes, spared }: Freed): string {
+  const kept =
+    spared.images === 0
+      ? ''
+      : `; ${counted(spared.images, 'image')} kept with ${shortBytes(spared.diskBytes)}`;
+  const idle = idleBytes === 0 ? '' : `; ${shortBytes(idleBytes)} of unused layers stay, used more recently`;
+  return `deleted ${counted(volumes, 'layer')} and freed ${shortBytes(freedBytes)}${kept}${idle}`;
+}
+
+function report({ metrics, out, log, width }: VerbContext<'clean'>, cleaned: Cleaned): void {
   switch (cleaned.kind) {
     case 'would-clean':
       for (const volume of cleaned.volumes) out.text(volume);
@@ -60,6 +77,9 @@ function report({ metrics, out }: VerbContext<'clean'>, cleaned: Cleaned): void 
       break;
     case 'cleaned':
       if (cleaned.kept !== undefined) out.text(keptSentence(cleaned.kept));
+      log.info('groot-cleaning.freed', freedFacts(cleaned));
+      // Programs look for GrootFS's words, and get no others.
+      if (width !== undefined) out.text(freedSentence(cleaned));
       if (cleaned.left.length === 0) out.text('clean completed');
       break;
   }

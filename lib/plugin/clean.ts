@@ -3,10 +3,20 @@ import { GiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { PartialDirectory } from '../registry/blobs/partial.ts';
 import { boundFacts } from '../store/collect/bounds.ts';
-import { collect, finishCollection, planCollection, type Unreadable } from '../store/collect/collect.ts';
+import {
+  bytesOf,
+  type CollectPlan,
+  collect,
+  finishCollection,
+  planCollection,
+  type Spared,
+  type Unreadable,
+} from '../store/collect/collect.ts';
+import { leastUsed } from '../store/collect/least-used.ts';
 import type { LeftOver } from '../store/collect/left-over.ts';
 import { countStacks, isReachable, type Measured, measure } from '../store/collect/measure.ts';
 import { sweep } from '../store/collect/recover.ts';
+import type { VolumeName } from '../store/layout/layer-key.ts';
 import { Layout } from '../store/layout/layout.ts';
 import { storeExists, storeRoot } from '../store/opened.ts';
 import { writeTotals } from '../store/records/totals.ts';
@@ -31,8 +41,12 @@ export type Cleaned =
   | {
       readonly kind: 'cleaned';
       readonly volumes: number;
-      readonly bytes: number;
       readonly measured: Measured;
+      /** Bytes on the disk of the volumes that are gone. */
+      readonly freedBytes: number;
+      /** Bytes of unused layers that stay, since the clean had reached its goal. */
+      readonly idleBytes: number;
+      readonly spared: Spared;
       /** The record or lease because of which no layer could be deleted. */
       readonly kept: Unreadable | undefined;
       /** Paths that should have been deleted and could not be. */
@@ -52,6 +66,8 @@ export interface CleanRequest {
   /** Bytes of committed quota and layers from which on a clean acts; 0 always cleans. */
   readonly thresholdBytes: number;
   readonly dryRun: boolean;
+  /** Patterns of the names of images that are kept (lib/store/collect/kept-images.ts). */
+  readonly keep?: readonly string[] | undefined;
   /** Gets the times that the locks took, in milliseconds. */
   readonly metrics?: Pick<Metrics, 'duration'> | undefined;
 }
@@ -64,7 +80,7 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
   const layout = new Layout(storeRoot(request.storePath));
   if (!storeExists(layout)) throw new PluginError('STORE_MISSING', { store: layout.root });
   const store = Store.open(layout.root);
-  if (request.dryRun) return dryRun(store);
+  if (request.dryRun) return dryRun(store, request);
   let begun = false;
   const started = performance.now();
   const section = () => {
@@ -85,9 +101,28 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
   }
 }
 
-function dryRun(store: Store): Cleaned {
-  const plan = planCollection(store);
-  return { kind: 'would-clean', volumes: plan.unused, bytes: plan.diskBytes, kept: plan.kept };
+function dryRun(store: Store, request: CleanRequest): Cleaned {
+  const plan = planCollection(store, request.keep);
+  const volumes = chosen(store, plan, request, measure(store));
+  return { kind: 'would-clean', volumes, bytes: bytesOf(store, volumes), kept: plan.kept };
+}
+
+/**
+ * A clean that began at its threshold goes on to a tenth below: if it stopped at the threshold, the next create would be
+ * followed by the next clean.
+ */
+const GOAL = 0.9;
+
+/** The unused volumes that a clean takes: all without a threshold, else the least recently used ones down to its goal. */
+function chosen(
+  store: Store,
+  plan: CollectPlan,
+  { thresholdBytes }: CleanRequest,
+  { committedBytes, layerBytes }: Measured,
+): readonly VolumeName[] {
+  if (thresholdBytes === 0) return plan.unused;
+  const wanted = committedBytes + layerBytes - Math.floor(thresholdBytes * GOAL);
+  return wanted >= plan.diskBytes ? plan.unused : leastUsed(store, plan.unused, wanted);
 }
 
 async function clean(store: Store, request: CleanRequest, log: Logger): Promise<Cleaned> {
@@ -113,12 +148,18 @@ async function clean(store: Store, request: CleanRequest, log: Logger): Promise<
   if (thresholdBytes > 0 && before.committedBytes + before.layerBytes < thresholdBytes) {
     return { kind: 'below-threshold', measured: before, left };
   }
-  const plan = planCollection(store);
+  const all = planCollection(store, request.keep);
+  const unused = chosen(store, all, request, before);
+  const plan = { ...all, unused };
+  const takenBytes = bytesOf(store, unused);
   if (plan.kept !== undefined) log.error('layers-kept', 'a record cannot be read', { ...plan.kept });
   const gone = await collect(store, plan, log, left, (milliseconds) =>
     request.metrics?.duration('ExclusiveLockingTime', milliseconds),
   );
   const measured = measure(store);
   writeTotals(store, countStacks(store, measured), log);
-  return { kind: 'cleaned', volumes: gone.length, bytes: plan.diskBytes, measured, kept: plan.kept, left };
+  const { spared, kept } = all;
+  const freedBytes = Math.max(0, before.layerBytes - measured.layerBytes);
+  const idleBytes = all.diskBytes - takenBytes;
+  return { kind: 'cleaned', volumes: gone.length, freedBytes, idleBytes, spared, measured, kept, left };
 }

@@ -6,6 +6,7 @@ import type { ResolvedImage } from '../image/source/source.ts';
 import { applyAttributes } from '../image/stack/attributes.ts';
 import { type ImageId, parseImageId } from '../store/layout/image-id.ts';
 import { isOutside } from '../store/layout/layer-key.ts';
+import { noteUse } from '../store/records/cached-images.ts';
 import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';
 import { Lease } from '../store/records/leases.ts';
 import type { StackPlan } from '../store/records/stacks.ts';
@@ -19,7 +20,7 @@ import { tellingFull } from './full-store.ts';
 import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
 import { countImage } from './metrics/count-image.ts';
 import { mountContainer, mountOptions, openMerged, uncover } from './mount-image.ts';
-import { checkImage } from './preflight.ts';
+import { asked, checkImage } from './preflight.ts';
 import { processUser } from './process-user.ts';
 import { provenance } from './provenance.ts';
 import { type ProcessUser, type RuntimeSpec, runtimeSpec } from './runtime-spec.ts';
@@ -88,6 +89,7 @@ async function createOnce(deps: PullContext, creation: Creation): Promise<Runtim
     const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount });
     const fetchedBytes = fetched.reduce((sum, { record, again }) => sum + (again ? 0 : record.fileBytes), 0);
     const made = countImage(plan.uses, plan.layerBytes, 1, fetchedBytes);
+    noteUse(deps.store.layout, asked(image, plan), deps.log);
     addToTotals(deps.store, { committedBytes: bytes ?? 0 }, deps.log, made);
     return spec;
   } catch (error) {

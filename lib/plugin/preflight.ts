@@ -1,6 +1,8 @@
 import { PluginError } from '../base/errors/error.ts';
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
+import type { AskedImage } from '../store/records/cached-images.ts';
+import type { StackPlan } from '../store/records/stacks.ts';
 import { checkDeclaredSize, type DiskLimit } from './limit.ts';
 
 /**
@@ -13,4 +15,9 @@ export function checkImage(image: ResolvedImage, limit: DiskLimit | undefined): 
   const layers = new Set(image.layers.map((layer) => layer.diffId ?? layer.digest ?? layer)).size;
   if (layers > MAX_LOWER_DIRS)
     throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers, limit: MAX_LOWER_DIRS });
+}
+
+/** The image as the store notes that it was asked for. */
+export function asked({ name, manifestDigest }: ResolvedImage, { uses }: StackPlan): AskedImage {
+  return { name, digest: manifestDigest, uses };
 }

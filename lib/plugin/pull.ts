@@ -2,9 +2,10 @@ import { cachedPlan } from '../image/pull/cached-plan.ts';
 import type { PullContext } from '../image/pull/context.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
 import { pullImage } from '../image/pull/pull.ts';
+import { keepImage, noteUse } from '../store/records/cached-images.ts';
 import { Lease } from '../store/records/leases.ts';
 import { tellingFull } from './full-store.ts';
-import { checkImage } from './preflight.ts';
+import { asked, checkImage } from './preflight.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
 
 export interface Pulled {
@@ -16,12 +17,15 @@ export interface Pulled {
   readonly fetchedBytes: number;
 }
 
-/** Fetches an image's layers into the store for a later create. Makes no container. */
-export function pullOnly(context: PullContext): Promise<Pulled> {
-  return tellingFull(context.store, () => pullAll(context));
+/**
+ * Fetches an image's layers into the store for a later create. Makes no container.
+ * @param keep no clean deletes the layers until `rmi`
+ */
+export function pullOnly(context: PullContext, keep = false): Promise<Pulled> {
+  return tellingFull(context.store, () => pullAll(context, keep));
 }
 
-async function pullAll(context: PullContext): Promise<Pulled> {
+async function pullAll(context: PullContext, keep: boolean): Promise<Pulled> {
   const { store, log, source, signal } = context;
   const since = performance.now();
   await sweepAfterBoot(store, log);
@@ -32,6 +36,9 @@ async function pullAll(context: PullContext): Promise<Pulled> {
   const cached = cachedPlan(store, layers, lease);
   const request = { image, layers, lease, quotaBytes: undefined, mapsIds: true, since };
   const { plan, fetched } = await pullImage(context, request, cached);
+  // While the lease names the layers, no clean can come between.
+  if (keep) keepImage(store.layout, asked(image, plan));
+  else noteUse(store.layout, asked(image, plan), log);
   return {
     image: image.name,
     digest: image.manifestDigest,

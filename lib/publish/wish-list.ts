@@ -4,6 +4,7 @@
  */
 import { PluginError } from '../base/errors/error.ts';
 import { printable } from '../base/text.ts';
+import { fitsWildcard } from '../base/wildcard.ts';
 
 /** Wish lists of large sites have some thousand lines. */
 const MAX_WISHES = 100_000;
@@ -112,25 +113,10 @@ export function isWildcard(reference: string): boolean {
  */
 export function expandWildcard(reference: string, tags: readonly string[]): string[] {
   const [repository, pattern = ''] = splitTag(reference);
-  const parts = pattern.split('*');
-  const fitting = tags.filter((tag) => fits(tag, parts)).sort();
+  const fitting = tags.filter((tag) => fitsWildcard(tag, pattern)).sort();
   if (fitting.length === 0) throw wrong(reference, `none of the ${tags.length} tags of the repository fits`);
   if (fitting.length > MAX_MATCHES) throw wrong(reference, `more than ${MAX_MATCHES} tags fit`);
   return fitting.map((tag) => `${repository}:${tag}`);
-}
-
-/** A search for each part after the other: a pattern with many wildcards takes no more time than its length times the tag's. */
-function fits(tag: string, [first = '', ...rest]: readonly string[]): boolean {
-  const last = rest.pop();
-  if (last === undefined) return tag === first;
-  if (!tag.startsWith(first)) return false;
-  let at = first.length;
-  for (const part of rest) {
-    const found = tag.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return tag.length - last.length >= at && tag.endsWith(last);
 }
 
 function wrong(wish: string, reason: string): PluginError {

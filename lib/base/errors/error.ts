@@ -1,3 +1,4 @@
+import type { CacheErrors } from './cache.ts';
 import type { CliErrors } from './cli.ts';
 import type { CommitErrors } from './commit.ts';
 import type { CvmfsErrors } from './cvmfs.ts';
@@ -13,7 +14,8 @@ import type { StoreErrors } from './store.ts';
 import type { TrustErrors } from './trust.ts';
 
 /** Every error of graft: a code, and the facts from which its sentence is made. Each area has an interface. */
-export type PluginErrors = CliErrors &
+export type PluginErrors = CacheErrors &
+  CliErrors &
   ImageErrors &
   LayerErrors &
   RegistryErrors &

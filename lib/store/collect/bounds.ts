@@ -6,16 +6,18 @@ import { diskUsage } from '../../sys/files/disk-usage.ts';
 import { lastName } from '../../sys/files/path.ts';
 import { close, openDir } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
-import { listNames } from '../../sys/kernel/look.ts';
+import { exists, listNames } from '../../sys/kernel/look.ts';
 import { statIfThere } from '../../sys/kernel/stat.ts';
 import {
   MAX_BLOBS_BYTES,
+  MAX_CACHED_BYTES,
   MAX_PUBLISHED_BYTES,
   MAX_SOURCES_BYTES,
   MAX_STACKS_BYTES,
 } from '../layout/ceilings.ts';
 import type { Layout } from '../layout/layout.ts';
 import { removeName } from '../layout/staging.ts';
+import { isKeptFile } from '../records/cached-images.ts';
 import { readLeases, whileNobodyNames } from '../records/leases.ts';
 
 const DAY = 24 * 3600 * 1000;
@@ -49,11 +51,17 @@ const PUBLISHED: Bound = {
   totalBytes: MAX_PUBLISHED_BYTES,
 };
 
+/**
+ * The names of images, of 4 KiB each: 8,000. A tenant who names one image by more tags pushes out the names that were used
+ * least recently; their layers stay.
+ */
+const CACHED: Bound = { directory: ({ cached }) => cached, ageMs: 365 * DAY, totalBytes: MAX_CACHED_BYTES };
+
 /** Bytes on the disk of all remembered facts. */
 export function factBytes(layout: Layout): number {
   const parent = openDir(layout.meta);
   try {
-    const directories = [...FACTS, PUBLISHED].map(({ directory }) => directory(layout));
+    const directories = [...FACTS, PUBLISHED, CACHED].map(({ directory }) => directory(layout));
     return directories.reduce((sum, path) => sum + diskUsage(parent, lastName(path)), 0);
   } finally {
     close(parent);
@@ -65,16 +73,27 @@ export function factBytes(layout: Layout): number {
  * @returns how many were removed
  */
 export function boundFacts(layout: Layout): number {
-  const gone = FACTS.reduce((sum, one) => sum + bound(layout, one, new Set()), 0);
+  const gone = FACTS.reduce((sum, one) => sum + bound(layout, one, () => false), 0);
+  // The directory comes with its first record.
+  const names = exists(layout.cached) ? bound(layout, CACHED, isKeptFile) : 0;
   // A create reads these records twice, and must find at the second time what it found at the first.
-  return gone + whileNobodyNames(layout, () => bound(layout, PUBLISHED, leased(layout)));
+  return gone + names + whileNobodyNames(layout, () => boundPublished(layout));
+}
+
+function boundPublished(layout: Layout): number {
+  const used = leased(layout);
+  return bound(layout, PUBLISHED, (name) => used.has(name));
 }
 
 function leased(layout: Layout): ReadonlySet<string> {
   return new Set(readLeases(layout).flatMap((lease) => (lease.alive ? lease.uses : [])));
 }
 
-function bound(layout: Layout, { directory, ageMs, totalBytes }: Bound, spared: ReadonlySet<string>): number {
+function bound(
+  layout: Layout,
+  { directory, ageMs, totalBytes }: Bound,
+  isSpared: (name: string) => boolean,
+): number {
   const path = directory(layout);
   const found = listNames(path).flatMap((name) => {
     const stat = statIfThere(AT_FDCWD, `${path}/${name}`);
@@ -85,7 +104,7 @@ function bound(layout: Layout, { directory, ageMs, totalBytes }: Bound, spared: 
   for (const { name, bytes, madeMs } of found.toSorted((a, b) => a.madeMs - b.madeMs)) {
     // A file with a time in the future, from a wrong clock, would never become old: the distance in time counts.
     if (left <= totalBytes && Math.abs(Date.now() - madeMs) <= ageMs) continue;
-    if (spared.has(name)) continue;
+    if (isSpared(name)) continue;
     if (removeName(layout, `${path}/${name}`)) removed += 1;
     left -= bytes;
   }

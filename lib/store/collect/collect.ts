@@ -29,10 +29,12 @@ import {
 } from '../layout/layer-key.ts';
 import { newOwnerName } from '../layout/owner-name.ts';
 import { removeName, trash, trashOrPutBack } from '../layout/staging.ts';
+import { cachedImages, keptUses } from '../records/cached-images.ts';
 import { readLeases, unreadableLease, whileNobodyNames } from '../records/leases.ts';
 import { listVolumes, sizeOf, volumeSize } from '../records/volume-size.ts';
 import type { Store } from '../store.ts';
 import { forEachLogged } from './each.ts';
+import { whyKept } from './kept-images.ts';
 import { type LeftOver, leftOver, noting } from './left-over.ts';
 import { mountedUses } from './mounted-uses.ts';
 import { removeUnusedCvmfsRecords, removeUnusedRecords } from './unused-records.ts';
@@ -44,8 +46,17 @@ export interface CollectPlan {
   readonly bytes: number;
   /** Bytes of the unused layers and shims on the disk. */
   readonly diskBytes: number;
+  /** The unused ones that stay, since an image is kept that needs them. */
+  readonly spared: Spared;
   /** A record or lease that cannot be read: it may name any layer, so all layers are kept. */
   readonly kept: Unreadable | undefined;
+}
+
+export interface Spared {
+  /** Kept images with a layer that nothing else uses. */
+  readonly images: number;
+  /** Bytes of these layers and shims on the disk. */
+  readonly diskBytes: number;
 }
 
 /** A record or a lease that cannot be read: its path, and the reason. */
@@ -114,23 +125,42 @@ export function mayRun(store: Store, id: ImageId): boolean {
 
 /**
  * Plans a clean. A record or lease that cannot be read does not throw: the plan keeps all layers and names the file.
+ * @param keep patterns of the names of images whose layers stay, beside those of `pull --keep` (lib/base/wildcard.ts)
  */
-export function planCollection(store: Store): CollectPlan {
+export function planCollection(store: Store, keep: readonly string[] = []): CollectPlan {
   let used: Set<string>;
   try {
     used = namesInUse(store);
   } catch (error) {
     if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
-    return { unused: [], bytes: 0, diskBytes: 0, kept: error.subject };
+    return { unused: [], bytes: 0, diskBytes: 0, spared: NONE_SPARED, kept: error.subject };
   }
-  const unused = listVolumes(store.layout).filter((volume) => !used.has(usedThrough(volume)));
+  const idle = listVolumes(store.layout).filter((volume) => !used.has(usedThrough(volume)));
+  const images = cachedImages(store.layout).filter((image) => whyKept(image, keep) !== undefined);
+  const needed = new Set(images.flatMap(({ uses }) => uses));
+  const unused = idle.filter((volume) => !needed.has(usedThrough(volume)));
   const sizes = unused.map((volume) => volumeSize(store, volume));
+  const sparing = new Set(idle.filter((volume) => needed.has(usedThrough(volume))).map(usedThrough));
   return {
     unused,
     bytes: sizes.reduce((sum, { fileBytes }) => sum + fileBytes, 0),
-    diskBytes: sizes.reduce((sum, size) => sum + sizeOf(size), 0),
+    diskBytes: bytesOf(store, unused),
+    spared: {
+      images: images.filter(({ uses }) => uses.some((use) => sparing.has(use))).length,
+      diskBytes: bytesOf(
+        store,
+        idle.filter((volume) => needed.has(usedThrough(volume))),
+      ),
+    },
     kept: undefined,
   };
+}
+
+const NONE_SPARED: Spared = { images: 0, diskBytes: 0 };
+
+/** Bytes on the disk. */
+export function bytesOf(store: Store, volumes: readonly VolumeName[]): number {
+  return volumes.reduce((sum, volume) => sum + sizeOf(volumeSize(store, volume)), 0);
 }
 
 /**
@@ -183,6 +213,8 @@ function renamedPath(store: Store, volume: string): string {
 /** Renames the unused volumes. Returns those that are renamed now; a failure is logged and added to `left`. */
 function setAside(store: Store, batch: readonly VolumeName[], log: Logger, left: LeftOver[]): VolumeName[] {
   const used = namesInUse(store);
+  // A pull may have asked since the plan that its image is kept.
+  for (const use of keptUses(store.layout)) used.add(use);
   return batch.filter((volume) => {
     if (used.has(usedThrough(volume))) return false;
     try {

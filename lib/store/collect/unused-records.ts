@@ -7,10 +7,11 @@ import { parseConfig } from '../../oci/config.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 import { listNames } from '../../sys/kernel/look.ts';
 import { MAX_BLOB_BYTES } from '../layout/ceilings.ts';
-import { isOutside, stackKeyOrUndefined } from '../layout/layer-key.ts';
+import { isOutside, layerKeyOrUndefined, stackKeyOrUndefined } from '../layout/layer-key.ts';
 import { readFactBytes } from '../layout/read-file.ts';
 import { removeName } from '../layout/staging.ts';
 import { blobHex } from '../records/blobs.ts';
+import { cachedImages, dropCached } from '../records/cached-images.ts';
 import { recall } from '../records/records.ts';
 import { neededFor } from '../records/sources.ts';
 import type { Store } from '../store.ts';
@@ -19,6 +20,7 @@ export function removeUnusedRecords(store: Store): void {
   removeStacks(store);
   removeSources(store);
   removeBlobs(store);
+  removeCached(store);
 }
 
 /**
@@ -45,6 +47,14 @@ function removeSources(store: Store): void {
   for (const name of listNames(layout.sources)) {
     const needed = neededFor(recall(`${layout.sources}/${name}`, isAnything));
     if (needed?.every((hex) => layers.has(hex)) !== true) removeName(layout, `${layout.sources}/${name}`);
+  }
+}
+
+/** A name of which no layer is in the store, or not all, says nothing any more. */
+function removeCached({ layout, layers }: Store): void {
+  for (const image of cachedImages(layout)) {
+    const keys = image.uses.flatMap((use) => layerKeyOrUndefined(use) ?? []);
+    if (keys.length === 0 || !keys.every((key) => layers.has(key))) dropCached(layout, image);
   }
 }
 

@@ -28,6 +28,7 @@
  *   meta/sources/<hash>     the diffID that a local tar (device, inode, size, mtime) gave
  *   meta/blobs/<hex>        manifests and image configurations by digest
  *   meta/blobs/<hex>.*      the same, for callers whose image comes from one repository (lib/store/records/blobs.ts)
+ *   meta/cached/<hash>      an image that a create or a pull named (lib/store/records/cached-images.ts)
  *   meta/partial/<hex>      the first bytes of a blob whose download was killed (lib/registry/blobs/partial.ts)
  *   meta/totals             running sums: whether a clean is due, and what metrics tell
  *   locks/                  download claims and short locks; they save work, correctness does not need them
@@ -122,6 +123,9 @@ export class Layout {
   }
   blob(digest: Digest): string {
     return `${this.root}/meta/blobs/${hexOf(digest)}`;
+  }
+  get cached(): string {
+    return `${this.root}/meta/cached`;
   }
   get partial(): string {
     return `${this.root}/meta/partial`;

@@ -15,6 +15,7 @@ const CONTENT = [
   'meta/published',
   'meta/sources',
   'meta/blobs',
+  'meta/cached',
   'projectids',
 ];
 

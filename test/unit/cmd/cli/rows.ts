@@ -251,7 +251,7 @@ const REFUSED: readonly Row[] = [
   line('delete a b', 'CLI_ID_MISSING'),
   line('init-store x', 'CLI_BAD_ARGUMENTS'),
   line('generate-volume-size-metadata x', 'CLI_BAD_ARGUMENTS'),
-  line('pull', 'CLI_BAD_ARGUMENTS'),
+  line('pull', { verb: 'pull' }),
   line('usage x', 'CLI_BAD_ARGUMENTS'),
   line('help a b', 'CLI_BAD_ARGUMENTS'),
 ];

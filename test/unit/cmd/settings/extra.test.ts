@@ -83,7 +83,7 @@ describe('extra settings', () => {
     ],
     ['metrics: 5', 1, 'metrics is 5; it must be a mapping of keys to values'],
     ['[]', undefined, 'the file is an empty list; it must be a mapping of keys to values'],
-    ['store: /x', 1, 'store is not a setting; here are registries, cvmfs, trust, publisher, metrics'],
+    ['store: /x', 1, 'store is not a setting; here are registries, cvmfs, trust, publisher, cache, metrics'],
     [
       'cvmfs:\n  repositories:\n    - path: /a\n    - path: relative',
       4,
@@ -94,7 +94,11 @@ describe('extra settings', () => {
       3,
       'registries.proxy.http is a list of 1; it must be text, at most 4096 characters long',
     ],
-    ['__proto__: {}', 1, '__proto__ is not a setting; here are registries, cvmfs, trust, publisher, metrics'],
+    [
+      '__proto__: {}',
+      1,
+      '__proto__ is not a setting; here are registries, cvmfs, trust, publisher, cache, metrics',
+    ],
   ])('%p is refused: line %p, %s', async (text, line, reason) => {
     const path = config({ 'a.yml': 'metrics: {}\n', 'b.yml': text });
     const place = line === undefined ? '' : `, line ${line}`;
