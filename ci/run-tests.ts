@@ -13,11 +13,14 @@ import {
   writeSync,
 } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
-import { findParts, type Part, QUOTA } from './test-parts.ts';
+import { join } from 'node:path';
+import { belowTests, findParts, type Part, QUOTA, unknownNames } from './test-parts.ts';
 import { judge, type Result } from './test-report.ts';
 
 const PROJECT = join(import.meta.dir, '..');
+const TESTS = join(PROJECT, 'test');
+/** Only says whether the names on the command line are those of tests: before a build, which takes longer. */
+const LOOK_ONLY = '--look-only';
 const TEST_TIMEOUT_MS = 180_000;
 const PART_TIMEOUT_S = 1800;
 /** A run with more failures than this is no accident. */
@@ -145,10 +148,16 @@ async function check(): Promise<Result> {
 }
 
 async function main(wanted: readonly string[]): Promise<number> {
-  const parts = findParts(
-    join(PROJECT, 'test'),
-    wanted.map((want) => relative('test', join('test', want))),
-  );
+  const names = wanted.filter((want) => want !== LOOK_ONLY).map(belowTests);
+  const { unknown, groups } = unknownNames(TESTS, names);
+  if (unknown.length > 0) {
+    say(`no tests are called ${unknown.join(', ')}; the groups are ${groups.join(', ')},`);
+    say('and a folder or file below test/ can be named too: ci/test unit/cmd e2e/run.test.ts');
+    say('0 passed, 1 failed');
+    return 1;
+  }
+  if (names.length < wanted.length) return 0;
+  const parts = findParts(TESTS, names);
   const work = mkdtempSync(join(tmpdir(), 'graft-tests-'));
   // Other users than root must be able to reach what tests give to them.
   chmodSync(work, 0o755);

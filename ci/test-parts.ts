@@ -50,6 +50,23 @@ function groupOf(file: string): string {
   return file.split('/')[0] ?? '';
 }
 
+/** The names that fit no test file, and the groups that there are. @param wanted as in `findParts` */
+export function unknownNames(
+  tests: string,
+  wanted: readonly string[],
+): { unknown: string[]; groups: string[] } {
+  const unknown = wanted.filter((want) => findParts(tests, [want]).length === 0);
+  return { unknown, groups: [...new Set(findParts(tests, []).map(({ group }) => group))].sort() };
+}
+
+/** A folder or file as it is typed, with or without test/ in front or a slash at its end, as a path below test/. */
+export function belowTests(name: string): string {
+  return name
+    .replace(/^\.\//, '')
+    .replace(/^test\//, '')
+    .replace(/\/+$/, '');
+}
+
 /** Parts of about the same number of files. */
 function split(group: string, files: readonly string[]): Part[] {
   const count = Math.ceil(files.length / (FILES_IN_A_PART[group] ?? 2));

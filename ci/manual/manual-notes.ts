@@ -188,7 +188,9 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
     examples: ['graft --config /etc/graft/graft.yml doctor'],
   },
   completion: {
-    prints: 'The script, for a shell to read.',
+    prints:
+      'The script, for a shell to read; fish looks for it in /etc/fish/completions/graft.fish. It completes verbs, options, log ' +
+      'levels, ids of root filesystems and references of images that the store knows.',
     examples: [
       'graft completion bash >/etc/bash_completion.d/graft',
       'graft completion zsh >/usr/local/share/zsh/site-functions/_graft',

@@ -2,6 +2,7 @@
 
 import type { Manual, ManualOption, ManualTerm, VerbPage } from './manual.ts';
 import { capital } from './manual-markdown.ts';
+import type { SettingGroup, SettingRow } from './manual-settings.ts';
 
 export interface ManPage {
   /** `graft-create.1` */
@@ -76,10 +77,46 @@ function verbManPage(
   return { file: `${name}.1`, text: page(lines) };
 }
 
-function head(name: string, { version, date }: Release, summary: string): string[] {
+/** `graft-settings.5`: every key of both files. */
+export function settingsPage(
+  groot: readonly SettingRow[],
+  extra: readonly SettingGroup[],
+  release: Release,
+): ManPage {
+  const lines = [
+    ...head('graft-settings', release, 'the settings of graft', 5),
+    '.SH DESCRIPTION',
+    ...prose(
+      "graft reads two kinds of YAML files. `--config FILE` names GrootFS's file, with GrootFS's keys and no others. Its own " +
+        'settings are in `FILE.d/*.yml` beside it, in the order of their names, or in the file of `--extra-config`. ' +
+        '`graft config check` names every fault in both.',
+    ),
+    ".SH GROOTFS'S FILE".replace("'", '\\(aq'),
+    ...groot.flatMap(setting),
+    ...extra.flatMap(({ path, text, rows }) => [
+      `.SH ${escaped(path).toUpperCase()}`,
+      ...prose(text),
+      ...rows.flatMap(setting),
+    ]),
+    ...seeAlso(['graft', 'graft-config']),
+  ];
+  return { file: 'graft-settings.5', text: page(lines) };
+}
+
+function setting({ key, type, default: value, text }: SettingRow): string[] {
+  // The rows are made for Markdown: links and escapes of tables mean nothing here.
+  const plain = (words: string) => words.replace(/\[([^\]]*)\]\(#[^)]*\)/g, '$1').replaceAll('\\|', '|');
+  const more = value === undefined || value === '' ? '' : ` Default: ${plain(value)}.`;
+  return definition(
+    `\\fB${escaped(key)}\\fR \\fI${escaped(plain(type))}\\fR`,
+    `${capital(plain(text))}${more}`,
+  );
+}
+
+function head(name: string, { version, date }: Release, summary: string, section = 1): string[] {
   return [
     '.\\" Written by ci/man from the definitions of the command line.',
-    `.TH ${name.toUpperCase().replaceAll('-', '\\-')} 1 "${date}" "graft ${version}" "graft"`,
+    `.TH ${name.toUpperCase().replaceAll('-', '\\-')} ${section} "${date}" "graft ${version}" "graft"`,
     // Names of options and settings are not to be broken, and short lines not to be stretched.
     '.nh',
     '.ad l',

@@ -5,14 +5,26 @@ import type { OptionTable, PositionalDefinition } from './options.ts';
 import { readOptions } from './parse.ts';
 import { addVerb, verbEntries } from './yargs.ts';
 
-/** The ids of root filesystems in the store of a command line. @param line up to the cursor, without graft's name */
-export type ListIds = (line: readonly string[]) => readonly string[];
+/** Names in the store of a command line. @param line up to the cursor, without graft's name */
+export type ListNames = (line: readonly string[]) => readonly string[];
+
+export interface StoreNames {
+  /** The ids of root filesystems. */
+  readonly ids: ListNames;
+  /** The references of images that the store knows. */
+  readonly images: ListNames;
+}
+
+const NO_NAMES: StoreNames = { ids: () => [], images: () => [] };
 
 /** The words that fit at the cursor. @param words the line so far, graft's name first */
-export async function completions(words: readonly string[], listIds: ListIds = () => []): Promise<string[]> {
+export async function completions(words: readonly string[], names = NO_NAMES): Promise<string[]> {
   const { line, cut } = rejoin(words.slice(1));
   const last = line.at(-1) ?? '';
-  const found = await candidates(line.slice(0, -1), last.startsWith('-') ? '--' : '', () => listIds(line));
+  const found = await candidates(line.slice(0, -1), last.startsWith('-') ? '--' : '', {
+    ids: () => names.ids(line),
+    images: () => names.images(line),
+  });
   return found.filter((word) => word.startsWith(last)).map((word) => word.slice(cut));
 }
 
@@ -42,8 +54,9 @@ function rejoin(words: readonly string[]): { line: string[]; cut: number } {
 async function candidates(
   before: readonly string[],
   typed: string,
-  ids: () => readonly string[],
+  names: { readonly ids: () => readonly string[]; readonly images: () => readonly string[] },
 ): Promise<readonly string[]> {
+  if (before.at(-1) === '--log-level') return LOG_LEVELS;
   const start = restOf(before, GLOBAL_OPTIONS);
   // The next word is a value, or the line has an unknown option: the shell then offers files.
   if (start === undefined) return [];
@@ -52,7 +65,7 @@ async function candidates(
   const given = isVerb(verb) ? restOf(words, VERBS[verb].options) : undefined;
   if (given === undefined || !isVerb(verb)) return [];
   if (given.length > 0) return [];
-  return typed === '' ? argumentsOf(verb, ids) : offer(VERBS[verb].options, [...words, typed], false);
+  return typed === '' ? argumentsOf(verb, names) : offer(VERBS[verb].options, [...words, typed], false);
 }
 
 /** The words after the options; undefined where the options cannot be read. */
@@ -75,11 +88,21 @@ function offer(table: OptionTable, words: string[], verbs: boolean): Promise<rea
   return parser.getCompletion(words);
 }
 
-function argumentsOf(verb: Verb, ids: () => readonly string[]): readonly string[] {
+/** As the option --log-level takes them (cmd/settings/types.ts, which is above this room). */
+const LOG_LEVELS = ['debug', 'info', 'error', 'fatal'];
+const SHELLS = ['bash', 'zsh', 'fish'];
+
+function argumentsOf(
+  verb: Verb,
+  { ids, images }: { readonly ids: () => readonly string[]; readonly images: () => readonly string[] },
+): readonly string[] {
   const [name = '']: PositionalDefinition['names'] = VERBS[verb].positionals.names;
   if (name.startsWith('id|')) return ids();
+  if (name === 'image|id') return [...ids(), ...images()];
+  if (name === 'image' || name === 'image…') return images();
+  if (name === 'check') return ['check'];
   if (name === 'verb') return verbEntries().flatMap(([word, { hidden }]) => (hidden ? [] : [word]));
-  return name === 'bash|zsh' ? ['bash', 'zsh'] : [];
+  return name === SHELLS.join('|') ? SHELLS : [];
 }
 
 const BASH = `_graft() {
@@ -103,9 +126,17 @@ _graft() {
 if [[ $funcstack[1] == _graft ]]; then _graft; else compdef _graft graft; fi
 `;
 
-/** The completion script of a shell. @throws CLI_BAD_ARGUMENTS for another shell than bash or zsh */
+const FISH = `function __graft_words
+  set -l before (commandline --tokenize --cut-at-cursor --current-process)
+  graft completion --words -- $before (commandline --current-token --cut-at-cursor) 2>/dev/null
+end
+complete --command graft --arguments '(__graft_words)'
+`;
+
+/** The completion script of a shell. @throws CLI_BAD_ARGUMENTS for another shell than bash, zsh or fish */
 export function completionScript(shell: string | undefined): string {
   if (shell === 'bash') return BASH;
   if (shell === 'zsh') return ZSH;
-  throw new PluginError('CLI_BAD_ARGUMENTS', { usage: 'completion <bash|zsh>', misplaced: undefined });
+  if (shell === 'fish') return FISH;
+  throw new PluginError('CLI_BAD_ARGUMENTS', { usage: 'completion <bash|zsh|fish>', misplaced: undefined });
 }

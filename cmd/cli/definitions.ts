@@ -255,12 +255,12 @@ export const VERBS = {
     hidden: true,
   },
   completion: {
-    summary: 'print a completion script for bash or zsh',
+    summary: 'print a completion script for bash, zsh or fish',
     details: 'Add it to your shell: graft completion bash > /etc/bash_completion.d/graft',
     options: {
       words: { type: 'boolean', hidden: true, description: 'print what fits at the end of the given words' },
     },
-    positionals: { names: ['bash|zsh'], count: 'ignored' },
+    positionals: { names: ['bash|zsh|fish'], count: 'ignored' },
     rare: true,
   },
   version: {

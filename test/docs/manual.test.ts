@@ -5,6 +5,7 @@ import { manual } from '../../ci/manual/manual.ts';
 import { manPages } from '../../ci/manual/manual-roff.ts';
 import { GLOBAL_OPTIONS, VERBS } from '../../cmd/cli/definitions.ts';
 import type { OptionTable, VerbDefinition } from '../../cmd/cli/options.ts';
+import { GROOT_KEYS } from '../../cmd/settings/groot-keys.ts';
 import { cleanEnv, must, run } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 
@@ -15,14 +16,36 @@ const verbs = Object.entries<VerbDefinition>(VERBS).filter(([, { hidden }]) => !
 let dir: TempDir;
 beforeAll(async () => {
   dir = tempDir();
-  await must('ci/man', [dir.path], { env: cleanEnv({ SOURCE_DATE_EPOCH: '1785456000' }) });
+  await must('ci/man', [dir.path, dir.at('five')], { env: cleanEnv({ SOURCE_DATE_EPOCH: '1785456000' }) });
 });
 afterAll(() => dir.remove());
 
 test('there is one for graft and one for every verb', () => {
   const wanted = ['graft.1', ...verbs.map(([verb]) => `graft-${verb}.1`)];
-  expect(readdirSync(dir.path).sort()).toEqual(wanted.sort());
+  expect(
+    readdirSync(dir.path)
+      .filter((name) => name !== 'five')
+      .sort(),
+  ).toEqual(wanted.sort());
   expect(PAGES.map(({ file }) => file).sort()).toEqual(wanted.sort());
+});
+
+test('the settings have a page of section 5 with every key', async () => {
+  const file = dir.at('five/graft-settings.5');
+  expect(await run('mandoc', ['-T', 'lint', '-W', 'warning', file])).toMatchObject({
+    code: 0,
+    stdout: '',
+    stderr: '',
+  });
+  const shown = (await must('mandoc', ['-T', 'ascii', '-O', 'width=200', file])).replace(/.\x08/g, '');
+  const keys = [
+    ...Object.keys(GROOT_KEYS),
+    'parallel_downloads',
+    'retry_after_hang_s',
+    'accept_unverified_layers',
+    'token_file',
+  ];
+  expect(keys.filter((key) => !shown.includes(key))).toEqual([]);
 });
 
 describe.each(PAGES.map(({ file }) => file))('%s', (file) => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { secondLook } from '../../ci/run-tests.ts';
-import { findParts } from '../../ci/test-parts.ts';
+import { belowTests, findParts, unknownNames } from '../../ci/test-parts.ts';
 import { judge } from '../../ci/test-report.ts';
 import { faultSample, sampled } from '../support/faults/todays-points.ts';
 import { PROJECT, run } from '../support/shell.ts';
@@ -235,5 +235,33 @@ describe('the npm packages are current', () => {
   // A second set-up would take the packages away under the tests that run meanwhile.
   test('in this checkout, after its set-up', async () => {
     expect((await run('node', ['ci/npm-stale.mjs'])).code).toBe(0);
+  });
+});
+
+describe('names of tests on the command line', () => {
+  const TESTS = `${PROJECT}/test`;
+
+  test.each([
+    ['unit', 'unit'],
+    ['unit/cmd/', 'unit/cmd'],
+    ['test/bosh/config.test.ts', 'bosh/config.test.ts'],
+    ['./test/unit', 'unit'],
+  ])('%s is %s', (typed, below) => {
+    expect(belowTests(typed)).toBe(below);
+    expect(unknownNames(TESTS, [below]).unknown).toEqual([]);
+  });
+
+  test('one that fits nothing is told, with the groups that there are, before anything is built', async () => {
+    const { unknown, groups } = unknownNames(TESTS, ['unit', 'nosuch', 'unit/nosuch.test.ts']);
+    expect(unknown).toEqual(['nosuch', 'unit/nosuch.test.ts']);
+    expect(groups).toContain('quota');
+    const ran = await run(process.execPath, ['ci/run-tests.ts', '--look-only', 'test/nosuch'], {
+      cwd: PROJECT,
+    });
+    expect([ran.code, ran.stdout]).toEqual([
+      1,
+      expect.stringContaining('no tests are called nosuch; the groups are bosh,'),
+    ]);
+    expect(ran.stdout).toEndWith('\n0 passed, 1 failed\n');
   });
 });

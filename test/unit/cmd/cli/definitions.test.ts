@@ -107,9 +107,31 @@ describe('completion', () => {
     expect([exitCode, stderr.toString()]).toEqual([0, '']);
   });
 
+  test('knows levels of the log, shells, ids and images', async () => {
+    const names = { ids: () => ['web'], images: () => ['oci:///srv/app:1', 'docker://h/app'] };
+    expect(await completions(['graft', '--log-level', ''], names)).toEqual([
+      'debug',
+      'info',
+      'error',
+      'fatal',
+    ]);
+    expect(await completions(['graft', 'completion', ''], names)).toEqual(['bash', 'zsh', 'fish']);
+    expect(await completions(['graft', 'diff', ''], names)).toEqual(['web']);
+    expect(await completions(['graft', 'run', ''], names)).toEqual([
+      'web',
+      'oci:///srv/app:1',
+      'docker://h/app',
+    ]);
+    expect(await completions(['graft', 'create', 'oci', ':', '///s'], names)).toEqual(['///srv/app:1']);
+  });
+
+  test('the script for fish asks graft for the words before the cursor', () => {
+    expect(completionScript('fish')).toContain('graft completion --words -- $before');
+  });
+
   test('another shell is refused', () => {
     try {
-      completionScript('fish');
+      completionScript('csh');
       expect.unreachable();
     } catch (error) {
       expect(isPluginError(error, 'CLI_BAD_ARGUMENTS')).toBe(true);
