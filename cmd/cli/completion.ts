@@ -6,9 +6,9 @@ import { readOptions } from './parse.ts';
 import { addVerb, verbEntries } from './yargs.ts';
 
 /** Names in the store of a command line. @param line up to the cursor, without graft's name */
-export type ListNames = (line: readonly string[]) => readonly string[];
+type ListNames = (line: readonly string[]) => readonly string[];
 
-export interface StoreNames {
+interface StoreNames {
   /** The ids of root filesystems. */
   readonly ids: ListNames;
   /** The references of images that the store knows. */
