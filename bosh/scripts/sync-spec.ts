@@ -1,12 +1,11 @@
 /**
- * Writes the properties of the job `graft` that stand for graft's own settings into its spec, from the schemas that
- * graft itself checks them with: `bosh/scripts/sync-spec.ts`. A test says when it has to be run again.
+ * Writes the properties of the jobs `graft` and `graft-publisher` that stand for graft's own settings into their specs, from
+ * the schemas that graft itself checks them with: `bosh/scripts/sync-spec.ts`. A test says when it has to be run again.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const PROJECT = join(import.meta.dir, '../..');
-const SPEC = join(PROJECT, 'bosh/jobs/graft/spec');
 const BEGIN = '  # From the schemas of graft’s own settings, by scripts/sync-spec.ts:\n';
 const END = '  # End of what scripts/sync-spec.ts writes.\n';
 const PARTS = {
@@ -17,12 +16,17 @@ const PARTS = {
   metrics: 'cmd/settings/extra.schema.json',
 } as const;
 
+/** The jobs that have settings of graft's own as properties. */
+export const SYNCED_JOBS = ['graft', 'graft-publisher'] as const;
+export type SyncedJob = (typeof SYNCED_JOBS)[number];
+
 /** What the release itself adds to a setting. */
 const REMARKS: Readonly<Record<string, string>> = {
   'graft.registries.docker_config': 'graft.docker_config makes such a file.',
   'graft.registries.certs_dirs': 'graft.registry_certificates makes one that goes before them.',
   'graft.cvmfs.repositories':
     'Default: the repositories of the job cvmfs-client where it is linked, each with its mount for the unprivileged store.',
+  'graft_publisher.queue': 'Default: /var/vcap/data/graft-publisher/queue.',
 };
 
 interface Schema {
@@ -65,21 +69,37 @@ function defaultOf(schema: Schema): string {
   return value === undefined || isEmpty ? '' : ` Default: ${JSON.stringify(value)}.`;
 }
 
-export function ownSettings(): Setting[] {
+export function ownSettings(job: SyncedJob = 'graft'): Setting[] {
+  if (job === 'graft-publisher') return publisherSettings();
   return Object.entries(PARTS).flatMap(([part, file]) => {
-    const schema = JSON.parse(readFileSync(join(PROJECT, file), 'utf8')) as Schema;
+    const schema = schemaIn(file);
     // Parts without a schema file of their own are properties of the one for all.
     const own = schema.properties?.[part] ?? schema;
     return leaves(`graft.${part}`, own);
   });
 }
 
-/** The text of the spec with the settings of today. */
-export function syncedSpec(text = readFileSync(SPEC, 'utf8')): string {
+/** The job itself writes the file of the token. */
+function publisherSettings(): Setting[] {
+  const all = leaves('graft_publisher', schemaIn('lib/publisher/settings.schema.json'));
+  return all.filter(({ name }) => name !== 'graft_publisher.token_file');
+}
+
+function schemaIn(file: string): Schema {
+  return JSON.parse(readFileSync(join(PROJECT, file), 'utf8')) as Schema;
+}
+
+function specOf(job: SyncedJob): string {
+  return join(PROJECT, 'bosh/jobs', job, 'spec');
+}
+
+/** The text of a job's spec with the settings of today. */
+export function syncedSpec(job: SyncedJob, text = readFileSync(specOf(job), 'utf8')): string {
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
-  if (before === undefined || after === undefined) throw new Error(`${SPEC} has no place for the settings`);
-  const entries = ownSettings().map(
+  if (before === undefined || after === undefined)
+    throw new Error(`${specOf(job)} has no place for the settings`);
+  const entries = ownSettings(job).map(
     ({ name, type, description }) =>
       `  ${name}:\n    type: ${type}\n    description: >-\n${wrap(description.trim(), 110)}`,
   );
@@ -96,4 +116,4 @@ function wrap(text: string, width: number): string {
   return lines.map((line) => `      ${line}\n`).join('');
 }
 
-if (import.meta.main) writeFileSync(SPEC, syncedSpec());
+if (import.meta.main) for (const job of SYNCED_JOBS) writeFileSync(specOf(job), syncedSpec(job));

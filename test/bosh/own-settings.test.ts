@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv, type AnySchema } from 'ajv';
-import { ownSettings, syncedSpec } from '../../bosh/scripts/sync-spec.ts';
+import { ownSettings, SYNCED_JOBS, syncedSpec } from '../../bosh/scripts/sync-spec.ts';
 import { PROJECT } from '../support/shell.ts';
 import { type TempDir, tempDir } from '../support/temp.ts';
 import type { Yaml } from './go-patch.ts';
@@ -70,8 +70,10 @@ describe('the link between cvmfs-client and graft', () => {
 
 describe('graft’s own settings', () => {
   test('are all properties, with the words of their schemas; bosh/scripts/sync-spec.ts writes them', () => {
-    const text = readFileSync(join(RELEASE, 'jobs/graft/spec'), 'utf8');
-    expect(text).toBe(syncedSpec(text));
+    for (const job of SYNCED_JOBS) {
+      const text = readFileSync(join(RELEASE, 'jobs', job, 'spec'), 'utf8');
+      expect(text).toBe(syncedSpec(job, text));
+    }
     expect(ownSettings().length).toBeGreaterThan(25);
   });
 
@@ -96,6 +98,21 @@ describe('graft’s own settings', () => {
       expect(schemaErrors(Bun.YAML.parse(text))).toEqual([]);
     });
   }
+
+  test('of the publisher pass it with each set of properties, and are as they are set', async () => {
+    for (const set of Object.values(SETS['graft-publisher'] ?? {})) {
+      const out = fresh();
+      await renderWell('graft-publisher', out, { properties: set });
+      const found = Bun.YAML.parse(readFileSync(join(out, 'config/settings.yml'), 'utf8')) as Yaml;
+      expect(schemaErrors(found)).toEqual([]);
+      for (const { name } of ownSettings('graft-publisher')) {
+        const value = lookup(set, name);
+        if (value !== undefined)
+          expect([name, lookup(found, name.replace('graft_publisher', 'publisher'))]).toEqual([name, value]);
+      }
+      expect(JSON.stringify(found)).not.toContain(String(lookup(set, 'graft_publisher.token')));
+    }
+  });
 
   test('from the link pass it too', async () => {
     const out = fresh();

@@ -106,9 +106,36 @@ export const FULL_CVMFS: Properties = properties({
   'cvmfs.parameters': { CVMFS_KCACHE_TIMEOUT: '120', CVMFS_NFILES: 65536 },
 });
 
+/** The least that the job `graft-publisher` needs. */
+const LEAST_PUBLISHER: Properties = properties({
+  'graft_publisher.token': 'a-token-that-nobody-guesses',
+  'graft_publisher.allow': [
+    { registry: 'registry.internal:5000', repository: 'team/*', targets: ['cvmfs:images.example.org'] },
+  ],
+});
+
+const FULL_PUBLISHER: Properties = properties({
+  'graft_publisher.user': 'publisher',
+  'graft_publisher.token': 'a-token\'with"$(quotes)',
+  'graft_publisher.docker_config': { auths: { 'registry.internal:5000': { auth: 'dXNlcjpwYXNzd29yZA==' } } },
+  'graft_publisher.registries': { insecure: ['old.internal'] },
+  'graft_publisher.listen': '[::1]:9000',
+  'graft_publisher.queue': '/var/vcap/store/queue',
+  'graft_publisher.allow': [
+    {
+      registry: 'registry.internal:5000',
+      repository: 'team/*',
+      targets: ['directory:/srv/a b', 'directory:/srv/other'],
+    },
+  ],
+  'graft_publisher.max_queued': 10,
+  'graft_publisher.max_per_hour': 20,
+});
+
 /** For each job: what must render, by name. */
 export const SETS: Readonly<Record<string, Readonly<Record<string, Properties>>>> = {
   graft: { default: {}, other: OTHER_GRAFT, full: FULL_GRAFT },
   'cvmfs-client': { least: LEAST_CVMFS, full: FULL_CVMFS },
   'graft-doctor': { default: {} },
+  'graft-publisher': { least: LEAST_PUBLISHER, full: FULL_PUBLISHER },
 };
