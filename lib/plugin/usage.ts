@@ -75,9 +75,9 @@ export interface Usage {
   /** Bytes of the files alone, as GrootFS's metrics count layers: of the unused layers, and of all. */
   readonly unusedFileBytes: number;
   readonly fileBytes: number;
-  /** The remains of crashed processes, which the next clean sweeps. */
   /** Layers that are used where they lie on CernVM-FS, and take no space of the store. */
   readonly inPlace: readonly { readonly path: string; readonly usedBy: readonly string[] }[];
+  /** The remains of crashed processes, which the next clean sweeps. */
   readonly leaked: {
     readonly staged: number;
     readonly projectIds: number;
