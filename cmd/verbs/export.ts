@@ -1,8 +1,8 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { type Exported, exportDirectory } from '../../lib/export/export-directory.ts';
 import type { FileFormat } from '../../lib/export/export-file.ts';
+import type { LayersOnCvmfs } from '../../lib/export/layers-on-cvmfs.ts';
 import type { MergeDeps } from '../../lib/export/merge-image.ts';
-import type { PublishedLayers } from '../../lib/export/published-layers.ts';
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { archiveCommand, unpackWorkerUrl } from '../program/executable.ts';
 import type { VerbContext } from '../program/verb-context.ts';
@@ -29,7 +29,7 @@ export async function run(context: VerbContext<'export'>): Promise<void> {
       signal,
       workerUrl: unpackWorkerUrl(),
       budget: DEFAULT_BUDGET,
-      published: () => publishedLayers(context),
+      onCvmfs: () => layersOnCvmfs(context),
       attributes: process.geteuid?.() === 0 ? 'set' : 'own',
     };
     if (tar !== undefined) exported = await exportFile(deps, tar, 'tar');
@@ -43,11 +43,11 @@ export async function run(context: VerbContext<'export'>): Promise<void> {
 }
 
 /** Undefined where no repository is configured. */
-async function publishedLayers(context: VerbContext<'export'>): Promise<PublishedLayers | undefined> {
+async function layersOnCvmfs(context: VerbContext<'export'>): Promise<LayersOnCvmfs | undefined> {
   const cvmfs = await cvmfsFor(context, undefined)();
   if (cvmfs === undefined) return undefined;
-  const { PublishedLayers } = await import('../../lib/export/published-layers.ts');
-  return new PublishedLayers({ cvmfs, archiveCommand: archiveCommand(), log: context.log });
+  const { LayersOnCvmfs } = await import('../../lib/export/layers-on-cvmfs.ts');
+  return new LayersOnCvmfs({ cvmfs, archiveCommand: archiveCommand(), log: context.log });
 }
 
 /** The packers are loaded for files alone. */

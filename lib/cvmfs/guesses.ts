@@ -10,8 +10,8 @@
 import type { ByteName } from '../base/bytes.ts';
 import { bytesOf } from '../base/bytes.ts';
 import { printable } from '../base/text.ts';
+import type { Owners } from './found-layer.ts';
 import type { LayerWalk } from './probe-protocol.ts';
-import type { Owners } from './published-layer.ts';
 import type { Loss, LossPolicy, Repository } from './settings.ts';
 
 export interface Guesses {

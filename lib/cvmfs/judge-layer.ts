@@ -5,8 +5,8 @@
 import { isPluginError } from '../base/errors/error.ts';
 import { type IdMappings, toHostId } from '../base/id-mapping.ts';
 import { errnoMeaning } from '../sys/kernel/errno.ts';
+import type { FoundLayer, LayerPaths, Owners, RepositoryDoubt, SoughtLayer } from './found-layer.ts';
 import type { LayerAnswer, MadeBy } from './probe-protocol.ts';
-import type { LayerPaths, Owners, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
 import { type LayerRecord, parseLayerRecord } from './records.ts';
 import { type Doubtful, doubtful, type RepositoryState } from './repository.ts';
 import type { Repository } from './settings.ts';
@@ -25,7 +25,7 @@ export interface JudgeRequest {
 
 export function judgeLayer(
   request: JudgeRequest,
-): { layer: PublishedLayer } | { miss: Repository } | RepositoryDoubt {
+): { layer: FoundLayer } | { miss: Repository } | RepositoryDoubt {
   const { repository, answer } = request;
   const doubt = (found: Doubtful) => ({ repository, doubt: found.doubt, reason: found.reason });
   switch (answer.result) {
@@ -46,7 +46,7 @@ function judgeFound(
   request: JudgeRequest,
   answer: Found,
   doubt: (found: Doubtful) => RepositoryDoubt,
-): { layer: PublishedLayer } | RepositoryDoubt {
+): { layer: FoundLayer } | RepositoryDoubt {
   const { repository, state, paths, layer, mappings } = request;
   const record = judgeRecord(request, answer);
   if (record !== undefined && 'ok' in record) return doubt(record);

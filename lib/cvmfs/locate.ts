@@ -6,11 +6,11 @@
 import { type Digest, hexOf } from '../base/digest.ts';
 import type { IdMappings } from '../base/id-mapping.ts';
 import type { Logger } from '../base/log.ts';
+import type { FoundLayer, LayerPaths, RepositoryDoubt, SoughtLayer } from './found-layer.ts';
 import type { HangMemory } from './hang-memory.ts';
 import { judgeLayer } from './judge-layer.ts';
 import { probe, type ReadyChild } from './probe.ts';
 import type { LayerAnswer } from './probe-protocol.ts';
-import type { LayerPaths, PublishedLayer, RepositoryDoubt, SoughtLayer } from './published-layer.ts';
 import { type Doubtful, doubtful, hang, judgeProbe } from './repository.ts';
 import { type CvmfsSettings, type Repository, serves } from './settings.ts';
 
@@ -29,7 +29,7 @@ export interface CvmfsDeps {
 }
 
 export type Finding =
-  | { readonly result: 'found'; readonly layer: PublishedLayer }
+  | { readonly result: 'found'; readonly layer: FoundLayer }
   /** `reasons` has one entry for each repository that was asked, fit for a log. */
   | {
       readonly result: 'absent';
@@ -83,7 +83,7 @@ function addressed(path: string): LayerPaths {
   return ducc === null ? { directory: path, tree: '' } : { directory: ducc[1] ?? '', tree: 'layerfs' };
 }
 
-type Answer = { layer: PublishedLayer } | { miss: Repository } | RepositoryDoubt;
+type Answer = { layer: FoundLayer } | { miss: Repository } | RepositoryDoubt;
 
 async function askFor(
   deps: CvmfsDeps,

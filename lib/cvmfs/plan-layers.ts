@@ -1,11 +1,11 @@
 /** Walks layers and plans their shims and masks, with a child process for each repository. */
 import type { ByteName } from '../base/bytes.ts';
+import type { FoundLayer, RepositoryDoubt } from './found-layer.ts';
 import { type Guesses, guessesOf } from './guesses.ts';
 import type { CvmfsDeps } from './locate.ts';
 import { noteHang } from './locate.ts';
 import { type ProbeOutcome, probe } from './probe.ts';
 import type { WalkAnswer } from './probe-protocol.ts';
-import type { PublishedLayer, RepositoryDoubt } from './published-layer.ts';
 import { doubtful, judgeProbe } from './repository.ts';
 import type { Repository } from './settings.ts';
 import { planShims, type ShimPlan } from './shim-plan.ts';
@@ -26,12 +26,12 @@ export type PreparedPlan =
  */
 export async function planLayers(
   deps: CvmfsDeps,
-  layers: readonly PublishedLayer[],
+  layers: readonly FoundLayer[],
   sizes: boolean,
   explicit: readonly ByteName[] = [],
 ): Promise<PreparedPlan[]> {
   const repositories = [...new Set(layers.map(({ repository }) => repository))];
-  const plans = new Map<PublishedLayer, PreparedPlan>();
+  const plans = new Map<FoundLayer, PreparedPlan>();
   await Promise.all(
     repositories.map(async (repository) => {
       const own = layers.filter((layer) => layer.repository === repository);
@@ -50,7 +50,7 @@ export async function planLayers(
 async function walkAll(
   deps: CvmfsDeps,
   repository: Repository,
-  layers: readonly PublishedLayer[],
+  layers: readonly FoundLayer[],
   { sizes, explicit }: { readonly sizes: boolean; readonly explicit: readonly ByteName[] },
 ): Promise<ProbeOutcome> {
   const steps = layers.map((layer) => ({
@@ -74,12 +74,7 @@ async function walkAll(
   return outcome;
 }
 
-function judgeWalk(
-  deps: CvmfsDeps,
-  layer: PublishedLayer,
-  outcome: ProbeOutcome,
-  index: number,
-): PreparedPlan {
+function judgeWalk(deps: CvmfsDeps, layer: FoundLayer, outcome: ProbeOutcome, index: number): PreparedPlan {
   const { repository } = layer;
   const no = (found: { doubt: RepositoryDoubt['doubt']; reason: string }): PreparedPlan => ({
     ok: false,

@@ -18,7 +18,7 @@ import { unpackLayer } from '../layer/unpack/unpack.ts';
 import { mkdirAt, unlinkAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD } from '../sys/kernel/libc.ts';
 import { lookIfThere } from '../sys/kernel/look.ts';
-import type { PublishedLayers } from './published-layers.ts';
+import type { LayersOnCvmfs } from './layers-on-cvmfs.ts';
 import { removePath } from './remove-path.ts';
 import { Totals, type TreeTotals } from './totals.ts';
 
@@ -33,7 +33,7 @@ export interface MergeDeps {
   /** `own` for a caller who is not root (`Publication` in lib/layer/tree/types.ts). */
   readonly attributes: 'set' | 'own';
   /** For an image that says where its layers are published. The result is undefined where no repository is configured. */
-  readonly published?: (() => Promise<PublishedLayers | undefined>) | undefined;
+  readonly onCvmfs?: (() => Promise<LayersOnCvmfs | undefined>) | undefined;
   /** In a thread for each layer, unless said otherwise. */
   readonly unpack?: typeof unpackLayer | undefined;
 }
@@ -64,10 +64,10 @@ export async function mergeImage(
   image: ResolvedImage,
   place: MergePlace,
 ): Promise<MergedImage> {
-  const isPublished = image.layers.some(({ published }) => published !== undefined);
-  const published = isPublished ? await deps.published?.() : undefined;
-  await published?.find(image.layers);
-  const merge = new ImageMerge(deps, place, published);
+  const namesCvmfs = image.layers.some(({ onCvmfs }) => onCvmfs !== undefined);
+  const onCvmfs = namesCvmfs ? await deps.onCvmfs?.() : undefined;
+  await onCvmfs?.find(image.layers);
+  const merge = new ImageMerge(deps, place, onCvmfs);
   for (const layer of image.layers) await merge.add(layer);
   deps.signal.throwIfAborted();
   return merge.result;
@@ -76,7 +76,7 @@ export async function mergeImage(
 class ImageMerge {
   readonly #deps: MergeDeps;
   readonly #place: MergePlace;
-  readonly #published: PublishedLayers | undefined;
+  readonly #onCvmfs: LayersOnCvmfs | undefined;
   readonly #tree: MergedTree;
   readonly #totals = new Totals();
   #looksLeft = MAX_LOOKS;
@@ -84,9 +84,9 @@ class ImageMerge {
   #own = 0;
   #copied = 0;
 
-  constructor(deps: MergeDeps, place: MergePlace, published: PublishedLayers | undefined) {
+  constructor(deps: MergeDeps, place: MergePlace, onCvmfs: LayersOnCvmfs | undefined) {
     this.#deps = deps;
-    this.#published = published;
+    this.#onCvmfs = onCvmfs;
     this.#place = place;
     this.#tree = new MergedTree(place.tree, deps.attributes === 'set' ? { uid: 0, gid: 0 } : undefined);
   }
@@ -139,7 +139,7 @@ class ImageMerge {
   async #unpackOnce(layer: ImageLayer, advance: (bytes: number) => void): Promise<Unpacked> {
     const { source, signal, workerUrl, unpack = unpackLayer } = this.#deps;
     mkdirAt(AT_FDCWD, this.#layerTree, 0o700);
-    const archive = this.#published?.open(layer);
+    const archive = this.#onCvmfs?.open(layer);
     if (archive !== undefined) return this.#unpackArchive(layer, archive, advance);
     let before = 0;
     const unpacked = await unpack(this.#request(layer), await source.open(layer, signal), {

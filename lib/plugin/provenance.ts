@@ -31,6 +31,6 @@ function told(choice: LayerChoice | undefined): Pick<LayerProvenance, 'reason' |
 
 function sourceOf(image: ResolvedImage, layer: ImageLayer): LayerProvenance['source'] {
   // An image named by a CVMFS path or a thin image has its other layers from a registry.
-  if (layer.published !== undefined || /^(docker|cvmfs):/.test(image.name)) return 'registry';
+  if (layer.onCvmfs !== undefined || /^(docker|cvmfs):/.test(image.name)) return 'registry';
   return image.name.startsWith('oci:') ? 'oci' : 'tar';
 }

@@ -110,10 +110,10 @@ export function namedLayers(image: string, layers: readonly ImageLayer[]): Named
   return [...named.values()];
 }
 
-function unfitReason({ digest, baseDirectory, validated, published }: ImageLayer): string | undefined {
+function unfitReason({ digest, baseDirectory, validated, onCvmfs }: ImageLayer): string | undefined {
   if (digest === undefined) return 'a layer has no digest, which names it in a repository';
   if (baseDirectory !== undefined) return 'a layer is unpacked below a directory of the layer under it';
   if (!validated) return 'its digests are not verified';
-  if (published !== undefined) return 'a layer of it is on CVMFS already';
+  if (onCvmfs !== undefined) return 'a layer of it is on CVMFS already';
   return undefined;
 }

@@ -3,8 +3,8 @@ import { Layout } from './layout/layout.ts';
 import { type StoreVersions, VERSIONS } from './layout/versions.ts';
 import { OpenedStore, openWith, storeRoot } from './opened.ts';
 import { Blobs } from './records/blobs.ts';
+import { CvmfsRecords } from './records/cvmfs-records.ts';
 import { Layers } from './records/layers.ts';
-import { PublishedLayers } from './records/published.ts';
 import { Sources } from './records/sources.ts';
 import { Stacks } from './records/stacks.ts';
 
@@ -12,7 +12,7 @@ import { Stacks } from './records/stacks.ts';
 export class Store extends OpenedStore {
   readonly layers: Layers;
   readonly stacks: Stacks;
-  readonly published: PublishedLayers;
+  readonly cvmfsRecords: CvmfsRecords;
   readonly sources: Sources;
   readonly blobs: Blobs;
 
@@ -20,7 +20,7 @@ export class Store extends OpenedStore {
     super(layout, format);
     this.layers = new Layers(layout);
     this.stacks = new Stacks(layout);
-    this.published = new PublishedLayers(layout);
+    this.cvmfsRecords = new CvmfsRecords(layout);
     this.sources = new Sources(layout);
     this.blobs = new Blobs(layout);
   }

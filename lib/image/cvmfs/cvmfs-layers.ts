@@ -5,13 +5,13 @@
  */
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { Logger } from '../../base/log.ts';
+import type { FoundLayer, RepositoryDoubt } from '../../cvmfs/found-layer.ts';
 import { answeredBy, type Guesses } from '../../cvmfs/guesses.ts';
 import { type CvmfsDeps, type Finding, locateLayers } from '../../cvmfs/locate.ts';
 import type { PreparedPlan } from '../../cvmfs/plan-layers.ts';
-import type { PublishedLayer, RepositoryDoubt } from '../../cvmfs/published-layer.ts';
 import type { RepositoryState } from '../../cvmfs/repository.ts';
 import type { Repository } from '../../cvmfs/settings.ts';
-import { type PublishedKey, publishedKey } from '../../store/layout/layer-key.ts';
+import { type CvmfsKey, cvmfsKey } from '../../store/layout/layer-key.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
@@ -64,7 +64,7 @@ export class CvmfsLayers {
       sought.map((layer) => ({
         digest: layer.digest,
         diffId: layer.diffId,
-        at: layer.published ? { address: layer.published.address } : { origin: image.origin ?? 'oci' },
+        at: layer.onCvmfs ? { address: layer.onCvmfs.address } : { origin: image.origin ?? 'oci' },
       })),
     );
     for (const [index, layer] of sought.entries()) this.#take(layer, findings[index]);
@@ -84,7 +84,7 @@ export class CvmfsLayers {
     ]);
     lease.add([...this.uses.values()].map(({ name }) => name));
     const unknown = [...this.uses].filter(
-      ([, { name }]) => store.published.get(name, store.layers) === undefined,
+      ([, { name }]) => store.cvmfsRecords.get(name, store.layers) === undefined,
     );
     const plans = await planLayers(
       this.#deps.cvmfs,
@@ -94,7 +94,7 @@ export class CvmfsLayers {
     for (const [index, [layer, use]] of unknown.entries()) await this.#keep(layer, use, plans[index]);
     const stacked = new Map<ImageLayer, StackLayer>();
     for (const [layer, { name, found }] of this.uses) {
-      const record = store.published.get(name, store.layers);
+      const record = store.cvmfsRecords.get(name, store.layers);
       if (record !== undefined) stacked.set(layer, cvmfsStackLayer(store, name, found, record));
     }
     return stacked;
@@ -119,7 +119,7 @@ export class CvmfsLayers {
       return;
     }
     const name = nameOf(layer, found, this.#counted(found));
-    const known = this.#deps.store.published.get(name, this.#deps.store.layers);
+    const known = this.#deps.store.cvmfsRecords.get(name, this.#deps.store.layers);
     if (known?.unusable !== undefined) {
       const { doubt: kind = 'unusable_layer', unusable: reason } = known;
       const doubt = { repository: found.repository, doubt: kind, reason };
@@ -137,7 +137,7 @@ export class CvmfsLayers {
     });
   }
 
-  #choose(layer: ImageLayer, found: PublishedLayer, accepted: readonly string[]): void {
+  #choose(layer: ImageLayer, found: FoundLayer, accepted: readonly string[]): void {
     const reason = [`published in ${found.repository.name}`, ...accepted].join('; ');
     this.choices.set(layer, { reason, cvmfs: { state: found.state, path: found.path } });
     if (accepted.length > 0) this.#deps.log.info('layer-doubt-accepted', { path: found.path, accepted });
@@ -159,7 +159,7 @@ export class CvmfsLayers {
    * The doubt about a layer that needs an idmapped mount and cannot get one. A container has one cloned mount, of one
    * repository.
    */
-  #cannotMap({ repository }: PublishedLayer): RepositoryDoubt | undefined {
+  #cannotMap({ repository }: FoundLayer): RepositoryDoubt | undefined {
     this.#idmapped ??= repository;
     if (this.#deps.mapsIds && this.#idmapped === repository) return undefined;
     const reason = this.#deps.mapsIds
@@ -169,16 +169,16 @@ export class CvmfsLayers {
   }
 
   /** True when the size of the layer's files is known, or will be. */
-  #counted(found: PublishedLayer): boolean {
+  #counted(found: FoundLayer): boolean {
     return this.#deps.countsBytes || found.tarBytes !== undefined || found.companion;
   }
 
   #doubt(layer: ImageLayer, reasons: readonly string[], doubts: readonly RepositoryDoubt[]): void {
-    if (reasons.length === 0 && layer.published === undefined) return;
+    if (reasons.length === 0 && layer.onCvmfs === undefined) return;
     const reason = reasons.join('; ');
     const fatal = doubts.find(({ repository, doubt }) => !repository.fallBackOn.has(doubt));
     if (fatal !== undefined) throw unhealthy(layer, fatal);
-    if (layer.published !== undefined && !layer.published.elsewhere) {
+    if (layer.onCvmfs !== undefined && !layer.onCvmfs.elsewhere) {
       const [first] = doubts;
       throw first === undefined ? missing(layer, reason) : unhealthy(layer, first);
     }
@@ -240,13 +240,13 @@ export class CvmfsLayers {
    * The repair of a layer; undefined where the policy wants none. A layer without another source is used as it is,
    * unless its owners are lost.
    */
-  #repairOf(layer: ImageLayer, found: PublishedLayer, guesses: Guesses): Repair | undefined {
+  #repairOf(layer: ImageLayer, found: FoundLayer, guesses: Guesses): Repair | undefined {
     const { repairs: source, cvmfs, countsBytes } = this.#deps;
     const { repository } = found;
     const isWanted =
       repository.lostMetadata.capabilities === 'repair' ||
       answeredBy(repository, 'repair', guesses).length > 0;
-    const isPossible = layer.digest !== undefined && layer.published?.elsewhere !== false;
+    const isPossible = layer.digest !== undefined && layer.onCvmfs?.elsewhere !== false;
     if (!isWanted || !isPossible || source === undefined) return undefined;
     return {
       source,
@@ -277,7 +277,7 @@ function isBase({ layers }: ResolvedImage, layer: ImageLayer): boolean {
  * below a directory.
  */
 function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {
-  if (layer.published !== undefined) return true;
+  if (layer.onCvmfs !== undefined) return true;
   if (image.origin === undefined || layer.digest === undefined) return false;
   return layer.validated && layer.baseDirectory === undefined && layer.urls.length === 0;
 }
@@ -286,12 +286,12 @@ function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {
  * The name of the store's record: of all facts that decide on its content, which are the layer, its path, and its
  * attributes there.
  */
-function nameOf(layer: ImageLayer, found: PublishedLayer, counted: boolean): PublishedKey {
+function nameOf(layer: ImageLayer, found: FoundLayer, counted: boolean): CvmfsKey {
   const content: Digest = layer.digest ?? digestOf(found.path);
   const { path, fingerprint, companion, needsIdmap, owners, repository } = found;
   // The remembered plan depends on these policies.
   const { owners: ofOwners, directories, root, capabilities } = repository.lostMetadata;
   const policies = [owners, ofOwners, directories, root, capabilities];
   const place = [path, fingerprint, companion, needsIdmap, counted, ...policies];
-  return publishedKey({ content, place });
+  return cvmfsKey({ content, place });
 }

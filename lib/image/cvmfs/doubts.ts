@@ -1,7 +1,7 @@
 /** Doubts about layers on CVMFS, in words and as errors. */
 import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
-import type { RepositoryDoubt } from '../../cvmfs/published-layer.ts';
+import type { RepositoryDoubt } from '../../cvmfs/found-layer.ts';
 import type { ImageLayer } from '../source/source.ts';
 
 export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): string {
@@ -10,22 +10,22 @@ export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): stri
 
 /** The error for a doubt where the configuration forbids another source, or where there is none. */
 export function unhealthy(layer: ImageLayer, { repository, doubt, reason }: RepositoryDoubt): PluginError {
-  const what = layer.published?.shown ?? `layer ${layer.digest}`;
+  const what = layer.onCvmfs?.shown ?? `layer ${layer.digest}`;
   return new PluginError('CVMFS_UNHEALTHY', { repository: repository.name, what, doubt, reason });
 }
 
 /** The error for a layer that an image names and that is not published there. */
 export function missing(layer: ImageLayer, reason: string): PluginError {
-  const { published } = layer;
-  if (published?.thinImage !== undefined) {
+  const { onCvmfs } = layer;
+  if (onCvmfs?.thinImage !== undefined) {
     return new PluginError('CVMFS_THIN_LAYER_MISSING', {
-      image: published.thinImage,
-      url: published.shown,
+      image: onCvmfs.thinImage,
+      url: onCvmfs.shown,
       reason: `it is ${reason}`,
     });
   }
-  const repository = published?.address.repository.name ?? '';
-  return new PluginError('CVMFS_NOT_PUBLISHED', { repository, path: published?.shown ?? '' });
+  const repository = onCvmfs?.address.repository.name ?? '';
+  return new PluginError('CVMFS_NOT_PUBLISHED', { repository, path: onCvmfs?.shown ?? '' });
 }
 
 /** The reason why a repair failed. */

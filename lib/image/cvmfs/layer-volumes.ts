@@ -1,14 +1,14 @@
 /** Makes the store's own part of a layer on CVMFS: its shim, its mask, and the record of its walk. */
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
+import type { FoundLayer } from '../../cvmfs/found-layer.ts';
 import type { Guesses } from '../../cvmfs/guesses.ts';
-import type { PublishedLayer } from '../../cvmfs/published-layer.ts';
 import type { ShimPlan } from '../../cvmfs/shim-plan.ts';
 import { type OwnerMap, SAME_OWNERS, writeShim } from '../../cvmfs/write-shim.ts';
 import type { LayerBudget } from '../../layer/tree/types.ts';
-import { maskOf, type PublishedKey, shimOf, type VolumeName } from '../../store/layout/layer-key.ts';
+import { type CvmfsKey, maskOf, shimOf, type VolumeName } from '../../store/layout/layer-key.ts';
 import { discardStaged, stageDirectory } from '../../store/layout/staging.ts';
-import type { PublishedRecord, UnusableDoubt } from '../../store/records/published.ts';
+import type { CvmfsRecord, UnusableDoubt } from '../../store/records/cvmfs-records.ts';
 import type { Store } from '../../store/store.ts';
 import { mkdirAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
@@ -17,8 +17,8 @@ import type { Repaired } from './repair-sink.ts';
 
 /** A layer of the image that a repository has. */
 export interface CvmfsUse {
-  readonly name: PublishedKey;
-  readonly found: PublishedLayer;
+  readonly name: CvmfsKey;
+  readonly found: FoundLayer;
 }
 
 /** The layer's own source, for attributes that publishing lost. */
@@ -70,7 +70,7 @@ export async function keepPlan(
   const { shim, mask, facts, rootHidden } = plan;
   if (shim.length > 0)
     await buildVolume(store, shimOf(use.name), 'once', (target) => writeShim(target, shim, owners));
-  store.published.put(use.name, {
+  store.cvmfsRecords.put(use.name, {
     path: use.found.path,
     diffId: layer.diffId?.slice('sha256:'.length),
     bytes: use.found.tarBytes ?? facts.fileBytes ?? 0,
@@ -100,7 +100,7 @@ async function repairInto(
     layer,
     bytes: await source.open(layer),
     budget: source.budget,
-    published: use.found.path,
+    damaged: use.found.path,
     target: to.target,
     mappings: store.format.mappings,
     guessed: new Set(guesses.directories),
@@ -110,10 +110,10 @@ async function repairInto(
 
 /** Records an unusable layer, since the next create would need a walk, or the layer's tar, to find the fault again. */
 export function keepUnusable(store: Store, use: CvmfsUse, doubt: UnusableDoubt, reason: string): void {
-  store.published.put(use.name, { ...UNUSABLE, path: use.found.path, unusable: reason, doubt });
+  store.cvmfsRecords.put(use.name, { ...UNUSABLE, path: use.found.path, unusable: reason, doubt });
 }
 
-const UNUSABLE: Omit<PublishedRecord, 'path'> = {
+const UNUSABLE: Omit<CvmfsRecord, 'path'> = {
   bytes: 0,
   explicitRoot: true,
   impliedDirs: [],
@@ -126,7 +126,7 @@ const UNUSABLE: Omit<PublishedRecord, 'path'> = {
 };
 
 /** The owners in shims: the ids that the container's mount shows. */
-function ownersOf(store: Store, found: PublishedLayer): OwnerMap {
+function ownersOf(store: Store, found: FoundLayer): OwnerMap {
   if (!found.needsIdmap) return { ...SAME_OWNERS, root: store.owner };
   const { uids, gids } = store.format.mappings;
   return {

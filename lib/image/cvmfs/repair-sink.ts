@@ -26,8 +26,8 @@ export interface RepairRequest {
   readonly layer: ImageLayer;
   readonly bytes: LayerBytes;
   readonly budget: LayerBudget;
-  /** The published tree. */
-  readonly published: string;
+  /** The tree on CVMFS, which publication damaged. */
+  readonly damaged: string;
   /** An empty directory, which becomes the mask's tree. */
   readonly target: string;
   readonly mappings: IdMappings;
@@ -53,7 +53,7 @@ type Made = Exclude<LayerEntry, { kind: 'hardlink' | 'device' }>;
 
 export class RepairSink implements TarSink {
   readonly #request: RepairRequest;
-  readonly #published: LayerTree;
+  readonly #damaged: LayerTree;
   readonly #tree: RootedTree;
   readonly #metadata: Metadata;
   readonly #explicitDirs = new Set<string>();
@@ -66,7 +66,7 @@ export class RepairSink implements TarSink {
 
   constructor(request: RepairRequest) {
     this.#request = request;
-    this.#published = new LayerTree(request.published);
+    this.#damaged = new LayerTree(request.damaged);
     this.#tree = new RootedTree(request.target, {
       linkBelow: () => undefined,
       implied: (directory) => this.#likePublished(directory),
@@ -112,7 +112,7 @@ export class RepairSink implements TarSink {
 
   finish(): Repaired {
     this.#tree.finish();
-    this.#published.close();
+    this.#damaged.close();
     return {
       entries: this.#entries,
       repaired: this.#repaired,
@@ -124,7 +124,7 @@ export class RepairSink implements TarSink {
   abandon(): void {
     if (this.#file) close(this.#file.fd);
     this.#tree.abandon();
-    this.#published.close();
+    this.#damaged.close();
   }
 
   /** @throws Unrepairable for an entry that went where a link leads: the published tree has it under another name */
@@ -166,7 +166,7 @@ export class RepairSink implements TarSink {
 
   #look(parent: string, name: string): Stat | undefined {
     try {
-      return this.#published.stat(parent, name);
+      return this.#damaged.stat(parent, name);
     } catch (error) {
       if (!hasCode(error, 'ELOOP')) throw error;
       throw behindLink();
@@ -240,7 +240,7 @@ export class RepairSink implements TarSink {
   /** Gives a directory above a repaired name the attributes of the published one, until its own entry comes. */
   #likePublished(directory: Directory): void {
     const [parent, name] = splitName(directory.path);
-    const stat = name === '' ? this.#published.root() : this.#look(parent, name);
+    const stat = name === '' ? this.#damaged.root() : this.#look(parent, name);
     if (stat === undefined) return;
     const { uid, gid } = this.#request.shown(stat);
     directory.setOwner(uid, gid);

@@ -1,8 +1,8 @@
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
-import type { PublishedLayer } from '../../cvmfs/published-layer.ts';
-import { maskOf, type OutsidePath, type PublishedKey, shimOf } from '../../store/layout/layer-key.ts';
-import type { PublishedRecord } from '../../store/records/published.ts';
+import type { FoundLayer } from '../../cvmfs/found-layer.ts';
+import { type CvmfsKey, maskOf, type OutsidePath, shimOf } from '../../store/layout/layer-key.ts';
+import type { CvmfsRecord } from '../../store/records/cvmfs-records.ts';
 import type { DirectoryAttributes } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
 import { attributesOf } from '../stack/shims.ts';
@@ -18,9 +18,9 @@ import {
 /** A layer on CVMFS with its shim and mask, as the stack sees it. */
 export function cvmfsStackLayer(
   store: Store,
-  name: PublishedKey,
-  found: PublishedLayer,
-  record: PublishedRecord,
+  name: CvmfsKey,
+  found: FoundLayer,
+  record: CvmfsRecord,
 ): StackLayer {
   const shim = record.hasShim ? shimOf(name) : undefined;
   const mask = record.hasMask ? maskOf(name) : undefined;
@@ -83,7 +83,7 @@ function listThrough(
 
 function shownAttributes(
   store: Store,
-  found: PublishedLayer,
+  found: FoundLayer,
   mask: string | undefined,
   isRepaired: boolean,
   name: ByteName,

@@ -10,9 +10,9 @@ import type { ResolvedImage } from '../source/source.ts';
 export function inPlaceFor(image: ResolvedImage, cvmfs: CvmfsDeps | undefined): CvmfsDeps | undefined {
   const { inPlaceFrom, layers, name, trust } = image;
   if (inPlaceFrom === undefined) return cvmfs;
-  for (const { published } of layers) {
-    if (published === undefined || published.elsewhere) continue;
-    const repository = published.address.repository.name;
+  for (const { onCvmfs } of layers) {
+    if (onCvmfs === undefined || onCvmfs.elsewhere) continue;
+    const repository = onCvmfs.address.repository.name;
     if (!inPlaceFrom.includes(repository))
       throw new PluginError('TRUST_UNVERIFIED_LAYERS', {
         image: name,

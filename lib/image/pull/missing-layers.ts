@@ -162,7 +162,7 @@ export class MissingLayers {
   /** Fetches the claimed layers, and renames those that succeeded into place. Then throws the first failure. */
   async #fetchAndPublish(claimed: readonly Claimed[]): Promise<void> {
     const { concurrency } = this.#pull.context;
-    const ready = new ReadyLayers(this.#pull, (layers) => this.#published(layers));
+    const ready = new ReadyLayers(this.#pull, (layers) => this.#arrived(layers));
     const results = await settleLimited(claimed, concurrency, async (one) => {
       try {
         if (!this.#isThere(one.named))
@@ -188,7 +188,7 @@ export class MissingLayers {
     }
   }
 
-  #published(layers: readonly FetchedLayer[]): void {
+  #arrived(layers: readonly FetchedLayer[]): void {
     for (const { named, record } of layers) this.#learn(named, record.key, record.diffId);
     this.fetched.push(...layers);
   }

@@ -18,7 +18,14 @@ import type { Grant } from '../../store/records/grants.ts';
 import { publishedName } from './cvmfs-names.ts';
 import type { RegistrySource } from './from-registry.ts';
 import { toImageLayers } from './manifest-layers.ts';
-import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type {
+  BlobOfPlace,
+  ImageLayer,
+  ImageSource,
+  LayerBytes,
+  NamedOnCvmfs,
+  ResolvedImage,
+} from './source.ts';
 
 export interface CvmfsSourceOptions {
   readonly reference: CvmfsReference;
@@ -57,7 +64,7 @@ export class CvmfsSource implements ImageSource {
       throw new PluginError('CVMFS_NOT_PUBLISHED', { repository: at.repository.name, path: at.path });
     }
     if (!named.ok) return this.#elsewhere(at, named, signal);
-    const layers = await this.#publishedLayers(at, named, signal);
+    const layers = await this.#layersOfManifest(at, named, signal);
     if (layers !== undefined) return layers;
     return this.#flat(at, named, signal);
   }
@@ -65,13 +72,13 @@ export class CvmfsSource implements ImageSource {
   /** Opens a layer that the repository lacks, at the registry that the image's name names. */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     const registry = await this.#registry;
-    if (registry !== undefined && layer.published?.elsewhere !== false) {
+    if (registry !== undefined && layer.onCvmfs?.elsewhere !== false) {
       this.#opened = registry;
       return registry.open(layer, signal);
     }
     throw new PluginError('CVMFS_UNHEALTHY', {
-      repository: layer.published?.address.repository.name ?? this.#name,
-      what: layer.published?.shown ?? this.#name,
+      repository: layer.onCvmfs?.address.repository.name ?? this.#name,
+      what: layer.onCvmfs?.shown ?? this.#name,
       doubt: 'io_error',
       reason: 'it answered and could not be mounted, and no other source has it',
     });
@@ -110,7 +117,7 @@ export class CvmfsSource implements ImageSource {
    * Resolves to the layers of the published manifest; undefined where some of them are missing and the image has a flat
    * root filesystem.
    */
-  async #publishedLayers(
+  async #layersOfManifest(
     at: RepositoryPath,
     named: NamedImage,
     signal: AbortSignal,
@@ -122,7 +129,7 @@ export class CvmfsSource implements ImageSource {
     const layers = this.#toLayers(at, named, manifest, config, registry !== undefined);
     const findings = await locateLayers(
       this.#options.cvmfs,
-      layers.map(({ digest, diffId, published }) => ({ digest, diffId, at: { address: published.address } })),
+      layers.map(({ digest, diffId, onCvmfs }) => ({ digest, diffId, at: { address: onCvmfs.address } })),
     );
     const lacking = findings.filter(({ result }) => result !== 'found').length;
     if (lacking > 0 && directory !== undefined) {
@@ -144,7 +151,7 @@ export class CvmfsSource implements ImageSource {
     manifest: NonNullable<NamedImage['manifest']>,
     config: ImageConfig | undefined,
     elsewhere: boolean,
-  ): (ImageLayer & { published: NonNullable<ImageLayer['published']> })[] {
+  ): (ImageLayer & { onCvmfs: NamedOnCvmfs })[] {
     const known = config !== undefined && config.diffIds.length > 0;
     const unknown = manifest.layers.map(() => undefined);
     const diffIds = known ? config.diffIds : unknown;
@@ -153,7 +160,7 @@ export class CvmfsSource implements ImageSource {
       const digest = manifest.layers[index]?.digest ?? named.configDigest;
       const path = digest === undefined ? '' : `${layerDirectory(at.repository, digest)}/layerfs`;
       const address = { repository: at.repository, path };
-      return { ...layer, published: { address, shown: path, elsewhere, thinImage: undefined } };
+      return { ...layer, onCvmfs: { address, shown: path, elsewhere, thinImage: undefined } };
     });
   }
 
@@ -182,7 +189,7 @@ export class CvmfsSource implements ImageSource {
       urls: [],
       validated: true,
       identity: undefined,
-      published: { address, shown: at.path, elsewhere: false, thinImage: undefined },
+      onCvmfs: { address, shown: at.path, elsewhere: false, thinImage: undefined },
     };
     return { name: this.#name, manifestDigest: undefined, config, layers: [layer] };
   }

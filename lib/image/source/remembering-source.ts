@@ -124,5 +124,5 @@ function isFixed(image: ResolvedImage): boolean {
   if (image.unverified) return false;
   // A caller whose own credentials were needed is asked each time.
   if (image.grade === undefined || image.grade === 'asked') return false;
-  return image.layers.every(({ digest, diffId, published }) => digest && diffId && published === undefined);
+  return image.layers.every(({ digest, diffId, onCvmfs }) => digest && diffId && onCvmfs === undefined);
 }

@@ -32,10 +32,11 @@ export interface ImageLayer {
   /** The layer's name for people where it has no digest: the path of a tar. */
   readonly label?: string;
   /** Set when the image itself says that the layer is a directory in a CVMFS repository. */
-  readonly published?: PublishedAt | undefined;
+  readonly onCvmfs?: NamedOnCvmfs | undefined;
 }
 
-export interface PublishedAt {
+/** The directory in a CVMFS repository that an image names as its layer. */
+export interface NamedOnCvmfs {
   readonly address: RepositoryPath;
   /** The address as the image or the user wrote it, for errors. */
   readonly shown: string;

@@ -17,7 +17,7 @@ import type {
   ImageLayer,
   ImageSource,
   LayerBytes,
-  PublishedAt,
+  NamedOnCvmfs,
   ResolvedImage,
 } from './source.ts';
 import { MAX_THIN_BLOB, type ThinOptions } from './thin-options.ts';
@@ -66,8 +66,8 @@ export class ThinOrigin {
       return this.#source.open(found, signal);
     }
     throw new PluginError('CVMFS_THIN_LAYER_MISSING', {
-      image: layer.published?.thinImage ?? image.name,
-      url: layer.published?.shown ?? '',
+      image: layer.onCvmfs?.thinImage ?? image.name,
+      url: layer.onCvmfs?.shown ?? '',
       reason: `neither its repository nor ${image.name} has it`,
     });
   }
@@ -96,10 +96,10 @@ export async function resolveThin(
     const address = addresses[index];
     if (address === undefined) return [];
     const elsewhere = origin !== undefined && digest !== undefined;
-    const published: PublishedAt = { address, shown: url, elsewhere, thinImage: image.name };
+    const onCvmfs: NamedOnCvmfs = { address, shown: url, elsewhere, thinImage: image.name };
     // Layers that were fetched from the origin are found again by this identity.
     const identity = digest === undefined ? undefined : `thin ${digest}`;
-    return [{ ...NOTHING_DECLARED, digest, identity, published }];
+    return [{ ...NOTHING_DECLARED, digest, identity, onCvmfs }];
   });
   options.log.info('thin-image', { image: image.name, origin: thin.origin, layers: layers.length });
   // The layers come from the origin's place, not from that of the thin image.
@@ -111,10 +111,10 @@ export async function resolveThin(
 }
 
 /** The error for a layer whose repository answered and then could not be used. */
-export function nowhereElse(published: PublishedAt): PluginError {
+export function nowhereElse(onCvmfs: NamedOnCvmfs): PluginError {
   return new PluginError('CVMFS_UNHEALTHY', {
-    repository: published.address.repository.name,
-    what: published.shown,
+    repository: onCvmfs.address.repository.name,
+    what: onCvmfs.shown,
     doubt: 'io_error',
     reason: 'it answered and could not be mounted, and no other source has it',
   });

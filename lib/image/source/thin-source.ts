@@ -30,10 +30,10 @@ export class ThinAwareSource implements ImageSource {
   }
 
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
-    if (layer.published === undefined) return this.#inner.open(layer, signal);
+    if (layer.onCvmfs === undefined) return this.#inner.open(layer, signal);
     if (this.#origin !== undefined) return this.#origin.open(layer, signal);
     const { nowhereElse } = await import('./thin-image.ts');
-    throw nowhereElse(layer.published);
+    throw nowhereElse(layer.onCvmfs);
   }
 
   async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
@@ -41,7 +41,7 @@ export class ThinAwareSource implements ImageSource {
   }
 
   delivered(layer: ImageLayer): Grant {
-    const source = layer.published === undefined ? this.#inner : this.#origin;
+    const source = layer.onCvmfs === undefined ? this.#inner : this.#origin;
     if (source === undefined) throw new Error('nothing has been opened');
     return source.delivered(layer);
   }
@@ -51,7 +51,7 @@ export class ThinAwareSource implements ImageSource {
   }
 
   reject(layer: ImageLayer): boolean {
-    return layer.published === undefined && this.#inner.reject?.(layer) === true;
+    return layer.onCvmfs === undefined && this.#inner.reject?.(layer) === true;
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { lstatSync } from 'node:fs';
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
-import type { Lower, PublishedKey, VolumeName } from '../../store/layout/layer-key.ts';
+import type { CvmfsKey, Lower, VolumeName } from '../../store/layout/layer-key.ts';
 import type { DirectoryAttributes } from '../../store/records/stacks.ts';
 import { type Dirent, DirentReader, DT } from '../../sys/kernel/dirents.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
@@ -36,7 +36,7 @@ export interface StackLayer {
   /** Attributes of a directory of the layer as a container sees them; the default reads `tree`. */
   readonly attributes?: ((name: ByteName) => DirectoryAttributes) | undefined;
   /** The name of the store's record about the layer, where that is not `lower` (CVMFS). */
-  readonly name?: PublishedKey | undefined;
+  readonly name?: CvmfsKey | undefined;
   /** Hollow directories, where the tree itself does not show them (CVMFS). */
   readonly hollowDirs?: ReadonlySet<ByteName> | undefined;
   /** Names to hide in the root of a container. */

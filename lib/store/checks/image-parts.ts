@@ -6,7 +6,7 @@ import { bytesOfText } from '../../sys/kernel/utf8.ts';
 import { usesBelow } from '../../sys/mounts/in-use.ts';
 import { MAX_NUMBER_BYTES } from '../layout/ceilings.ts';
 import type { ImageId } from '../layout/image-id.ts';
-import { layerKeyOrUndefined, publishedKeyOrUndefined, stackKeyOrUndefined } from '../layout/layer-key.ts';
+import { cvmfsKeyOrUndefined, layerKeyOrUndefined, stackKeyOrUndefined } from '../layout/layer-key.ts';
 import { readFact } from '../layout/read-file.ts';
 import { removeName, writeSmall } from '../layout/staging.ts';
 import type { ImageRecord } from '../records/image-record.ts';
@@ -42,12 +42,12 @@ function checkInfo(store: Store, id: ImageId, record: ImageRecord): Finding[] {
 function layerBytes(store: Store, { uses }: ImageRecord): number | undefined {
   let sum = 0;
   for (const use of new Set(uses)) {
-    const [layer, published] = [layerKeyOrUndefined(use), publishedKeyOrUndefined(use)];
+    const [layer, onCvmfs] = [layerKeyOrUndefined(use), cvmfsKeyOrUndefined(use)];
     const bytes =
       layer !== undefined
         ? store.layers.recordIfReadable(layer)?.fileBytes
-        : published !== undefined
-          ? store.published.get(published, store.layers)?.bytes
+        : onCvmfs !== undefined
+          ? store.cvmfsRecords.get(onCvmfs, store.layers)?.bytes
           : stackKeyOrUndefined(use) && 0;
     if (bytes === undefined) return undefined;
     sum += bytes;

@@ -10,9 +10,9 @@ import { listNames } from '../../sys/kernel/look.ts';
 import { statIfThere } from '../../sys/kernel/stat.ts';
 import { dropBadLayer, finishCollection, renamedForRemoval } from '../collect/collect.ts';
 import {
+  cvmfsKeyOrUndefined,
   type LayerKey,
   layerKeyOrUndefined,
-  publishedKeyOrUndefined,
   shortName,
   stackKeyOrUndefined,
   usedThrough,
@@ -77,7 +77,7 @@ function differences(store: Store, key: LayerKey): string | undefined {
 
 function isShim(name: string): boolean {
   const of = usedThrough(name);
-  const known = [layerKeyOrUndefined, stackKeyOrUndefined, publishedKeyOrUndefined];
+  const known = [layerKeyOrUndefined, stackKeyOrUndefined, cvmfsKeyOrUndefined];
   return of !== name && known.some((parse) => parse(of) !== undefined);
 }
 

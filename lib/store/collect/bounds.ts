@@ -11,7 +11,7 @@ import { statIfThere } from '../../sys/kernel/stat.ts';
 import {
   MAX_BLOBS_BYTES,
   MAX_CACHED_BYTES,
-  MAX_PUBLISHED_BYTES,
+  MAX_CVMFS_RECORDS_BYTES,
   MAX_SOURCES_BYTES,
   MAX_STACKS_BYTES,
 } from '../layout/ceilings.ts';
@@ -45,10 +45,10 @@ const FACTS: readonly Bound[] = [
  * The walk of a layer on CVMFS takes seconds, so its result is kept longer. The result of a large layer has a
  * megabyte.
  */
-const PUBLISHED: Bound = {
-  directory: ({ published }) => published,
+const CVMFS_RECORDS: Bound = {
+  directory: ({ cvmfsRecords }) => cvmfsRecords,
   ageMs: 90 * DAY,
-  totalBytes: MAX_PUBLISHED_BYTES,
+  totalBytes: MAX_CVMFS_RECORDS_BYTES,
 };
 
 /**
@@ -61,7 +61,7 @@ const CACHED: Bound = { directory: ({ cached }) => cached, ageMs: 365 * DAY, tot
 export function factBytes(layout: Layout): number {
   const parent = openDir(layout.meta);
   try {
-    const directories = [...FACTS, PUBLISHED, CACHED].map(({ directory }) => directory(layout));
+    const directories = [...FACTS, CVMFS_RECORDS, CACHED].map(({ directory }) => directory(layout));
     return directories.reduce((sum, path) => sum + diskUsage(parent, lastName(path)), 0);
   } finally {
     close(parent);
@@ -77,12 +77,12 @@ export function boundFacts(layout: Layout): number {
   // The directory comes with its first record.
   const names = exists(layout.cached) ? bound(layout, CACHED, isKeptFile) : 0;
   // A create reads these records twice, and must find at the second time what it found at the first.
-  return gone + names + whileNobodyNames(layout, () => boundPublished(layout));
+  return gone + names + whileNobodyNames(layout, () => boundCvmfsRecords(layout));
 }
 
-function boundPublished(layout: Layout): number {
+function boundCvmfsRecords(layout: Layout): number {
   const used = leased(layout);
-  return bound(layout, PUBLISHED, (name) => used.has(name));
+  return bound(layout, CVMFS_RECORDS, (name) => used.has(name));
 }
 
 function leased(layout: Layout): ReadonlySet<string> {

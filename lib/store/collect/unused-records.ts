@@ -27,8 +27,8 @@ export function removeUnusedRecords(store: Store): void {
  * Deletes the records of layers on CVMFS that no container uses.
  * @param used the names in image records and live leases
  */
-export function removeUnusedCvmfsRecords({ published }: Store, used: ReadonlySet<string>): void {
-  for (const key of published.list()) if (!used.has(key)) published.forget(key);
+export function removeUnusedCvmfsRecords({ cvmfsRecords }: Store, used: ReadonlySet<string>): void {
+  for (const key of cvmfsRecords.list()) if (!used.has(key)) cvmfsRecords.forget(key);
 }
 
 function removeStacks(store: Store): void {
@@ -82,7 +82,7 @@ function removeBlobs(store: Store): void {
   const left = new Set(listNames(blobs));
   const kept = new Set([
     ...store.layers.list().map((key) => key.slice(0, 64)),
-    ...store.published.list().flatMap((key) => store.published.get(key, store.layers)?.diffId ?? []),
+    ...store.cvmfsRecords.list().flatMap((key) => store.cvmfsRecords.get(key, store.layers)?.diffId ?? []),
   ]);
   const known = new Set([...[...left].map(blobHex), ...kept]);
   const needs = new Map([...left].map((name) => [name, needsOf(`${blobs}/${name}`, known)]));

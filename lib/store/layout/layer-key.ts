@@ -8,7 +8,7 @@ export type VolumeName = string & { readonly __volume: true };
  */
 export type LayerKey = VolumeName & { readonly __layerKey: true };
 /** The name of a layer on CVMFS: the layer's shim, mask and record in the store have this name. */
-export type PublishedKey = string & { readonly __publishedKey: true };
+export type CvmfsKey = string & { readonly __cvmfsKey: true };
 /** The name of a list of layers, bottom first. */
 export type StackKey = string & { readonly __stackKey: true };
 
@@ -42,9 +42,9 @@ export function layerKey(identity: LayerIdentity): LayerKey {
 }
 
 /** The same as POLICY, for shims, masks and records that come from the walk of a layer on CVMFS. */
-const PUBLISHED_POLICY = 1;
+const CVMFS_POLICY = 1;
 
-export interface PublishedIdentity {
+export interface CvmfsIdentity {
   /** The digest of the compressed blob, or another digest that names the bytes. */
   readonly content: Digest;
   /** The path of the layer on CVMFS and its state there: everything else that shapes the shim and the mask. */
@@ -52,14 +52,14 @@ export interface PublishedIdentity {
 }
 
 /** `<64 hex>.c1-<16 hex>` */
-export function publishedKey({ content, place }: PublishedIdentity): PublishedKey {
-  return `${hexOf(content)}.c${PUBLISHED_POLICY}-${sha256Hex(JSON.stringify(place)).slice(0, 16)}` as PublishedKey;
+export function cvmfsKey({ content, place }: CvmfsIdentity): CvmfsKey {
+  return `${hexOf(content)}.c${CVMFS_POLICY}-${sha256Hex(JSON.stringify(place)).slice(0, 16)}` as CvmfsKey;
 }
 
-const PUBLISHED_KEY = /^[0-9a-f]{64}\.c\d+-[0-9a-f]{16}$/;
+const CVMFS_KEY = /^[0-9a-f]{64}\.c\d+-[0-9a-f]{16}$/;
 
-export function publishedKeyOrUndefined(text: string): PublishedKey | undefined {
-  return PUBLISHED_KEY.test(text) ? (text as PublishedKey) : undefined;
+export function cvmfsKeyOrUndefined(text: string): CvmfsKey | undefined {
+  return CVMFS_KEY.test(text) ? (text as CvmfsKey) : undefined;
 }
 
 const LAYER_KEY = /^[0-9a-f]{64}\.p\d+(-[0-9a-f]{16})?$/;
@@ -78,14 +78,14 @@ export function stackKeyOrUndefined(text: string): StackKey | undefined {
 }
 
 /** The shim of a layer (mounted directly below the layer) or of a stack (mounted on top of the stack). */
-export function shimOf(of: LayerKey | StackKey | PublishedKey): VolumeName {
+export function shimOf(of: LayerKey | StackKey | CvmfsKey): VolumeName {
   return `${of}.shim` as VolumeName;
 }
 
 /**
  * The mask of a layer on CVMFS: the lower directory directly above the layer, which hides the whiteout markers in it.
  */
-export function maskOf(of: PublishedKey): VolumeName {
+export function maskOf(of: CvmfsKey): VolumeName {
   return `${of}.mask` as VolumeName;
 }
 
@@ -117,7 +117,7 @@ export function isLower(value: unknown): value is Lower {
 /** True for a name that graft gives to a directory below volumes/. */
 export function isVolume(name: string): name is VolumeName {
   const of = usedThrough(name);
-  return LAYER_KEY.test(of) || STACK_KEY.test(of) || PUBLISHED_KEY.test(of);
+  return LAYER_KEY.test(of) || STACK_KEY.test(of) || CVMFS_KEY.test(of);
 }
 
 /**

@@ -24,7 +24,7 @@
  *   meta/images/<id>        record of an image: its layers and where they came from
  *   meta/leases/<owner>     the layers that a running create will use; the name says which process
  *   meta/stacks/<stack>     the remembered order of lower directories for a list of layers
- *   meta/published/<published>  what a walk of a layer on CVMFS found (lib/store/records/published.ts)
+ *   meta/published/<published>  what a walk of a layer on CVMFS found (lib/store/records/cvmfs-records.ts)
  *   meta/sources/<hash>     the diffID that a local tar (device, inode, size, mtime) gave
  *   meta/blobs/<hex>        manifests and image configurations by digest
  *   meta/blobs/<hex>.*      the same, for callers whose image comes from one repository (lib/store/records/blobs.ts)
@@ -112,7 +112,7 @@ export class Layout {
   get stacks(): string {
     return `${this.root}/meta/stacks`;
   }
-  get published(): string {
+  get cvmfsRecords(): string {
     return `${this.root}/meta/published`;
   }
   get sources(): string {

@@ -128,7 +128,7 @@ function isLayer(value: unknown): boolean {
     [value['baseDirectory'], value['identity'], value['label']].every((text) => isOptional(text, isText)) &&
     isStrings(value['urls']) &&
     typeof value['validated'] === 'boolean' &&
-    value['published'] === undefined
+    value['onCvmfs'] === undefined
   );
 }
 

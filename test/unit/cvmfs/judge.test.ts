@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import { type DiffId, digestOf } from '../../../lib/base/digest.ts';
 import type { IdMappings } from '../../../lib/base/id-mapping.ts';
+import type { FoundLayer, RepositoryDoubt, SoughtLayer } from '../../../lib/cvmfs/found-layer.ts';
 import { judgeLayer } from '../../../lib/cvmfs/judge-layer.ts';
 import { pathsOf } from '../../../lib/cvmfs/locate.ts';
 import type { LayerAnswer, RepositoryAnswer } from '../../../lib/cvmfs/probe-protocol.ts';
-import type { PublishedLayer, RepositoryDoubt, SoughtLayer } from '../../../lib/cvmfs/published-layer.ts';
 import { formatLayerRecord } from '../../../lib/cvmfs/records.ts';
 import { judgeProbe, judgeRepository, type RepositoryState } from '../../../lib/cvmfs/repository.ts';
 import { cvmfsSettings, type RepositoryFile } from '../../../lib/cvmfs/settings.ts';
@@ -124,7 +124,7 @@ describe('a layer', () => {
     changes: Partial<Found>,
     entry: Partial<RepositoryFile> = {},
     mappings = PLAIN,
-  ): PublishedLayer | RepositoryDoubt {
+  ): FoundLayer | RepositoryDoubt {
     const made = repository(entry);
     const paths = pathsOf(made, sought) ?? { directory: 'd', tree: 'layerfs' };
     const judged = judgeLayer({

@@ -1,9 +1,9 @@
 /** What becomes of a layer whose search does not end well; the child is a shell that answers what a test says. */
 import { describe, expect, test } from 'bun:test';
 import { silentLogger } from '../../../lib/base/log.ts';
+import type { FoundLayer } from '../../../lib/cvmfs/found-layer.ts';
 import { planLayers } from '../../../lib/cvmfs/plan-layers.ts';
 import type { LayerWalk, ProbeLine } from '../../../lib/cvmfs/probe-protocol.ts';
-import type { PublishedLayer } from '../../../lib/cvmfs/published-layer.ts';
 import { cvmfsSettings, type Repository } from '../../../lib/cvmfs/settings.ts';
 
 const NAME = 'unpacked.example.org';
@@ -36,7 +36,7 @@ function repositoryWith(deadlines: { probe_deadline_ms: number; walk_deadline_ms
   return made;
 }
 
-function layerOf(repository: Repository, digit: string): PublishedLayer {
+function layerOf(repository: Repository, digit: string): FoundLayer {
   const directory = `.layers/${digit}${digit}/${digit.repeat(64)}`;
   return {
     repository,

@@ -22,7 +22,7 @@ import { imageStats } from '../../../lib/plugin/stats.ts';
 import { storeUsage } from '../../../lib/plugin/usage.ts';
 import { isFirstOfBoot, markBoot } from '../../../lib/store/collect/boot.ts';
 import { parseImageId } from '../../../lib/store/layout/image-id.ts';
-import { type LayerKey, publishedKey, stackKey } from '../../../lib/store/layout/layer-key.ts';
+import { cvmfsKey, type LayerKey, stackKey } from '../../../lib/store/layout/layer-key.ts';
 import { Lease } from '../../../lib/store/records/leases.ts';
 import { cleanIsDue, readTotals } from '../../../lib/store/records/totals.ts';
 import { Store } from '../../../lib/store/store.ts';
@@ -89,10 +89,10 @@ function fill(store: Store): Scene {
   const config = { architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [diffId] } };
   const bytes = Buffer.from(JSON.stringify(config));
   store.blobs.put(digestOf(bytes), { bytes, grade: 'everybody' }, 'registry.example/app');
-  const key = publishedKey({ content: diffId, place: ['/cvmfs/x'] });
+  const key = cvmfsKey({ content: diffId, place: ['/cvmfs/x'] });
   const none = { impliedDirs: [], hollowDirs: [], opaqueDirs: [], rootHidden: [] };
   const flags = { explicitRoot: true, hasShim: false, hasMask: false };
-  store.published.put(key, { path: '/cvmfs/x', bytes: 5, ...none, ...flags });
+  store.cvmfsRecords.put(key, { path: '/cvmfs/x', bytes: 5, ...none, ...flags });
   markBoot(store);
   return { store, used };
 }
@@ -108,7 +108,7 @@ const FILES: Readonly<Record<string, (scene: Scene) => string>> = {
   'a plan': ({ store }) => first(store.layout.stacks),
   'a source': ({ store }) => first(store.layout.sources),
   'a blob': ({ store }) => first(store.layout.blobs),
-  'what is known of CVMFS': ({ store }) => first(store.layout.published),
+  'what is known of CVMFS': ({ store }) => first(store.layout.cvmfsRecords),
   totals: ({ store }) => store.layout.totals,
   boot: ({ store }) => store.layout.boot,
   'a lease of somebody dead': ({ store }) => {

@@ -13,8 +13,8 @@ const [one] = repositories;
 
 function image(inPlaceFrom: readonly string[] | undefined, elsewhere?: boolean): ResolvedImage {
   const address = { repository: one, path: '/cvmfs/one.example/layer' };
-  const published = { address, shown: 'layer', elsewhere, thinImage: undefined };
-  const layers = elsewhere === undefined ? [] : [{ published } as unknown as ImageLayer];
+  const onCvmfs = { address, shown: 'layer', elsewhere, thinImage: undefined };
+  const layers = elsewhere === undefined ? [] : [{ onCvmfs } as unknown as ImageLayer];
   return {
     name: 'docker://a.example/app:v1',
     manifestDigest: undefined,

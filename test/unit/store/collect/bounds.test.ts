@@ -5,7 +5,7 @@ import { digestOf } from '../../../../lib/base/digest.ts';
 import { silentLogger } from '../../../../lib/base/log.ts';
 import { PartialDirectory } from '../../../../lib/registry/blobs/partial.ts';
 import { boundFacts, factBytes } from '../../../../lib/store/collect/bounds.ts';
-import { publishedKey } from '../../../../lib/store/layout/layer-key.ts';
+import { cvmfsKey } from '../../../../lib/store/layout/layer-key.ts';
 import { Lease } from '../../../../lib/store/records/leases.ts';
 import { scratchStore } from '../../../support/stores/scratch-store.ts';
 
@@ -44,14 +44,14 @@ test('by total, the oldest first', async () => {
 test('what a live lease names of CVMFS stays, however old', async () => {
   await using scratch = await scratchStore();
   const { store } = scratch;
-  const keys = ['a', 'b'].map((text) => publishedKey({ content: digestOf(text), place: [] }));
+  const keys = ['a', 'b'].map((text) => cvmfsKey({ content: digestOf(text), place: [] }));
   for (const key of keys) {
-    writeFileSync(`${store.layout.published}/${key}`, 'x');
-    ago(`${store.layout.published}/${key}`, 91);
+    writeFileSync(`${store.layout.cvmfsRecords}/${key}`, 'x');
+    ago(`${store.layout.cvmfsRecords}/${key}`, 91);
   }
   using _lease = new Lease(store.layout, undefined, keys.slice(0, 1));
   expect(boundFacts(store.layout)).toBe(1);
-  expect<unknown>(readdirSync(store.layout.published)).toEqual(keys.slice(0, 1));
+  expect<unknown>(readdirSync(store.layout.cvmfsRecords)).toEqual(keys.slice(0, 1));
 });
 
 test('beginnings of downloads have a total, what was longest left alone first', async () => {

@@ -168,9 +168,9 @@ test('forgets plans and sources of layers that are gone', async () => {
 test('forgets what is known of a published layer only while no create can name it', async () => {
   await using scratch = await scratchStore();
   const { store } = scratch;
-  const list = store.published.list.bind(store.published);
+  const list = store.cvmfsRecords.list.bind(store.cvmfsRecords);
   const named: boolean[] = [];
-  store.published.list = () => {
+  store.cvmfsRecords.list = () => {
     try {
       throughGate(store.layout.leases, 'shared', 'the clean', () => named.push(true), 0);
     } catch (error) {

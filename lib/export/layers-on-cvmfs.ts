@@ -3,15 +3,15 @@
  * lost something that the configuration does not accept, comes from the image's own source where that has it.
  */
 import type { Logger } from '../base/log.ts';
+import type { FoundLayer, RepositoryDoubt } from '../cvmfs/found-layer.ts';
 import { answeredBy } from '../cvmfs/guesses.ts';
 import { ArchiveBroken, readArchive } from '../cvmfs/layer-archive.ts';
 import { type CvmfsDeps, locateLayers } from '../cvmfs/locate.ts';
 import { type PreparedPlan, planLayers } from '../cvmfs/plan-layers.ts';
-import type { PublishedLayer, RepositoryDoubt } from '../cvmfs/published-layer.ts';
 import { missing, shownDoubt, unhealthy } from '../image/cvmfs/doubts.ts';
 import type { ImageLayer } from '../image/source/source.ts';
 
-export interface PublishedLayersDeps {
+export interface LayersOnCvmfsDeps {
   readonly cvmfs: CvmfsDeps;
   /** The command of the child that reads a layer. */
   readonly archiveCommand: readonly string[];
@@ -19,16 +19,16 @@ export interface PublishedLayersDeps {
 }
 
 interface Use {
-  readonly found: PublishedLayer;
+  readonly found: FoundLayer;
   /** Paths without an entry of their own. */
   readonly omit: readonly string[];
 }
 
-export class PublishedLayers {
-  readonly #deps: PublishedLayersDeps;
+export class LayersOnCvmfs {
+  readonly #deps: LayersOnCvmfsDeps;
   readonly #uses = new Map<ImageLayer, Use>();
 
-  constructor(deps: PublishedLayersDeps) {
+  constructor(deps: LayersOnCvmfsDeps) {
     this.#deps = deps;
   }
 
@@ -37,7 +37,7 @@ export class PublishedLayers {
    * @throws CVMFS_UNHEALTHY, CVMFS_NOT_PUBLISHED, CVMFS_THIN_LAYER_MISSING where no other source has a layer
    */
   async find(layers: readonly ImageLayer[]): Promise<void> {
-    const named = layers.flatMap((layer) => (layer.published ? [{ layer, at: layer.published }] : []));
+    const named = layers.flatMap((layer) => (layer.onCvmfs ? [{ layer, at: layer.onCvmfs }] : []));
     const findings = await locateLayers(
       this.#deps.cvmfs,
       named.map(({ layer, at }) => ({
@@ -46,18 +46,18 @@ export class PublishedLayers {
         at: { address: at.address },
       })),
     );
-    const found: { layer: ImageLayer; published: PublishedLayer }[] = [];
+    const found: { layer: ImageLayer; at: FoundLayer }[] = [];
     for (const [index, { layer }] of named.entries()) {
       const finding = findings[index];
-      if (finding?.result === 'found') found.push({ layer, published: finding.layer });
+      if (finding?.result === 'found') found.push({ layer, at: finding.layer });
       else this.#elsewhere(layer, finding?.doubts ?? [], finding?.reasons.join('; ') ?? 'not asked for');
     }
     const plans = await planLayers(
       this.#deps.cvmfs,
-      found.map(({ published }) => published),
+      found.map(({ at }) => at),
       false,
     );
-    for (const [index, { layer, published }] of found.entries()) this.#plan(layer, published, plans[index]);
+    for (const [index, { layer, at }] of found.entries()) this.#plan(layer, at, plans[index]);
   }
 
   /** The layer as an archive; undefined where it comes from the image's own source. */
@@ -66,14 +66,14 @@ export class PublishedLayers {
     return use && this.#read(layer, use);
   }
 
-  #plan(layer: ImageLayer, found: PublishedLayer, plan: PreparedPlan | undefined): void {
+  #plan(layer: ImageLayer, found: FoundLayer, plan: PreparedPlan | undefined): void {
     const { repository } = found;
     if (plan === undefined || !plan.ok) {
       const doubt = plan ?? { repository, doubt: 'hang' as const, reason: 'no answer' };
       this.#elsewhere(layer, [doubt], shownDoubt(doubt));
       return;
     }
-    const isRepairable = layer.published?.elsewhere === true;
+    const isRepairable = layer.onCvmfs?.elsewhere === true;
     const refused = [
       ...answeredBy(repository, 'fall_back', plan.guesses),
       // An export does not repair: the source has all that publishing lost.
@@ -93,7 +93,7 @@ export class PublishedLayers {
   #elsewhere(layer: ImageLayer, doubts: readonly RepositoryDoubt[], reason: string): void {
     const fatal = doubts.find(({ repository, doubt }) => !repository.fallBackOn.has(doubt));
     if (fatal !== undefined) throw unhealthy(layer, fatal);
-    if (layer.published?.elsewhere !== true) {
+    if (layer.onCvmfs?.elsewhere !== true) {
       const [first] = doubts;
       throw first === undefined ? missing(layer, reason) : unhealthy(layer, first);
     }

@@ -12,7 +12,7 @@ export interface SoughtLayer {
 }
 
 /** A layer in a repository: a directory that serves as a lower directory where it is. */
-export interface PublishedLayer {
+export interface FoundLayer {
   readonly repository: Repository;
   readonly state: RepositoryState;
   /**

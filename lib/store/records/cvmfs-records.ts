@@ -1,6 +1,6 @@
 import type { ByteName } from '../../base/bytes.ts';
 import { listNames } from '../../sys/kernel/look.ts';
-import { maskOf, type PublishedKey, publishedKeyOrUndefined, shimOf } from '../layout/layer-key.ts';
+import { type CvmfsKey, cvmfsKeyOrUndefined, maskOf, shimOf } from '../layout/layer-key.ts';
 import type { Layout } from '../layout/layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-json.ts';
 import { removeName } from '../layout/staging.ts';
@@ -8,7 +8,7 @@ import type { Layers } from './layers.ts';
 import { recall, remember } from './records.ts';
 
 /** The result of a walk of a layer on CVMFS. The store remembers it, so that the next create does not walk again. */
-export interface PublishedRecord {
+export interface CvmfsRecord {
   /** Absolute path of the tree, for people. */
   readonly path: string;
   /** 64 hex digits, where the image names the diffID: the image configuration is found by it. */
@@ -38,7 +38,7 @@ const DOUBTS = ['unusable_layer', 'lost_metadata'] as const;
 export type UnusableDoubt = (typeof DOUBTS)[number];
 
 /** The records of layers that lie in CVMFS repositories. */
-export class PublishedLayers {
+export class CvmfsRecords {
   readonly #layout: Layout;
 
   constructor(layout: Layout) {
@@ -46,28 +46,28 @@ export class PublishedLayers {
   }
 
   /** The record of a layer; undefined also when the layer needs a shim or a mask that is missing. */
-  get(key: PublishedKey, layers: Layers): PublishedRecord | undefined {
-    const record = recall(this.#path(key), isPublished);
+  get(key: CvmfsKey, layers: Layers): CvmfsRecord | undefined {
+    const record = recall(this.#path(key), isCvmfsRecord);
     if (record === undefined) return undefined;
     const whole =
       (!record.hasShim || layers.has(shimOf(key))) && (!record.hasMask || layers.has(maskOf(key)));
     return whole ? record : undefined;
   }
 
-  put(key: PublishedKey, record: PublishedRecord): void {
+  put(key: CvmfsKey, record: CvmfsRecord): void {
     remember(this.#layout, this.#path(key), record);
   }
 
-  list(): PublishedKey[] {
-    return listNames(this.#layout.published).flatMap((name) => publishedKeyOrUndefined(name) ?? []);
+  list(): CvmfsKey[] {
+    return listNames(this.#layout.cvmfsRecords).flatMap((name) => cvmfsKeyOrUndefined(name) ?? []);
   }
 
-  forget(key: PublishedKey): void {
+  forget(key: CvmfsKey): void {
     removeName(this.#layout, this.#path(key));
   }
 
-  #path(key: PublishedKey): string {
-    return `${this.#layout.published}/${key}`;
+  #path(key: CvmfsKey): string {
+    return `${this.#layout.cvmfsRecords}/${key}`;
   }
 }
 
@@ -75,7 +75,7 @@ function isDoubt(value: unknown): value is UnusableDoubt {
   return DOUBTS.some((doubt) => doubt === value);
 }
 
-function isPublished(value: unknown): value is PublishedRecord {
+function isCvmfsRecord(value: unknown): value is CvmfsRecord {
   return (
     isRecord(value) &&
     isText(value['path']) &&
