@@ -17,7 +17,9 @@ export async function run(context: VerbContext<'list'>): Promise<void> {
     });
   const images = listImages(settings.store);
   if (json === true) {
-    out.jsonList(images.values().map(({ id, path, record }) => ({ id, path, ...record() })));
+    const { fullRecord } = await import('../../lib/plugin/full-record.ts');
+    const full = fullRecord(settings.store);
+    out.jsonList(images.values().map(({ id, path, record }) => ({ id, path, ...full(record()) })));
   } else if (quiet === true) for (const { id } of images) out.text(id);
   else if (format !== undefined) await printFields(context, format);
   else if (width === undefined) {

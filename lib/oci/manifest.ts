@@ -7,6 +7,7 @@ import { isImageIndex, isImageManifest, type Validator } from './generated/valid
 import { asGoReads } from './go-json.ts';
 import { JsonRefused, parseJson } from './json.ts';
 import { isConfigType, manifestKind, normalType, OCI_INDEX, OCI_MANIFEST } from './media-types.ts';
+import { originAnnotations } from './origin-annotations.ts';
 import type { IndexEntry } from './platform.ts';
 import { describeSchemaError } from './schema-error.ts';
 
@@ -17,6 +18,8 @@ export interface ImageManifest {
   readonly config: Descriptor;
   /** Bottom first. */
   readonly layers: readonly Descriptor[];
+  /** Only those of lib/oci/origin-annotations.ts; undefined without any. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 /** An OCI index or a Docker manifest list. */
@@ -159,7 +162,13 @@ function toImage(document: unknown, mediaType: string | undefined, source: strin
       mediaType !== undefined && manifestKind(mediaType) === 'image' ? normalType(mediaType) : OCI_MANIFEST,
     config,
     layers: (raw.layers ?? []).map(toDescriptor),
+    ...originOf((document as RawArtifact).annotations),
   };
+}
+
+function originOf(all: RawArtifact['annotations']): Pick<ImageManifest, 'annotations'> {
+  const annotations = originAnnotations(all ?? {});
+  return annotations === undefined ? {} : { annotations };
 }
 
 /** The error for an image manifest that holds no image but a chart, a signature, an attestation or a module. */

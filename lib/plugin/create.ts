@@ -22,7 +22,7 @@ import { countImage } from './metrics/count-image.ts';
 import { mountContainer, mountOptions, openMerged, uncover } from './mount-image.ts';
 import { asked, checkImage } from './preflight.ts';
 import { processUser } from './process-user.ts';
-import { provenance } from './provenance.ts';
+import { logCreated, origin, provenance } from './provenance.ts';
 import { type ProcessUser, type RuntimeSpec, runtimeSpec } from './runtime-spec.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
 
@@ -86,9 +86,10 @@ async function createOnce(deps: PullContext, creation: Creation): Promise<Runtim
   const quota = device && bytes !== undefined ? { bytes, device } : undefined;
   try {
     const layers = provenance(deps.store, image, pulled);
-    const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount });
+    const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount, limit });
     const fetchedBytes = fetched.reduce((sum, { record, again }) => sum + (again ? 0 : record.fileBytes), 0);
     const made = countImage(plan.uses, plan.layerBytes, 1, fetchedBytes);
+    logCreated(deps.log, id, image, layers);
     noteUse(deps.store.layout, asked(image, plan), deps.log);
     addToTotals(deps.store, { committedBytes: bytes ?? 0 }, deps.log, made);
     return spec;
@@ -132,6 +133,7 @@ interface Container {
   readonly lease: Lease;
   readonly layers: readonly LayerProvenance[];
   readonly mount: boolean;
+  readonly limit: DiskLimit | undefined;
 }
 
 /**
@@ -196,10 +198,12 @@ async function undo({ store, log }: PullContext, id: ImageId): Promise<void> {
   }
 }
 
-function record({ image, plan, layers, mount }: Container): ImageRecord {
+function record({ image, plan, layers, mount, limit }: Container): ImageRecord {
   return {
     image: image.name,
     manifestDigest: image.manifestDigest,
+    ...origin(image),
+    ...(limit === undefined ? {} : { limits: { bytes: limit.bytes, exclusive: limit.exclusive } }),
     created: new Date().toISOString(),
     uses: plan.uses,
     lowers: plan.lowers,

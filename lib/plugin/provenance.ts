@@ -1,8 +1,9 @@
+import type { Logger } from '../base/log.ts';
 import type { LayerChoice } from '../image/cvmfs/cvmfs-layers.ts';
 import type { PulledImage } from '../image/pull/context.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
 import type { ImageLayer, ResolvedImage } from '../image/source/source.ts';
-import type { LayerProvenance } from '../store/records/image-record.ts';
+import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 
 /** The origin of each layer of an image in this create, bottom first. */
@@ -33,4 +34,36 @@ function sourceOf(image: ResolvedImage, layer: ImageLayer): LayerProvenance['sou
   // An image named by a CVMFS path or a thin image has its other layers from a registry.
   if (layer.onCvmfs !== undefined || /^(docker|cvmfs):/.test(image.name)) return 'registry';
   return image.name.startsWith('oci:') ? 'oci' : 'tar';
+}
+
+/** The part of the record that the image itself gives. */
+export function origin({
+  index,
+  config,
+  annotations,
+}: ResolvedImage): Pick<ImageRecord, 'index' | 'platform' | 'annotations'> {
+  return {
+    ...(index === undefined ? {} : { index }),
+    ...(config === undefined ? {} : { platform: `${config.os}/${config.architecture}` }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
+}
+
+/** The line that says which digest runs: a tag alone, which is all that `cf app` shows, does not. */
+export function logCreated(
+  log: Logger,
+  id: string,
+  image: ResolvedImage,
+  layers: readonly LayerProvenance[],
+): void {
+  const sources: Record<string, number> = {};
+  for (const { source } of layers) sources[source] = (sources[source] ?? 0) + 1;
+  log.info('image-created', {
+    id,
+    image: image.name,
+    digest: image.manifestDigest,
+    ...origin(image),
+    layers: sources,
+    ...(image.trust === undefined ? {} : { trust: image.trust.scope }),
+  });
 }

@@ -111,6 +111,11 @@ export class RegistryClient {
     return this.#open().blobs.grade(digest);
   }
 
+  /** The hosts that gave a layer's bytes: a registry, its mirrors, hosts of foreign layers. `` for a partial file. */
+  hosts(digest: Digest): readonly string[] {
+    return this.#open().blobs.hosts(digest);
+  }
+
   /** Whether the registry or a mirror has a blob. @throws Failure */
   has(digest: Digest, signal: AbortSignal): Promise<boolean> {
     return this.#open().manifests.has(digest, this.#until(signal));

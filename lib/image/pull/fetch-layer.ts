@@ -91,7 +91,9 @@ async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undef
     });
     await context.source.verifyUnchanged?.(layer);
     if (layer.identity !== undefined) refuseSavedImage(layer, staged.tree);
-    const record = context.store.layers.describe(staged, nameOf(named, result, onTop), result);
+    const described = context.store.layers.describe(staged, nameOf(named, result, onTop), result);
+    const hosts = context.source.hosts?.(layer);
+    const record = hosts === undefined ? described : { ...described, hosts };
     const milliseconds = performance.now() - started;
     // Bytes are unpacked while they arrive, so both metrics have the same time. GrootFS's first one includes the
     // second.

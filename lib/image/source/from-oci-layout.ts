@@ -86,7 +86,8 @@ export class OciLayoutSource implements ImageSource {
         image: async (manifest, at) => {
           await this.#options.guard?.admit(at, signal);
           const config = this.#config(manifest.config);
-          return { config, layers: toImageLayers(manifest, config, { validated, source: this.#name }) };
+          const layers = toImageLayers(manifest, config, { validated, source: this.#name });
+          return { config, layers, index: at.indexes[0] };
         },
       },
       log,
@@ -94,6 +95,8 @@ export class OciLayoutSource implements ImageSource {
     return {
       name: this.#name,
       manifestDigest: found.digest,
+      ...(found.index === undefined ? {} : { index: found.index }),
+      ...(found.manifest.annotations === undefined ? {} : { annotations: found.manifest.annotations }),
       config: found.config,
       layers: found.layers,
       ...(found.byLevel ? { forLevel: platform.level?.() ?? '' } : {}),

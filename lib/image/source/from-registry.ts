@@ -127,6 +127,10 @@ export class RegistrySource implements ImageSource {
     return to === 'cell' ? { to, place } : { to };
   }
 
+  hosts({ digest }: ImageLayer): readonly string[] | undefined {
+    return digest && this.#client.hosts(digest);
+  }
+
   /** Rejects the bytes of a mirror, or those that an earlier process kept: the next `open` goes without them. */
   reject(layer: ImageLayer): boolean {
     const again = layer.digest !== undefined && this.#client.reject(layer.digest);
@@ -151,13 +155,15 @@ export class RegistrySource implements ImageSource {
       },
       log,
     );
-    const { config, layers } = found;
+    const { config, layers, index, manifest } = found;
     log.info('image-resolved', { image: this.#name, digest: found.digest, layers: layers.length });
     const { registry, repository, digest } = this.#options.reference;
     if (digest === undefined) this.#options.seen?.add(this.#name, layers);
     return {
       name: this.#name,
       manifestDigest: found.digest,
+      ...(index === undefined ? {} : { index }),
+      ...(manifest.annotations === undefined ? {} : { annotations: manifest.annotations }),
       config,
       layers,
       origin: { registry, repository },
@@ -171,13 +177,13 @@ export class RegistrySource implements ImageSource {
     manifest: ImageManifest,
     at: FoundAt,
     signal: AbortSignal,
-  ): Promise<{ config: ImageConfig; layers: readonly ImageLayer[] }> {
+  ): Promise<{ config: ImageConfig; layers: readonly ImageLayer[]; index: Digest | undefined }> {
     const repository = { client: this.#client, name: this.place, log: this.#options.log };
     await this.#options.guard?.admit(at, signal, repository);
     const config = await this.#config(manifest.config, signal);
     const layers = toImageLayers(manifest, config, { validated: true, source: this.#name });
     for (const layer of layers) await this.#requireReachable(layer, signal);
-    return { config, layers };
+    return { config, layers, index: at.indexes[0] };
   }
 
   /** Throws the errors that callers know; these decide whether the next entry of an index is tried. */

@@ -64,6 +64,10 @@ export class GuardedSource implements ImageSource {
     return this.#inner.delivered(layer);
   }
 
+  hosts(layer: ImageLayer): readonly string[] | undefined {
+    return this.#inner.hosts?.(layer);
+  }
+
   async verifyUnchanged(layer: ImageLayer): Promise<void> {
     await this.#inner.verifyUnchanged?.(layer);
   }

@@ -83,6 +83,10 @@ export class RememberingSource implements ImageSource {
     return this.#source.delivered(layer);
   }
 
+  hosts(layer: ImageLayer): readonly string[] | undefined {
+    return this.#source?.hosts?.(layer);
+  }
+
   reject(layer: ImageLayer): boolean {
     return this.#source?.reject?.(layer) === true;
   }

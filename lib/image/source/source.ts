@@ -50,6 +50,10 @@ export interface ResolvedImage {
   /** The reference without credentials, for logs and records. */
   readonly name: string;
   readonly manifestDigest: Digest | undefined;
+  /** The outermost index that the image was chosen from; absent where the reference named the manifest itself. */
+  readonly index?: Digest | undefined;
+  /** Annotations of the manifest that say where the image comes from (lib/oci/origin-annotations.ts). */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
   readonly config: ImageConfig | undefined;
   /** Bottom layer first. */
   readonly layers: readonly ImageLayer[];
@@ -114,6 +118,8 @@ export interface ImageSource {
   mayRead?(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined>;
   /** The grant for a layer whose bytes `open` gave, after they were read to the end. */
   delivered(layer: ImageLayer): Grant;
+  /** The hosts that gave the bytes of a layer that was delivered (`LayerRecord.hosts`). Missing where none did. */
+  hosts?(layer: ImageLayer): readonly string[] | undefined;
   /**
    * Checks a local tar, which has no digest: after the last byte of `layer` was read, and before the layer is renamed
    * into place. @throws IMAGE_SOURCE_CHANGED

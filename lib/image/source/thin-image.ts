@@ -55,6 +55,11 @@ export class ThinOrigin {
     return this.#source.delivered(found);
   }
 
+  hosts(layer: ImageLayer): readonly string[] | undefined {
+    const found = this.#found.get(layer);
+    return found && this.#source.hosts?.(found);
+  }
+
   /** @throws CVMFS_THIN_LAYER_MISSING when the image has other layers by now */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     this.#image ??= this.#source.resolve(signal);

@@ -46,6 +46,10 @@ export class ThinAwareSource implements ImageSource {
     return source.delivered(layer);
   }
 
+  hosts(layer: ImageLayer): readonly string[] | undefined {
+    return (layer.published === undefined ? this.#inner : this.#origin)?.hosts?.(layer);
+  }
+
   async verifyUnchanged(layer: ImageLayer): Promise<void> {
     await this.#inner.verifyUnchanged?.(layer);
   }

@@ -83,6 +83,12 @@ export class Blobs {
     return gave === undefined || gave.size === 0 ? 'asked' : strictest([...gave].map(({ grade }) => grade));
   }
 
+  /** The hosts that gave the bytes of the last read; `` for bytes that an earlier process kept. */
+  hosts(digest: Digest): readonly string[] {
+    const kept = this.#used.get(digest)?.has('partial') === true ? [''] : [];
+    return [...new Set([...kept, ...[...(this.#gave.get(digest) ?? [])].map(({ host }) => host)])];
+  }
+
   /**
    * Records that the bytes of a blob were wrong. The next read skips the mirrors and the partial file that gave them, but
    * never the registry itself. @returns true when the next read may give other bytes

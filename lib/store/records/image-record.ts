@@ -53,6 +53,14 @@ export interface ImageRecord {
   /** The reference that the image was made from, without credentials. */
   readonly image: string;
   readonly manifestDigest: string | undefined;
+  /** The outermost index that the image was chosen from. */
+  readonly index?: string | undefined;
+  /** `linux/amd64`, as the configuration says; absent for a tar. */
+  readonly platform?: string | undefined;
+  /** What the manifest claims of its origin (lib/oci/origin-annotations.ts). */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+  /** The limits that were asked for; absent without any. */
+  readonly limits?: RecordedLimits | undefined;
   readonly created: string;
   /** Keys of the layers and stacks in use, written as in a lease. */
   readonly uses: readonly string[];
@@ -67,6 +75,16 @@ export interface ImageRecord {
   readonly layers: readonly LayerProvenance[];
 }
 
+interface RecordedLimits {
+  readonly bytes: number;
+  /** False: the layers count too. */
+  readonly exclusive: boolean;
+}
+
+/**
+ * Fields are only added to version 1, and each that was added may be missing: records of earlier versions of graft stay
+ * readable, and earlier versions read these.
+ */
 export function encodeImageRecord(record: ImageRecord): Uint8Array {
   return bytesOfText(`${JSON.stringify({ version: 1, ...record })}\n`);
 }
@@ -82,6 +100,9 @@ export function decodeImageRecord(text: string, path: string): ImageRecord {
     isText(raw['image']) &&
     isOptional(raw['manifestDigest'], isText) &&
     isText(raw['created']) &&
+    [raw['index'], raw['platform']].every((text) => isOptional(text, isText)) &&
+    isOptional(raw['annotations'], isTexts) &&
+    isOptional(raw['limits'], isLimits) &&
     isStrings(raw['uses']) &&
     isLowers(raw['lowers']) &&
     isOptional(raw['idmapRoots'], isStrings) &&
@@ -92,6 +113,14 @@ export function decodeImageRecord(text: string, path: string): ImageRecord {
     raw['layers'].every(isProvenance);
   if (!whole) throw damaged('fields are missing');
   return raw as unknown as ImageRecord;
+}
+
+export function isTexts(value: unknown): value is Readonly<Record<string, string>> {
+  return isRecord(value) && Object.values(value).every(isText);
+}
+
+function isLimits(value: unknown): value is RecordedLimits {
+  return isRecord(value) && isCount(value['bytes']) && typeof value['exclusive'] === 'boolean';
 }
 
 function isFlag(value: unknown): value is boolean {

@@ -6,12 +6,17 @@ import { PluginError } from '../../base/errors/error.ts';
 import type { UnpackResult } from '../../layer/tree/types.ts';
 import { bytesOfText } from '../../sys/kernel/utf8.ts';
 import type { LayerKey } from '../layout/layer-key.ts';
-import { isCount, isRecord, parseOwn } from '../layout/own-json.ts';
+import { isCount, isOptional, isRecord, isStrings, parseOwn } from '../layout/own-json.ts';
 import type { LayerNames } from './layer-names.ts';
 
 export interface LayerRecord extends Omit<UnpackResult, keyof LayerNames> {
   readonly key: LayerKey;
   readonly validated: boolean;
+  /**
+   * The hosts that gave the bytes: `host[:port]`, or `` for bytes that an earlier, killed process kept. Absent for local
+   * bytes, and in the records of an earlier graft.
+   */
+  readonly hosts?: readonly string[] | undefined;
   /** Bytes of the layer's `names` file. */
   readonly nameBytes: number;
 }
@@ -35,6 +40,7 @@ export function decodeLayerRecord(text: string, path: string, key: LayerKey): La
     COUNTS.every((field) => isCount(raw[field])) &&
     isDigest(raw['digest']) &&
     isDigest(raw['diffId']) &&
+    isOptional(raw['hosts'], isStrings) &&
     typeof raw['explicitRoot'] === 'boolean' &&
     typeof raw['validated'] === 'boolean';
   if (!whole) throw damaged('fields are missing');

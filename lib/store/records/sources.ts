@@ -3,7 +3,7 @@ import { exists, listNames } from '../../sys/kernel/look.ts';
 import type { LayerKey } from '../layout/layer-key.ts';
 import type { Layout } from '../layout/layout.ts';
 import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-json.ts';
-import { isTrustRecord, type TrustRecord } from './image-record.ts';
+import { isTexts, isTrustRecord, type TrustRecord } from './image-record.ts';
 import { recall, remember } from './records.ts';
 
 /** The part of a resolved image that remembering needs: layers with diffIDs, by which the store names them. */
@@ -108,6 +108,8 @@ function isResolved(value: unknown): value is { resolved: Resolved } {
     isRecord(image) &&
     isText(image['name']) &&
     isOptional(image['manifestDigest'], isDigest) &&
+    isOptional(image['index'], isDigest) &&
+    isOptional(image['annotations'], isTexts) &&
     isOptional(image['config'], isConfig) &&
     isOptional(image['origin'], isOrigin) &&
     isOptional(image['place'], isText) &&
