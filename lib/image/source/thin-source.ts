@@ -47,7 +47,7 @@ export class ThinAwareSource implements ImageSource {
   }
 
   hosts(layer: ImageLayer): readonly string[] | undefined {
-    return (layer.published === undefined ? this.#inner : this.#origin)?.hosts?.(layer);
+    return (layer.onCvmfs === undefined ? this.#inner : this.#origin)?.hosts?.(layer);
   }
 
   async verifyUnchanged(layer: ImageLayer): Promise<void> {
