@@ -215,7 +215,10 @@ export const ENVIRONMENT: readonly { readonly term: string; readonly text: strin
     text: "authorities that are trusted instead of the system's.",
   },
   { term: 'PATH', text: 'where `mkfs.xfs` and credential helpers are looked for.' },
-  { term: 'TERM, NO_COLOR', text: 'how progress looks on a terminal.' },
+  {
+    term: 'TERM, NO_COLOR',
+    text: 'how a terminal is written to: `TERM=dumb` without redrawing and colours, `NO_COLOR` without colours.',
+  },
 ];
 
 export const FILES: readonly { readonly term: string; readonly text: string }[] = [

@@ -22,6 +22,7 @@ export function pages(): string[] {
     'README.md',
     'CONTRIBUTING.md',
     'CHANGELOG.md',
+    'SECURITY.md',
     'licences/README.md',
     ...below('docs'),
     ...below('bosh'),

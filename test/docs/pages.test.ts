@@ -38,6 +38,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   'bosh/src/cvmfs-client/README.md': 'test/e2e/operators-walk.test.ts',
   'docs/behind-garden.md': 'test/e2e/operators-walk.test.ts',
   'docs/bosh-cell.md': 'test/e2e/operators-walk.test.ts',
+  'docs/by-hand.md': 'test/docs/by-hand.test.ts',
   'docs/cvmfs.md': 'test/e2e/operators-walk.test.ts',
   'docs/getting-started.md': 'test/e2e/operators-walk.test.ts',
   'docs/moving-from-grootfs.md': 'test/bosh/docs.test.ts',
@@ -46,6 +47,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   'docs/trust.md': 'test/e2e/trust/page.test.ts',
   'docs/troubleshooting.md': 'test/quota/docs.test.ts',
   'docs/verbs.md': 'test/docs/verbs.test.ts',
+  'docs/warming-cells.md': 'test/docs/by-hand.test.ts',
   'docs/where-the-disk-went.md': 'test/quota/docs.test.ts',
 };
 
