@@ -158,7 +158,7 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       'On a pipe one path a line; on a terminal a table with what each has written, its limit, the size of its layers, its age ' +
       'and its state: `mounted`, `unmounted` (since a reboot), `caller` (the caller mounts it), `deleting`, `unfinished`. With ' +
       '`--json` also its digest, index and platform, and of each layer where it came from, which hosts gave it and how it was ' +
-      'checked (the schema is `docs/schemas/list.json`).',
+      'checked (the schema is `docs/json-answers.schema.json`).',
     examples: [
       'graft list',
       'graft list --quiet',

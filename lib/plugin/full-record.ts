@@ -1,4 +1,4 @@
-/** What `list --json` says of a container beside its record. */
+/** The parts of `list --json` that are not in the record of a container. */
 import { layerKeyOrUndefined } from '../store/layout/layer-key.ts';
 import { storeRoot } from '../store/opened.ts';
 import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';

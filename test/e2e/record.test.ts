@@ -3,10 +3,11 @@ import { expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Ajv from 'ajv';
+import schema from '../../docs/json-answers.schema.json';
 import { digestOf } from '../../lib/base/digest.ts';
 import { makeBusyboxImage } from '../support/images/images.ts';
 import { push, startRegistry } from '../support/registries/registry.ts';
-import { must, PROJECT } from '../support/shell.ts';
+import { must } from '../support/shell.ts';
 import { testStore } from '../support/stores/store.ts';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -23,8 +24,7 @@ interface Listed {
   layers: { source: string; checked?: string; hosts?: string[]; layer: string }[];
 }
 
-const schema = JSON.parse(readFileSync(join(PROJECT, 'docs/schemas/list.json'), 'utf8')) as object;
-const isList = new Ajv({ validateFormats: false }).compile(schema);
+const isList = new Ajv({ allErrors: true }).compile(schema.definitions.list);
 
 async function put(url: string, type: string, document: object): Promise<string> {
   const body = JSON.stringify(document);

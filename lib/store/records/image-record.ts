@@ -57,7 +57,7 @@ export interface ImageRecord {
   readonly index?: string | undefined;
   /** `linux/amd64`, as the configuration says; absent for a tar. */
   readonly platform?: string | undefined;
-  /** What the manifest claims of its origin (lib/oci/origin-annotations.ts). */
+  /** The claims of the manifest about its origin (lib/oci/origin-annotations.ts). */
   readonly annotations?: Readonly<Record<string, string>> | undefined;
   /** The limits that were asked for; absent without any. */
   readonly limits?: RecordedLimits | undefined;
