@@ -33,6 +33,16 @@ test('the architecture page names files and folders that are there', () => {
   expect(named.filter((path) => !existsSync(join(PROJECT, path ?? '')))).toEqual([]);
 });
 
+test('the architecture page names functions, constants and types that their files have', () => {
+  const page = readPage('docs/architecture.md');
+  const named = [...page.matchAll(/`((?:cmd|lib)\/[\w./-]*\.ts)`: ((?:`\w+`[^`;|.]*)+)/g)].flatMap(
+    ([, file = '', names = '']) => [...names.matchAll(/`(\w+)`/g)].map(([, name = '']) => ({ file, name })),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  const missing = named.filter(({ file, name }) => !new RegExp(`\\b${name}\\b`).test(readPage(file)));
+  expect(missing).toEqual([]);
+});
+
 /** The tests that run the commands of a page. */
 const RUN_BY: Readonly<Record<string, string>> = {
   'bosh/src/cvmfs-client/README.md': 'test/e2e/operators-walk.test.ts',
