@@ -8,9 +8,10 @@ export function manualMarkdown(manual: Manual): string {
   return `${[
     '# Verbs',
     GENERATED,
-    `\`graft [global options] VERB [options] ARGUMENTS\`. Options go before the arguments (verbs that GrootFS lacks take them after too), and are written \`--name value\`,
-\`--name=value\` or with one dash; \`--name=false\` switches off. stdout has the answer, or one sentence when something failed;
-stderr has logs. The same text is in the man pages \`graft(1)\` and \`graft-VERB(1)\`, and shorter in \`graft help VERB\`.`,
+    `\`graft [global options] VERB [options] ARGUMENTS\`. An option is written \`--name value\`, \`--name=value\` or with one dash;
+\`--name=false\` switches it off. Options stand before the arguments; verbs that GrootFS lacks take them after the arguments too.
+stdout has the answer, or one sentence when something failed; stderr has logs.`,
+    'The same text is in the man pages `graft(1)` and `graft-VERB(1)`, and shorter in `graft help VERB`.',
     table(
       ['verb', 'what it does'],
       manual.verbs.map(({ verb, summary }) => [`[\`${verb}\`](#${verb})`, summary]),
