@@ -2,6 +2,7 @@ import { type Digest, parseDigest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import { parseImageReference } from '../oci/reference.ts';
 import { imageIdOrUndefined } from '../store/layout/image-id.ts';
+import { cachedImages } from '../store/records/cached-images.ts';
 import type { ImageRecord } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 import { listNames } from '../sys/kernel/look.ts';
@@ -55,8 +56,10 @@ function subjects(store: Store): Subject[] {
     if (record === undefined) return [];
     return [{ kind: 'container', what: name, image: record.image, digest: record.manifestDigest, record }];
   });
-  const images = store.sources.resolvedImages();
-  return [...containers, ...images.map((one): Subject => ({ kind: 'image', what: one.image, ...one }))];
+  const images = cachedImages(store.layout).map(
+    ({ name, digest }): Subject => ({ kind: 'image', what: name, image: name, digest }),
+  );
+  return [...containers, ...images];
 }
 
 /** The error with which a create would end; undefined for an image that may run. */

@@ -5,6 +5,7 @@ import { type Digest, digestOf } from '../../../lib/base/digest.ts';
 import { parseImageReference } from '../../../lib/oci/reference.ts';
 import { checkPolicy, type PolicyFinding } from '../../../lib/plugin/check-policy.ts';
 import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
+import { noteUse } from '../../../lib/store/records/cached-images.ts';
 import { Guard } from '../../../lib/trust/guard.ts';
 import { NEVER, RecordingLog } from '../../support/registries/registry-client.ts';
 import { GpgHome, payload } from '../../support/signatures/gpg-home.ts';
@@ -53,10 +54,9 @@ async function sign(digest: Digest): Promise<string> {
   return place;
 }
 
-/** Remembers an image as a pull does, so that a create needs no registry for it. */
+/** Notes an image as a create or a pull of it does. */
 function cache(name: string): void {
-  const image = { name, manifestDigest: MANIFEST, grade: 'everybody', layers: [] };
-  scratch.store.sources.rememberResolved(name, image);
+  noteUse(scratch.store.layout, { name, digest: MANIFEST, uses: [] }, new RecordingLog());
 }
 
 const settings = () => ({
