@@ -24,7 +24,10 @@ export interface RunningAgent {
   stop(): Promise<void>;
 }
 
-/** Seconds without a byte after which a connection is closed. */
+/**
+ * Seconds without a byte after which a connection is closed. The runtime has a deadline of its own for the headers, about
+ * twelve seconds from the first byte, which bytes that trickle do not move (measured).
+ */
 const IDLE_SECONDS = 10;
 /** Refused requests that are logged in a minute: whoever sends them must not fill the disk. */
 const LOGGED_PER_MINUTE = 60;

@@ -119,6 +119,35 @@ test('HTTP_PROXY leads to what speaks plain HTTP', async () => {
   expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('2 of 2 layers fetched')]);
 });
 
+test('a push goes through the proxy too, with its uploads in parts and without', async () => {
+  const image = makeNoiseImage(dir.at('pushed'), 'v1', [5_000_000, 1000]);
+  const before = proxyLog(8889).length;
+  const env = { HTTPS_PROXY: `http://${LOGIN}@proxy.test:8889` };
+  const call = { before: inside.enter, env };
+  const alone = await cell.graft(['push', image.url, 'docker://registry.test/pushed:v1'], {
+    before: inside.enter,
+  });
+  expect([alone.code, alone.stdout]).toEqual([1, expect.stringContaining('registry.test')]);
+  const ran = await cell.graft(['push', image.url, 'docker://registry.test/pushed:v1'], call);
+  expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining('3 of 3 blobs sent')]);
+  expect(proxyLog(8889).slice(before)).toContain('CONNECT registry.test:443');
+  const plain = [
+    'push',
+    '--insecure-registry',
+    'registry.test:80',
+    image.url,
+    'docker://registry.test:80/plain:v1',
+  ];
+  const again = await cell.graft(plain, {
+    before: inside.enter,
+    env: { HTTP_PROXY: 'http://proxy.test:8888' },
+  });
+  expect([again.code, again.stdout]).toEqual([
+    0,
+    expect.stringContaining('docker://registry.test:80/plain:v1@'),
+  ]);
+});
+
 test('ALL_PROXY leads everywhere', async () => {
   expect((await pull(IMAGE, { ALL_PROXY: 'http://proxy.test:8888' })).code).toBe(0);
 });

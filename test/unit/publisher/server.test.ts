@@ -225,3 +225,21 @@ test('root writes into no directory, and an address in use is told', () => {
     listen({ settings: again, hasToken: () => true, queue, worker, log: silentLogger, bodyMs: 1 }),
   ).toThrow('PUBLISHER_LISTEN');
 });
+
+test('a client that sends its headers byte by byte is cut off, and others are answered meanwhile', async () => {
+  const { promise: cut, resolve } = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: '127.0.0.1',
+    port: agent.port,
+    socket: { data() {}, close: () => resolve(), error: () => resolve() },
+  });
+  socket.write('GET /healthz HTTP/1.1\r\nhost: agent.test\r\nx-slow: ');
+  const timer = setInterval(() => socket.write('a'), 500);
+  try {
+    expect((await ask('/healthz')).status).toBe(200);
+    await cut;
+  } finally {
+    clearInterval(timer);
+    socket.terminate();
+  }
+}, 60_000);
