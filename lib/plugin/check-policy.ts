@@ -86,14 +86,16 @@ export async function refusal(
 }
 
 /**
- * The indexes above a manifest, as far as the store knows them: the one that the reference names by its digest, and those
- * that were signed when the container was made. They name the manifest still.
+ * The indexes above a manifest, as far as the store knows them: the one that the reference names by its digest, the
+ * outermost one of the container's record, and those that were signed when the container was made. They name the manifest still.
  */
 function indexesOf(image: string, manifest: Digest | undefined, record: ImageRecord | undefined): Digest[] {
   const reference = parseImageReference(image);
   const named = reference.kind === 'registry' ? reference.digest : undefined;
-  const known = new Set([...(record?.trust?.signed ?? []), ...(named === undefined ? [] : [named])]);
-  return [...known].map(parseDigest).filter((digest) => digest !== manifest);
+  const known = new Set([...(record?.trust?.signed ?? []), record?.index, named]);
+  return [...known]
+    .flatMap((text) => (text === undefined ? [] : parseDigest(text)))
+    .filter((digest) => digest !== manifest);
 }
 
 /** A repository whose layers the container uses in place, and which is not accepted for that. */
