@@ -35,7 +35,10 @@ export async function mountContainer(store: Store, id: ImageId, plan: Lowers): P
     mountImage(store, id, plan);
     return;
   }
-  const { attachIdmapped, openUserNamespace } = await import('../sys/mounts/idmap.ts');
+  const [{ attachIdmapped }, { openUserNamespace }] = await Promise.all([
+    import('../sys/mounts/idmap.ts'),
+    import('../sys/mounts/user-namespace.ts'),
+  ]);
   const namespace = await openUserNamespace(store.format.mappings);
   const rootfs = store.layout.rootfs(id);
   try {

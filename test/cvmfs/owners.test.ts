@@ -4,6 +4,7 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { join } from 'node:path';
 import { packTree, serveImage, setMagic } from '../support/cvmfs/server.ts';
 import { cvmfsWorld, NAME, PATIENCE_MS, type World } from '../support/cvmfs/world.ts';
+import { executable } from '../support/graft.ts';
 import { compareTrees } from '../support/images/compare-trees.ts';
 import {
   layoutImage,
@@ -13,7 +14,7 @@ import {
   publishLayers,
   repositoryWriter,
 } from '../support/images/published-image.ts';
-import { must, sh } from '../support/shell.ts';
+import { must, runPrivately, sh } from '../support/shell.ts';
 import { INIT, ROOT } from '../support/stores/garden-mapping.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
@@ -159,6 +160,20 @@ describe('a store with a mapping', () => {
       });
       expect((await w.create(image.url, 'box', '--without-mount')).code).toBe(0);
       expect((await w.sources('box'))[0]?.reason).toContain('whoever mounts the container cannot do that');
+    });
+
+    test('starts no process for the mapping of a second container', async () => {
+      await using w = await directoryWorld(async ({ store }) => {
+        await sh('cp -a "$1" "$2"', [tree, store.dir.at('replica')]);
+        return store.dir.at('replica');
+      });
+      await w.create(image.url, 'first');
+      const words = ['--store', w.store.path, '--extra-config', w.extra, 'create', image.url, 'box'];
+      // Without unshare(1) nobody can make another user namespace.
+      const script = `mount --bind /bin/false /usr/bin/unshare; "$@"; stat -c %u "${w.rootfs('box')}/bin"`;
+      const created = await runPrivately('/bin/sh', ['-euc', script, 'sh', executable(), ...words]);
+      expect(created).toMatchObject({ code: 0, stdout: expect.stringMatching(new RegExp(`${ROOT}\\n$`)) });
+      expect((await w.sources('box')).map(({ source }) => source)).toEqual(['cvmfs', 'cvmfs']);
     });
 
     test('mounts again after a reboot', async () => {
