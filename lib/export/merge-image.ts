@@ -73,10 +73,32 @@ export async function mergeImage(
   return merge.result;
 }
 
+/**
+ * Writes an image of one layer as one EROFS image, in one pass and without a tree. @throws as `mergeImage`, LAYER_BAD_XATTR
+ */
+export async function writeLayer(
+  deps: MergeDeps,
+  layer: ImageLayer,
+  place: MergePlace,
+  file: string,
+): Promise<TreeTotals> {
+  const merge = new ImageMerge(deps, place, undefined, file);
+  await merge.add(layer);
+  return merge.result.totals;
+}
+
+/** True for an image of one layer that `writeLayer` writes. The tree of a local tar is looked at first: it may be an image. */
+export function isOneLayer({ attributes }: MergeDeps, { layers }: ResolvedImage): boolean {
+  const [layer] = layers;
+  if (layer === undefined || layers.length > 1 || attributes !== 'set') return false;
+  return layer.onCvmfs === undefined && layer.baseDirectory === undefined && layer.identity === undefined;
+}
+
 class ImageMerge {
   readonly #deps: MergeDeps;
   readonly #place: MergePlace;
   readonly #onCvmfs: LayersOnCvmfs | undefined;
+  readonly #file: string | undefined;
   readonly #tree: MergedTree;
   readonly #totals = new Totals();
   #looksLeft = MAX_LOOKS;
@@ -84,7 +106,9 @@ class ImageMerge {
   #own = 0;
   #copied = 0;
 
-  constructor(deps: MergeDeps, place: MergePlace, onCvmfs: LayersOnCvmfs | undefined) {
+  /** @param file the EROFS image that the only layer becomes */
+  constructor(deps: MergeDeps, place: MergePlace, onCvmfs: LayersOnCvmfs | undefined, file?: string) {
+    this.#file = file;
     this.#deps = deps;
     this.#onCvmfs = onCvmfs;
     this.#place = place;
@@ -98,7 +122,7 @@ class ImageMerge {
     const bar = progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
     try {
       const unpacked = await this.#unpack(layer, (bytes) => bar.advance(bytes));
-      await inTurns(this.#tree.add(this.#layerTree, unpacked), signal);
+      if (this.#file === undefined) await inTurns(this.#tree.add(this.#layerTree, unpacked), signal);
       this.#clear();
       this.#count(unpacked);
       log.info('layer-merged', {
@@ -132,6 +156,7 @@ class ImageMerge {
         // The loop ends: each rejection takes a mirror or kept bytes away, and the registry itself never counts.
         if (!isOfWrongBytes(error) || source.reject?.(layer) !== true) throw error;
         this.#clear();
+        if (this.#file !== undefined && lookIfThere(this.#file) !== undefined) removePath(this.#file);
       }
     }
   }
@@ -179,7 +204,6 @@ class ImageMerge {
   }
 
   #request(layer: ImageLayer): UnpackRequest {
-    const { tree } = this.#place;
     const { digest, diffId, size, baseDirectory, validated, compression } = layer;
     const unknown = { digest: undefined, diffId: undefined, size: undefined };
     return {
@@ -190,10 +214,20 @@ class ImageMerge {
       mappings: { uids: [], gids: [] },
       budget: this.#deps.budget,
       quotaBytes: undefined,
-      base: baseDirectory === undefined ? undefined : { directory: baseDirectory, parentTree: tree },
+      looks: this.#looksLeft,
+      ...(this.#file === undefined
+        ? this.#onTree(baseDirectory)
+        : { base: undefined, lowers: undefined, imagePath: this.#file }),
+    };
+  }
+
+  /** On top of the tree of the layers below. */
+  #onTree(directory: string | undefined) {
+    const { tree } = this.#place;
+    return {
+      base: directory === undefined ? undefined : { directory, parentTree: tree },
       lowers: [tree],
       copyBytes: Math.max(0, Math.max(MIN_COPIES, this.#own) - this.#copied),
-      looks: this.#looksLeft,
       publication: { attributes: this.#deps.attributes },
     };
   }

@@ -69,6 +69,13 @@ export class Names {
     return this.#part(at).subarray(from, from + length);
   }
 
+  equal(at: number, length: number, name: string): boolean {
+    if (length !== name.length) return false;
+    const [part, from] = [this.#part(at), at % NAMES_PART];
+    for (let i = 0; i < length; i += 1) if (part[from + i] !== name.charCodeAt(i)) return false;
+    return true;
+  }
+
   /** The order of two names by their bytes; a name comes before its continuations. */
   compare(a: number, aLength: number, b: number, bLength: number): number {
     const [one, other] = [this.#part(a), this.#part(b)];

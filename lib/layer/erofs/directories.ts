@@ -3,12 +3,13 @@
  * their listings, except the root's inode. A directory block has entries of 12 bytes (struct erofs_dirent) and behind them
  * the names; the offset of the first name tells the number of entries. The unused end of a block is zeros.
  */
-import { Column } from './columns.ts';
+
 import { BLOCK, FILE_TYPE, INODE, type Inode, LAYOUT, ROOT_AT, SLOT, writeInode } from './format.ts';
 import type { ImageFile } from './image-file.ts';
 import type { InodeGroups } from './inode-groups.ts';
 import { Listing } from './listing.ts';
-import { type DirectoryNumber, type NameTree, ROOT } from './name-tree.ts';
+import type { NameTree } from './name-tree.ts';
+import { type DirectoryNumber, type EntryNumber, ROOT } from './numbers.ts';
 
 /** Size of struct erofs_dirent. */
 const ENTRY = 12;
@@ -19,9 +20,9 @@ export class Directories {
   readonly #tree: NameTree;
   readonly #listing: Listing;
   /** Bytes of each listing, and where it and the inode go. */
-  readonly #size = new Column(Uint32Array);
-  readonly #block = new Column(Uint32Array);
-  readonly #inodeAt = new Column(Float64Array);
+  readonly #size: Uint32Array;
+  readonly #block: Uint32Array;
+  readonly #inodeAt: Float64Array;
   readonly #scratch = new Uint8Array(BLOCK);
   #inos: number;
 
@@ -32,6 +33,10 @@ export class Directories {
     this.#tree = tree;
     this.#listing = new Listing(tree);
     this.#inos = inos;
+    const { length } = tree.directories;
+    this.#size = new Uint32Array(length);
+    this.#block = new Uint32Array(length);
+    this.#inodeAt = new Float64Array(length);
   }
 
   get inos(): number {
@@ -49,26 +54,28 @@ export class Directories {
   }
 
   *#all(): Generator<DirectoryNumber> {
-    for (let number = 0; number < this.#tree.directories; number += 1) yield number as DirectoryNumber;
+    const { directories } = this.#tree;
+    for (let number = 0; number < directories.length; number += 1)
+      if (!directories.isGone(number as DirectoryNumber)) yield number as DirectoryNumber;
   }
 
   /** The sizes decide all addresses, and the entries of a directory hold addresses of others. */
   #place(): void {
     let block = this.#file.offset / BLOCK;
     for (const directory of this.#all()) {
-      this.#size.push(this.#measure(this.#listing.sorted(directory)));
-      this.#block.push(block);
+      this.#size[directory] = this.#measure(this.#listing.sorted(directory));
+      this.#block[directory] = block;
       block += this.#blocks(directory);
     }
     let at = block * BLOCK;
     for (const directory of this.#all()) {
       if (directory === ROOT) {
-        this.#inodeAt.push(ROOT_AT);
+        this.#inodeAt[directory] = ROOT_AT;
         continue;
       }
       const bytes = this.#inodeBytes(directory);
       if (bytes > BLOCK - (at % BLOCK)) at += (BLOCK - (at % BLOCK)) % BLOCK;
-      this.#inodeAt.push(at);
+      this.#inodeAt[directory] = at;
       at += bytes;
     }
   }
@@ -87,20 +94,24 @@ export class Directories {
     return whole + used;
   }
 
+  #sizeOf(directory: DirectoryNumber): number {
+    return this.#size[directory] ?? 0;
+  }
+
   /** Bytes of the listing that lie behind the inode: its end, where that fits. Block 0 has no room for the root's. */
   #tail(directory: DirectoryNumber): number {
-    const tail = this.#size.get(directory) % BLOCK;
-    const fits = INODE + this.#tree.attributes(directory).xattrs.length + tail <= BLOCK;
+    const tail = this.#sizeOf(directory) % BLOCK;
+    const fits = INODE + this.#tree.directories.attributes(directory).xattrs.length + tail <= BLOCK;
     return directory !== ROOT && fits ? tail : 0;
   }
 
   #blocks(directory: DirectoryNumber): number {
-    return Math.ceil((this.#size.get(directory) - this.#tail(directory)) / BLOCK);
+    return Math.ceil((this.#sizeOf(directory) - this.#tail(directory)) / BLOCK);
   }
 
   /** Bytes of the inode with its attributes and its tail, up to the next slot. */
   #inodeBytes(directory: DirectoryNumber): number {
-    const bytes = INODE + this.#tree.attributes(directory).xattrs.length + this.#tail(directory);
+    const bytes = INODE + this.#tree.directories.attributes(directory).xattrs.length + this.#tail(directory);
     return Math.ceil(bytes / SLOT) * SLOT;
   }
 
@@ -115,7 +126,7 @@ export class Directories {
   }
 
   #writeInode(directory: DirectoryNumber): void {
-    this.#file.zeros(this.#inodeAt.get(directory) - this.#file.offset);
+    this.#file.zeros((this.#inodeAt[directory] ?? 0) - this.#file.offset);
     const inode = this.#inode(directory);
     const bytes = new Uint8Array(this.#inodeBytes(directory));
     const end = writeInode(bytes, 0, inode);
@@ -129,11 +140,11 @@ export class Directories {
   #inode(directory: DirectoryNumber): Inode {
     this.#inos += 1;
     return {
-      ...this.#tree.attributes(directory),
+      ...this.#tree.directories.attributes(directory),
       type: FILE_TYPE.directory,
-      size: this.#size.get(directory),
+      size: this.#sizeOf(directory),
       layout: this.#tail(directory) > 0 ? LAYOUT.inline : LAYOUT.plain,
-      block: this.#blocks(directory) > 0 ? this.#block.get(directory) : 0,
+      block: this.#blocks(directory) > 0 ? (this.#block[directory] ?? 0) : 0,
       links: this.#listing.links(directory),
       ino: this.#inos,
     };
@@ -167,12 +178,12 @@ export class Directories {
       const directory = this.#listing.directoryOf(entry, listed);
       const nid =
         directory === undefined
-          ? this.#groups.nid(this.#tree.place(entry))
-          : this.#inodeAt.get(directory) / SLOT;
+          ? this.#groups.nid(this.#tree.place(entry as EntryNumber))
+          : (this.#inodeAt[directory] ?? 0) / SLOT;
       view.setUint32(at, nid % 2 ** 32, true);
       view.setUint32(at + 4, Math.floor(nid / 2 ** 32), true);
       view.setUint16(at + 8, nameAt, true);
-      to[at + 10] = directory === undefined ? this.#tree.type(entry) : FILE_TYPE.directory;
+      to[at + 10] = directory === undefined ? this.#tree.type(entry as EntryNumber) : FILE_TYPE.directory;
       const name = this.#listing.name(entry);
       to.set(name, nameAt);
       nameAt += name.length;

@@ -16,6 +16,7 @@ export class ImageFile implements Disposable {
   readonly #fd: number;
   readonly #held = new Uint8Array(PORTION);
   #used = 0;
+  #isOpen = true;
   /** Bytes of the file before those that are held. */
   #before = 0;
 
@@ -80,7 +81,8 @@ export class ImageFile implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    close(this.#fd);
+    if (this.#isOpen) close(this.#fd);
+    this.#isOpen = false;
   }
 
   #flush(): void {

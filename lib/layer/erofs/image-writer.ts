@@ -125,8 +125,8 @@ export class ImageWriter implements Disposable {
     this.#groups.setLinks(place, links);
   }
 
-  /** Writes the directories and the superblock; the caller syncs the file. */
-  finish(): void {
+  /** Writes the directories and the superblock; the caller syncs the file. @returns the size of the image in bytes */
+  finish(): number {
     this.#groups.flush();
     const directories = new Directories(this.#file, this.#groups, this.tree, this.#inos);
     const root = directories.write();
@@ -137,6 +137,7 @@ export class ImageWriter implements Disposable {
     writeInode(first, ROOT_AT, root);
     writeSuperblock(first, { inodes: directories.inos, blocks });
     this.#file.patch(0, first);
+    return blocks * BLOCK;
   }
 
   [Symbol.dispose](): void {

@@ -2,8 +2,10 @@
  * The names of each directory in the order that the kernel searches by: bisection over the blocks and then inside one, so
  * the order of bytes over all of them (fs/erofs/namei.c). `.` and `..` are names like all others.
  */
+
 import { FILE_TYPE } from './format.ts';
-import type { DirectoryNumber, NameTree } from './name-tree.ts';
+import type { NameTree } from './name-tree.ts';
+import type { DirectoryNumber, EntryNumber } from './numbers.ts';
 
 /** Entries that stand for `.` and `..`; no tree has so many names. */
 const SELF = 0xffff_ffff;
@@ -20,16 +22,16 @@ export class Listing {
 
   constructor(tree: NameTree) {
     this.#tree = tree;
-    const { directories, length } = tree;
+    const directories = tree.directories.length;
     this.#starts = new Uint32Array(directories + 1);
-    this.#entries = new Uint32Array(length + 2 * directories);
-    this.#sortByParent(directories, length);
+    this.#entries = new Uint32Array(tree.length + 2 * directories);
+    this.#sortByParent(directories);
   }
 
   /** A counting sort: memory for one number an entry, and no comparison. */
-  #sortByParent(directories: number, length: number): void {
+  #sortByParent(directories: number): void {
     const next = new Uint32Array(directories).fill(2);
-    for (let entry = 0; entry < length; entry += 1) {
+    for (const entry of this.#all()) {
       const parent = this.#tree.parent(entry);
       next[parent] = (next[parent] ?? 0) + 1;
     }
@@ -43,12 +45,17 @@ export class Listing {
       at += names;
     }
     this.#starts[directories] = at;
-    for (let entry = 0; entry < length; entry += 1) {
+    for (const entry of this.#all()) {
       const parent = this.#tree.parent(entry);
       const free = next[parent] ?? 0;
       this.#entries[free] = entry;
       next[parent] = free + 1;
     }
+  }
+
+  *#all(): Generator<EntryNumber> {
+    for (let number = 0; number < this.#tree.length; number += 1)
+      if (this.#tree.isThere(number as EntryNumber)) yield number as EntryNumber;
   }
 
   /** Sorts the names of a directory in place. @returns them */
@@ -64,29 +71,30 @@ export class Listing {
   links(directory: DirectoryNumber): number {
     let links = 2;
     for (const entry of this.of(directory))
-      if (entry < ABOVE && this.#tree.type(entry) === FILE_TYPE.directory) links += 1;
+      if (entry < ABOVE && this.#tree.type(entry as EntryNumber) === FILE_TYPE.directory) links += 1;
     return links;
   }
 
   nameLength(entry: number): number {
     if (entry >= ABOVE) return entry === SELF ? 1 : 2;
-    return this.#tree.nameLength(entry);
+    return this.#tree.nameLength(entry as EntryNumber);
   }
 
   name(entry: number): Uint8Array {
     if (entry >= ABOVE) return entry === SELF ? DOT : DOTS;
-    return this.#tree.name(entry);
+    return this.#tree.name(entry as EntryNumber);
   }
 
   /** The directory that an entry names, or undefined for another file. */
   directoryOf(entry: number, listed: DirectoryNumber): DirectoryNumber | undefined {
     if (entry === SELF) return listed;
-    if (entry === ABOVE) return this.#tree.above(listed);
-    return this.#tree.type(entry) === FILE_TYPE.directory ? this.#tree.directory(entry) : undefined;
+    if (entry === ABOVE) return this.#tree.directories.above(listed);
+    const own = entry as EntryNumber;
+    return this.#tree.type(own) === FILE_TYPE.directory ? this.#tree.directory(own) : undefined;
   }
 
   readonly #compare = (a: number, b: number): number => {
-    if (a < ABOVE && b < ABOVE) return this.#tree.compare(a, b);
+    if (a < ABOVE && b < ABOVE) return this.#tree.compare(a as EntryNumber, b as EntryNumber);
     return Buffer.compare(this.name(a), this.name(b));
   };
 }

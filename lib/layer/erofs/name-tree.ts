@@ -1,18 +1,19 @@
 /**
  * The names of an image and its directories, packed into columns: they are all that stays in memory until the end, about
- * 20 bytes and the name for each, and 60 more for a directory. The content of files and their inodes are written by then.
+ * 25 bytes and the name for each, and 50 more for a directory. The content of files and their inodes are written by then.
  */
 import { Column, Names } from './columns.ts';
-import { type Attributes, FILE_TYPE, type FileType } from './format.ts';
+import { DirectoryTable } from './directory-table.ts';
+import { FILE_TYPE, type FileType } from './format.ts';
 import type { Place } from './inode-groups.ts';
+import { hashOf, NameHash } from './name-hash.ts';
+import type { DirectoryNumber, EntryNumber } from './numbers.ts';
 
-/** The number of a directory, in the order in which they were made; the root is 0. */
-export type DirectoryNumber = number & { readonly __brand: 'DirectoryNumber' };
-export const ROOT = 0 as DirectoryNumber;
-
-const NO_XATTRS = new Uint8Array(0);
+/** The type of a name that was removed. */
+const GONE = 0;
 
 export class NameTree {
+  readonly directories = new DirectoryTable();
   readonly #names = new Names();
   readonly #nameAt = new Column(Uint32Array);
   readonly #nameLength = new Column(Uint8Array);
@@ -20,100 +21,89 @@ export class NameTree {
   readonly #parent = new Column(Uint32Array);
   /** The place of an inode, or the number of a directory. */
   readonly #target = new Column(Uint32Array);
-
-  readonly #above = new Column(Uint32Array);
-  readonly #mode = new Column(Uint16Array);
-  readonly #uid = new Column(Uint32Array);
-  readonly #gid = new Column(Uint32Array);
-  readonly #seconds = new Column(Float64Array);
-  readonly #nanoseconds = new Column(Uint32Array);
-  /** Directories with extended attributes are few. */
-  readonly #xattrs = new Map<DirectoryNumber, Uint8Array>();
-
-  constructor() {
-    this.#directory(ROOT);
-  }
+  readonly #hash = new NameHash();
 
   get length(): number {
     return this.#nameAt.length;
   }
 
-  get directories(): number {
-    return this.#above.length;
+  /** The entry of a name, unless it is removed. */
+  find(parent: DirectoryNumber, name: string): EntryNumber | undefined {
+    const entry = this.#find(parent, name, hashOf(parent, name));
+    return entry === undefined || this.#type.get(entry) === GONE ? undefined : entry;
   }
 
-  /** Adds a name for an inode. The name is not in the directory yet. */
-  add(parent: DirectoryNumber, name: string, type: FileType, place: Place): void {
-    this.#name(parent, name, type, place);
+  /** Adds a name for an inode, or gives the name another inode. */
+  add(parent: DirectoryNumber, name: string, type: FileType, place: Place): EntryNumber {
+    return this.#set(parent, name, type, place);
   }
 
+  /** Adds a directory, or puts a new one in the place of another file. */
   addDirectory(parent: DirectoryNumber, name: string): DirectoryNumber {
-    const number = this.#directory(parent);
-    this.#name(parent, name, FILE_TYPE.directory, number);
+    const number = this.directories.add(parent);
+    this.directories.setEntry(number, this.#set(parent, name, FILE_TYPE.directory, number));
     return number;
   }
 
-  #name(parent: DirectoryNumber, name: string, type: FileType, target: number): void {
+  #set(parent: DirectoryNumber, name: string, type: FileType, target: number): EntryNumber {
+    const hash = hashOf(parent, name);
+    const old = this.#find(parent, name, hash);
+    if (old !== undefined) {
+      this.#type.set(old, type);
+      this.#target.set(old, target);
+      return old;
+    }
     this.#nameAt.push(this.#names.add(name));
     this.#nameLength.push(name.length);
     this.#type.push(type);
     this.#parent.push(parent);
     this.#target.push(target);
+    this.#hash.add(hash);
+    return (this.length - 1) as EntryNumber;
   }
 
-  #directory(above: DirectoryNumber): DirectoryNumber {
-    this.#above.push(above);
-    for (const column of [this.#mode, this.#uid, this.#gid, this.#seconds, this.#nanoseconds]) column.push(0);
-    return (this.#above.length - 1) as DirectoryNumber;
+  #find(parent: DirectoryNumber, name: string, hash: number): EntryNumber | undefined {
+    const found = this.#hash.find(
+      hash,
+      (entry) =>
+        this.#parent.get(entry) === parent &&
+        this.#names.equal(this.#nameAt.get(entry), this.#nameLength.get(entry), name),
+    );
+    return found as EntryNumber | undefined;
   }
 
-  setAttributes(directory: DirectoryNumber, { mode, uid, gid, mtime, xattrs }: Attributes): void {
-    this.#mode.set(directory, mode);
-    this.#uid.set(directory, uid);
-    this.#gid.set(directory, gid);
-    this.#seconds.set(directory, mtime.sec);
-    this.#nanoseconds.set(directory, mtime.nsec);
-    if (xattrs.length > 0) this.#xattrs.set(directory, xattrs);
-    else this.#xattrs.delete(directory);
+  /** Removes a name; of a directory the caller also marks all directories in it as gone. */
+  remove(entry: EntryNumber): void {
+    this.#type.set(entry, GONE);
   }
 
-  attributes(directory: DirectoryNumber): Attributes {
-    return {
-      mode: this.#mode.get(directory),
-      uid: this.#uid.get(directory),
-      gid: this.#gid.get(directory),
-      mtime: { sec: this.#seconds.get(directory), nsec: this.#nanoseconds.get(directory) },
-      xattrs: this.#xattrs.get(directory) ?? NO_XATTRS,
-    };
+  /** False for a name that was removed, also with a directory above it. */
+  isThere(entry: EntryNumber): boolean {
+    return this.#type.get(entry) !== GONE && !this.directories.isGone(this.parent(entry));
   }
 
-  /** The directory that `..` names; the root's is the root. */
-  above(directory: DirectoryNumber): DirectoryNumber {
-    return this.#above.get(directory) as DirectoryNumber;
-  }
-
-  parent(entry: number): DirectoryNumber {
+  parent(entry: EntryNumber): DirectoryNumber {
     return this.#parent.get(entry) as DirectoryNumber;
   }
-  type(entry: number): FileType {
+  type(entry: EntryNumber): FileType {
     return this.#type.get(entry) as FileType;
   }
-  nameLength(entry: number): number {
+  nameLength(entry: EntryNumber): number {
     return this.#nameLength.get(entry);
   }
-  name(entry: number): Uint8Array {
+  name(entry: EntryNumber): Uint8Array {
     return this.#names.bytes(this.#nameAt.get(entry), this.#nameLength.get(entry));
   }
   /** Only for an entry that is no directory. */
-  place(entry: number): Place {
+  place(entry: EntryNumber): Place {
     return this.#target.get(entry) as Place;
   }
   /** Only for an entry that is a directory. */
-  directory(entry: number): DirectoryNumber {
+  directory(entry: EntryNumber): DirectoryNumber {
     return this.#target.get(entry) as DirectoryNumber;
   }
 
   /** The order of two entries by the bytes of their names. */
-  readonly compare = (a: number, b: number): number =>
+  readonly compare = (a: EntryNumber, b: EntryNumber): number =>
     this.#names.compare(this.#nameAt.get(a), this.nameLength(a), this.#nameAt.get(b), this.nameLength(b));
 }

@@ -15,9 +15,10 @@ import { flistxattr, fremovexattr } from '../../sys/kernel/xattr.ts';
 import { pathOf } from '../tree/layer-tree.ts';
 import { readXattrs } from '../tree/metadata.ts';
 import type { UnpackResult } from '../tree/types.ts';
+import { waysTo } from '../tree/ways-to.ts';
 import { isOurs, nameBytes } from '../tree/xattrs.ts';
 import { ClosedDirectories } from './closed-directories.ts';
-import { hollowDirectories, waysTo } from './hollow.ts';
+import { hollowDirectories } from './hollow.ts';
 
 /** The facts about an unpacked layer that decide how it is merged. */
 export type MergeFacts = Pick<

@@ -11,7 +11,7 @@ import { check, libc } from '../../sys/kernel/libc.ts';
 import { type Attributes, FILE_TYPE, type FileType } from '../erofs/format.ts';
 import { ImageWriter, MAX_ROOT_XATTRS } from '../erofs/image-writer.ts';
 import type { Place } from '../erofs/inode-groups.ts';
-import { type DirectoryNumber, ROOT } from '../erofs/name-tree.ts';
+import { type DirectoryNumber, ROOT } from '../erofs/numbers.ts';
 import { encodeXattrs } from '../erofs/xattrs.ts';
 import { type Member, TreeFiles, VIRTUAL_ROOT } from './tree-files.ts';
 
@@ -118,7 +118,7 @@ class ImagePacker {
     if (member === 'skipped') throw new Error('a directory became something else');
     const mode = this.#options.modes.get(member.path) ?? member.mode;
     const max = directory === ROOT ? MAX_ROOT_XATTRS : undefined;
-    this.#image.tree.setAttributes(directory, attributesOf({ ...member, mode }, max));
+    this.#image.tree.directories.set(directory, attributesOf({ ...member, mode }, max));
   }
 
   #add(parent: DirectoryNumber, name: string, path: string): void {

@@ -67,6 +67,10 @@ export class MarkedDirectories {
     else this.#whiteouts.delete(directory);
   }
 
+  whiteoutsIn(directory: string): number {
+    return this.#whiteouts.get(directory) ?? 0;
+  }
+
   /** Drops all facts about a removed directory. */
   forget(path: string): void {
     this.#implied.delete(path);

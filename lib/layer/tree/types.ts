@@ -49,6 +49,11 @@ export interface UnpackRequest {
   readonly looks?: number | undefined;
   /** The tree is for a publication. Undefined: for an overlay mount of this machine. */
   readonly publication?: Publication | undefined;
+  /**
+   * Write an EROFS image in place of the tree: `target` stays empty, and no manifest is written. The layer is the whole
+   * image, so its markers hide nothing. Not together with `base`, `lowers` or `publication`.
+   */
+  readonly imagePath?: string | undefined;
 }
 
 /**

@@ -10,6 +10,7 @@ import { type IdMappings, type IdRange, toHostId } from '../../base/id-mapping.t
 import { XATTR_MAX_BYTES } from '../../sys/kernel/xattr.ts';
 import type { LayerEntry, Xattr } from '../tar/entry.ts';
 import { shown } from '../tar/header.ts';
+import { isCapability, readAcl } from './acl.ts';
 
 /** Most attributes of an entry. Real files have few, and the kernel's list of names ends at 64 KiB. */
 const MAX_XATTRS = 128;
@@ -53,7 +54,11 @@ function choose(entry: LayerEntry, { name, value }: Xattr, mappings: IdMappings)
   if (name.length > MAX_NAME) throw badXattr(entry, name, `its name is longer than ${MAX_NAME} bytes`);
   if (value.length > XATTR_MAX_BYTES)
     throw badXattr(entry, name, `it is larger than ${XATTR_MAX_BYTES} bytes`);
-  if (name === CAPABILITY) return mapCapability(name, value, mappings);
+  if (name === CAPABILITY) {
+    // The kernel sets an empty one without a look at it, and then refuses to read it.
+    if (!isCapability(value)) throw badXattr(entry, name, 'it is no capability of version 2 or 3');
+    return mapCapability(name, value, mappings);
+  }
   if (name === `${ACL}access` || (name === `${ACL}default` && entry.kind === 'directory')) {
     return { name, value: mapAcl(entry, name, value, mappings) };
   }
@@ -89,6 +94,8 @@ function mapAcl(entry: LayerEntry, name: string, value: Uint8Array, { uids, gids
   ) {
     throw badXattr(entry, name, 'it is no ACL of version 2');
   }
+  // The kernel would refuse the ACL only when it is set, which for a directory may be at the end of the layer.
+  if (readAcl(value) === undefined) throw badXattr(entry, name, 'it is no valid ACL');
   for (let at = ACL_HEADER; at < value.length; at += ACL_ENTRY) {
     const tag = view.getUint16(at, true);
     if (tag !== ACL_USER && tag !== ACL_GROUP) continue;

@@ -6,9 +6,11 @@
 import { parseDiffId } from '../../base/digest.ts';
 import { inBlocks } from '../../base/disk-blocks.ts';
 import { type ErrorCode, PluginError } from '../../base/errors/error.ts';
+import type { IdMappings } from '../../base/id-mapping.ts';
+import { LayerWriter } from '../erofs/layer-writer.ts';
 import { compactTreeManifest } from '../manifest/compact.ts';
 import { TreeManifestWriter } from '../manifest/writer.ts';
-import { TarReader } from '../tar/reader.ts';
+import { TarReader, type TarSink } from '../tar/reader.ts';
 import { Budget } from '../tree/budget.ts';
 import { measureTree } from '../tree/disk-size.ts';
 import { TreeWriter } from '../tree/tree-writer.ts';
@@ -21,6 +23,11 @@ export interface UnpackControl {
   checkpoint(compressedBytes: number, entries: number): void;
   readonly largeWindow: LargeWindowGate;
 }
+
+type WrittenLayer = Omit<
+  Unpacked,
+  'digest' | 'diffId' | 'compressedBytes' | 'tarBytes' | 'entries' | 'looks'
+>;
 
 /** Errors that a damaged blob may cause. If the blob is damaged, the error for the damage is thrown instead. */
 const EXPLAINED_BY_DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -51,19 +58,14 @@ export async function unpackInto(
     budget.compressed(bytes);
     control.checkpoint(budget.compressedBytes, budget.entries);
   });
-  const manifest = new TreeManifestWriter(request.manifestPath, (bytes) => budget.manifest(bytes));
-  let writer: TreeWriter | undefined;
+  const writer =
+    request.imagePath === undefined
+      ? new LayerTreeWriter(request, budget)
+      : new LayerImageWriter(request.imagePath, request.mappings, budget);
   try {
-    writer = new TreeWriter(request, budget, manifest);
-    const { digest, diffId } = await readLayer(request, blob, budget, writer, control);
-    const { treeBytes, ...tree } = writer.finish();
-    manifest.finish();
-    const { target, manifestPath } = request;
-    const { checkpoint } = budget;
-    const manifestBytes = manifest.gone > 0 ? compactTreeManifest(manifestPath, checkpoint) : manifest.bytes;
+    const { digest, diffId } = await readLayer(request, blob, budget, writer.sink, control);
     return {
-      ...tree,
-      diskBytes: (treeBytes ?? measureTree(target, manifestPath, checkpoint)) + inBlocks(manifestBytes),
+      ...writer.finish(),
       digest,
       diffId,
       compressedBytes: blob.bytes,
@@ -72,9 +74,61 @@ export async function unpackInto(
       looks: budget.looks,
     };
   } catch (error) {
-    writer?.abandon();
-    manifest.abandon();
+    writer.abandon();
     throw error;
+  }
+}
+
+/** A layer's tree and its manifest. */
+class LayerTreeWriter {
+  readonly sink: TreeWriter;
+  readonly #request: UnpackRequest;
+  readonly #budget: Budget;
+  readonly #manifest: TreeManifestWriter;
+
+  constructor(request: UnpackRequest, budget: Budget) {
+    this.#request = request;
+    this.#budget = budget;
+    this.#manifest = new TreeManifestWriter(request.manifestPath, (bytes) => budget.manifest(bytes));
+    try {
+      this.sink = new TreeWriter(request, budget, this.#manifest);
+    } catch (error) {
+      this.#manifest.abandon();
+      throw error;
+    }
+  }
+
+  finish(): WrittenLayer {
+    const { treeBytes, ...tree } = this.sink.finish();
+    const manifest = this.#manifest;
+    manifest.finish();
+    const { target, manifestPath } = this.#request;
+    const { checkpoint } = this.#budget;
+    const manifestBytes = manifest.gone > 0 ? compactTreeManifest(manifestPath, checkpoint) : manifest.bytes;
+    const diskBytes = (treeBytes ?? measureTree(target, manifestPath, checkpoint)) + inBlocks(manifestBytes);
+    return { ...tree, diskBytes };
+  }
+
+  abandon(): void {
+    this.sink.abandon();
+    this.#manifest.abandon();
+  }
+}
+
+class LayerImageWriter {
+  readonly sink: LayerWriter;
+
+  constructor(path: string, mappings: IdMappings, budget: Budget) {
+    this.sink = new LayerWriter(path, mappings, budget, true);
+  }
+
+  finish(): WrittenLayer {
+    const { imageBytes, ...facts } = this.sink.finish();
+    return { ...facts, diskBytes: imageBytes };
+  }
+
+  abandon(): void {
+    this.sink.abandon();
   }
 }
 
@@ -86,10 +140,10 @@ async function readLayer(
   request: UnpackRequest,
   blob: Blob,
   budget: Budget,
-  writer: TreeWriter,
+  sink: TarSink,
   control: UnpackControl,
 ): Promise<Pick<UnpackResult, 'digest' | 'diffId'>> {
-  const reader = new TarReader(writer, budget.maxFileSize);
+  const reader = new TarReader(sink, budget.maxFileSize);
   let hasher: Bun.CryptoHasher | undefined;
   try {
     const { plain, chunks } = await openTar(request.compression, blob, control.largeWindow);

@@ -25,7 +25,7 @@ export class Directory {
   #pins = 0;
   #prepared: boolean;
   #mtime: Timespec | undefined;
-  #laterMode: number | undefined;
+  #laterSetgid = false;
   #laterAcl: Uint8Array | undefined;
   /** Size in blocks of 512 bytes before the first change. */
   #blocks = 0;
@@ -92,7 +92,7 @@ export class Directory {
   /** Sets the permission bits with setuid, setgid and sticky. The setgid bit is applied at the release. */
   setMode(mode: number): void {
     if (!this.#prepared) this.#putAside();
-    this.#laterMode = (mode & S.ISGID) === 0 ? undefined : mode;
+    this.#laterSetgid = (mode & S.ISGID) !== 0;
     fchmod(this.fd, mode & ~S.ISGID, this.path);
   }
 
@@ -113,7 +113,8 @@ export class Directory {
   release(): number {
     const fd = this.fd;
     try {
-      if (this.#laterMode !== undefined) fchmod(fd, this.#laterMode, this.path);
+      // The other bits are those of now: an ACL that was set meanwhile has changed them, and they would change the ACL.
+      if (this.#laterSetgid) fchmod(fd, (statFd(fd).mode & 0o7777) | S.ISGID, this.path);
       if (this.#laterAcl !== undefined) fsetxattr(fd, DEFAULT_ACL, this.#laterAcl, this.path);
       if (this.#mtime !== undefined) futimes(fd, this.#mtime, this.path);
       return this.#prepared ? statFd(fd).blocks - this.#blocks : 0;

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { makeFaultImage } from '../../support/faults/image.ts';
 import { graft, graftMust } from '../../support/graft.ts';
 import { compareImage } from '../../support/images/erofs.ts';
+import { makeImage } from '../../support/images/images.ts';
 import { must, sh } from '../../support/shell.ts';
 import { type TempDir, tempDir } from '../../support/temp.ts';
 
@@ -29,6 +30,14 @@ test('is the tree of the exported directory and of GNU tar, and the same each ti
   const flags = ['--numeric-owner', '--xattrs', '--xattrs-include=*', '-xpf', dir.at('one.tar')];
   await must('tar', ['-C', dir.at('gnu'), ...flags]);
   expect(await compareImage(dir.at('gnu'), dir.at('two.erofs'), dir.at('again'))).toEqual([]);
+});
+
+test('of one layer is written without a tree, and is the same', async () => {
+  await graftMust(['export', image, dir.at('one-tree')]);
+  const flat = await makeImage(dir.at('flat'), 'flat', [dir.at('one-tree')]);
+  const args = ['export', '--erofs', dir.at('flat.erofs'), flat.url];
+  expect(await graftMust(args)).toContain('(1 layer');
+  expect(await compareImage(dir.at('one-tree'), dir.at('flat.erofs'), dir.at('flat-mounted'))).toEqual([]);
 });
 
 test('replaces no file, and is one of three kinds of result', async () => {

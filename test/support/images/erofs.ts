@@ -25,7 +25,7 @@ export async function compareImage(tree: string, image: string, at: string): Pro
 }
 
 /** Mounts an image at a new directory: from the file where the kernel does that (6.12), else through a loop device. */
-async function mountErofs(image: string, at: string): Promise<void> {
+export async function mountErofs(image: string, at: string): Promise<void> {
   mkdirSync(at);
   const mounted = await run('mount', ['-i', '-t', 'erofs', '-o', 'ro', image, at]);
   // The loop device ends with the mount.
