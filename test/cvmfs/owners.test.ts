@@ -14,7 +14,7 @@ import {
   publishLayers,
   repositoryWriter,
 } from '../support/images/published-image.ts';
-import { must, runPrivately, sh } from '../support/shell.ts';
+import { cleanEnv, must, run, runPrivately, sh } from '../support/shell.ts';
 import { INIT, ROOT } from '../support/stores/garden-mapping.ts';
 import { mountPointsBelow, type TempDir, tempDir } from '../support/temp.ts';
 
@@ -174,6 +174,31 @@ describe('a store with a mapping', () => {
       const created = await runPrivately('/bin/sh', ['-euc', script, 'sh', executable(), ...words]);
       expect(created).toMatchObject({ code: 0, stdout: expect.stringMatching(new RegExp(`${ROOT}\\n$`)) });
       expect((await w.sources('box')).map(({ source }) => source)).toEqual(['cvmfs', 'cvmfs']);
+    });
+
+    test('stays whole when a create is killed with its clone attached, and a clean removes the clone', async () => {
+      await using w = await directoryWorld(async ({ store }) => {
+        await sh('cp -a "$1" "$2"', [tree, store.dir.at('replica')]);
+        return store.dir.at('replica');
+      });
+      await w.create(image.url, 'first');
+      const images = join(w.store.path, 'images');
+      const words = ['--store', w.store.path, '--extra-config', w.extra, 'create', image.url];
+      const calls = w.store.dir.at('calls');
+      const faulty = (id: string, fault: string) =>
+        run(executable('graft-faults'), [...words, id], { env: cleanEnv({ GRAFT_FAULT: fault }) });
+      expect((await faulty('counted', `count:${calls}`)).code).toBe(0);
+      const lines = readFileSync(calls, 'utf8').trim().split('\n');
+      const [, attached] = JSON.parse(lines.find((line) => line.includes('"move_mount"')) ?? '[]');
+      await faulty('killed', `kill:main:${attached}`);
+      const ofKilled = () => mountPointsBelow(images).filter((point) => point.includes('/killed/'));
+      expect(ofKilled()).toEqual([w.rootfs('killed')]);
+      const before = await sh('find "$1" | sort', [w.store.dir.at('replica')]);
+      await w.store.must(['clean']);
+      expect(ofKilled()).toEqual([]);
+      expect(readdirSync(images).sort()).toEqual(['counted', 'first']);
+      expect(await sh('find "$1" | sort', [w.store.dir.at('replica')])).toBe(before);
+      expect(await w.store.must(['check'])).toBe('Nothing is wrong.\n');
     });
 
     test('mounts again after a reboot', async () => {
