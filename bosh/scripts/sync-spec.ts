@@ -13,6 +13,7 @@ const PARTS = {
   cvmfs: 'lib/cvmfs/settings.schema.json',
   trust: 'lib/trust/settings.schema.json',
   cache: 'cmd/settings/extra.schema.json',
+  limits: 'cmd/settings/extra.schema.json',
   metrics: 'cmd/settings/extra.schema.json',
 } as const;
 

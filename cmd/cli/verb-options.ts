@@ -41,6 +41,11 @@ export const CREATE = {
     configKey: 'create.exclude_image_from_quota',
     description: "limit only the container's own writes",
   },
+  'inode-limit': {
+    type: 'int64',
+    placeholder: 'N',
+    description: 'the most files, directories and other inodes, counted like the disk limit; 0: no limit',
+  },
   'insecure-registry': {
     type: 'list',
     placeholder: 'HOST[:PORT]',

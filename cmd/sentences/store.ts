@@ -73,6 +73,9 @@ export const storeSentences: { [C in keyof StoreErrors]: (s: StoreErrors[C]) => 
       ? 'boot a kernel that has them, as those of distributions do'
       : 'put the store on XFS mounted with prjquota (init-store --store-size-bytes makes such a filesystem)') +
     ', or create without a limit',
+  INODE_LIMIT_TOO_SMALL: (s) =>
+    `the inode limit of ${s.limit} is smaller than the image, whose layers have ${s.entries} files and directories; ` +
+    'raise the limit, or leave the image out of it with --exclude-image-from-quota',
   QUOTA_LIMIT_TOO_SMALL: (s) =>
     `disk limit is smaller than volume size: limit ${bytesInWords(s.limit)}, layers ${bytesInWords(s.size)}; ` +
     'raise the limit, or leave the image out of it with --exclude-image-from-quota',

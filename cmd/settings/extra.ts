@@ -22,6 +22,7 @@ export interface ExtraSettings {
   readonly metricsFile: string | undefined;
   readonly trust: TrustFile | undefined;
   readonly cache: CacheFile | undefined;
+  readonly limits: LimitsFile | undefined;
   /** The paths of the files, for errors. */
   readonly source: string;
 }
@@ -34,6 +35,13 @@ export interface ExtraFile {
   readonly metrics?: { readonly file?: string };
   readonly trust?: TrustFile;
   readonly cache?: CacheFile;
+  readonly limits?: LimitsFile;
+}
+
+/** Limits that no flag of Garden's sets. */
+export interface LimitsFile {
+  readonly inodes?: number;
+  readonly inodes_per_gib?: number;
 }
 
 /** The part of the store that stays although no root filesystem uses it. */
@@ -48,6 +56,7 @@ const NO_SETTINGS: ExtraSettings = {
   metricsFile: undefined,
   trust: undefined,
   cache: undefined,
+  limits: undefined,
   source: 'the extra settings',
 };
 
@@ -69,9 +78,9 @@ export async function loadExtraSettings(
     if (!isExtraSettings(document)) throw await invalid(path, text, document);
     merged = merge(merged, document);
   }
-  const { registries, cvmfs, publisher, metrics, trust, cache } = merged as ExtraFile;
+  const { registries, cvmfs, publisher, metrics, trust, cache, limits } = merged as ExtraFile;
   const source = files.join(', ');
-  return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, cache, source };
+  return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, cache, limits, source };
 }
 
 /** The error of a document that its validator refused: the first fault in words, with its line. */

@@ -21,6 +21,10 @@ export async function run(context: VerbContext<'usage'>): Promise<void> {
       out.text(line);
 }
 
+function inodesOf({ inodes, usedInodes }: Usage['filesystem']): string {
+  return inodes === 0 ? '' : `; ${usedInodes} of ${inodes} inodes taken`;
+}
+
 function forPeople(usage: Usage, width: number | undefined): string[] {
   const { filesystem: disk } = usage;
   // The rest is what the filesystem keeps for itself, or what others have put beside the store.
@@ -35,7 +39,7 @@ function forPeople(usage: Usage, width: number | undefined): string[] {
     `store ${usage.store} (${disk.type}, ${shortBytes(disk.totalBytes)})`,
     ...fitted(
       [
-        part('used', disk.usedBytes, `${shortBytes(disk.freeBytes)} free`),
+        part('used', disk.usedBytes, `${shortBytes(disk.freeBytes)} free${inodesOf(disk)}`),
         part('layers', usage.layerBytes, `${counted(usage.layers.length, 'layer')}, each kept once`),
         part('  shared', usage.sharedBytes, 'used by more than one image'),
         part('  reclaimable', usage.reclaimableBytes, 'used by none: graft clean deletes it'),

@@ -5,9 +5,10 @@ import { nameLayers } from '../image/pull/layer-names.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import { applyAttributes } from '../image/stack/attributes.ts';
 import { type ImageId, parseImageId } from '../store/layout/image-id.ts';
-import { isOutside } from '../store/layout/layer-key.ts';
+import { isOutside, type LayerKey, layerKeyOrUndefined } from '../store/layout/layer-key.ts';
 import { noteUse } from '../store/records/cached-images.ts';
 import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';
+import type { NewImage } from '../store/records/images.ts';
 import { Lease } from '../store/records/leases.ts';
 import type { StackPlan } from '../store/records/stacks.ts';
 import { addToTotals } from '../store/records/totals.ts';
@@ -17,7 +18,7 @@ import { SysError } from '../sys/kernel/errno.ts';
 import { bytesOfText } from '../sys/kernel/utf8.ts';
 import { AccountFiles, accountFilesBelow } from './account-files.ts';
 import { tellingFull } from './full-store.ts';
-import { type DiskLimit, effectiveLimit, quotaDevice } from './limit.ts';
+import { type DiskLimit, effectiveInodes, effectiveLimit, quotaDevice } from './limit.ts';
 import { countImage } from './metrics/count-image.ts';
 import { mountContainer, mountOptions, openMerged, uncover } from './mount-image.ts';
 import { asked, checkImage } from './preflight.ts';
@@ -77,13 +78,14 @@ interface Creation {
 async function createOnce(deps: PullContext, creation: Creation): Promise<RuntimeSpec> {
   const { id, request, image, lease } = creation;
   const { limit, mount } = request;
-  const quotaBytes = limit && !limit.exclusive ? limit.bytes : undefined;
+  const quotaBytes = limit && !limit.exclusive && limit.bytes > 0 ? limit.bytes : undefined;
   const pulled = await pull(deps, creation, quotaBytes);
   const { plan, fetched } = pulled;
   deps.signal.throwIfAborted();
   const bytes = limit && effectiveLimit(limit, plan.layerBytes);
+  const inodes = limit && effectiveInodes(limit, layersOf(plan), deps.store);
   const device = limit && (creation.device ?? quotaDevice(deps.store));
-  const quota = device && bytes !== undefined ? { bytes, device } : undefined;
+  const quota = device && bytes !== undefined ? { bytes, inodes, device } : undefined;
   try {
     const layers = provenance(deps.store, image, pulled);
     const spec = await makeContainer(deps, { id, plan, image, quota, lease, layers, mount, limit });
@@ -120,6 +122,10 @@ async function pull(
   return pullInTurn(context, { image, layers, lease, quotaBytes, mapsIds: request.mount, since }, plan);
 }
 
+function layersOf({ uses }: StackPlan): LayerKey[] {
+  return uses.flatMap((use) => layerKeyOrUndefined(use) ?? []);
+}
+
 /** True when layers of the plan lie outside the store. */
 function isForeign(plan: StackPlan): boolean {
   return plan.lowers.some(isOutside);
@@ -129,7 +135,7 @@ interface Container {
   readonly id: ImageId;
   readonly plan: StackPlan;
   readonly image: ResolvedImage;
-  readonly quota: { readonly bytes: number; readonly device: ReturnType<typeof quotaDevice> } | undefined;
+  readonly quota: NewImage['quota'];
   readonly lease: Lease;
   readonly layers: readonly LayerProvenance[];
   readonly mount: boolean;
@@ -203,7 +209,7 @@ function record({ image, plan, layers, mount, limit }: Container): ImageRecord {
     image: image.name,
     manifestDigest: image.manifestDigest,
     ...origin(image),
-    ...(limit === undefined ? {} : { limits: { bytes: limit.bytes, exclusive: limit.exclusive } }),
+    ...(limit === undefined ? {} : { limits: limit }),
     created: new Date().toISOString(),
     uses: plan.uses,
     lowers: plan.lowers,

@@ -146,10 +146,13 @@ const FULL = 0.95;
 
 function space(layout: Layout): Diagnosis {
   const at = existsSync(layout.root) ? layout.root : dirname(layout.root);
-  const { type, totalBytes, freeBytes } = filesystemOf(at);
+  const { type, totalBytes, freeBytes, totalFiles, freeFiles } = filesystemOf(at);
   const used = totalBytes === 0 ? 0 : 1 - freeBytes / totalBytes;
-  const detail = `${type}, ${Math.round(used * 100)} % of ${shortBytes(totalBytes)} used`;
-  if (used < FULL) return ok('disk', detail);
+  const usedFiles = totalFiles === 0 ? 0 : 1 - freeFiles / totalFiles;
+  // Without a free inode nothing can be made, however many bytes are free.
+  const inodes = totalFiles === 0 ? '' : `, ${Math.round(usedFiles * 100)} % of ${totalFiles} inodes`;
+  const detail = `${type}, ${Math.round(used * 100)} % of ${shortBytes(totalBytes)} used${inodes}`;
+  if (Math.max(used, usedFiles) < FULL) return ok('disk', detail);
   const advice = `see where it went: graft --store ${layout.root} usage; then: graft --store ${layout.root} clean`;
   return { name: 'disk', verdict: 'warning', detail, advice };
 }

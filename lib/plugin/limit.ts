@@ -1,6 +1,7 @@
 import { PluginError } from '../base/errors/error.ts';
 import { MIN_QUOTA_BYTES } from '../base/limits.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
+import type { LayerKey } from '../store/layout/layer-key.ts';
 import { projectIdOf } from '../store/records/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { type LackOfQuotas, type QuotaDevice, quotaSupport } from '../sys/mounts/quota.ts';
@@ -10,8 +11,11 @@ import { type LackOfQuotas, type QuotaDevice, quotaSupport } from '../sys/mounts
  * writes.
  */
 export interface DiskLimit {
+  /** 0: bytes are not limited. */
   readonly bytes: number;
   readonly exclusive: boolean;
+  /** Files, directories and all other inodes; undefined: they are not limited. */
+  readonly inodes?: number | undefined;
 }
 
 /**
@@ -37,7 +41,7 @@ function unsupported(store: Store, reason: string, lacking: LackOfQuotas): Plugi
  * @throws IMAGE_EXCEEDS_LIMIT
  */
 export function checkDeclaredSize(image: ResolvedImage, limit: DiskLimit | undefined): void {
-  if (limit === undefined || limit.exclusive) return;
+  if (limit === undefined || limit.exclusive || limit.bytes === 0) return;
   const size = image.layers.reduce((sum, layer) => sum + (layer.size ?? 0), 0);
   if (size > limit.bytes) throw new PluginError('IMAGE_EXCEEDS_LIMIT', { size, limit: limit.bytes });
 }
@@ -48,7 +52,32 @@ export function checkDeclaredSize(image: ResolvedImage, limit: DiskLimit | undef
  * @throws QUOTA_LIMIT_TOO_SMALL when the layers alone are larger
  */
 export function effectiveLimit(limit: DiskLimit, layerBytes: number): number {
+  if (limit.bytes === 0) return 0;
   const left = limit.exclusive ? limit.bytes : limit.bytes - layerBytes;
   if (left < 0) throw new PluginError('QUOTA_LIMIT_TOO_SMALL', { limit: limit.bytes, size: layerBytes });
   return Math.max(left, MIN_QUOTA_BYTES);
+}
+
+/** A container without a file of its own has ten inodes: its directories, overlayfs's and two files of the store's. */
+const MIN_QUOTA_INODES = 32;
+
+/**
+ * The inodes that the project quota gets: the limit, less the entries of the layers when it is inclusive. Reads the records
+ * of the layers only for an inclusive limit.
+ * @throws INODE_LIMIT_TOO_SMALL when the layers alone have more
+ */
+export function effectiveInodes(
+  { inodes, exclusive }: DiskLimit,
+  layers: readonly LayerKey[],
+  store: Store,
+): number | undefined {
+  if (inodes === undefined) return undefined;
+  if (exclusive) return Math.max(inodes, MIN_QUOTA_INODES);
+  // An entry is an inode, but for hard links.
+  const entries = [...new Set(layers)].reduce(
+    (sum, key) => sum + (store.layers.recordIfReadable(key)?.entries ?? 0),
+    0,
+  );
+  if (entries > inodes) throw new PluginError('INODE_LIMIT_TOO_SMALL', { limit: inodes, entries });
+  return Math.max(inodes - entries, MIN_QUOTA_INODES);
 }

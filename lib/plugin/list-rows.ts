@@ -52,7 +52,7 @@ function rowOf(store: OpenedStore, id: ImageId, mounts: ReadonlySet<string>, sup
     id,
     image: record?.image,
     size: usage?.usedBytes,
-    limit: usage?.limitBytes,
+    limit: usage?.limitBytes || undefined,
     layers: store.images.number(id, 'image_info'),
     created: record?.created,
     state: stateOf(record, mounts.has(store.layout.rootfs(id))),

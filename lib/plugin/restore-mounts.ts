@@ -6,11 +6,13 @@ import type { ImageRecord } from '../store/records/image-record.ts';
 import { projectIdOf } from '../store/records/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { isMountRoot } from '../sys/mounts/mountinfo.ts';
-import { setProjectLimit } from '../sys/mounts/quota.ts';
+import { getProjectUsage, setProjectLimit } from '../sys/mounts/quota.ts';
 import { mountContainer } from './mount-image.ts';
 
 /** Bytes for the directory that overlayfs makes in the work directory: more than it needs, only during the mount. */
 const SLACK_BYTES = MiB;
+/** Overlayfs makes a few names in its work directory when it mounts. */
+const SLACK_INODES = 16;
 
 export interface Restored {
   readonly mounted: number;
@@ -52,14 +54,18 @@ async function mountAgain(store: Store, id: ImageId, record: ImageRecord): Promi
   const path = store.layout.image(id);
   const projectId = projectIdOf(path);
   const limit = projectId === 0 ? 0 : store.images.number(id, 'image_quota');
-  if (limit === 0) {
+  const inodes = projectId === 0 ? 0 : (getProjectUsage({ path }, projectId)?.inodeLimit ?? 0);
+  if (limit === 0 && inodes === 0) {
     await mountContainer(store, id, record);
     return;
   }
-  setProjectLimit({ path }, projectId, limit + SLACK_BYTES);
+  setProjectLimit({ path }, projectId, {
+    bytes: limit === 0 ? 0 : limit + SLACK_BYTES,
+    ...(inodes === 0 ? {} : { inodes: inodes + SLACK_INODES }),
+  });
   try {
     await mountContainer(store, id, record);
   } finally {
-    setProjectLimit({ path }, projectId, limit);
+    setProjectLimit({ path }, projectId, { bytes: limit, ...(inodes === 0 ? {} : { inodes }) });
   }
 }

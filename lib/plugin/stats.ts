@@ -10,6 +10,9 @@ export interface Stats {
     readonly exclusive_bytes_used: number;
     readonly quota_size_bytes: number;
     readonly committed_space_bytes: number;
+    /** Only with a limit on inodes. */
+    readonly inodes_used?: number;
+    readonly inode_limit?: number;
   };
 }
 
@@ -36,6 +39,9 @@ export function imageStats(storePath: string, argument: string): Stats {
       exclusive_bytes_used: exclusive,
       quota_size_bytes: quota,
       committed_space_bytes: layers + quota,
+      ...(usage !== undefined && usage.inodeLimit > 0
+        ? { inodes_used: usage.inodes, inode_limit: usage.inodeLimit }
+        : {}),
     },
   };
 }

@@ -23,6 +23,9 @@ interface ImageUsage {
   /** Bytes that the container wrote; known only for a container with a limit. */
   readonly exclusiveBytes: number | undefined;
   readonly quotaBytes: number | undefined;
+  /** Inodes of the container's own, counted and limited like its bytes. */
+  readonly inodes: number | undefined;
+  readonly inodeLimit: number | undefined;
   /** Bytes of the files of its layers, as in `stats`. Other images may share these layers. */
   readonly layerBytes: number;
   /** Its layers on CernVM-FS that cannot be reached, each with the reason in words. */
@@ -44,6 +47,9 @@ export interface Usage {
     readonly totalBytes: number;
     readonly usedBytes: number;
     readonly freeBytes: number;
+    /** Inodes that it can have by now (XFS makes them as it needs them, imaxpct(5)), and those that are taken. */
+    readonly inodes: number;
+    readonly usedInodes: number;
   };
   /** The loop file: its largest size, and its size on the disk below. */
   readonly backing:
@@ -117,6 +123,8 @@ export function storeUsage(
       totalBytes: filesystem.totalBytes,
       usedBytes: filesystem.totalBytes - filesystem.freeBytes,
       freeBytes: filesystem.availableBytes,
+      inodes: filesystem.totalFiles,
+      usedInodes: filesystem.totalFiles - filesystem.freeFiles,
     },
     backing: backing(store),
     images,
@@ -183,7 +191,9 @@ function imageUsage(store: Store, id: ImageId, missing: readonly MissingOutside[
     id,
     image: store.images.recordIfReadable(id)?.image,
     exclusiveBytes: usage?.usedBytes,
-    quotaBytes: usage?.limitBytes,
+    quotaBytes: usage?.limitBytes || undefined,
+    inodes: usage?.inodes,
+    inodeLimit: usage?.inodeLimit || undefined,
     layerBytes: store.images.number(id, 'image_info'),
     missingLayers: missing.map(({ lower, reason }) => ({ path: lower, reason })),
   };

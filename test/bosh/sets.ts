@@ -18,6 +18,8 @@ export const FULL_GRAFT: Properties = properties({
   'graft.retire_stores': true,
   'graft.log_level': 'debug',
   'graft.metron_port': 0,
+  'graft.limits.inodes': 500000,
+  'graft.limits.inodes_per_gib': 65536,
   'graft.cache.keep': ['docker:///cloudfoundry/*'],
   'graft.metrics.file': '/var/vcap/data/node_exporter/graft.prom',
   'graft.trust.policy': '/var/vcap/data/policy/policy.json',

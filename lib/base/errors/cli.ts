@@ -38,5 +38,5 @@ export interface CliErrors {
   CONFIG_INVALID: { path: string; reason: string; line?: number | undefined };
   /** Keys of GrootFS's file that are no settings; graft works without them, as GrootFS does. */
   CONFIG_UNKNOWN_KEYS: { path: string; keys: readonly string[] };
-  CONFIG_NEGATIVE: { what: 'disk limit' | 'clean threshold' | 'store size' };
+  CONFIG_NEGATIVE: { what: 'disk limit' | 'inode limit' | 'clean threshold' | 'store size' };
 }

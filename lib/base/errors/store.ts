@@ -39,6 +39,8 @@ export interface StoreErrors {
   STORE_IO: { step: string; path: string; errno: string };
   /** Project quotas do not work here. `lacking`: the part that has to be replaced. */
   QUOTA_UNSUPPORTED: { store: string; reason: string; lacking: 'filesystem' | 'kernel' };
+  /** The layers have more entries than an inclusive limit on inodes. */
+  INODE_LIMIT_TOO_SMALL: { limit: number; entries: number };
   QUOTA_LIMIT_TOO_SMALL: { limit: number; size: number };
   IMAGE_ID_INVALID: { id: string; reason: string };
   IMAGE_EXISTS: { id: string };

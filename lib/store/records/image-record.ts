@@ -76,9 +76,11 @@ export interface ImageRecord {
 }
 
 interface RecordedLimits {
+  /** 0: bytes are not limited. */
   readonly bytes: number;
   /** False: the layers count too. */
   readonly exclusive: boolean;
+  readonly inodes?: number | undefined;
 }
 
 /**
@@ -120,7 +122,12 @@ export function isTexts(value: unknown): value is Readonly<Record<string, string
 }
 
 function isLimits(value: unknown): value is RecordedLimits {
-  return isRecord(value) && isCount(value['bytes']) && typeof value['exclusive'] === 'boolean';
+  return (
+    isRecord(value) &&
+    isCount(value['bytes']) &&
+    isOptional(value['inodes'], isCount) &&
+    typeof value['exclusive'] === 'boolean'
+  );
 }
 
 function isFlag(value: unknown): value is boolean {

@@ -37,8 +37,10 @@ export interface NewImage {
   readonly mounted: boolean;
   /** Bytes of the layers below, for `image_info`. */
   readonly layerBytes: number;
-  /** The limit to set on the directory, in bytes; undefined for none. */
-  readonly quota: { readonly bytes: number; readonly device: QuotaDevice } | undefined;
+  /** The limits to set on the directory; undefined for none. Of bytes, 0 is none. */
+  readonly quota:
+    | { readonly bytes: number; readonly inodes?: number | undefined; readonly device: QuotaDevice }
+    | undefined;
   readonly lease: OwnerName;
 }
 
@@ -155,11 +157,12 @@ export class Images {
   }
 }
 
-function limit(directory: string, projectId: number, quota: { bytes: number; device: QuotaDevice }): void {
+function limit(directory: string, projectId: number, quota: NonNullable<NewImage['quota']>): void {
   const fd = openAt(AT_FDCWD, directory, O.RDONLY | O.DIRECTORY);
   try {
     setProjectId(fd, projectId);
-    setProjectLimit(quota.device, projectId, quota.bytes);
+    const { bytes, inodes } = quota;
+    setProjectLimit(quota.device, projectId, inodes === undefined ? bytes : { bytes, inodes });
   } finally {
     close(fd);
   }
@@ -179,6 +182,7 @@ function fill(directory: string, image: NewImage): void {
     chmodAt(AT_FDCWD, path, 0o755);
   }
   writeSmall(`${directory}/image_info`, bytesOfText(String(image.layerBytes)));
-  if (image.quota) writeSmall(`${directory}/image_quota`, bytesOfText(String(image.quota.bytes)));
+  if (image.quota && image.quota.bytes > 0)
+    writeSmall(`${directory}/image_quota`, bytesOfText(String(image.quota.bytes)));
   letPass(directory, image.owner);
 }

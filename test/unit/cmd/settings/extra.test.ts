@@ -83,7 +83,11 @@ describe('extra settings', () => {
     ],
     ['metrics: 5', 1, 'metrics is 5; it must be a mapping of keys to values'],
     ['[]', undefined, 'the file is an empty list; it must be a mapping of keys to values'],
-    ['store: /x', 1, 'store is not a setting; here are registries, cvmfs, trust, publisher, cache, metrics'],
+    [
+      'store: /x',
+      1,
+      'store is not a setting; here are registries, cvmfs, trust, publisher, cache, limits, metrics',
+    ],
     [
       'cvmfs:\n  repositories:\n    - path: /a\n    - path: relative',
       4,
@@ -97,7 +101,7 @@ describe('extra settings', () => {
     [
       '__proto__: {}',
       1,
-      '__proto__ is not a setting; here are registries, cvmfs, trust, publisher, cache, metrics',
+      '__proto__ is not a setting; here are registries, cvmfs, trust, publisher, cache, limits, metrics',
     ],
   ])('%p is refused: line %p, %s', async (text, line, reason) => {
     const path = config({ 'a.yml': 'metrics: {}\n', 'b.yml': text });
