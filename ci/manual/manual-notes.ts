@@ -79,6 +79,13 @@ export const NOTES: { readonly [V in Verb]?: VerbNotes } = {
       'One sentence: the paths that were removed, or that there is no such image; with `--json` the same as JSON.',
     examples: ['graft unpublish --from directory:/srv/published docker://registry.example.com/team/app:1.0'],
   },
+  thin: {
+    prints: 'One line: the thin image with its digest, and how many layers it names.',
+    examples: [
+      'graft publish --to directory:/srv/published docker://registry.example.com/team/app:1.0',
+      'graft thin --layers-from directory:/srv/published --repository images.example.org docker://registry.example.com/team/app:1.0 oci:/srv/thin:app',
+    ],
+  },
   publisher: {
     prints: 'The address that it listens on, when it is ready.',
     examples: ['graft --extra-config /etc/graft/publisher.yml publisher'],

@@ -19,6 +19,7 @@ import {
   RUN,
   SOURCE,
   SPEC,
+  THIN,
   THRESHOLD,
   UNPUBLISH,
 } from './verb-options.ts';
@@ -93,6 +94,15 @@ export const VERBS = {
       'IMAGE is a reference or the public name. Its layers are kept for --keep days, and removed by publish --prune then.',
     options: UNPUBLISH,
     positionals: { names: ['image'], count: 1 },
+    rare: true,
+  },
+  thin: {
+    summary: 'make a thin image of a published one',
+    details:
+      'IMAGE is a reference or the public name, OUT is oci:/DIRECTORY:REF or docker://HOST/NAME:TAG. The image has one small ' +
+      'layer, which names the layers in the repository; a cell with that repository starts it without a pull.',
+    options: THIN,
+    positionals: { names: ['image', 'out'], count: 2 },
     rare: true,
   },
   publisher: {

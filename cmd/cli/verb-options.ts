@@ -189,6 +189,28 @@ export const UNPUBLISH = {
   ...TO_TARGETS,
 } as const satisfies OptionTable;
 
+export const THIN = {
+  'layers-from': {
+    type: 'string',
+    placeholder: 'TARGET',
+    description: 'where the image is published: directory:/PATH or cvmfs:REPOSITORY',
+  },
+  repository: {
+    type: 'string',
+    placeholder: 'NAME',
+    description: 'the repository that clients find the layers in, for a directory',
+  },
+  form: {
+    type: 'string',
+    placeholder: 'FORM',
+    description: 'ducc, or graphdriver for the Docker graph driver of 2017 (default ducc)',
+  },
+  'insecure-registry': INSECURE,
+  username,
+  password,
+  'password-stdin': PASSWORD_STDIN,
+} as const satisfies OptionTable;
+
 export const COMMIT = {
   squash: { type: 'boolean', description: 'one layer of the whole tree, without the layers of the image' },
   message: { type: 'string', placeholder: 'TEXT', description: "comment in the image's history" },

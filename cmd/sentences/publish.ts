@@ -14,6 +14,8 @@ export const publishSentences: { [C in keyof PublishErrors]: (s: PublishErrors[C
   PUBLISH_LAYER_DEPENDS: (s) =>
     `the layer ${s.digest} cannot be published: its entry ${s.entry} is a hard link to ${s.target} of a lower layer; ` +
     'build the image again with a copy in place of the link',
+  THIN_UNPUBLISHED: (s) =>
+    `a thin image of ${s.image} cannot be made from ${s.target}: ${s.reason}; graft publish puts the image there`,
   PUBLISH_CATALOG_NAME: (s) =>
     `the image cannot be published: it has a ${s.name} that is no file, and CernVM-FS keeps its own ` +
     'catalog under that name',

@@ -30,6 +30,7 @@ export const verbModules: { readonly [V in Verb]: () => Promise<{ readonly run: 
   spec: () => import('./spec.ts'),
   stats: () => import('./stats.ts'),
   tree: () => import('./tree.ts'),
+  thin: () => import('./thin.ts'),
   unpublish: () => import('./unpublish.ts'),
   usage: () => import('./usage.ts'),
   version: () => import('./version.ts'),

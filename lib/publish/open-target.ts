@@ -8,6 +8,7 @@ import { AT_FDCWD } from '../sys/kernel/libc.ts';
 import { isDirectoryAt, lookIfThere } from '../sys/kernel/look.ts';
 import { isDirectory } from '../sys/kernel/stat.ts';
 import { alone } from './lock.ts';
+import { isRepositoryName } from './repository/names.ts';
 import { WORK } from './repository/paths.ts';
 import { CvmfsServer } from './targets/cvmfs-server.ts';
 import { CvmfsTarget } from './targets/cvmfs-target.ts';
@@ -61,12 +62,9 @@ async function withDirectory<T>({ text, user, signal, readOnly }: TargetOptions,
   });
 }
 
-/** A fully qualified name, as `cvmfs_server mkfs` takes it. */
-const REPOSITORY = /^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+$/;
-
 async function withRepository<T>(options: TargetOptions, repository: string, use: Use<T>): Promise<T> {
   const { text, user, signal, readOnly, server } = options;
-  if (!REPOSITORY.test(repository))
+  if (!isRepositoryName(repository))
     throw bad(text, 'write cvmfs:REPOSITORY, such as cvmfs:images.example.org');
   const mount = `/cvmfs/${repository}`;
   if (!isDirectoryAt(mount)) throw bad(text, `${mount} is not mounted; is this its release manager?`);

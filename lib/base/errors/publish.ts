@@ -13,6 +13,8 @@ export interface PublishErrors {
   PUBLISH_SOURCE: { image: string; reason: string };
   /** A layer with a hard link into a lower one is another tree in each image, and layers are published by digest. */
   PUBLISH_LAYER_DEPENDS: { digest: string; entry: string; target: string };
+  /** A thin image names layers, and the repository has not all of the image. `target`: its path. */
+  THIN_UNPUBLISHED: { image: string; target: string; reason: string };
   /** The image has the name of CernVM-FS's catalog file, and it is no file. */
   PUBLISH_CATALOG_NAME: { name: string };
   PUBLISH_TOO_DEEP: { path: string };

@@ -41,6 +41,12 @@ export function publicName(reference: PublishableReference, given: string | unde
   return checkName(`${registry}/${repository}:${tag ?? digest ?? 'latest'}`);
 }
 
+/** Whether `text` is a fully qualified name of a repository, as `cvmfs_server mkfs` takes it. */
+export function isRepositoryName(text: string): boolean {
+  return REPOSITORY_NAME.test(text);
+}
+const REPOSITORY_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+$/;
+
 /** @throws PUBLISH_BAD_NAME for anything else than `<registry>/<repository>:<tag>` */
 export function checkName(name: string): string {
   const [first = '', ...rest] = name.split('/');
