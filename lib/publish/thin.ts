@@ -11,7 +11,7 @@ import { isRepositoryName } from './repository/names.ts';
 import { layerPath } from './repository/paths.ts';
 import { PublishedRepository } from './repository/published.ts';
 
-export interface ImageToThin {
+interface ImageToThin {
   /** Bottom first. */
   readonly layers: readonly { readonly digest: Digest; readonly url: string }[];
   /** The parsed configuration of the published image. */
