@@ -15,7 +15,7 @@ import { type CvmfsKey, cvmfsKey } from '../../store/layout/layer-key.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
 import type { ImageLayer, ResolvedImage } from '../source/source.ts';
-import type { StackLayer } from '../stack/stack-view.ts';
+import type { CvmfsStackLayer } from '../stack/stack-view.ts';
 import { missing, PlanRefused, repairFailure, shownDoubt, Unrepairable, unhealthy } from './doubts.ts';
 import type { CvmfsUse, Repair, RepairSource } from './layer-volumes.ts';
 import { overlayTrial } from './overlay-trial.ts';
@@ -76,7 +76,7 @@ export class CvmfsLayers {
    * for it is loaded here: a create whose plan is remembered needs none of it.
    * @throws as `find`
    */
-  async prepare(lease: Lease): Promise<Map<ImageLayer, StackLayer>> {
+  async prepare(lease: Lease): Promise<Map<ImageLayer, CvmfsStackLayer>> {
     const { store } = this.#deps;
     const [{ planLayers }, { cvmfsStackLayer }] = await Promise.all([
       import('../../cvmfs/plan-layers.ts'),
@@ -92,7 +92,7 @@ export class CvmfsLayers {
       this.#deps.countsBytes,
     );
     for (const [index, [layer, use]] of unknown.entries()) await this.#keep(layer, use, plans[index]);
-    const stacked = new Map<ImageLayer, StackLayer>();
+    const stacked = new Map<ImageLayer, CvmfsStackLayer>();
     for (const [layer, { name, found }] of this.uses) {
       const record = store.cvmfsRecords.get(name, store.layers);
       if (record !== undefined) stacked.set(layer, cvmfsStackLayer(store, name, found, record));

@@ -7,11 +7,11 @@ import type { DirectoryAttributes } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
 import { attributesOf } from '../stack/shims.ts';
 import {
+  type CvmfsStackLayer,
   childOf,
   direntsOf,
   lookAtTree,
   type Sight,
-  type StackLayer,
   treePath,
 } from '../stack/stack-view.ts';
 
@@ -21,11 +21,12 @@ export function cvmfsStackLayer(
   name: CvmfsKey,
   found: FoundLayer,
   record: CvmfsRecord,
-): StackLayer {
+): CvmfsStackLayer {
   const shim = record.hasShim ? shimOf(name) : undefined;
   const mask = record.hasMask ? maskOf(name) : undefined;
   const [shimTree, maskTree] = [shim && store.layout.tree(shim), mask && store.layout.tree(mask)];
   return {
+    kind: 'cvmfs',
     lower: found.path as OutsidePath,
     tree: found.path,
     name,

@@ -12,7 +12,7 @@ import { NameBudget } from '../stack/name-budget.ts';
 import { PlanningWork } from '../stack/planning-work.ts';
 import type { StackRules } from '../stack/rules.ts';
 import { needsLower, showingLayers } from '../stack/stack.ts';
-import type { StackLayer } from '../stack/stack-view.ts';
+import { type CvmfsStackLayer, nameOf, type StackLayer } from '../stack/stack-view.ts';
 import type { Pull } from './context.ts';
 import { publishDelivered } from './deliver.ts';
 import { type FetchedLayer, fetchLayer, type OnTopOf } from './fetch-layer.ts';
@@ -27,7 +27,7 @@ const MIN_COPIES = 64 * MiB;
 
 /** A layer of an image that is in the store or on CVMFS. */
 export interface AvailableLayer extends NamedLayer {
-  readonly onCvmfs: StackLayer | undefined;
+  readonly onCvmfs: CvmfsStackLayer | undefined;
 }
 
 /**
@@ -69,7 +69,7 @@ export async function assembleLayers(
     const key = chainedKey(
       layer,
       keyOf(layer),
-      stacked.map(({ name, lower }) => (name ?? lower) as LayerKey),
+      stacked.map((one) => nameOf(one) as LayerKey),
     );
     pull.request.lease.add([key]);
     const again = await fetchOnTop(pull, turns, layer, {
@@ -119,10 +119,10 @@ async function fetchOnTop(
  * The trees of a layer as the kernel stacks them. Markers of a layer on CVMFS are files; only its shim and mask have
  * their meaning.
  */
-function treesOf(store: Store, { maskAbove, tree, shimBelow }: StackLayer): string[] {
-  const volume = (name: string | undefined) =>
-    name === undefined ? [] : [store.layout.tree(name as VolumeName)];
-  return [...volume(maskAbove), tree, ...volume(shimBelow)];
+function treesOf(store: Store, layer: StackLayer): string[] {
+  if (layer.kind === 'stored') return [layer.tree];
+  const volume = (name: VolumeName | undefined) => (name === undefined ? [] : [store.layout.tree(name)]);
+  return [...volume(layer.maskAbove), layer.tree, ...volume(layer.shimBelow)];
 }
 
 /** Layers as the stack sees them. Each is read once, since an image may list a layer many times. */
@@ -197,6 +197,7 @@ function recordOf(store: Store, key: LayerKey): LayerRecord {
 function fromRecord(store: Store, record: LayerRecord): StackLayer {
   const { impliedDirs, whiteoutDirs, opaqueDirs } = store.layers.names(record.key);
   return {
+    kind: 'stored',
     lower: record.key,
     tree: store.layout.tree(record.key),
     bytes: record.fileBytes,

@@ -22,7 +22,7 @@ export class HollowDirectories {
   }
 
   *has(layer: StackLayer, name: ByteName): Steps<boolean> {
-    if (layer.hollowDirs !== undefined) return layer.hollowDirs.has(name);
+    if (layer.kind === 'cvmfs') return layer.hollowDirs.has(name);
     if (!layer.impliedDirs.has(name)) return false;
     const known = this.#known.get(layer) ?? new Map<ByteName, boolean>();
     this.#known.set(layer, known);
@@ -65,7 +65,7 @@ export class HollowDirectories {
 
   /** The hollow directories of a layer. Only a directory on the path of a whiteout or an opaque marker can be one. */
   *of(layer: StackLayer): Steps<ByteName[]> {
-    if (layer.hollowDirs !== undefined) return [...layer.hollowDirs];
+    if (layer.kind === 'cvmfs') return [...layer.hollowDirs];
     const hollow: ByteName[] = [];
     for (const name of withParents([...layer.whiteoutDirs, ...layer.opaqueDirs])) {
       this.#work.step();

@@ -35,11 +35,16 @@ export function* planShims(
   const phantoms = rules.phantoms
     ? yield* directoriesToHide(topFirst, names, new HollowDirectories(work))
     : [];
-  const hidden = [...new Set([...topFirst.flatMap((layer) => layer.rootHidden ?? []), ...phantoms])];
+  const hidden = [
+    ...new Set([
+      ...topFirst.flatMap((layer) => (layer.kind === 'cvmfs' ? layer.rootHidden : [])),
+      ...phantoms,
+    ]),
+  ];
   const top = yield* topShim({ topFirst, names, owner }, hidden, rules);
   const ghosts = new Set<StackLayer>();
   for (const [i, layer] of topFirst.entries()) {
-    if (layer.shimBelow !== undefined || !rules.ghosts) continue;
+    if ((layer.kind === 'cvmfs' && layer.shimBelow !== undefined) || !rules.ghosts) continue;
     if (yield* hasGhosts(layer, names, topFirst.length - 1 - i)) ghosts.add(layer);
   }
   return { hidden, top, ghosts };
@@ -127,7 +132,7 @@ function topmostWith({ topFirst, names }: Whole, name: ByteName): StackLayer | u
 }
 
 export function attributesIn(layer: StackLayer, name: ByteName): DirectoryAttributes {
-  return layer.attributes ? layer.attributes(name) : attributesOf(treePath(layer.tree, name));
+  return layer.kind === 'cvmfs' ? layer.attributes(name) : attributesOf(treePath(layer.tree, name));
 }
 
 export function plainDirectory(owner: Owner): DirectoryAttributes {

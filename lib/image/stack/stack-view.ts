@@ -4,7 +4,7 @@
  */
 import { lstatSync } from 'node:fs';
 import { type ByteName, bytesOf } from '../../base/bytes.ts';
-import type { CvmfsKey, Lower, VolumeName } from '../../store/layout/layer-key.ts';
+import type { CvmfsKey, LayerKey, OutsidePath, VolumeName } from '../../store/layout/layer-key.ts';
 import type { DirectoryAttributes } from '../../store/records/stacks.ts';
 import { type Dirent, DirentReader, DT } from '../../sys/kernel/dirents.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
@@ -13,10 +13,7 @@ import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 
 export type Sight = 'directory' | 'link' | 'whiteout' | 'other' | 'absent';
 
-/** A layer as the stack sees it. */
-export interface StackLayer {
-  /** Its name below volumes/, or an absolute path that is not the store's. */
-  readonly lower: Lower;
+interface LayerFacts {
   /** Absolute path of its tree. */
   readonly tree: string;
   readonly bytes: number;
@@ -24,25 +21,43 @@ export interface StackLayer {
   readonly impliedDirs: ReadonlySet<ByteName>;
   readonly whiteoutDirs: readonly ByteName[];
   readonly opaqueDirs: ReadonlySet<ByteName>;
-  /** Lower directories that belong to it: a shim right below it, a mask right above it (CVMFS). */
-  readonly shimBelow?: VolumeName | undefined;
-  readonly maskAbove?: VolumeName | undefined;
-  /** The type that the layer itself has for a name; the default looks at `tree`. */
-  readonly look?: ((name: ByteName) => Sight) | undefined;
-  /** The entries of a directory, where `look` is given; undefined for more than `max` entries. */
-  readonly list?:
-    | ((directory: ByteName, max: number, onEntry: () => void) => [string, Sight][] | undefined)
-    | undefined;
-  /** Attributes of a directory of the layer as a container sees them; the default reads `tree`. */
-  readonly attributes?: ((name: ByteName) => DirectoryAttributes) | undefined;
-  /** The name of the store's record about the layer, where that is not `lower` (CVMFS). */
-  readonly name?: CvmfsKey | undefined;
-  /** Hollow directories, where the tree itself does not show them (CVMFS). */
-  readonly hollowDirs?: ReadonlySet<ByteName> | undefined;
+}
+
+/** A layer in the store: its tree shows all that the stack asks for. */
+interface StoredStackLayer extends LayerFacts {
+  readonly kind: 'stored';
+  readonly lower: LayerKey;
+}
+
+/** A layer on CVMFS: its shim and its mask change what its tree shows. */
+export interface CvmfsStackLayer extends LayerFacts {
+  readonly kind: 'cvmfs';
+  readonly lower: OutsidePath;
+  /** The name of the store's record about the layer. */
+  readonly name: CvmfsKey;
+  /** Lower directories that belong to it: a shim right below it, a mask right above it. */
+  readonly shimBelow: VolumeName | undefined;
+  readonly maskAbove: VolumeName | undefined;
+  /** The type that the layer itself has for a name. */
+  readonly look: (name: ByteName) => Sight;
+  /** The entries of a directory; undefined for more than `max` entries, or where names are better looked up one by one. */
+  readonly list: (directory: ByteName, max: number, onEntry: () => void) => [string, Sight][] | undefined;
+  /** Attributes of a directory of the layer as a container sees them. */
+  readonly attributes: (name: ByteName) => DirectoryAttributes;
+  /** Hollow directories, which the tree itself does not show. */
+  readonly hollowDirs: ReadonlySet<ByteName>;
   /** Names to hide in the root of a container. */
-  readonly rootHidden?: readonly ByteName[] | undefined;
+  readonly rootHidden: readonly ByteName[];
   /** The layer is read through an idmapped mount of this directory. */
-  readonly idmapRoot?: string | undefined;
+  readonly idmapRoot: string | undefined;
+}
+
+/** A layer as the stack sees it. */
+export type StackLayer = StoredStackLayer | CvmfsStackLayer;
+
+/** The name of a layer in leases, records and names of stacks. */
+export function nameOf(layer: StackLayer): LayerKey | CvmfsKey {
+  return layer.kind === 'cvmfs' ? layer.name : layer.lower;
 }
 
 export function treePath(tree: string, name: ByteName): Buffer {
@@ -64,7 +79,7 @@ export function lookAtTree(tree: string, name: ByteName): Sight {
 }
 
 export function look(layer: StackLayer, name: ByteName): Sight {
-  return layer.look ? layer.look(name) : lookAtTree(layer.tree, name);
+  return layer.kind === 'cvmfs' ? layer.look(name) : lookAtTree(layer.tree, name);
 }
 
 /**
@@ -77,8 +92,7 @@ export function listLayer(
   max: number,
   onEntry: () => void,
 ): [string, Sight][] | undefined {
-  if (layer.list !== undefined) return layer.list(directory, max, onEntry);
-  if (layer.look !== undefined) return undefined;
+  if (layer.kind === 'cvmfs') return layer.list(directory, max, onEntry);
   const found: [string, Sight][] = [];
   for (const { name, type } of direntsOf(layer.tree, directory)) {
     if (found.length === max) return undefined;

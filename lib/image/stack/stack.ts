@@ -16,7 +16,6 @@ import { MAX_LOWER_DIRS } from '../../base/limits.ts';
 import { withParents } from '../../base/name-set.ts';
 import type { Steps } from '../../base/turns.ts';
 import {
-  isOutside,
   type LayerKey,
   type Lower,
   type StackKey,
@@ -31,7 +30,7 @@ import { attributesIn, plainDirectory, planShims } from './plan-shims.ts';
 import { PlanningWork } from './planning-work.ts';
 import { STACK_RULES, type StackRules } from './rules.ts';
 import { buildShim, type ShimDirectory } from './shims.ts';
-import type { StackLayer } from './stack-view.ts';
+import { nameOf, type StackLayer } from './stack-view.ts';
 
 type Owner = Store['owner'];
 
@@ -57,18 +56,23 @@ export function* planStack(
   const lowers: Lower[] = [];
   if (top.length + hidden.length > 0) lowers.push(yield* ensureShim(store, shimOf(stack.key), top, hidden));
   for (const layer of topFirst) {
-    if (layer.maskAbove !== undefined) lowers.push(layer.maskAbove);
-    lowers.push(layer.lower);
-    if (layer.shimBelow !== undefined) lowers.push(layer.shimBelow);
-    else if (ghosts.has(layer)) lowers.push(yield* ensureGhostShim(store, layer));
+    if (layer.kind === 'cvmfs') {
+      const { maskAbove, shimBelow } = layer;
+      lowers.push(...(maskAbove ? [maskAbove] : []), layer.lower, ...(shimBelow ? [shimBelow] : []));
+    } else {
+      lowers.push(layer.lower);
+      if (ghosts.has(layer)) lowers.push(yield* ensureGhostShim(store, layer.lower, layer.whiteoutDirs));
+    }
   }
   // An image may have no layer, and overlayfs needs at least one lower directory.
   if (lowers.length === 0) lowers.push(yield* ensureShim(store, shimOf(stack.key), []));
   if (lowers.length > MAX_LOWER_DIRS) {
     throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers: lowers.length, limit: MAX_LOWER_DIRS });
   }
-  const uses = [stack.key, ...topFirst.flatMap(({ name, lower }) => name ?? (isOutside(lower) ? [] : lower))];
-  const idmapRoots = [...new Set(topFirst.flatMap(({ idmapRoot }) => idmapRoot ?? []))];
+  const uses = [stack.key, ...topFirst.map(nameOf)];
+  const idmapRoots = [
+    ...new Set(topFirst.flatMap((one) => (one.kind === 'cvmfs' ? (one.idmapRoot ?? []) : []))),
+  ];
   return {
     lowers,
     ...(idmapRoots.length > 0 ? { idmapRoots } : {}),
@@ -103,11 +107,15 @@ function downToOpaqueRoot(topFirst: readonly StackLayer[]): readonly StackLayer[
  * The shim with all whiteout directories of the layer, empty. This shim depends on the layer alone and is kept beside
  * it.
  */
-function* ensureGhostShim(store: Store, layer: StackLayer): Steps<VolumeName> {
+function* ensureGhostShim(
+  store: Store,
+  layer: LayerKey,
+  whiteoutDirs: readonly ByteName[],
+): Steps<VolumeName> {
   // The layer above has each of these directories itself, so attributes of the shim's directories never show.
   const hidden: DirectoryAttributes = { mode: 0o755, ...store.owner, mtime: undefined, xattrs: [] };
-  const directories = withParents(layer.whiteoutDirs).map((name) => ({ name, attributes: () => hidden }));
-  return yield* ensureShim(store, shimOf(layer.lower as LayerKey), directories);
+  const directories = withParents(whiteoutDirs).map((name) => ({ name, attributes: () => hidden }));
+  return yield* ensureShim(store, shimOf(layer), directories);
 }
 
 function* ensureShim(

@@ -40,13 +40,16 @@ export function seen(topFirst: readonly StackLayer[], name: ByteName, throughOpa
   return { merged, end: undefined };
 }
 
+const hollowOf = (layer: StackLayer): ReadonlySet<ByteName> =>
+  layer.kind === 'cvmfs' ? layer.hollowDirs : new Set();
+
 export function plainNeedsLower(layer: StackLayer, topFirst: readonly StackLayer[]): boolean {
   const root = topFirst.findIndex(({ opaqueDirs }) => opaqueDirs.has('' as ByteName));
   const below = root < 0 ? topFirst : topFirst.slice(0, root + 1);
   return [...layer.impliedDirs].some((name) => {
     const { merged, end } = seen(below, name, false);
     if (merged.length > 0 || end === undefined) return false;
-    return end.sight === 'link' || (end.sight === 'other' && layer.hollowDirs?.has(name) === true);
+    return end.sight === 'link' || (end.sight === 'other' && hollowOf(layer).has(name));
   });
 }
 
@@ -54,18 +57,18 @@ export function plainShims(
   topFirst: readonly StackLayer[],
   owner: { readonly uid: number; readonly gid: number },
 ): PlainShims {
-  const hollow = new Set(topFirst.flatMap((layer) => [...(layer.hollowDirs ?? [])]));
+  const hollow = new Set(topFirst.flatMap((layer) => [...hollowOf(layer)]));
   const phantoms = [...hollow].filter((name) => {
     const { merged } = seen(topFirst, name, true);
-    return merged.length > 0 && merged.every(({ hollowDirs }) => hollowDirs?.has(name));
+    return merged.length > 0 && merged.every((layer) => hollowOf(layer).has(name));
   });
   const hidden = phantoms.filter(
     (name) => !prefixes(name).some((above) => above !== name && phantoms.includes(above)),
   );
   const ghosts = topFirst.filter(
-    ({ whiteoutDirs, shimBelow }, i) =>
-      shimBelow === undefined &&
-      whiteoutDirs.some(
+    (layer, i) =>
+      (layer.kind === 'stored' || layer.shimBelow === undefined) &&
+      layer.whiteoutDirs.some(
         (name) => name !== '' && seen(topFirst.slice(i + 1), name, false).merged.length === 0,
       ),
   );
@@ -78,7 +81,9 @@ function plainTop(
   owner: { readonly uid: number; readonly gid: number },
 ): ShimDirectory[] {
   const attributes = (layer: StackLayer | undefined, name: ByteName): DirectoryAttributes =>
-    layer?.attributes?.(name) ?? { mode: 0o755, ...owner, mtime: undefined, xattrs: [] };
+    layer?.kind === 'cvmfs'
+      ? layer.attributes(name)
+      : { mode: 0o755, ...owner, mtime: undefined, xattrs: [] };
   const inherited = new Map<ByteName, DirectoryAttributes>();
   for (const name of topFirst.flatMap(({ impliedDirs }) => [...impliedDirs])) {
     const [topmost, ...rest] = seen(topFirst, name, true).merged;

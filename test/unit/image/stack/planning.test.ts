@@ -9,7 +9,7 @@ import { PlanningWork } from '../../../../lib/image/stack/planning-work.ts';
 import { STACK_RULES } from '../../../../lib/image/stack/rules.ts';
 import { needsLower, planStack } from '../../../../lib/image/stack/stack.ts';
 import type { Sight, StackLayer } from '../../../../lib/image/stack/stack-view.ts';
-import { type Lower, stackKey } from '../../../../lib/store/layout/layer-key.ts';
+import { type CvmfsKey, type OutsidePath, stackKey } from '../../../../lib/store/layout/layer-key.ts';
 import { listNames } from '../../../../lib/sys/kernel/look.ts';
 import { plainNeedsLower, plainShims, seen } from '../../../support/models/plain-stack.ts';
 import { scratchStore } from '../../../support/stores/scratch-store.ts';
@@ -40,7 +40,13 @@ function memoryLayer(
       ([name]) => name.slice(0, Math.max(0, name.lastIndexOf('/'))) === directory && name !== '',
     );
   return {
-    lower: lower as Lower,
+    kind: 'cvmfs',
+    lower: lower as OutsidePath,
+    name: lower as CvmfsKey,
+    shimBelow: undefined,
+    maskAbove: undefined,
+    rootHidden: [],
+    idmapRoot: undefined,
     tree: `/nowhere/${lower}`,
     bytes: 1,
     explicitRoot: true,
