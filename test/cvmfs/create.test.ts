@@ -101,6 +101,7 @@ describe('create', () => {
     await create(w, 'box');
     const [first] = await w.sources('box');
     expect(first).toEqual({
+      checked: 'in-place',
       layer: directoryOf(w.standIn.mount, layers[0]).concat('/layerfs'),
       diffId: expect.stringMatching(/^sha256:/),
       digest: layers[0]?.digest,
