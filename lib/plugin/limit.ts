@@ -59,7 +59,7 @@ export function effectiveLimit(limit: DiskLimit, layerBytes: number): number {
 }
 
 /** A container without a file of its own has ten inodes: its directories, overlayfs's and two files of the store's. */
-const MIN_QUOTA_INODES = 32;
+export const MIN_QUOTA_INODES = 32;
 
 /**
  * The inodes that the project quota gets: the limit, less the entries of the layers when it is inclusive. Reads the records

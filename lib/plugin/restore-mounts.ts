@@ -7,6 +7,7 @@ import { projectIdOf } from '../store/records/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { isMountRoot } from '../sys/mounts/mountinfo.ts';
 import { getProjectUsage, setProjectLimit } from '../sys/mounts/quota.ts';
+import { MIN_QUOTA_INODES } from './limit.ts';
 import { mountContainer } from './mount-image.ts';
 
 /** Bytes for the directory that overlayfs makes in the work directory: more than it needs, only during the mount. */
@@ -54,7 +55,7 @@ async function mountAgain(store: Store, id: ImageId, record: ImageRecord): Promi
   const path = store.layout.image(id);
   const projectId = projectIdOf(path);
   const limit = projectId === 0 ? 0 : store.images.number(id, 'image_quota');
-  const inodes = projectId === 0 ? 0 : (getProjectUsage({ path }, projectId)?.inodeLimit ?? 0);
+  const inodes = projectId === 0 ? 0 : inodeLimitOf(path, projectId, record);
   if (limit === 0 && inodes === 0) {
     await mountContainer(store, id, record);
     return;
@@ -68,4 +69,14 @@ async function mountAgain(store: Store, id: ImageId, record: ImageRecord): Promi
   } finally {
     setProjectLimit({ path }, projectId, { bytes: limit, ...(inodes === 0 ? {} : { inodes }) });
   }
+}
+
+/**
+ * The quota that the container has, 0 for none. A kernel without quotas is asked nothing. A restore that was killed left the
+ * slack; the limit that was asked for is the most that the quota was before.
+ */
+function inodeLimitOf(path: string, projectId: number, { limits }: ImageRecord): number {
+  if (limits?.inodes === undefined) return 0;
+  const set = getProjectUsage({ path }, projectId)?.inodeLimit ?? 0;
+  return Math.min(set, Math.max(limits.inodes, MIN_QUOTA_INODES));
 }
