@@ -41,4 +41,4 @@ test('a container that had used up its limit comes back writable, with the same 
   writeFileSync(`${rootfs}/small`, 'writable');
   expect((await usage(store)).quota_size_bytes).toBe(2 * MiB);
   await graftMust(['--store', store, 'delete-store']);
-}, 60_000);
+}, 180_000);
