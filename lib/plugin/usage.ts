@@ -109,8 +109,11 @@ export function storeUsage(
   outside: readonly MissingOutside[] = [],
 ): Usage {
   const missing = Map.groupBy(outside, ({ id }) => id);
-  const images = store.images.list().map((id) => imageUsage(store, id, missing.get(id) ?? []));
-  const layers = layerUsage(store);
+  const users = usersIn(store);
+  const images = store.images
+    .list()
+    .map((id) => imageUsage(store, id, users.images.get(id), missing.get(id) ?? []));
+  const layers = layerUsage(store, users);
   const sizes = listVolumes(store.layout).map((volume) => volumeSize(store, volume));
   const layerBytes = sum(sizes.map(sizeOf));
   const plan = planCollection(store);
@@ -129,7 +132,7 @@ export function storeUsage(
     backing: backing(store),
     images,
     layers,
-    inPlace: inPlace(store),
+    inPlace: inPlace(users),
     committedBytes,
     layerBytes,
     sharedBytes: sum(layers.filter((layer) => layer.usedBy.length > 1).map((layer) => layer.bytes)),
@@ -182,14 +185,19 @@ function counted(store: Store, images: readonly ImageUsage[], layers: number): U
   }
 }
 
-function imageUsage(store: Store, id: ImageId, missing: readonly MissingOutside[]): ImageUsage {
+function imageUsage(
+  store: Store,
+  id: ImageId,
+  image: string | undefined,
+  missing: readonly MissingOutside[],
+): ImageUsage {
   const path = store.layout.image(id);
   const projectId = store.projectIds.of(path);
   const usage =
     projectId !== 0 && quotaSupport(path).supported ? getProjectUsage({ path }, projectId) : undefined;
   return {
     id,
-    image: store.images.recordIfReadable(id)?.image,
+    image,
     exclusiveBytes: usage?.usedBytes,
     quotaBytes: usage?.limitBytes || undefined,
     inodes: usage?.inodes,
@@ -199,35 +207,52 @@ function imageUsage(store: Store, id: ImageId, missing: readonly MissingOutside[
   };
 }
 
+/** Facts of the records of all containers, each of which is read once: 500 records may have 200 MB. */
+interface Users {
+  readonly images: ReadonlyMap<ImageId, string>;
+  /** The containers of each layer of the store, and of each layer on CernVM-FS by its path. */
+  readonly layers: ReadonlyMap<LayerKey, readonly string[]>;
+  readonly outside: ReadonlyMap<string, readonly string[]>;
+}
+
+function usersIn(store: Store): Users {
+  const images = new Map<ImageId, string>();
+  const layers = new Map<LayerKey, string[]>();
+  const outside = new Map<string, string[]>();
+  for (const id of store.images.list()) {
+    const record = store.images.recordIfReadable(id);
+    if (record === undefined) continue;
+    images.set(id, record.image);
+    for (const lower of record.lowers) if (isOutside(lower)) addUser(outside, lower, id);
+    for (const use of record.uses) {
+      const key = layerKeyOrUndefined(use);
+      if (key !== undefined) addUser(layers, key, id);
+    }
+  }
+  return { images, layers, outside };
+}
+
 /** By path. A shim or a mask of such a layer is in the store, and among its layers. */
-function inPlace(store: Store): Usage['inPlace'] {
-  const users = new Map<string, string[]>();
-  for (const id of store.images.list())
-    for (const lower of store.images.recordIfReadable(id)?.lowers ?? [])
-      if (isOutside(lower)) users.set(lower, [...(users.get(lower) ?? []), id]);
-  return [...users].map(([path, usedBy]) => ({ path, usedBy })).sort((a, b) => (a.path < b.path ? -1 : 1));
+function inPlace({ outside }: Users): Usage['inPlace'] {
+  return [...outside].map(([path, usedBy]) => ({ path, usedBy })).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** Largest first. */
-function layerUsage(store: Store): LayerUsage[] {
-  const users = new Map<LayerKey, string[]>();
-  for (const id of store.images.list()) {
-    for (const use of store.images.recordIfReadable(id)?.uses ?? []) {
-      const key = layerKeyOrUndefined(use);
-      if (key === undefined) continue;
-      const ids = users.get(key);
-      if (ids === undefined) users.set(key, [id]);
-      else ids.push(id);
-    }
-  }
+function layerUsage(store: Store, users: Users): LayerUsage[] {
   return store.layers
     .list()
     .map((key) => ({
       layer: key,
       bytes: sizeOf(volumeSize(store, key)),
-      usedBy: users.get(key) ?? [],
+      usedBy: users.layers.get(key) ?? [],
     }))
     .sort((a, b) => b.bytes - a.bytes);
+}
+
+function addUser<K>(users: Map<K, string[]>, used: K, id: string): void {
+  const ids = users.get(used);
+  if (ids === undefined) users.set(used, [id]);
+  else ids.push(id);
 }
 
 function backing(store: Store): Usage['backing'] {
