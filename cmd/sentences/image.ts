@@ -1,5 +1,6 @@
 import type { ImageErrors } from '../../lib/base/errors/image.ts';
 import { printable } from '../../lib/base/text.ts';
+import { typedReference } from '../../lib/oci/reference-typed.ts';
 import { bytesInWords } from './words.ts';
 
 /** The sentences of images. They repeat the words of GrootFS where it has some, since its tests and operators search for them. */
@@ -7,11 +8,11 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
   BAD_REFERENCE: (s) => `invalid image reference '${s.reference}': ${s.reason}`,
   BAD_DIGEST: (s) =>
     `invalid digest '${printable(s.digest)}': graft knows sha256: followed by 64 lower-case hex digits`,
-  IMAGE_SCHEME: (s) => `unsupported image scheme '${s.scheme}': ${adviceForScheme(s.scheme)}`,
+  IMAGE_SCHEME: (s) => `unsupported image scheme '${s.scheme}': ${adviceForScheme(s.scheme, s.argument)}`,
   IMAGE_SOURCE_MISSING: () => "Image source doesn't exist",
   IMAGE_TAR_MISSING: (s) =>
     `fetching image timestamp: stat ${printable(s.path)}: no such file or directory; an image is a tar file, ` +
-    'oci:///directory[:ref], docker://host/name or docker:///name',
+    `oci:///directory[:ref], docker://host/name or docker:///name${orTyped(s.path)}`,
   IMAGE_SOURCE_UNREADABLE: (s) => `reading image source ${printable(s.path)}: ${s.reason}`,
   IMAGE_SOURCE_DIRECTORY: () => 'invalid base image: directory provided instead of a tar file',
   IMAGE_SAVED: (s) =>
@@ -65,8 +66,20 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
     'is not what the image names, so the copy is damaged or was tampered with',
 };
 
-function adviceForScheme(scheme: string): string {
+function orTyped(path: string): string {
+  const typed = typedReference(path);
+  return typed === undefined ? '' : `; for the image of a registry give ${typed}`;
+}
+
+function adviceForScheme(scheme: string, argument: string): string {
+  const typed = typedReference(argument);
   switch (scheme) {
+    case 'containers-storage':
+    case 'docker-daemon':
+      return (
+        'graft reads no storage of another engine; push the image to a registry' +
+        `${typed === undefined ? '' : ` and give ${typed}`}, or copy it into a layout: skopeo copy ${printable(argument)} oci:/DIRECTORY:REF`
+      );
     case 'file':
       return 'give the path of the tar alone, without file://';
     case 'preloaded':
@@ -76,6 +89,8 @@ function adviceForScheme(scheme: string): string {
     case 'https':
       return 'give docker://host/name for a registry, or download the tar and give its path';
     default:
+      if (typed !== undefined)
+        return `for the image of a registry give ${typed}, for a tar file ./${printable(argument)}`;
       return 'graft knows docker://, oci://, cvmfs:// and paths of tar files (./ in front of a name with a colon)';
   }
 }

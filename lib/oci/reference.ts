@@ -69,8 +69,16 @@ export function parseImageReference(argument: string): ImageReference {
     case 'cvmfs':
       return { kind: 'cvmfs', path: parseCvmfsPath(rest, refuse) };
     default:
-      throw new PluginError('IMAGE_SCHEME', { scheme: printable(scheme.toLowerCase()) });
+      throw new PluginError('IMAGE_SCHEME', {
+        scheme: printable(scheme.toLowerCase()),
+        argument: printable(withoutUserinfo(argument)),
+      });
   }
+}
+
+/** `name:password@host/…` looks like a scheme too. The place in `containers-storage:[overlay@/place]name` is no secret. */
+function withoutUserinfo(argument: string): string {
+  return redactReference(argument).replace(/^(?!containers-storage:\[[^\]]*\][^@]*$).*@(?!sha256:)/s, '');
 }
 
 /** Parses `///cvmfs/<repository>/…`. The publisher chooses the names below, which may hold colons (`debian:stable`). */

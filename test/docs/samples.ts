@@ -28,6 +28,12 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   EXPORT_PLACE: { path, reason },
   EXPORT_NO_SPACE: { path },
   PUBLISH_WISH_LIST: { path, reason },
+  THIN_UNPUBLISHED: { image: source, target: path, reason },
+  CACHE_NOT_FOUND: { image: source },
+  CACHE_IN_USE: { image: source, by: ['web'] },
+  CACHE_LIST: { path, reason },
+  CACHE_PULL_FAILED: { failed: 1, images: 3 },
+  INODE_LIMIT_TOO_SMALL: { limit: 100, entries: 200 },
   PUBLISH_WISH: { wish: 'registry.example.com/app:9*', reason },
 
   COMMIT_ENTRY: { path: '/some/.wh.where', reason: 'whiteout-name' },
@@ -86,7 +92,7 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
 
   BAD_REFERENCE: { reference: 'docker://', reason },
   BAD_DIGEST: { digest: 'md5:0' },
-  IMAGE_SCHEME: { scheme: 'http' },
+  IMAGE_SCHEME: { scheme: 'http', argument: 'http://host/x.tar' },
   IMAGE_SOURCE_MISSING: { path },
   IMAGE_TAR_MISSING: { path },
   IMAGE_SOURCE_UNREADABLE: { path, reason },

@@ -2,7 +2,8 @@
 export interface ImageErrors {
   BAD_REFERENCE: { reference: string; reason: string };
   BAD_DIGEST: { digest: string };
-  IMAGE_SCHEME: { scheme: string };
+  /** `argument`: what was given, without secrets. */
+  IMAGE_SCHEME: { scheme: string; argument: string };
   /** The layout, manifest or configuration does not exist. */
   IMAGE_SOURCE_MISSING: { path: string };
   IMAGE_TAR_MISSING: { path: string };

@@ -247,10 +247,14 @@ describe('parseImageReference refuses', () => {
     ['foo:', 'foo'],
     ['a:b.tar', 'a'],
     ['https://user:secret@host/x', 'https'],
+    ['user:secret@host/x', 'user'],
+    ['containers-storage:[x@y]user:secret@host/x', 'containers-storage'],
+    ['user:sec/ret:secret@host/x@sha256:y', 'user'],
   ])('the scheme of %s', (argument, scheme) => {
     const error = errorOf(argument);
     expect(error.code).toBe('IMAGE_SCHEME');
-    expect(error.subject).toEqual({ scheme });
+    expect(error.subject).toMatchObject({ scheme });
+    expect(JSON.stringify(error.subject)).not.toContain('secret');
   });
 });
 

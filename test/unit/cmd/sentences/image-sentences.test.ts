@@ -40,7 +40,7 @@ describe('the sentences about images', () => {
   test.each(['file', 'http', 'https', 'preloaded', 'preloaded+layer', 'foo'])(
     'say what to give instead of %s:',
     (scheme) => {
-      expect(imageSentences.IMAGE_SCHEME({ scheme })).toMatch(/give|check|knows/);
+      expect(imageSentences.IMAGE_SCHEME({ scheme, argument: `${scheme}:x` })).toMatch(/give|check|knows/);
     },
   );
 });
