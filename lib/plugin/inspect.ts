@@ -148,6 +148,6 @@ function limitChecks(store: Store, layers: readonly InspectedLayer[], limit: Dis
   };
   if (limit.exclusive) return [enforced];
   const size = layers.reduce((sum, layer) => sum + (layer.unpackedBytes ?? layer.bytes ?? 0), 0);
-  const detail = `the layers take at least ${shortBytes(size)} of ${shortBytes(limit.bytes)}`;
+  const detail = `the layers take at least ${size} of ${limit.bytes} bytes (${shortBytes(limit.bytes)})`;
   return [enforced, { name: 'disk limit', ok: size <= limit.bytes, detail }];
 }
