@@ -157,19 +157,23 @@ describe('an operator', () => {
     [
       'an unknown key',
       'repositories: [{path: /cvmfs/a, layuot: ducc}]',
-      /repositories\/0 has a key that is not known: layuot/,
+      /cvmfs\.repositories\[0\]\.layuot is not a setting; did you mean layout\?/,
     ],
-    ['a relative path', 'repositories: [{path: cvmfs/a}]', /\/cvmfs\/repositories\/0\/path must match/],
+    [
+      'a relative path',
+      'repositories: [{path: cvmfs/a}]',
+      /cvmfs\.repositories\[0\]\.path is "cvmfs\/a"; it must be an absolute path/,
+    ],
     ['a path with ..', 'repositories: [{path: /cvmfs/../a}]', /not a normal absolute path/],
     [
       'a deadline of zero',
       'repositories: [{path: /cvmfs/a, probe_deadline_ms: 0}]',
-      /probe_deadline_ms must be >= 50/,
+      /probe_deadline_ms is 0; it must be a whole number from 50 to 600000/,
     ],
     [
       'an unknown doubt',
       'repositories: [{path: /cvmfs/a, fall_back_on: [sometimes]}]',
-      /fall_back_on\/0 must be equal to one of/,
+      /fall_back_on\[0\] is "sometimes"; it must be not_mounted, .* or unusable_layer/,
     ],
     [
       'one path twice',
@@ -180,7 +184,7 @@ describe('an operator', () => {
     [
       'repair of what cannot be repaired',
       'repositories: [{path: /cvmfs/a, lost_metadata: {setuid: repair}}]',
-      /setuid must be equal/,
+      /lost_metadata\.setuid is "repair"; it must be accept or fall_back/,
     ],
   ];
   for (const [what, yaml, says] of wrong) {
