@@ -1,4 +1,5 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
+import { printable } from '../../lib/base/text.ts';
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { formatReference, parseImageReference } from '../../lib/oci/reference.ts';
 import { redactReference } from '../../lib/oci/reference-registry.ts';
@@ -152,9 +153,13 @@ function failed(
   return { image, result: 'failed', code, error: sentence };
 }
 
-function prunedInWords({ expired, layers }: Pruned, dryRun: boolean): string[] {
+function prunedInWords({ images, expired, layers }: Pruned, dryRun: boolean): string[] {
   const would = dryRun ? 'would be' : 'are';
   return [
+    // An image that no wish asks for may be one that the list forgot: its name is the warning.
+    ...images.map(
+      (name) => `no wish asks for ${printable(name)}, which ${dryRun ? 'would be' : 'is'} taken away`,
+    ),
     ...expired.map((until) => `kept until ${until}`),
     ...layers,
     `${counted(layers.length, 'layer')} and ${counted(expired.length, 'kept manifest')} ${would} removed`,

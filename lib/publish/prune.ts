@@ -11,7 +11,7 @@ import type { PublishTarget } from './targets/target.ts';
 import { unpublishImage } from './unpublish.ts';
 
 export interface PruneOptions {
-  /** Names of images that stay. Undefined: all. */
+  /** Names of images that stay, on every platform. Undefined: all. */
   readonly wanted: ReadonlySet<string> | undefined;
   /** Layers that were published later stay. */
   readonly before: Date;
@@ -37,7 +37,8 @@ export async function prune(
 ): Promise<Pruned> {
   const { repository } = target;
   const { wanted, keepUntil, now, dryRun } = options;
-  const images = wanted === undefined ? [] : namesOf(repository).filter((name) => !wanted.has(name));
+  const images =
+    wanted === undefined ? [] : namesOf(repository).filter((name) => !wanted.has(withoutPlatform(name)));
   const expired = repository.list(KEPT).filter((until) => isOver(until, now));
   const gone = new Set(expired.map((until) => `${KEPT}/${until}`));
   // With nothing kept for them, the layers of unwanted images go too.
@@ -60,6 +61,11 @@ function namesOf(repository: PublishedRepository): string[] {
     .filter((path) => !path.startsWith(`${KEPT}/`))
     .map((path) => path.slice(METADATA.length + 1, -DOCUMENTS.complete.length - 1))
     .filter((name) => name !== '');
+}
+
+/** The name that a wish asks for: DUCC publishes the images of an index once more, as `.multiarch/<platform>/<name>`. */
+function withoutPlatform(name: string): string {
+  return name.replace(/^\.multiarch\/[^/]+\//, '');
 }
 
 /** `2030-01-02T030405Z`, as `keptManifest` writes it. A name of another form is somebody else's, and stays. */

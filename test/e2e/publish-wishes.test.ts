@@ -82,7 +82,11 @@ test('prune removes images that no wish asks for, and none while a wish cannot b
   );
   expect([unclear.code, unclear.stdout]).toEqual([1, expect.stringContaining('none of the 3 tags')]);
   expect(published('team/app:1.1')).toBe(true);
-  const pruned = await publish(`${registry.host}/team/app:1.0\n`, '--prune', '--keep', '0');
+  const wish = `${registry.host}/team/app:1.0\n`;
+  const dry = await publish(wish, '--prune', '--keep', '0', '--dry-run');
+  expect(dry.stdout).toContain(`no wish asks for ${registry.host}/team/app:1.1, which would be taken away`);
+  expect(published('team/app:1.1')).toBe(true);
+  const pruned = await publish(wish, '--prune', '--keep', '0');
   expect(pruned.code).toBe(0);
   expect([published('team/app:1.0'), published('team/app:1.1'), published('team/app:2.0')]).toEqual([
     true,

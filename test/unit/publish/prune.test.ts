@@ -138,6 +138,18 @@ describe('faults of the collector of DUCC are not repeated', () => {
     expect(await pruneIt()).toMatchObject({ layers: [] });
   });
 
+  test('images for several platforms are asked for by the wish for their name', async () => {
+    const image = layoutImage(dir, [ONE]);
+    await publish([TWO]);
+    const at = join(root, '.metadata/.multiarch/arm64:v8', NAME);
+    mkdirSync(at, { recursive: true });
+    writeFileSync(join(at, 'manifest.json'), formatDuccManifest(image.manifest));
+    expect(await pruneIt({ wanted: new Set([NAME]) })).toMatchObject({ images: [], layers: [] });
+    expect(existsSync(join(at, 'manifest.json'))).toBe(true);
+    const images = [`.multiarch/arm64:v8/${NAME}`, NAME];
+    expect(await pruneIt({ wanted: new Set(), dryRun: true })).toMatchObject({ images });
+  });
+
   test('the old manifest is kept when a tag moves, and not the new one', async () => {
     const old = layoutImage(dir, [ONE]);
     await publishLayout({ root, url: old.url, name: NAME });
