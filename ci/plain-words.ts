@@ -10,7 +10,7 @@ const PROJECT = join(import.meta.dir, '..');
 const FOLDERS = ['cmd', 'lib', 'ci'];
 
 /** Openers that leave the reader to guess the subject. */
-const OPENERS = /^(What|Who|Whoever|Whatever|Whose|It|One|None|Nobody)\b(?! of\b)/;
+const OPENERS = /^(?:(?:What|Who|Whoever|Whatever|Whose|It|One|None|Nobody)\b(?! of\b)|Those\b)/;
 
 /** Words of this project that no specification has. The glossary explains those that stay. */
 const INVENTED = [

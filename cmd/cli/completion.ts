@@ -88,7 +88,7 @@ function offer(table: OptionTable, words: string[], verbs: boolean): Promise<rea
   return parser.getCompletion(words);
 }
 
-/** As the option --log-level takes them (cmd/settings/types.ts, which is above this room). */
+/** The levels that the option --log-level takes (cmd/settings/types.ts, which is above this room). */
 const LOG_LEVELS = ['debug', 'info', 'error', 'fatal'];
 const SHELLS = ['bash', 'zsh', 'fish'];
 

@@ -1,14 +1,11 @@
 import { PluginError } from '../../lib/base/errors/error.ts';
-import { MiB } from '../../lib/base/limits.ts';
 import { settleLimited } from '../../lib/base/pool.ts';
-import { printable } from '../../lib/base/text.ts';
-import { SysError } from '../../lib/sys/kernel/errno.ts';
-import { readFile } from '../../lib/sys/kernel/read.ts';
+import { redactReference } from '../../lib/oci/reference-registry.ts';
 import { explain } from '../sentences/report.ts';
 import { layersAtATime } from './layers-at-a-time.ts';
+import { readList } from './read-list.ts';
 import type { VerbContext } from './verb-context.ts';
 
-const MAX_LIST_BYTES = 8 * MiB;
 /** An image waits for its registry while the other is unpacked. */
 const IMAGES_AT_A_TIME = 2;
 
@@ -23,7 +20,7 @@ export async function pullList(
   path: string,
   pull: (image: string, layers: number) => Promise<string>,
 ): Promise<void> {
-  const images = readList(path);
+  const images = imagesIn(path);
   const layers = Math.max(1, Math.floor(layersAtATime() / Math.min(IMAGES_AT_A_TIME, images.length)));
   const results = await settleLimited(images, IMAGES_AT_A_TIME, async (image) => {
     signal.throwIfAborted();
@@ -32,7 +29,7 @@ export async function pullList(
     } catch (error) {
       if (!signal.aborted) {
         log.error('image-not-pulled', error, {});
-        out.text(`not pulled: ${explain(error, []).sentence}`);
+        out.text(`${redactReference(image)}: not pulled: ${explain(error, []).sentence}`);
       }
       throw error;
     }
@@ -42,21 +39,11 @@ export async function pullList(
   if (failed > 0) throw new PluginError('CACHE_PULL_FAILED', { failed, images: images.length });
 }
 
-function readList(path: string): string[] {
-  const lines = readText(path)
+function imagesIn(path: string): string[] {
+  const lines = readList(path, 'CACHE_LIST')
     .split('\n')
     .map((line) => line.trim());
   const images = [...new Set(lines.filter((line) => line !== '' && !line.startsWith('#')))];
   if (images.length === 0) throw new PluginError('CACHE_LIST', { path, reason: 'it names no image' });
   return images;
-}
-
-function readText(path: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFile(path, MAX_LIST_BYTES));
-  } catch (error) {
-    if (!(error instanceof SysError) && !(error instanceof TypeError)) throw error;
-    const reason = error instanceof SysError ? error.message : 'it is not UTF-8';
-    throw new PluginError('CACHE_LIST', { path, reason: printable(reason) }, { cause: error });
-  }
 }

@@ -71,6 +71,10 @@ function orTyped(path: string): string {
   return typed === undefined ? '' : `; for the image of a registry give ${typed}`;
 }
 
+function intoLayout(argument: string): string {
+  return `copy it into a layout: skopeo copy ${printable(argument)} oci:/DIRECTORY:REF`;
+}
+
 function adviceForScheme(scheme: string, argument: string): string {
   const typed = typedReference(argument);
   switch (scheme) {
@@ -78,8 +82,12 @@ function adviceForScheme(scheme: string, argument: string): string {
     case 'docker-daemon':
       return (
         'graft reads no storage of another engine; push the image to a registry' +
-        `${typed === undefined ? '' : ` and give ${typed}`}, or copy it into a layout: skopeo copy ${printable(argument)} oci:/DIRECTORY:REF`
+        `${typed === undefined ? '' : ` and give ${typed}`}, or ${intoLayout(argument)}`
       );
+    case 'dir':
+    case 'docker-archive':
+    case 'oci-archive':
+      return `graft reads no such files; ${intoLayout(argument)}`;
     case 'file':
       return 'give the path of the tar alone, without file://';
     case 'preloaded':

@@ -102,47 +102,53 @@ function shortTime(seconds: number): string {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
-function waitingInWords(layers: number): string {
-  return `waiting for another process, which fetches ${counted(layers, 'layer')} of this image`;
-}
+/** A display of a transfer. Each kind decides when it writes, and how. */
+abstract class TransferProgress implements Progress {
+  protected readonly clock: () => number;
+  protected readonly transfer: Transfer;
 
-export class TerminalProgress implements Progress {
-  readonly #terminal: Terminal;
-  readonly #clock: () => number;
-  readonly #transfer: Transfer;
-  #drawn = false;
-  #drawnAt = Number.NEGATIVE_INFINITY;
-
-  constructor(terminal: Terminal, clock: () => number = () => performance.now()) {
-    this.#terminal = terminal;
-    this.#clock = clock;
-    this.#transfer = new Transfer(clock);
+  constructor(clock: () => number) {
+    this.clock = clock;
+    this.transfer = new Transfer(clock);
   }
 
+  abstract note(text: string): void;
+  /** Called after each change of the transfer but the end of a layer. */
+  protected abstract moved(): void;
+  protected abstract ended(layer: Layer): void;
+
   expect(layers: number, bytes: number | undefined): void {
-    this.#transfer.expect(layers, bytes);
+    this.transfer.expect(layers, bytes);
   }
 
   waiting(layers: number): void {
-    this.note(waitingInWords(layers));
+    this.note(`waiting for another process, which fetches ${counted(layers, 'layer')} of this image`);
   }
 
   /** @param label a path, say; escaped, since control characters in it would move the cursor */
   layer(label: string, total: number | undefined): LayerProgress {
-    const layer = this.#transfer.add(printable(label), total);
-    this.#draw();
+    const layer = this.transfer.add(printable(label), total);
+    this.moved();
     return {
       advance: (bytes) => {
-        this.#transfer.advance(layer, bytes);
-        this.#draw();
+        this.transfer.advance(layer, bytes);
+        this.moved();
       },
       done: () => {
-        if (!this.#transfer.end(layer)) return;
-        if (this.#terminal.redraws) this.#draw();
-        else this.#terminal.write(`${layer.name}: ${shortBytes(layer.read)}\n`);
-        if (this.#transfer.active.size === 0) this.clear();
+        if (this.transfer.end(layer)) this.ended(layer);
       },
     };
+  }
+}
+
+export class TerminalProgress extends TransferProgress {
+  readonly #terminal: Terminal;
+  #drawn = false;
+  #drawnAt = Number.NEGATIVE_INFINITY;
+
+  constructor(terminal: Terminal, clock: () => number = () => performance.now()) {
+    super(clock);
+    this.#terminal = terminal;
   }
 
   note(text: string): void {
@@ -157,9 +163,15 @@ export class TerminalProgress implements Progress {
     this.#drawnAt = Number.NEGATIVE_INFINITY;
   }
 
-  #draw(): void {
+  protected ended(layer: Layer): void {
+    if (this.#terminal.redraws) this.moved();
+    else this.#terminal.write(`${layer.name}: ${shortBytes(layer.read)}\n`);
+    if (this.transfer.active.size === 0) this.clear();
+  }
+
+  protected moved(): void {
     if (!this.#terminal.redraws) return;
-    const now = this.#clock();
+    const now = this.clock();
     if (now - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = now;
     this.#drawn = true;
@@ -169,7 +181,7 @@ export class TerminalProgress implements Progress {
   }
 
   #line(): string {
-    const { layers, share, words, active } = this.#transfer;
+    const { layers, share, words, active } = this.transfer;
     const names = [...active].map(({ name, total }) => (total === undefined ? name : shortBytes(total)));
     const cells = Math.round((share ?? 0) * BAR_CELLS);
     const bar = share === undefined ? '' : `[${'#'.repeat(cells)}${'.'.repeat(BAR_CELLS - cells)}] `;
@@ -181,47 +193,25 @@ export class TerminalProgress implements Progress {
 const LINE_EVERY_MS = 10_000;
 
 /** Progress for a pipe or a file: one plain line every ten seconds while something is transferred. */
-export class PlainProgress implements Progress {
+export class PlainProgress extends TransferProgress {
   readonly #write: (line: string) => void;
-  readonly #clock: () => number;
-  readonly #transfer: Transfer;
   #saidAt: number;
 
   constructor(write: (line: string) => void, clock: () => number = () => performance.now()) {
+    super(clock);
     this.#write = write;
-    this.#clock = clock;
-    this.#transfer = new Transfer(clock);
     this.#saidAt = clock();
-  }
-
-  expect(layers: number, bytes: number | undefined): void {
-    this.#transfer.expect(layers, bytes);
-  }
-
-  waiting(layers: number): void {
-    this.note(waitingInWords(layers));
-  }
-
-  layer(label: string, total: number | undefined): LayerProgress {
-    const layer = this.#transfer.add(printable(label), total);
-    return {
-      advance: (bytes) => {
-        this.#transfer.advance(layer, bytes);
-        this.#say();
-      },
-      done: () => {
-        this.#transfer.end(layer);
-      },
-    };
   }
 
   note(text: string): void {
     this.#write(`${visible(text)}\n`);
   }
 
-  #say(): void {
-    if (this.#clock() - this.#saidAt < LINE_EVERY_MS) return;
-    this.#saidAt = this.#clock();
-    this.#write(`layers ${this.#transfer.layers}: ${this.#transfer.words}\n`);
+  protected ended(): void {}
+
+  protected moved(): void {
+    if (this.clock() - this.#saidAt < LINE_EVERY_MS) return;
+    this.#saidAt = this.clock();
+    this.#write(`layers ${this.transfer.layers}: ${this.transfer.words}\n`);
   }
 }

@@ -48,7 +48,7 @@ export interface Fit {
 /** The fewest characters to which a cell is shortened. */
 const LEAST = 8;
 
-/** As `columns`, with cells shortened in the middle where a line would be too long. */
+/** The lines of `columns`, with cells shortened in the middle where a line would be too long. */
 export function fitted(rows: readonly (readonly string[])[], { width, shrink }: Fit): string[] {
   let fitting = rows;
   for (const column of shrink) {

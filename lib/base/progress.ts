@@ -14,7 +14,7 @@ export interface Progress {
   layer(name: string, total: number | undefined): LayerProgress;
   /** The layers that are to come, told before the first one. @param bytes undefined where not every size is declared */
   expect?(layers: number, bytes: number | undefined): void;
-  /** This process waits for another one that fetches so many of its layers. */
+  /** The process waits for another process, which fetches this number of layers of the same image. */
   waiting?(layers: number): void;
   /** Shows a sentence, which has no final full stop or newline. */
   note(text: string): void;

@@ -6,6 +6,8 @@ import { formatReference, parseImageReference } from './reference.ts';
 const STORAGE = /^(?:containers-storage:(?:\[[^\]]*\])?|docker-daemon:)/;
 /** A user and a password may stand before the host; no sentence repeats them. */
 const USERINFO = /@(?!sha256:)/;
+/** Transports of containers-transports(5) that name no image of a registry, and `sha256:…`, which is the id of an image. */
+const NO_NAME = /^(?:aci|dir|docker-archive|file|oci|oci-archive|ostree|sha256|sif|tarball):/;
 const HOST = /^(?:localhost|[^/]*[.:][^/]*)$/;
 
 /**
@@ -15,7 +17,8 @@ const HOST = /^(?:localhost|[^/]*[.:][^/]*)$/;
  */
 export function typedReference(argument: string): string | undefined {
   const text = argument.replace(STORAGE, '');
-  if (USERINFO.test(text) || text.startsWith('/') || text.startsWith('.')) return undefined;
+  if (NO_NAME.test(text) || USERINFO.test(text) || text.startsWith('/') || text.startsWith('.'))
+    return undefined;
   const slash = text.indexOf('/');
   const isHost = slash > 0 && HOST.test(text.slice(0, slash));
   try {

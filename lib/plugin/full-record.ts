@@ -6,7 +6,7 @@ import { Store } from '../store/store.ts';
 
 /** How the bytes of a layer were held against what the image promises. */
 type Checked =
-  /** Its digest and its diffID. */
+  /** Against the digest of the blob and against the diffID. */
   | 'digest'
   /** A local tar, of which nothing is promised: it was read whole, and did not change meanwhile. */
   | 'unpromised'

@@ -9,7 +9,7 @@ import { readLeases } from '../store/records/leases.ts';
 import type { Store } from '../store/store.ts';
 
 export interface Removed {
-  /** Each with its digest, where it has one. */
+  /** The images, each with its digest where it has one. */
   readonly images: readonly string[];
   readonly volumes: number;
   readonly freedBytes: number;
@@ -28,7 +28,7 @@ export async function removeCached(store: Store, named: string, log: Logger): Pr
   const by = usersOf(store, named, chosen);
   if (by.length > 0) throw new PluginError('CACHE_IN_USE', { image: named, by });
   if (chosen.length === 0) throw new PluginError('CACHE_NOT_FOUND', { image: named });
-  // Without its name the image is kept no more, and its layers are like those of any other.
+  // Removing the name ends `pull --keep`: the layers of the image are then like the layers of any other image.
   for (const image of chosen) dropCached(store.layout, image);
   const others = new Set(all.filter((image) => !chosen.includes(image)).flatMap(({ uses }) => uses));
   const mine = new Set(chosen.flatMap(({ uses }) => uses).filter((use) => !others.has(use)));

@@ -14,7 +14,7 @@ export interface SpecChoices {
   readonly hostname: string;
   /** Files of the host that the process sees read-only at the same paths. */
   readonly files: readonly string[];
-  /** Those of the store: with a mapping the container gets a user namespace. */
+  /** The mappings of the store. The container gets a user namespace where there are some. */
   readonly mappings: IdMappings;
 }
 

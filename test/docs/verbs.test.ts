@@ -1,13 +1,8 @@
 /** The commands of docs/verbs.md, one after the other; test/quota/docs.test.ts tries those with a limit once more. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { cpSync } from 'node:fs';
-import { join } from 'node:path';
-import { makeBusyboxImage } from '../support/images/images.ts';
-import { push, startRegistry, type TestRegistry } from '../support/registries/registry.ts';
-import { PROJECT } from '../support/shell.ts';
-import { type TempDir, tempDir } from '../support/temp.ts';
-import { type Machine, machine, redirectRegistries, stepsOf, tryStep } from './machine.ts';
+import { type Machine, stepsOf, tryStep } from './machine.ts';
 import { allBlocks } from './page.ts';
+import { machineWithRegistry } from './registry-machine.ts';
 
 /**
  * test/e2e/registry/push.test.ts and test/e2e/publisher.test.ts: a layout of another name, and an agent that does not end.
@@ -19,25 +14,11 @@ const LIMITS = / --(?:disk-limit-size-bytes \d+|exclude-image-from-quota)/g;
 const STEPS = stepsOf(allBlocks('docs/verbs.md'))
   .filter(({ commands }) => !ELSEWHERE.test(commands))
   .map((step) => ({ ...step, commands: step.commands.replace(LIMITS, '') }));
-let dir: TempDir;
-let registry: TestRegistry;
 let here: Machine;
 beforeAll(async () => {
-  dir = tempDir();
-  const image = await makeBusyboxImage(dir.at('images'), 'app');
-  registry = await startRegistry(dir.at('registry'));
-  for (const name of ['library/busybox:latest', 'team/app:1.0'])
-    await push(`oci:${image.name}`, `docker://${registry.host}/${name}`);
-  here = await machine(dir);
-  redirectRegistries(here, registry.host, ['docker.io', 'registry.example.com']);
-  cpSync(image.layout, dir.at('srv/images'), { recursive: true });
-  cpSync(join(PROJECT, 'docs/examples/graft.yml'), dir.at('etc/graft/graft.yml'));
+  here = await machineWithRegistry();
 });
-afterAll(async () => {
-  await here?.[Symbol.asyncDispose]();
-  await registry?.stop();
-  await dir?.remove();
-});
+afterAll(() => here?.[Symbol.asyncDispose]());
 
 test('the page has commands', () => expect(STEPS.length).toBeGreaterThan(15));
 

@@ -21,6 +21,8 @@ describe('comments', () => {
     ['A layer. @param x One that is there', 0],
     ['@returns What is left', 0],
     ['It ends: each rejection removes a mirror.', 1],
+    ['Those of the store.', 1],
+    ['Numbers. Those above 424 are the same.', 1],
     ['One of the layers has no owner.', 0],
     ['A layer is what it is. The one that stays wins.', 0],
   ])('%s', (text, bad) => {

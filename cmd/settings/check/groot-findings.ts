@@ -46,7 +46,7 @@ export function storeIn(path: string): string | undefined {
 
 type Found = Pick<SettingFinding, 'verdict' | 'detail'> | undefined;
 
-/** Each key with its section's name, and its value. A section that is no mapping is a key of its own. */
+/** The keys of the file, each with the name of its section, and their values. A section that is no mapping is a key of its own. */
 function valuesOf(document: unknown): { key: string; value: unknown }[] {
   if (!isMapping(document)) return [{ key: '', value: document }];
   return Object.entries(document).flatMap(([name, value]) => {

@@ -35,7 +35,7 @@ export class LayerImage {
   readonly #image: ImageWriter;
   readonly #attributes: EntryAttributes;
   readonly #budget: Budget;
-  /** All whiteouts are names of one inode. */
+  /** The inode that all whiteouts are names of. */
   #whiteout: Place | undefined;
   /** Modification time of the current entry; directories that it implies get it too. */
   mtime: Timespec = { sec: 0, nsec: 0 };

@@ -15,7 +15,7 @@ const DOTS = Buffer.from('..');
 
 export class Listing {
   readonly #tree: NameTree;
-  /** All entries, those of one directory together. */
+  /** The entries of all directories; entries of one directory follow each other. */
   readonly #entries: Uint32Array;
   /** Where the entries of each directory start, and behind the last one the end. */
   readonly #starts: Uint32Array;

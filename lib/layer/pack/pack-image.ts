@@ -17,7 +17,7 @@ import { type Member, TreeFiles, VIRTUAL_ROOT } from './tree-files.ts';
 
 const CHUNK = 256 * KiB;
 const EIO = 5;
-/** So many members are written before the event loop runs and a signal is heard. */
+/** The number of members that are written before the event loop runs and a signal is heard. */
 const MEMBERS_A_TURN = 64;
 
 type PackedMember = Exclude<Member, 'skipped'>;
@@ -54,7 +54,7 @@ interface SharedFile {
 }
 
 interface Visit {
-  /** With a slash before each name; `''` is the root. */
+  /** The path, with a slash before each name; `''` is the root. */
   readonly path: string;
   readonly number: DirectoryNumber;
 }

@@ -11,7 +11,7 @@ import type { Member, TreeFiles } from './tree-files.ts';
 
 /** Headers are collected up to this size, so that a small file does not cost a write(2) for each of its parts. */
 const PORTION = 256 * KiB;
-/** So many members are written before the event loop runs and a signal is heard. */
+/** The number of members that are written before the event loop runs and a signal is heard. */
 const MEMBERS_A_TURN = 64;
 
 type Done = (error?: unknown) => void;

@@ -108,7 +108,7 @@ export function syscallIPIPI(nr: number, a: number, b: Bytes, c: number, d: Byte
 }
 
 const ARM = process.arch === 'arm64';
-/** System call numbers. Those above 424 are the same on every architecture (asm-generic/unistd.h). */
+/** System call numbers. Numbers above 424 are the same on every architecture (asm-generic/unistd.h). */
 export const nr = {
   ioctl: ARM ? 29 : 16,
   lseek: ARM ? 62 : 8,

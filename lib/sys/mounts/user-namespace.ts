@@ -169,7 +169,7 @@ async function namespaceOfChild(uids: string, gids: string): Promise<number> {
   }
 }
 
-/** All ids, each as itself. A namespace without a map has no ids at all, and the kernel refuses it for a mount. */
+/** A map of all ids, each to itself. A namespace without a map has no ids at all, and the kernel refuses it for a mount. */
 const IDENTITY: IdRange = { container: 0, host: 0, size: 4294967295 };
 
 /** The mappings as lines. The kernel takes up to 340 lines, in one write (user_namespaces(7)). */

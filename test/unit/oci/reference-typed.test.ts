@@ -35,6 +35,12 @@ test.each([
   'user:secret@quay.io/app',
   'host/user:secret@x',
   'app?x=1',
+  'oci-archive:b.tar',
+  'docker-archive:b.tar:app',
+  'dir:b',
+  'aci:b.aci',
+  `sha256:${'a'.repeat(64)}`,
+  `docker-daemon:sha256:${'a'.repeat(64)}`,
   'x'.repeat(20_000),
 ])('%p is no such name', (argument) => expect(typedReference(argument)).toBeUndefined());
 
@@ -62,6 +68,11 @@ test('each sentence has the reference to give', () => {
   expect(sentence('containers-storage:[overlay@/x]quay.io/app')).toContain(
     'give docker://quay.io/app:latest',
   );
+  for (const argument of ['docker-archive:b.tar:app', 'oci-archive:/srv/b.tar', 'dir:b'])
+    expect(sentence(argument)).toEndWith(
+      `graft reads no such files; copy it into a layout: skopeo copy ${argument} oci:/DIRECTORY:REF`,
+    );
+  expect(sentence(`docker-daemon:${DIGEST}`)).not.toContain('docker://');
   expect(sentence('containers-storage:@')).not.toContain('docker://');
   expect(imageSentences.IMAGE_TAR_MISSING({ path: 'ubuntu' })).toEndWith(
     '; for the image of a registry give docker:///library/ubuntu:latest',
