@@ -22,7 +22,7 @@ export interface ImageLayer {
   /** The annotation `org.cloudfoundry.experimental.image.base-directory`: unpack below this directory. */
   readonly baseDirectory: string | undefined;
   /**
-   * URLs of an `oci:` layer (Diego's droplets). Those of a registry image are used only where the settings allow it.
+   * URLs of an `oci:` layer (Diego's droplets). The URLs of a registry image are used only where the settings allow it.
    */
   readonly urls: readonly string[];
   /** False only for `oci:` images without layer validation: digests are then names, not facts. */
