@@ -4,12 +4,12 @@ import type { Logger } from '../base/log.ts';
 import { PartialDirectory } from '../registry/blobs/partial.ts';
 import { boundFacts } from '../store/collect/bounds.ts';
 import {
-  bytesOf,
   type CollectPlan,
   collect,
   finishCollection,
   planCollection,
   type Spared,
+  sumOf,
   type Unreadable,
 } from '../store/collect/collect.ts';
 import { leastUsed } from '../store/collect/least-used.ts';
@@ -103,8 +103,13 @@ export async function cleanStore(request: CleanRequest, log: Logger): Promise<Cl
 
 function dryRun(store: Store, request: CleanRequest): Cleaned {
   const plan = planCollection(store, request.keep);
-  const volumes = chosen(store, plan, request, measure(store));
-  return { kind: 'would-clean', volumes, bytes: bytesOf(store, volumes), kept: plan.kept };
+  const measured = measure(store);
+  const volumes = isDue(request, measured) ? chosen(store, plan, request, measured) : [];
+  return { kind: 'would-clean', volumes, bytes: sumOf(plan.sizes, volumes), kept: plan.kept };
+}
+
+function isDue({ thresholdBytes }: CleanRequest, { committedBytes, layerBytes }: Measured): boolean {
+  return thresholdBytes === 0 || committedBytes + layerBytes >= thresholdBytes;
 }
 
 /**
@@ -122,7 +127,7 @@ function chosen(
 ): readonly VolumeName[] {
   if (thresholdBytes === 0) return plan.unused;
   const wanted = committedBytes + layerBytes - Math.floor(thresholdBytes * GOAL);
-  return wanted >= plan.diskBytes ? plan.unused : leastUsed(store, plan.unused, wanted);
+  return wanted >= plan.diskBytes ? plan.unused : leastUsed(store, plan, wanted);
 }
 
 async function clean(store: Store, request: CleanRequest, log: Logger): Promise<Cleaned> {
@@ -145,13 +150,11 @@ async function clean(store: Store, request: CleanRequest, log: Logger): Promise<
       filesystemTotalBytes,
     });
   }
-  if (thresholdBytes > 0 && before.committedBytes + before.layerBytes < thresholdBytes) {
-    return { kind: 'below-threshold', measured: before, left };
-  }
+  if (!isDue(request, before)) return { kind: 'below-threshold', measured: before, left };
   const all = planCollection(store, request.keep);
   const unused = chosen(store, all, request, before);
   const plan = { ...all, unused };
-  const takenBytes = bytesOf(store, unused);
+  const takenBytes = sumOf(all.sizes, unused);
   if (plan.kept !== undefined) log.error('layers-kept', 'a record cannot be read', { ...plan.kept });
   const gone = await collect(store, plan, log, left, (milliseconds) =>
     request.metrics?.duration('ExclusiveLockingTime', milliseconds),

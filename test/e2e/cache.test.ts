@@ -1,6 +1,6 @@
 /** A cache that operators steer: images, rmi, what is kept, and the order in which a clean takes the rest. */
 import { expect, test } from 'bun:test';
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { makeImage } from '../support/images/images.ts';
 import { must } from '../support/shell.ts';
 import { type TestStore, testStore } from '../support/stores/store.ts';
@@ -112,6 +112,21 @@ test('a clean spares what pull --keep and the patterns keep, and counts it, unti
   expect(readdirSync(`${store.path}/volumes`)).toEqual([]);
 });
 
+test('an image of which a layer went stays kept, so that its next pull makes it whole for good', async () => {
+  await using store = await testStore();
+  const [one = ''] = await images(store, 'one');
+  await store.must(['pull', '--keep', one]);
+  const [volume = ''] = readdirSync(`${store.path}/volumes`);
+  rmSync(`${store.path}/volumes/${volume}`, { recursive: true });
+  await store.must(['clean']);
+  expect((await shown(store)).images.map(({ image, stays }) => [image, stays])).toEqual([
+    [one, [{ reason: 'kept' }]],
+  ]);
+  await store.must(['pull', one]);
+  await store.must(['clean']);
+  expect(readdirSync(`${store.path}/volumes`)).toContain(volume);
+});
+
 test('a clean takes the images that were used least recently, down to a tenth below its threshold', async () => {
   await using store = await testStore();
   const names = ['a', 'b', 'c', 'd'];
@@ -126,6 +141,7 @@ test('a clean takes the images that were used least recently, down to a tenth be
   const clean = (threshold: number, ...flags: string[]) =>
     store.must(['clean', '--threshold-bytes', String(threshold), ...flags]);
   expect(await clean(layerBytes + 1)).toBe('threshold not reached: skipping clean\n');
+  expect(await clean(layerBytes + 1, '--dry-run')).toBe('would delete 0 layers and shims, 0 bytes\n');
   expect(await left()).toHaveLength(4);
   expect(await clean(layerBytes, '--dry-run')).toContain('would delete 1 layer or shim');
   expect(await clean(layerBytes)).toBe('clean completed\n');

@@ -46,6 +46,8 @@ export interface CollectPlan {
   readonly bytes: number;
   /** Bytes of the unused layers and shims on the disk. */
   readonly diskBytes: number;
+  /** Bytes of each of the unused on the disk: sizes are files of the store, and each is read once. */
+  readonly sizes: ReadonlyMap<VolumeName, number>;
   /** The unused ones that stay, since an image is kept that needs them. */
   readonly spared: Spared;
   /** A record or lease that cannot be read: it may name any layer, so all layers are kept. */
@@ -133,24 +135,24 @@ export function planCollection(store: Store, keep: readonly string[] = []): Coll
     used = namesInUse(store);
   } catch (error) {
     if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
-    return { unused: [], bytes: 0, diskBytes: 0, spared: NONE_SPARED, kept: error.subject };
+    return { unused: [], bytes: 0, diskBytes: 0, sizes: new Map(), spared: NONE_SPARED, kept: error.subject };
   }
   const idle = listVolumes(store.layout).filter((volume) => !used.has(usedThrough(volume)));
   const images = cachedImages(store.layout).filter((image) => whyKept(image, keep) !== undefined);
   const needed = new Set(images.flatMap(({ uses }) => uses));
-  const unused = idle.filter((volume) => !needed.has(usedThrough(volume)));
-  const sizes = unused.map((volume) => volumeSize(store, volume));
-  const sparing = new Set(idle.filter((volume) => needed.has(usedThrough(volume))).map(usedThrough));
+  const isSpared = (volume: VolumeName) => needed.has(usedThrough(volume));
+  const [unused, spared] = [idle.filter((volume) => !isSpared(volume)), idle.filter(isSpared)];
+  const sizes = unused.map((volume) => [volume, volumeSize(store, volume)] as const);
+  const diskSizes = new Map(sizes.map(([volume, size]) => [volume, sizeOf(size)]));
+  const sparing = new Set(spared.map(usedThrough));
   return {
     unused,
-    bytes: sizes.reduce((sum, { fileBytes }) => sum + fileBytes, 0),
-    diskBytes: bytesOf(store, unused),
+    bytes: sizes.reduce((sum, [, { fileBytes }]) => sum + fileBytes, 0),
+    diskBytes: sumOf(diskSizes, unused),
+    sizes: diskSizes,
     spared: {
       images: images.filter(({ uses }) => uses.some((use) => sparing.has(use))).length,
-      diskBytes: bytesOf(
-        store,
-        idle.filter((volume) => needed.has(usedThrough(volume))),
-      ),
+      diskBytes: spared.reduce((sum, volume) => sum + sizeOf(volumeSize(store, volume)), 0),
     },
     kept: undefined,
   };
@@ -158,9 +160,9 @@ export function planCollection(store: Store, keep: readonly string[] = []): Coll
 
 const NONE_SPARED: Spared = { images: 0, diskBytes: 0 };
 
-/** Bytes on the disk. */
-export function bytesOf(store: Store, volumes: readonly VolumeName[]): number {
-  return volumes.reduce((sum, volume) => sum + sizeOf(volumeSize(store, volume)), 0);
+/** The sum of the sizes of some volumes of a plan. */
+export function sumOf(sizes: CollectPlan['sizes'], volumes: readonly VolumeName[]): number {
+  return volumes.reduce((sum, volume) => sum + (sizes.get(volume) ?? 0), 0);
 }
 
 /**

@@ -2,7 +2,7 @@
 import { usedThrough, type VolumeName } from '../layout/layer-key.ts';
 import { cachedImages } from '../records/cached-images.ts';
 import type { Store } from '../store.ts';
-import { bytesOf } from './collect.ts';
+import { type CollectPlan, sumOf } from './collect.ts';
 
 /**
  * The volumes of the images that were used least recently, until they have `wantedBytes` together. A layer is as old as
@@ -11,7 +11,7 @@ import { bytesOf } from './collect.ts';
  */
 export function leastUsed(
   store: Store,
-  unused: readonly VolumeName[],
+  { unused, sizes }: Pick<CollectPlan, 'unused' | 'sizes'>,
   wantedBytes: number,
 ): readonly VolumeName[] {
   const usedAt = new Map<string, number>();
@@ -23,7 +23,7 @@ export function leastUsed(
   for (const [, volumes] of [...byAge].sort(([a], [b]) => a - b)) {
     if (bytes >= wantedBytes) break;
     chosen.push(...volumes);
-    bytes += bytesOf(store, volumes);
+    bytes += sumOf(sizes, volumes);
   }
   return chosen;
 }

@@ -50,9 +50,10 @@ function removeSources(store: Store): void {
   }
 }
 
-/** A name of which no layer is in the store, or not all, says nothing any more. */
+/** A name of which no layer is in the store, or not all, says nothing any more, unless a person asked to keep the image. */
 function removeCached({ layout, layers }: Store): void {
   for (const image of cachedImages(layout)) {
+    if (image.kept) continue;
     const keys = image.uses.flatMap((use) => layerKeyOrUndefined(use) ?? []);
     if (keys.length === 0 || !keys.every((key) => layers.has(key))) dropCached(layout, image);
   }
