@@ -130,8 +130,8 @@ function synopsis(usage: string): string[] {
 }
 
 function option({ term, text, configKey, default: value }: ManualOption): string[] {
-  const [name = '', ...placeholder] = term.split(' ');
-  const shown = placeholder.length === 0 ? '' : ` \\fI${escaped(placeholder.join(' '))}\\fR`;
+  const [name = '', ...valueName] = term.split(' ');
+  const shown = valueName.length === 0 ? '' : ` \\fI${escaped(valueName.join(' '))}\\fR`;
   const more = [
     ...(value === undefined ? [] : [`Default: ${value}.`]),
     ...(configKey === undefined ? [] : [`In the configuration file: \`${configKey}\`.`]),

@@ -66,13 +66,13 @@ function optionsOf(table: OptionTable): ManualOption[] {
   return Object.entries(table)
     .filter(([, option]) => !option.hidden)
     .map(([name, option]) => ({
-      term: `--${name}${placeholderOf(option)}`,
+      term: `--${name}${valueNameOf(option)}`,
       text: `${option.description}.`,
       configKey: option.configKey,
       default: option.default,
     }));
 }
 
-function placeholderOf({ placeholder }: OptionDefinition): string {
-  return placeholder === undefined ? '' : ` ${placeholder}`;
+function valueNameOf({ valueName }: OptionDefinition): string {
+  return valueName === undefined ? '' : ` ${valueName}`;
 }

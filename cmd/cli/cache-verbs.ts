@@ -15,7 +15,7 @@ const PULL = {
   },
   file: {
     type: 'string',
-    placeholder: 'LIST',
+    valueName: 'LIST',
     description: 'pull the images of this file, one reference a line, several at a time',
   },
   ...SOURCE,

@@ -87,10 +87,10 @@ export const VERBS = {
       'appears when it is complete; a failure leaves nothing. An ordinary user cannot give files away: everything then ' +
       'belongs to that user, and the answer says what was lost.',
     options: {
-      tar: { type: 'string', placeholder: 'FILE', description: 'write a tar archive instead of a directory' },
+      tar: { type: 'string', valueName: 'FILE', description: 'write a tar archive instead of a directory' },
       erofs: {
         type: 'string',
-        placeholder: 'FILE',
+        valueName: 'FILE',
         description: 'write an EROFS image instead of a directory',
       },
       ...SOURCE,

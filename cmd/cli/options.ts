@@ -9,7 +9,7 @@ export interface OptionDefinition {
   readonly type: OptionType;
   readonly description: string;
   /** The word for the value in help: `DIR`, `BYTES`. */
-  readonly placeholder?: string;
+  readonly valueName?: string;
   /** The default in help. `settings.ts` applies defaults, after it has read the configuration file. */
   readonly default?: string;
   /** The key of GrootFS's configuration file with the same meaning, `create.with_clean`. */

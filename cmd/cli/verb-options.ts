@@ -6,14 +6,14 @@ export const JSON_OUTPUT = {
   description: 'print JSON instead of text',
 } as const;
 
-const MAPPING = { type: 'list', placeholder: 'CONTAINER:HOST:SIZE' } as const;
+const MAPPING = { type: 'list', valueName: 'CONTAINER:HOST:SIZE' } as const;
 
 export const INIT_STORE = {
   'uid-mapping': { ...MAPPING, description: 'map user ids of layers to the host (may be repeated)' },
   'gid-mapping': { ...MAPPING, description: 'map group ids of layers to the host (may be repeated)' },
   'store-size-bytes': {
     type: 'int64',
-    placeholder: 'SIZE',
+    valueName: 'SIZE',
     configKey: 'init.store_size_bytes',
     description: 'make the store on a sparse XFS loop file of this size beside it',
   },
@@ -31,7 +31,7 @@ export const INIT_STORE = {
 export const CREATE = {
   'disk-limit-size-bytes': {
     type: 'int64',
-    placeholder: 'SIZE',
+    valueName: 'SIZE',
     default: '0 (no limit)',
     configKey: 'create.disk_limit_size_bytes',
     description: 'disk limit, layers included unless --exclude-image-from-quota',
@@ -43,12 +43,12 @@ export const CREATE = {
   },
   'inode-limit': {
     type: 'int64',
-    placeholder: 'N',
+    valueName: 'N',
     description: 'the most files, directories and other inodes, counted like the disk limit; 0: no limit',
   },
   'insecure-registry': {
     type: 'list',
-    placeholder: 'HOST[:PORT]',
+    valueName: 'HOST[:PORT]',
     configKey: 'create.insecure_registries',
     description: 'registry without verified TLS or with plain HTTP (may be repeated)',
   },
@@ -69,13 +69,13 @@ export const CREATE = {
   'without-clean': { type: 'boolean', description: 'do not clean up afterwards (the default)' },
   'threshold-bytes': {
     type: 'int64',
-    placeholder: 'SIZE',
+    valueName: 'SIZE',
     configKey: 'clean.threshold_bytes',
     description: 'threshold of that clean',
   },
   'clean-log-file': {
     type: 'string',
-    placeholder: 'FILE',
+    valueName: 'FILE',
     configKey: 'create.clean_log_file',
     description: 'log file of that clean',
   },
@@ -85,8 +85,8 @@ export const CREATE = {
     configKey: 'create.without_mount',
     description: 'do not mount; print the mount for the caller instead',
   },
-  username: { type: 'string', placeholder: 'NAME', description: 'user name for the registry' },
-  password: { type: 'string', placeholder: 'PASSWORD', description: 'password for the registry' },
+  username: { type: 'string', valueName: 'NAME', description: 'user name for the registry' },
+  password: { type: 'string', valueName: 'PASSWORD', description: 'password for the registry' },
   'password-stdin': {
     type: 'boolean',
     description: 'read the password from standard input, where no list of processes shows it',
@@ -114,7 +114,7 @@ export const PUSH = {
   'insecure-registry': INSECURE,
   'mount-from': {
     type: 'list',
-    placeholder: 'HOST[:PORT]/NAME',
+    valueName: 'HOST[:PORT]/NAME',
     description: 'repository of the same registry that may have the blobs already (may be repeated)',
   },
   username,
@@ -126,7 +126,7 @@ export const PUSH = {
 export const THRESHOLD = {
   'threshold-bytes': {
     type: 'int64',
-    placeholder: 'SIZE',
+    valueName: 'SIZE',
     default: '0 (always clean)',
     configKey: 'clean.threshold_bytes',
     description: 'do nothing while committed quota and layers together are below this',
@@ -136,20 +136,20 @@ export const THRESHOLD = {
 const TO_TARGETS = {
   keep: {
     type: 'string',
-    placeholder: 'DAYS',
+    valueName: 'DAYS',
     default: '30',
     description: 'how long layers are kept whose image has gone, or whose tag has moved',
   },
   'dry-run': { type: 'boolean', description: 'only say what would be fetched, published and removed' },
   'cvmfs-server': {
     type: 'string',
-    placeholder: 'PROGRAM',
+    valueName: 'PROGRAM',
     default: 'cvmfs_server',
     description: "the release manager's tool, for cvmfs: targets",
   },
   scratch: {
     type: 'string',
-    placeholder: 'DIR',
+    valueName: 'DIR',
     default: '/var/tmp',
     description: 'where layers for cvmfs: targets are unpacked',
   },
@@ -159,17 +159,17 @@ const TO_TARGETS = {
 export const PUBLISH = {
   to: {
     type: 'string',
-    placeholder: 'TARGET',
+    valueName: 'TARGET',
     description: 'where to publish: directory:/PATH or cvmfs:REPOSITORY',
   },
   name: {
     type: 'string',
-    placeholder: 'REGISTRY/REPOSITORY:TAG',
+    valueName: 'REGISTRY/REPOSITORY:TAG',
     description: 'the public name, which an image from files needs',
   },
   'wish-list': {
     type: 'string',
-    placeholder: 'FILE',
+    valueName: 'FILE',
     description: 'the images of this list, which may say the target too',
   },
   prune: {
@@ -185,24 +185,24 @@ export const PUBLISH = {
 } as const satisfies OptionTable;
 
 export const UNPUBLISH = {
-  from: { type: 'string', placeholder: 'TARGET', description: 'directory:/PATH or cvmfs:REPOSITORY' },
+  from: { type: 'string', valueName: 'TARGET', description: 'directory:/PATH or cvmfs:REPOSITORY' },
   ...TO_TARGETS,
 } as const satisfies OptionTable;
 
 export const THIN = {
   'layers-from': {
     type: 'string',
-    placeholder: 'TARGET',
+    valueName: 'TARGET',
     description: 'where the image is published: directory:/PATH or cvmfs:REPOSITORY',
   },
   repository: {
     type: 'string',
-    placeholder: 'NAME',
+    valueName: 'NAME',
     description: 'the repository that clients find the layers in, for a directory',
   },
   form: {
     type: 'string',
-    placeholder: 'FORM',
+    valueName: 'FORM',
     description: 'ducc, or graphdriver for the Docker graph driver of 2017 (default ducc)',
   },
   'insecure-registry': INSECURE,
@@ -213,11 +213,11 @@ export const THIN = {
 
 export const COMMIT = {
   squash: { type: 'boolean', description: 'one layer of the whole tree, without the layers of the image' },
-  message: { type: 'string', placeholder: 'TEXT', description: "comment in the image's history" },
-  author: { type: 'string', placeholder: 'TEXT', description: 'author of the image' },
+  message: { type: 'string', valueName: 'TEXT', description: "comment in the image's history" },
+  author: { type: 'string', valueName: 'TEXT', description: 'author of the image' },
   change: {
     type: 'texts',
-    placeholder: 'INSTRUCTION',
+    valueName: 'INSTRUCTION',
     description: 'change of the configuration, \'CMD ["a", "b"]\' for one (may be repeated)',
   },
   'insecure-registry': INSECURE,
@@ -242,13 +242,13 @@ export const RUN = {
   ...CONTAINER,
   runtime: {
     type: 'string',
-    placeholder: 'PROGRAM',
+    valueName: 'PROGRAM',
     default: 'runc',
     description: 'the container runtime, a name in PATH or a path',
   },
   id: {
     type: 'string',
-    placeholder: 'ID',
+    valueName: 'ID',
     description: 'the id of the root filesystem that is made of an image',
   },
   keep: { type: 'boolean', description: 'do not delete the root filesystem that was made of an image' },
@@ -269,7 +269,7 @@ export const LIST = {
   quiet: { type: 'boolean', description: 'print the ids alone' },
   format: {
     type: 'string',
-    placeholder: 'FIELDS',
+    valueName: 'FIELDS',
     description: 'print these fields, with tabulators between them',
   },
   'no-trunc': NO_TRUNC,

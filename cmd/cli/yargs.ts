@@ -119,10 +119,10 @@ export function addVerb(parser: Argv, name: string, summary: string | undefined)
 
 function addOptions(parser: Argv, table: OptionTable): void {
   for (const [name, option] of Object.entries(table)) {
-    const placeholder = option.placeholder === undefined ? '' : `${option.placeholder}: `;
+    const valueName = option.valueName === undefined ? '' : `${option.valueName}: `;
     parser.option(name, {
       type: option.type === 'boolean' ? 'boolean' : 'string',
-      describe: `${placeholder}${option.description}`,
+      describe: `${valueName}${option.description}`,
       hidden: option.hidden ?? false,
       ...(option.default === undefined ? {} : { defaultDescription: option.default }),
     });

@@ -1,6 +1,7 @@
 /** Finds the container runtime and runs a container with it until its process ends. */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import { delimiter } from 'node:path';
 import { PluginError } from '../base/errors/error.ts';
 import { discardStaged, stageDirectory, writeSmall } from '../store/layout/staging.ts';
@@ -78,7 +79,8 @@ export function startContainer(store: Store, request: RunRequest): Running {
       // The runtime itself was killed, and its container may still run.
       if (signal !== null) end();
       const exitCode = code ?? 128;
-      if (signal !== null || existsSync(started)) resolve(signal === null ? exitCode : 128 + NUMBERS[signal]);
+      if (signal !== null || existsSync(started))
+        resolve(signal === null ? exitCode : 128 + system.signals[signal]);
       else reject(new PluginError('RUN_NOT_STARTED', { runtime, exitCode }));
     });
   }).finally(() => discardStaged(bundle));
@@ -87,6 +89,3 @@ export function startContainer(store: Store, request: RunRequest): Running {
 
 /** The time in which a runtime kills and deletes a container. */
 const END_MS = 30_000;
-const NUMBERS: Readonly<Record<string, number>> & { readonly [name in NodeJS.Signals]: number } = (
-  require('node:os') as typeof import('node:os')
-).constants.signals;
