@@ -31,7 +31,7 @@ export async function openRegistrySource(
     cache: store.blobs.of(repositoryOf(reference)),
     seen: {
       has: (name) => store.sources.hasSeen(name),
-      add: (name, layers) => store.sources.rememberSeen(name, layers),
+      add: (name, topmost) => store.sources.rememberSeen(name, topmost),
     },
     partials: new PartialDirectory(store.layout.partial, context.log, repositoryOf(reference)),
   };

@@ -2,6 +2,7 @@
  * Layers of an image that lie in a repository, for an export. A layer whose repository is in doubt, or whose publication
  * lost something that the configuration does not accept, comes from the image's own source where that has it.
  */
+
 import type { Logger } from '../base/log.ts';
 import type { FoundLayer, RepositoryDoubt } from '../cvmfs/found-layer.ts';
 import { answeredBy } from '../cvmfs/guesses.ts';
@@ -9,7 +10,7 @@ import { ArchiveBroken, readArchive } from '../cvmfs/layer-archive.ts';
 import { type CvmfsDeps, locateLayers } from '../cvmfs/locate.ts';
 import { type PreparedPlan, planLayers } from '../cvmfs/plan-layers.ts';
 import { missing, shownDoubt, unhealthy } from '../image/cvmfs/doubts.ts';
-import type { ImageLayer } from '../image/source/source.ts';
+import type { DirectoryLayer, ImageLayer } from '../image/source/image-layer.ts';
 
 export interface LayersOnCvmfsDeps {
   readonly cvmfs: CvmfsDeps;
@@ -37,17 +38,17 @@ export class LayersOnCvmfs {
    * @throws CVMFS_UNHEALTHY, CVMFS_NOT_PUBLISHED, CVMFS_THIN_LAYER_MISSING where no other source has a layer
    */
   async find(layers: readonly ImageLayer[]): Promise<void> {
-    const named = layers.flatMap((layer) => (layer.onCvmfs ? [{ layer, at: layer.onCvmfs }] : []));
+    const named = layers.flatMap((layer) => (layer.kind === 'directory' ? [layer] : []));
     const findings = await locateLayers(
       this.#deps.cvmfs,
-      named.map(({ layer, at }) => ({
-        digest: layer.digest,
-        diffId: layer.diffId,
-        at: { address: at.address },
+      named.map(({ blob, onCvmfs }) => ({
+        digest: blob?.digest,
+        diffId: blob?.diffId,
+        at: { address: onCvmfs.address },
       })),
     );
-    const found: { layer: ImageLayer; at: FoundLayer }[] = [];
-    for (const [index, { layer }] of named.entries()) {
+    const found: { layer: DirectoryLayer; at: FoundLayer }[] = [];
+    for (const [index, layer] of named.entries()) {
       const finding = findings[index];
       if (finding?.result === 'found') found.push({ layer, at: finding.layer });
       else this.#elsewhere(layer, finding?.doubts ?? [], finding?.reasons.join('; ') ?? 'not asked for');
@@ -66,14 +67,14 @@ export class LayersOnCvmfs {
     return use && this.#read(layer, use);
   }
 
-  #plan(layer: ImageLayer, found: FoundLayer, plan: PreparedPlan | undefined): void {
+  #plan(layer: DirectoryLayer, found: FoundLayer, plan: PreparedPlan | undefined): void {
     const { repository } = found;
     if (plan === undefined || !plan.ok) {
       const doubt = plan ?? { repository, doubt: 'hang' as const, reason: 'no answer' };
       this.#elsewhere(layer, [doubt], shownDoubt(doubt));
       return;
     }
-    const isRepairable = layer.onCvmfs?.elsewhere === true;
+    const isRepairable = layer.onCvmfs.elsewhere;
     const refused = [
       ...answeredBy(repository, 'fall_back', plan.guesses),
       // An export does not repair: the source has all that publishing lost.
@@ -86,18 +87,18 @@ export class LayersOnCvmfs {
     }
     const { facts, madeUp } = plan.plan;
     this.#uses.set(layer, { found, omit: [...madeUp, ...(facts.explicitRoot ? [] : [''])] });
-    this.#deps.log.info('layer-on-cvmfs', { digest: layer.digest, path: found.path });
+    this.#deps.log.info('layer-on-cvmfs', { digest: layer.blob?.digest, path: found.path });
   }
 
   /** @throws where the configuration does not fall back on a doubt, or no other source has the layer */
-  #elsewhere(layer: ImageLayer, doubts: readonly RepositoryDoubt[], reason: string): void {
+  #elsewhere(layer: DirectoryLayer, doubts: readonly RepositoryDoubt[], reason: string): void {
     const fatal = doubts.find(({ repository, doubt }) => !repository.fallBackOn.has(doubt));
     if (fatal !== undefined) throw unhealthy(layer, fatal);
-    if (layer.onCvmfs?.elsewhere !== true) {
+    if (!layer.onCvmfs.elsewhere) {
       const [first] = doubts;
       throw first === undefined ? missing(layer, reason) : unhealthy(layer, first);
     }
-    this.#deps.log.info('layer-not-on-cvmfs', { digest: layer.digest, reason });
+    this.#deps.log.info('layer-not-on-cvmfs', { digest: layer.blob?.digest, reason });
   }
 
   async *#read(layer: ImageLayer, { found, omit }: Use): AsyncGenerator<Uint8Array> {

@@ -3,13 +3,24 @@
  * unpacked on top of the tree of those below it: its names may go through their links, and its hard links may lead to
  * their files.
  */
+
 import { PluginError } from '../base/errors/error.ts';
 import { MiB } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Progress } from '../base/progress.ts';
 import { inTurns } from '../base/turns.ts';
+import {
+  blobOfLayer,
+  compressionOfLayer,
+  declaredSize,
+  digestOfLayer,
+  expectedFacts,
+  type ImageLayer,
+  shownLayer,
+  type TarLayer,
+} from '../image/source/image-layer.ts';
 import { savedImageIn } from '../image/source/saved-image.ts';
-import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source/source.ts';
+import type { ImageSource, ResolvedImage } from '../image/source/source.ts';
 import { isOfWrongBytes } from '../image/source/wrong-bytes.ts';
 import { MergedTree } from '../layer/merge/merged-tree.ts';
 import { MAX_LOOKS } from '../layer/tree/budget.ts';
@@ -64,7 +75,7 @@ export async function mergeImage(
   image: ResolvedImage,
   place: MergePlace,
 ): Promise<MergedImage> {
-  const namesCvmfs = image.layers.some(({ onCvmfs }) => onCvmfs !== undefined);
+  const namesCvmfs = image.layers.some(({ kind }) => kind === 'directory');
   const onCvmfs = namesCvmfs ? await deps.onCvmfs?.() : undefined;
   await onCvmfs?.find(image.layers);
   const merge = new ImageMerge(deps, place, onCvmfs);
@@ -91,8 +102,12 @@ export async function writeLayer(
 export function isOneLayer({ attributes }: MergeDeps, { layers }: ResolvedImage): boolean {
   const [layer] = layers;
   if (layer === undefined || layers.length > 1 || attributes !== 'set') return false;
-  return layer.onCvmfs === undefined && layer.baseDirectory === undefined && layer.identity === undefined;
+  const isBlob = layer.kind === 'blob' || layer.kind === 'unvalidated';
+  return isBlob && layer.baseDirectory === undefined;
 }
+
+/** The facts of an archive that a repository's tree is read as. */
+const NOTHING = { digest: undefined, diffId: undefined, size: undefined };
 
 class ImageMerge {
   readonly #deps: MergeDeps;
@@ -119,14 +134,14 @@ class ImageMerge {
     const { signal, log, progress } = this.#deps;
     signal.throwIfAborted();
     const started = performance.now();
-    const bar = progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
+    const bar = progress.layer(shownLayer(layer), declaredSize(layer));
     try {
       const unpacked = await this.#unpack(layer, (bytes) => bar.advance(bytes));
       if (this.#file === undefined) await inTurns(this.#tree.add(this.#layerTree, unpacked), signal);
       this.#clear();
       this.#count(unpacked);
       log.info('layer-merged', {
-        digest: layer.digest,
+        digest: digestOfLayer(layer),
         entries: unpacked.entries,
         milliseconds: Math.round(performance.now() - started),
       });
@@ -166,8 +181,9 @@ class ImageMerge {
     mkdirAt(AT_FDCWD, this.#layerTree, 0o700);
     const archive = this.#onCvmfs?.open(layer);
     if (archive !== undefined) return this.#unpackArchive(layer, archive, advance);
+    const bytes = { compression: compressionOfLayer(layer), expected: expectedFacts(layer) };
     let before = 0;
-    const unpacked = await unpack(this.#request(layer), await source.open(layer, signal), {
+    const unpacked = await unpack(this.#request(layer, bytes), await source.open(layer, signal), {
       workerUrl,
       signal,
       onProgress: (read) => {
@@ -176,7 +192,7 @@ class ImageMerge {
       },
     });
     await source.verifyUnchanged?.(layer);
-    if (layer.identity !== undefined) refuseSavedImage(layer, this.#layerTree);
+    if (layer.kind === 'tar') refuseSavedImage(layer, this.#layerTree);
     return unpacked;
   }
 
@@ -187,10 +203,9 @@ class ImageMerge {
     advance: (bytes: number) => void,
   ): Promise<Unpacked> {
     const { signal, workerUrl, unpack = unpackLayer } = this.#deps;
-    const unchecked: ImageLayer = { ...layer, validated: false, compression: 'none' };
     let before = 0;
     return unpack(
-      this.#request(unchecked),
+      this.#request(layer, { compression: 'none', expected: NOTHING }),
       { kind: 'stream', chunks },
       {
         workerUrl,
@@ -203,20 +218,17 @@ class ImageMerge {
     );
   }
 
-  #request(layer: ImageLayer): UnpackRequest {
-    const { digest, diffId, size, baseDirectory, validated, compression } = layer;
-    const unknown = { digest: undefined, diffId: undefined, size: undefined };
+  #request(layer: ImageLayer, bytes: Pick<UnpackRequest, 'compression' | 'expected'>): UnpackRequest {
     return {
       target: this.#layerTree,
       manifestPath: this.#manifest,
-      compression,
-      expected: validated ? { digest, diffId, size } : unknown,
+      ...bytes,
       mappings: { uids: [], gids: [] },
       budget: this.#deps.budget,
       quotaBytes: undefined,
       looks: this.#looksLeft,
       ...(this.#file === undefined
-        ? this.#onTree(baseDirectory)
+        ? this.#onTree(blobOfLayer(layer)?.baseDirectory)
         : { base: undefined, lowers: undefined, imagePath: this.#file }),
     };
   }
@@ -248,8 +260,8 @@ class ImageMerge {
 }
 
 /** Only a file that was given by its path can be an image in a file: a layer's content is what its builder meant. */
-function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
+function refuseSavedImage({ path }: TarLayer, tree: string): void {
   const format = savedImageIn(tree);
   if (format === undefined) return;
-  throw new PluginError('IMAGE_SAVED', { path: label ?? identity ?? '', format });
+  throw new PluginError('IMAGE_SAVED', { path, format });
 }

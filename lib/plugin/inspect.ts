@@ -6,8 +6,10 @@ import type { PullContext } from '../image/pull/context.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
 import { findOnCvmfs } from '../image/pull/pull.ts';
 import { Admission } from '../image/source/admission.ts';
-import type { ImageLayer, ImageSource, ResolvedImage } from '../image/source/source.ts';
+import { blobOfLayer, declaredSize, digestOfLayer, type ImageLayer } from '../image/source/image-layer.ts';
+import type { ImageSource, ResolvedImage } from '../image/source/source.ts';
 import type { ImageConfig } from '../oci/config.ts';
+import { OCI_LAYER } from '../oci/media-types.ts';
 import type { TrustRecord } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 import { filesystemOf } from '../sys/kernel/statfs.ts';
@@ -93,12 +95,13 @@ export async function inspectImage(deps: InspectDeps): Promise<Inspected> {
 }
 
 function inspected(layer: ImageLayer, unpackedBytes: number | undefined): InspectedLayer {
-  const elsewhere = layer.urls.length > 0 ? 'url' : 'source';
+  const blob = blobOfLayer(layer);
+  const elsewhere = blob !== undefined && blob.urls.length > 0 ? 'url' : 'source';
   return {
-    digest: layer.digest,
-    diffId: layer.diffId,
-    mediaType: layer.mediaType,
-    bytes: layer.size,
+    digest: blob?.digest,
+    diffId: blob?.diffId,
+    mediaType: blob?.mediaType ?? OCI_LAYER,
+    bytes: declaredSize(layer),
     unpackedBytes,
     from: elsewhere,
   };
@@ -123,7 +126,9 @@ function checks(
     .filter(({ from }) => from !== 'store' && from !== 'cvmfs')
     .reduce((sum, layer) => sum + (layer.bytes ?? 0), 0);
   const free = filesystemOf(store.layout.root).availableBytes;
-  const distinct = new Set(image.layers.map((layer) => layer.diffId ?? layer.digest ?? layer)).size;
+  const distinct = new Set(
+    image.layers.map((layer) => blobOfLayer(layer)?.diffId ?? digestOfLayer(layer) ?? layer),
+  ).size;
   return [
     ...(limit ? limitChecks(store, layers, limit) : []),
     {

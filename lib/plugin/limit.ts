@@ -1,5 +1,6 @@
 import { PluginError } from '../base/errors/error.ts';
 import { MIN_QUOTA_BYTES } from '../base/limits.ts';
+import { declaredSize } from '../image/source/image-layer.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import type { LayerKey } from '../store/layout/layer-key.ts';
 import { projectIdOf } from '../store/records/project-ids.ts';
@@ -42,7 +43,7 @@ function unsupported(store: Store, reason: string, lacking: LackOfQuotas): Plugi
  */
 export function checkDeclaredSize(image: ResolvedImage, limit: DiskLimit | undefined): void {
   if (limit === undefined || limit.exclusive || limit.bytes === 0) return;
-  const size = image.layers.reduce((sum, layer) => sum + (layer.size ?? 0), 0);
+  const size = image.layers.reduce((sum, layer) => sum + (declaredSize(layer) ?? 0), 0);
   if (size > limit.bytes) throw new PluginError('IMAGE_EXCEEDS_LIMIT', { size, limit: limit.bytes });
 }
 

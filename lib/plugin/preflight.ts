@@ -1,5 +1,6 @@
 import { PluginError } from '../base/errors/error.ts';
 import { MAX_LOWER_DIRS } from '../base/limits.ts';
+import { blobOfLayer, digestOfLayer } from '../image/source/image-layer.ts';
 import type { ResolvedImage } from '../image/source/source.ts';
 import type { AskedImage } from '../store/records/cached-images.ts';
 import type { StackPlan } from '../store/records/stacks.ts';
@@ -12,7 +13,9 @@ import { checkDeclaredSize, type DiskLimit } from './limit.ts';
 export function checkImage(image: ResolvedImage, limit: DiskLimit | undefined): void {
   if (image.trust?.refused !== undefined) throw new Error('an image that the policy refuses came through');
   checkDeclaredSize(image, limit);
-  const layers = new Set(image.layers.map((layer) => layer.diffId ?? layer.digest ?? layer)).size;
+  const layers = new Set(
+    image.layers.map((layer) => blobOfLayer(layer)?.diffId ?? digestOfLayer(layer) ?? layer),
+  ).size;
   if (layers > MAX_LOWER_DIRS)
     throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers, limit: MAX_LOWER_DIRS });
 }

@@ -2,7 +2,8 @@ import type { Logger } from '../base/log.ts';
 import type { LayerChoice } from '../image/cvmfs/cvmfs-layers.ts';
 import type { PulledImage } from '../image/pull/context.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
-import type { ImageLayer, ResolvedImage } from '../image/source/source.ts';
+import { blobOfLayer, digestOfLayer, type ImageLayer } from '../image/source/image-layer.ts';
+import type { ResolvedImage } from '../image/source/source.ts';
 import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';
 import type { Store } from '../store/store.ts';
 
@@ -15,7 +16,7 @@ export function provenance(
   const fresh = new Set<string>(fetched.map(({ record }) => record.key));
   return nameLayers(store, image).map(({ layer, key }) => {
     const choice = choices.get(layer);
-    const ids = { diffId: layer.diffId, digest: layer.digest };
+    const ids = { diffId: blobOfLayer(layer)?.diffId, digest: digestOfLayer(layer) };
     if (choice?.cvmfs) return { layer: choice.cvmfs.path, ...ids, source: 'cvmfs', ...told(choice) };
     const source = key !== undefined && !fresh.has(key) ? 'store' : sourceOf(image, layer);
     return { layer: key ?? '', ...ids, source, ...told(choice) };
@@ -32,7 +33,7 @@ function told(choice: LayerChoice | undefined): Pick<LayerProvenance, 'reason' |
 
 function sourceOf(image: ResolvedImage, layer: ImageLayer): LayerProvenance['source'] {
   // An image named by a CVMFS path or a thin image has its other layers from a registry.
-  if (layer.onCvmfs !== undefined || /^(docker|cvmfs):/.test(image.name)) return 'registry';
+  if (layer.kind === 'directory' || /^(docker|cvmfs):/.test(image.name)) return 'registry';
   return image.name.startsWith('oci:') ? 'oci' : 'tar';
 }
 

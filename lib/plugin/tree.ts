@@ -1,7 +1,9 @@
 /** The layers of an image side by side: the size of each, what it adds and hides, and which root filesystems share it. */
+
 import { isPluginError } from '../base/errors/error.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
 import { Admission } from '../image/source/admission.ts';
+import { blobOfLayer, declaredSize } from '../image/source/image-layer.ts';
 import type { ImageSource } from '../image/source/source.ts';
 import { BadTreeManifest, readTreeManifest } from '../layer/manifest/reader.ts';
 import type { ImageId } from '../store/layout/image-id.ts';
@@ -66,8 +68,9 @@ export async function treeOfImage(
   const wanted = nameLayers(store, image);
   const admission = new Admission(deps, image);
   await admission.ask(wanted.flatMap(({ key }) => key ?? []));
-  const named = wanted.map(({ layer: { digest, diffId, size }, key }): Named => {
-    const facts = { digest, diffId, packedBytes: size };
+  const named = wanted.map(({ layer, key }): Named => {
+    const blob = blobOfLayer(layer);
+    const facts = { digest: blob?.digest, diffId: blob?.diffId, packedBytes: declaredSize(layer) };
     return { key: key !== undefined && admission.has(key) ? key : undefined, facts, outside: undefined };
   });
   return { image: image.name, digest: image.manifestDigest, layers: describe(store, named) };

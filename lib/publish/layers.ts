@@ -1,8 +1,10 @@
 /** Fetches a layer of an image and unpacks it for a target, verified: the blob's size and digest, and the diffID. */
+
 import type { Digest } from '../base/digest.ts';
 import { isPluginError, PluginError } from '../base/errors/error.ts';
 import type { Progress } from '../base/progress.ts';
-import type { ImageLayer, ImageSource } from '../image/source/source.ts';
+import type { BlobLayer, ImageLayer } from '../image/source/image-layer.ts';
+import type { ImageSource } from '../image/source/source.ts';
 import type { LayerBudget, UnpackRequest } from '../layer/tree/types.ts';
 import { unpackLayer } from '../layer/unpack/unpack.ts';
 import { mkdirAt } from '../sys/kernel/files.ts';
@@ -22,7 +24,7 @@ export interface LayerDeps {
 }
 
 /** A layer whose blob has a digest, which names the layer in a repository. */
-export type NamedLayer = ImageLayer & { readonly digest: Digest };
+export type NamedLayer = BlobLayer;
 
 /** Errors that bytes of another blob cause. A mirror may have given them, and the registry itself has others. */
 const WRONG_BYTES: ReadonlySet<string> = new Set([
@@ -105,15 +107,21 @@ export function namedLayers(image: string, layers: readonly ImageLayer[]): Named
   for (const layer of layers) {
     const reason = unfitReason(layer);
     if (reason !== undefined) throw new PluginError('PUBLISH_SOURCE', { image, reason });
-    if (layer.digest !== undefined) named.set(layer.digest, { ...layer, digest: layer.digest });
+    if (layer.kind === 'blob') named.set(layer.digest, layer);
   }
   return [...named.values()];
 }
 
-function unfitReason({ digest, baseDirectory, validated, onCvmfs }: ImageLayer): string | undefined {
-  if (digest === undefined) return 'a layer has no digest, which names it in a repository';
-  if (baseDirectory !== undefined) return 'a layer is unpacked below a directory of the layer under it';
-  if (!validated) return 'its digests are not verified';
-  if (onCvmfs !== undefined) return 'a layer of it is on CVMFS already';
-  return undefined;
+function unfitReason(layer: ImageLayer): string | undefined {
+  switch (layer.kind) {
+    case 'tar':
+      return 'a layer has no digest, which names it in a repository';
+    case 'unvalidated':
+      return 'its digests are not verified';
+    case 'directory':
+      return 'a layer of it is on CVMFS already';
+    case 'blob':
+      if (layer.baseDirectory === undefined) return undefined;
+      return 'a layer is unpacked below a directory of the layer under it';
+  }
 }

@@ -3,7 +3,7 @@
  * overlayfs needs, and they become lower directories of the stack. The result of a layer's walk is remembered, so that
  * the next create only probes and stacks.
  */
-import { type Digest, digestOf } from '../../base/digest.ts';
+
 import type { Logger } from '../../base/log.ts';
 import type { FoundLayer, RepositoryDoubt } from '../../cvmfs/found-layer.ts';
 import { answeredBy, type Guesses } from '../../cvmfs/guesses.ts';
@@ -11,12 +11,13 @@ import { type CvmfsDeps, type Finding, locateLayers } from '../../cvmfs/locate.t
 import type { PreparedPlan } from '../../cvmfs/plan-layers.ts';
 import type { RepositoryState } from '../../cvmfs/repository.ts';
 import type { Repository } from '../../cvmfs/settings.ts';
-import { type CvmfsKey, cvmfsKey } from '../../store/layout/layer-key.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import type { Store } from '../../store/store.ts';
-import type { ImageLayer, ResolvedImage } from '../source/source.ts';
+import { blobOfLayer, digestOfLayer, type ImageLayer, namedOnCvmfs } from '../source/image-layer.ts';
+import type { ResolvedImage } from '../source/source.ts';
 import type { CvmfsStackLayer } from '../stack/stack-view.ts';
 import { missing, PlanRefused, repairFailure, shownDoubt, Unrepairable, unhealthy } from './doubts.ts';
+import { BASE_IS_COPIED, isBase, isEligible, recordName } from './eligible.ts';
 import type { CvmfsUse, Repair, RepairSource } from './layer-volumes.ts';
 import { overlayTrial } from './overlay-trial.ts';
 
@@ -62,9 +63,10 @@ export class CvmfsLayers {
     const findings = await locateLayers(
       this.#deps.cvmfs,
       sought.map((layer) => ({
-        digest: layer.digest,
-        diffId: layer.diffId,
-        at: layer.onCvmfs ? { address: layer.onCvmfs.address } : { origin: image.origin ?? 'oci' },
+        digest: digestOfLayer(layer),
+        diffId: blobOfLayer(layer)?.diffId,
+        at:
+          layer.kind === 'directory' ? { address: layer.onCvmfs.address } : { origin: image.origin ?? 'oci' },
       })),
     );
     for (const [index, layer] of sought.entries()) this.#take(layer, findings[index]);
@@ -118,7 +120,7 @@ export class CvmfsLayers {
       this.#doubt(layer, [shownDoubt(cannotMap)], [cannotMap]);
       return;
     }
-    const name = nameOf(layer, found, this.#counted(found));
+    const name = recordName(layer, found, this.#counted(found));
     const known = this.#deps.store.cvmfsRecords.get(name, this.#deps.store.layers);
     if (known?.unusable !== undefined) {
       const { doubt: kind = 'unusable_layer', unusable: reason } = known;
@@ -129,7 +131,7 @@ export class CvmfsLayers {
     this.uses.set(layer, { name, found });
     this.#choose(layer, found, known?.accepted ?? []);
     this.#deps.log.info('layer-on-cvmfs', {
-      digest: layer.digest,
+      digest: digestOfLayer(layer),
       path: found.path,
       repository: found.state.name,
       revision: found.state.revision,
@@ -174,16 +176,17 @@ export class CvmfsLayers {
   }
 
   #doubt(layer: ImageLayer, reasons: readonly string[], doubts: readonly RepositoryDoubt[]): void {
-    if (reasons.length === 0 && layer.onCvmfs === undefined) return;
+    const named = namedOnCvmfs(layer);
+    if (reasons.length === 0 && named === undefined) return;
     const reason = reasons.join('; ');
     const fatal = doubts.find(({ repository, doubt }) => !repository.fallBackOn.has(doubt));
     if (fatal !== undefined) throw unhealthy(layer, fatal);
-    if (layer.onCvmfs !== undefined && !layer.onCvmfs.elsewhere) {
+    if (named?.elsewhere === false) {
       const [first] = doubts;
       throw first === undefined ? missing(layer, reason) : unhealthy(layer, first);
     }
     this.choices.set(layer, { reason, cvmfs: undefined });
-    this.#deps.log.info('layer-not-on-cvmfs', { digest: layer.digest, reason });
+    this.#deps.log.info('layer-not-on-cvmfs', { digest: digestOfLayer(layer), reason });
   }
 
   async #keep(layer: ImageLayer, use: CvmfsUse, plan: PreparedPlan | undefined): Promise<void> {
@@ -246,7 +249,7 @@ export class CvmfsLayers {
     const isWanted =
       repository.lostMetadata.capabilities === 'repair' ||
       answeredBy(repository, 'repair', guesses).length > 0;
-    const isPossible = layer.digest !== undefined && layer.onCvmfs?.elsewhere !== false;
+    const isPossible = digestOfLayer(layer) !== undefined && namedOnCvmfs(layer)?.elsewhere !== false;
     if (!isWanted || !isPossible || source === undefined) return undefined;
     return {
       source,
@@ -259,39 +262,4 @@ export class CvmfsLayers {
       },
     };
   }
-}
-
-const BASE_IS_COPIED = 'the layer above it goes below one of its directories';
-
-/**
- * True for a layer below one with a base directory. The upper one copies that directory's attributes from the layer
- * right below, and is kept under a name for exactly these two layers: a published copy may have lost owners or the
- * fractions of times.
- */
-function isBase({ layers }: ResolvedImage, layer: ImageLayer): boolean {
-  return layers.some((one, index) => one === layer && layers[index + 1]?.baseDirectory !== undefined);
-}
-
-/**
- * True for a layer that a repository may have. Publishers write no layer under an invented digest, and none that goes
- * below a directory.
- */
-function isEligible(image: ResolvedImage, layer: ImageLayer): boolean {
-  if (layer.onCvmfs !== undefined) return true;
-  if (image.origin === undefined || layer.digest === undefined) return false;
-  return layer.validated && layer.baseDirectory === undefined && layer.urls.length === 0;
-}
-
-/**
- * The name of the store's record: of all facts that decide on its content, which are the layer, its path, and its
- * attributes there.
- */
-function nameOf(layer: ImageLayer, found: FoundLayer, counted: boolean): CvmfsKey {
-  const content: Digest = layer.digest ?? digestOf(found.path);
-  const { path, fingerprint, companion, needsIdmap, owners, repository } = found;
-  // The remembered plan depends on these policies.
-  const { owners: ofOwners, directories, root, capabilities } = repository.lostMetadata;
-  const policies = [owners, ofOwners, directories, root, capabilities];
-  const place = [path, fingerprint, companion, needsIdmap, counted, ...policies];
-  return cvmfsKey({ content, place });
 }

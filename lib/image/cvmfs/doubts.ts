@@ -1,8 +1,9 @@
 /** Doubts about layers on CVMFS, in words and as errors. */
+
 import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
 import type { RepositoryDoubt } from '../../cvmfs/found-layer.ts';
-import type { ImageLayer } from '../source/source.ts';
+import { digestOfLayer, type ImageLayer, namedOnCvmfs } from '../source/image-layer.ts';
 
 export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): string {
   return `${repository.name}: ${reason} (${doubt})`;
@@ -10,13 +11,13 @@ export function shownDoubt({ repository, doubt, reason }: RepositoryDoubt): stri
 
 /** The error for a doubt where the configuration forbids another source, or where there is none. */
 export function unhealthy(layer: ImageLayer, { repository, doubt, reason }: RepositoryDoubt): PluginError {
-  const what = layer.onCvmfs?.shown ?? `layer ${layer.digest}`;
+  const what = namedOnCvmfs(layer)?.shown ?? `layer ${digestOfLayer(layer)}`;
   return new PluginError('CVMFS_UNHEALTHY', { repository: repository.name, what, doubt, reason });
 }
 
 /** The error for a layer that an image names and that is not published there. */
 export function missing(layer: ImageLayer, reason: string): PluginError {
-  const { onCvmfs } = layer;
+  const onCvmfs = namedOnCvmfs(layer);
   if (onCvmfs?.thinImage !== undefined) {
     return new PluginError('CVMFS_THIN_LAYER_MISSING', {
       image: onCvmfs.thinImage,

@@ -1,4 +1,5 @@
 /** Makes the store's own part of a layer on CVMFS: its shim, its mask, and the record of its walk. */
+
 import type { ByteName } from '../../base/bytes.ts';
 import { toHostId } from '../../base/id-mapping.ts';
 import type { FoundLayer } from '../../cvmfs/found-layer.ts';
@@ -12,7 +13,8 @@ import type { CvmfsRecord, UnusableDoubt } from '../../store/records/cvmfs-recor
 import type { Store } from '../../store/store.ts';
 import { mkdirAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
-import type { ImageLayer, LayerBytes } from '../source/source.ts';
+import { blobOfLayer, type ImageLayer } from '../source/image-layer.ts';
+import type { LayerBytes } from '../source/source.ts';
 import type { Repaired } from './repair-sink.ts';
 
 /** A layer of the image that a repository has. */
@@ -72,7 +74,7 @@ export async function keepPlan(
     await buildVolume(store, shimOf(use.name), 'once', (target) => writeShim(target, shim, owners));
   store.cvmfsRecords.put(use.name, {
     path: use.found.path,
-    diffId: layer.diffId?.slice('sha256:'.length),
+    diffId: blobOfLayer(layer)?.diffId?.slice('sha256:'.length),
     bytes: use.found.tarBytes ?? facts.fileBytes ?? 0,
     explicitRoot: repaired?.explicitDirs.has('') ?? facts.explicitRoot,
     impliedDirs: facts.impliedDirs,

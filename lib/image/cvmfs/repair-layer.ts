@@ -5,6 +5,7 @@ import { Budget } from '../../layer/tree/budget.ts';
 import { Blob, type ChunkSource } from '../../layer/unpack/blob.ts';
 import { openTar } from '../../layer/unpack/decompress.ts';
 import { FileSource } from '../../layer/unpack/file-source.ts';
+import { compressionOfLayer, expectedFacts } from '../source/image-layer.ts';
 import type { LayerBytes } from '../source/source.ts';
 import { type Repaired, type RepairRequest, RepairSink } from './repair-sink.ts';
 
@@ -28,12 +29,12 @@ async function readLayer(
   source: ChunkSource,
   sink: TarSink,
 ): Promise<void> {
-  const { digest, size, diffId, compression } = layer;
+  const { digest, size, diffId } = expectedFacts(layer);
   const limits = new Budget(budget, undefined);
   const blob = new Blob(source, { digest, size }, (bytes) => limits.compressed(bytes));
   const reader = new TarReader(sink, limits.maxFileSize);
   const hasher = new Bun.CryptoHasher('sha256');
-  const { chunks } = await openTar(compression, blob, async () => undefined);
+  const { chunks } = await openTar(compressionOfLayer(layer), blob, async () => undefined);
   for await (const chunk of chunks) {
     hasher.update(chunk);
     limits.uncompressed(chunk.length);

@@ -1,4 +1,5 @@
 /** Writes the lost attributes of a layer's entries into its mask, while the tar is read. */
+
 import { bytesOf } from '../../base/bytes.ts';
 import type { IdMappings } from '../../base/id-mapping.ts';
 import { MiB } from '../../base/limits.ts';
@@ -14,7 +15,8 @@ import { hasCode } from '../../sys/kernel/errno.ts';
 import { close, linkAt, mknodAt, openAt, symlinkAt, writeAll } from '../../sys/kernel/files.ts';
 import { O } from '../../sys/kernel/libc.ts';
 import { S, type Stat, statIfThere } from '../../sys/kernel/stat.ts';
-import type { ImageLayer, LayerBytes } from '../source/source.ts';
+import type { ImageLayer } from '../source/image-layer.ts';
+import type { LayerBytes } from '../source/source.ts';
 import { Unrepairable } from './doubts.ts';
 import { LayerTree } from './layer-tree.ts';
 

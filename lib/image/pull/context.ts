@@ -1,11 +1,13 @@
 /** The services of a pull, its request, and its result. */
+
 import type { CvmfsDeps } from '../../cvmfs/locate.ts';
 import type { Lease } from '../../store/records/leases.ts';
 import type { StackPlan } from '../../store/records/stacks.ts';
 import type { LayerChoice } from '../cvmfs/cvmfs-layers.ts';
 import type { Admission, AdmissionDeps } from '../source/admission.ts';
+import type { ImageLayer } from '../source/image-layer.ts';
 import type { Patience } from '../source/layer-turns.ts';
-import type { ImageLayer, ResolvedImage } from '../source/source.ts';
+import type { ResolvedImage } from '../source/source.ts';
 import type { StackRules } from '../stack/rules.ts';
 import type { FetchContext, FetchedLayer } from './fetch-layer.ts';
 import type { NamedLayer } from './layer-names.ts';

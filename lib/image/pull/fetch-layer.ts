@@ -7,8 +7,17 @@ import { type LayerKey, layerKey } from '../../store/layout/layer-key.ts';
 import type { Grant } from '../../store/records/grants.ts';
 import type { LayerRecord, StagedLayer } from '../../store/records/layers.ts';
 import type { Store } from '../../store/store.ts';
+import {
+  blobOfLayer,
+  compressionOfLayer,
+  declaredSize,
+  digestOfLayer,
+  expectedFacts,
+  shownLayer,
+  type TarLayer,
+} from '../source/image-layer.ts';
 import { savedImageIn } from '../source/saved-image.ts';
-import type { ImageLayer, ImageSource } from '../source/source.ts';
+import type { ImageSource } from '../source/source.ts';
 import { isOfWrongBytes } from '../source/wrong-bytes.ts';
 import type { NamedLayer } from './layer-names.ts';
 
@@ -76,7 +85,7 @@ async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undef
   const { layer } = named;
   const started = performance.now();
   const staged = context.store.layers.stage();
-  const bar = context.progress.layer(layer.digest ?? layer.label ?? 'layer', layer.size);
+  const bar = context.progress.layer(shownLayer(layer), declaredSize(layer));
   try {
     const bytes = await context.source.open(layer, context.signal);
     let before = 0;
@@ -90,7 +99,7 @@ async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undef
       },
     });
     await context.source.verifyUnchanged?.(layer);
-    if (layer.identity !== undefined) refuseSavedImage(layer, staged.tree);
+    if (layer.kind === 'tar') refuseSavedImage(layer, staged.tree);
     const described = context.store.layers.describe(staged, nameOf(named, result, onTop), result);
     const hosts = context.source.hosts?.(layer);
     const record = hosts === undefined ? described : { ...described, hosts };
@@ -101,7 +110,7 @@ async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undef
     context.metrics?.duration('UnpackTime', milliseconds);
     context.log.info('layer-unpacked', {
       layer: record.key,
-      digest: layer.digest,
+      digest: digestOfLayer(layer),
       bytes: result.compressedBytes,
       unpackedBytes: result.tarBytes,
       entries: result.entries,
@@ -122,10 +131,10 @@ async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undef
  * Refuses an image in a file. Only a local tar can be one: a layer with a digest has the content that its builder
  * chose.
  */
-function refuseSavedImage({ label, identity }: ImageLayer, tree: string): void {
+function refuseSavedImage({ path }: TarLayer, tree: string): void {
   const format = savedImageIn(tree);
   if (format === undefined) return;
-  throw new PluginError('IMAGE_SAVED', { path: label ?? identity ?? '', format });
+  throw new PluginError('IMAGE_SAVED', { path, format });
 }
 
 function requestOf(
@@ -134,20 +143,19 @@ function requestOf(
   staged: StagedLayer,
   onTop: OnTopOf | undefined,
 ): UnpackRequest {
+  const directory = blobOfLayer(layer)?.baseDirectory;
   return {
     target: staged.tree,
     manifestPath: staged.manifest,
-    compression: layer.compression,
-    expected: layer.validated
-      ? { digest: layer.digest, diffId: layer.diffId, size: layer.size }
-      : { digest: undefined, diffId: undefined, size: undefined },
+    compression: compressionOfLayer(layer),
+    expected: expectedFacts(layer),
     mappings: context.store.format.mappings,
     budget: context.budget,
     quotaBytes: request.quotaBytes,
     base:
-      layer.baseDirectory === undefined
+      directory === undefined
         ? undefined
-        : { directory: layer.baseDirectory, parentTree: parent && context.store.layout.tree(parent) },
+        : { directory, parentTree: parent && context.store.layout.tree(parent) },
     lowers: onTop?.trees,
     copyBytes: onTop?.copyBytes,
     looks: onTop?.looks,
@@ -156,5 +164,5 @@ function requestOf(
 
 function nameOf({ key, layer }: NamedLayer, { diffId }: UnpackResult, onTop: OnTopOf | undefined) {
   const name = onTop?.key ?? key ?? layerKey({ content: diffId, validated: true });
-  return { key: name, validated: layer.validated };
+  return { key: name, validated: layer.kind !== 'unvalidated' };
 }

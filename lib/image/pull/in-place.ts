@@ -1,5 +1,6 @@
 import { PluginError } from '../../base/errors/error.ts';
 import type { CvmfsDeps } from '../../cvmfs/locate.ts';
+import { namedOnCvmfs } from '../source/image-layer.ts';
 import type { ResolvedImage } from '../source/source.ts';
 
 /**
@@ -10,7 +11,8 @@ import type { ResolvedImage } from '../source/source.ts';
 export function inPlaceFor(image: ResolvedImage, cvmfs: CvmfsDeps | undefined): CvmfsDeps | undefined {
   const { inPlaceFrom, layers, name, trust } = image;
   if (inPlaceFrom === undefined) return cvmfs;
-  for (const { onCvmfs } of layers) {
+  for (const layer of layers) {
+    const onCvmfs = namedOnCvmfs(layer);
     if (onCvmfs === undefined || onCvmfs.elsewhere) continue;
     const repository = onCvmfs.address.repository.name;
     if (!inPlaceFrom.includes(repository))

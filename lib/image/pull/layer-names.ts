@@ -1,6 +1,7 @@
 import { type LayerKey, layerKey } from '../../store/layout/layer-key.ts';
 import type { Store } from '../../store/store.ts';
-import type { ImageLayer, ResolvedImage } from '../source/source.ts';
+import { blobOfLayer, type ImageLayer, sourceIdentity } from '../source/image-layer.ts';
+import type { ResolvedImage } from '../source/source.ts';
 
 /** A layer of an image with its name in the store, as far as that is known. */
 export interface NamedLayer {
@@ -23,13 +24,12 @@ export function nameLayers(store: Store, image: ResolvedImage): NamedLayer[] {
 
 /** The name of one layer, as far as it is known now. */
 export function keyOf(store: Store, layer: ImageLayer, parent: LayerKey | undefined): LayerKey | undefined {
-  const base = layer.baseDirectory === undefined ? undefined : { directory: layer.baseDirectory, parent };
-  if (!layer.validated && layer.digest !== undefined) {
-    return layerKey({ content: layer.digest, validated: false, base });
-  }
-  const known =
-    layer.diffId ?? (layer.identity === undefined ? undefined : store.sources.diffId(layer.identity));
-  return known && layerKey({ content: known, validated: true, base });
+  const base = baseOf(layer, parent);
+  if (layer.kind === 'unvalidated') return layerKey({ content: layer.digest, validated: false, base });
+  const identity = sourceIdentity(layer);
+  const learned = identity === undefined ? undefined : store.sources.diffId(identity);
+  const content = blobOfLayer(layer)?.diffId ?? learned;
+  return content && layerKey({ content, validated: true, base });
 }
 
 /** The name of a layer's tree that is right only on top of exactly these layers. */
@@ -37,11 +37,13 @@ export function chainedKey(wanted: NamedLayer, content: LayerKey, chain: readonl
   const hex = content.slice(0, 64);
   return layerKey({
     content: `sha256:${hex}` as Parameters<typeof layerKey>[0]['content'],
-    validated: wanted.layer.validated,
-    base:
-      wanted.layer.baseDirectory === undefined
-        ? undefined
-        : { directory: wanted.layer.baseDirectory, parent: wanted.parent },
+    validated: wanted.layer.kind !== 'unvalidated',
+    base: baseOf(wanted.layer, wanted.parent),
     chain,
   });
+}
+
+function baseOf(layer: ImageLayer, parent: LayerKey | undefined) {
+  const directory = blobOfLayer(layer)?.baseDirectory;
+  return directory === undefined ? undefined : { directory, parent };
 }

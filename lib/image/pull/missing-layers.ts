@@ -5,6 +5,7 @@ import type { LayerKey } from '../../store/layout/layer-key.ts';
 import type { Claim } from '../../sys/exclusive/claim.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { filesystemOf } from '../../sys/kernel/statfs.ts';
+import { blobOfLayer, declaredSize, sourceIdentity } from '../source/image-layer.ts';
 import { type Held, isHeld, type LayerTurns } from '../source/layer-turns.ts';
 import type { Pull } from './context.ts';
 import { type FetchedLayer, fetchLayer } from './fetch-layer.ts';
@@ -47,7 +48,7 @@ export class MissingLayers {
       const missing = new Set(left.map(({ key }) => key));
       const ready = left.filter(
         ({ layer, parent }) =>
-          layer.baseDirectory === undefined || parent === undefined || !missing.has(parent),
+          blobOfLayer(layer)?.baseDirectory === undefined || parent === undefined || !missing.has(parent),
       );
       const { mine, others } = this.#claim(ready);
       try {
@@ -125,7 +126,7 @@ export class MissingLayers {
   }
 
   #tellExpected(): void {
-    const sizes = this.#missing().map(({ layer }) => layer.size);
+    const sizes = this.#missing().map(({ layer }) => declaredSize(layer));
     const isKnown = sizes.every((size) => size !== undefined);
     const bytes = isKnown ? sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) : undefined;
     if (sizes.length > 0) this.#pull.context.progress.expect?.(sizes.length, bytes);
@@ -134,7 +135,7 @@ export class MissingLayers {
   /** Refuses early when the disk is too small. Compressed sizes are a lower bound of the layers' sizes. */
   #checkSpace(): void {
     const { layout } = this.#pull.context.store;
-    const need = this.#missing().reduce((sum, { layer }) => sum + (layer.size ?? 0), 0);
+    const need = this.#missing().reduce((sum, { layer }) => sum + (declaredSize(layer) ?? 0), 0);
     const free = filesystemOf(layout.root).availableBytes;
     if (need > free) throw new PluginError('STORE_FULL', { store: layout.root, need, free });
   }
@@ -195,11 +196,11 @@ export class MissingLayers {
 
   #learn(named: NamedLayer, key: LayerKey, diffId: FetchedLayer['record']['diffId']): void {
     this.#learned.set(named, key);
-    if (named.layer.identity !== undefined)
-      this.#pull.context.store.sources.remember(named.layer.identity, diffId);
+    const identity = sourceIdentity(named.layer);
+    if (identity !== undefined) this.#pull.context.store.sources.remember(identity, diffId);
   }
 }
 
 function nameOf(named: NamedLayer): string {
-  return named.key ?? `source-${sha256Hex(named.layer.identity ?? '')}`;
+  return named.key ?? `source-${sha256Hex(sourceIdentity(named.layer) ?? '')}`;
 }

@@ -5,11 +5,13 @@
  * Claims keep several creates from fetching the same layer. A process never waits for another claim while it has
  * finished layers of its own to rename into place, so two processes cannot wait for each other.
  */
+
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
 import { claimOrWait } from '../../sys/exclusive/claim.ts';
 import type { CvmfsLayers } from '../cvmfs/cvmfs-layers.ts';
 import type { RepairSource } from '../cvmfs/layer-volumes.ts';
 import { Admission, layersOf } from '../source/admission.ts';
+import { declaredSize } from '../source/image-layer.ts';
 import { patienceOf, waitEnd } from '../source/layer-turns.ts';
 import { cachedPlan, cachedPlanOf, isOpen, stackOf } from './cached-plan.ts';
 import type { Pull, PullContext, PulledImage, PullRequest } from './context.ts';
@@ -36,7 +38,7 @@ export async function pullInTurn(
   // A plan whose place has to be asked needs no other process.
   if (stack === undefined || cached !== undefined) return pullImage(context, request, cached);
   const patience = patienceOf({ since: request.since, patience: context.patience });
-  const bytes = image.layers.reduce((sum, { size }) => sum + (size ?? 0), 0);
+  const bytes = image.layers.reduce((sum, layer) => sum + (declaredSize(layer) ?? 0), 0);
   using claim = await claimOrWait(`${store.layout.locks}/${stack}.claim`, signal, {
     until: waitEnd(patience, bytes),
     onPoll: (holder) => log.debug('waiting-for-image', { image: image.name, pid: holder?.pid }),

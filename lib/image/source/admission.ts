@@ -4,12 +4,14 @@
  * anonymous caller got, content that the cell got from the image's own place, and content for which that place says yes
  * now. Any other layer counts as missing: the image's source delivers it again, verified, and so proves that it has it.
  */
+
 import { settleLimited } from '../../base/pool.ts';
 import type { Authenticate } from '../../registry/policy/policy.ts';
 import { type LayerKey, layerKeyOrUndefined } from '../../store/layout/layer-key.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
 import { EVERYBODY, type StackPlan } from '../../store/records/stacks.ts';
 import type { Store } from '../../store/store.ts';
+import { blobOfLayer } from './image-layer.ts';
 import type { ImageSource, ResolvedImage } from './source.ts';
 
 export interface AdmissionDeps {
@@ -106,10 +108,10 @@ export class Admission {
 /** The places that the image's layers would come from. Only a layout on this machine takes layers from URLs. */
 async function placesOf({ place, layers }: ResolvedImage): Promise<ReadonlySet<string>> {
   const places = new Set(place === undefined ? [] : [place]);
-  const remote = place === LOCAL ? layers.filter(({ urls }) => urls.length > 0) : [];
+  const remote = place === LOCAL ? layers.flatMap((layer) => blobOfLayer(layer)?.urls ?? []) : [];
   if (remote.length > 0) {
     const { placesOfUrls } = await import('../../registry/blobs/layer-urls.ts');
-    for (const { urls } of remote) for (const one of placesOfUrls(urls)) places.add(one);
+    for (const one of placesOfUrls(remote)) places.add(one);
   }
   return places;
 }

@@ -4,6 +4,7 @@
  * flat root filesystem that the name leads to; and where the repository is in doubt, of the layers in the registry that
  * the name names.
  */
+
 import { PluginError } from '../../base/errors/error.ts';
 import type { Grade } from '../../base/grade.ts';
 import type { Logger } from '../../base/log.ts';
@@ -17,15 +18,9 @@ import { type CvmfsReference, formatReference } from '../../oci/reference.ts';
 import type { Grant } from '../../store/records/grants.ts';
 import { publishedName } from './cvmfs-names.ts';
 import type { RegistrySource } from './from-registry.ts';
+import { type DirectoryLayer, type ImageLayer, namedOnCvmfs } from './image-layer.ts';
 import { toImageLayers } from './manifest-layers.ts';
-import type {
-  BlobOfPlace,
-  ImageLayer,
-  ImageSource,
-  LayerBytes,
-  NamedOnCvmfs,
-  ResolvedImage,
-} from './source.ts';
+import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface CvmfsSourceOptions {
   readonly reference: CvmfsReference;
@@ -72,13 +67,13 @@ export class CvmfsSource implements ImageSource {
   /** Opens a layer that the repository lacks, at the registry that the image's name names. */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     const registry = await this.#registry;
-    if (registry !== undefined && layer.onCvmfs?.elsewhere !== false) {
+    if (registry !== undefined && namedOnCvmfs(layer)?.elsewhere !== false) {
       this.#opened = registry;
       return registry.open(layer, signal);
     }
     throw new PluginError('CVMFS_UNHEALTHY', {
-      repository: layer.onCvmfs?.address.repository.name ?? this.#name,
-      what: layer.onCvmfs?.shown ?? this.#name,
+      repository: namedOnCvmfs(layer)?.address.repository.name ?? this.#name,
+      what: namedOnCvmfs(layer)?.shown ?? this.#name,
       doubt: 'io_error',
       reason: 'it answered and could not be mounted, and no other source has it',
     });
@@ -126,10 +121,14 @@ export class CvmfsSource implements ImageSource {
     if (manifest === undefined) return undefined;
     const registry = await this.#open(named.publicName);
     const { config, from } = await this.#config(named, registry, signal);
-    const layers = this.#toLayers(at, named, manifest, config, registry !== undefined);
+    const layers = this.#toLayers(at, manifest, config, registry !== undefined);
     const findings = await locateLayers(
       this.#options.cvmfs,
-      layers.map(({ digest, diffId, onCvmfs }) => ({ digest, diffId, at: { address: onCvmfs.address } })),
+      layers.map(({ blob, onCvmfs: { address } }) => ({
+        digest: blob?.digest,
+        diffId: blob?.diffId,
+        at: { address },
+      })),
     );
     const lacking = findings.filter(({ result }) => result !== 'found').length;
     if (lacking > 0 && directory !== undefined) {
@@ -147,20 +146,19 @@ export class CvmfsSource implements ImageSource {
 
   #toLayers(
     at: RepositoryPath,
-    named: NamedImage,
     manifest: NonNullable<NamedImage['manifest']>,
     config: ImageConfig | undefined,
     elsewhere: boolean,
-  ): (ImageLayer & { onCvmfs: NamedOnCvmfs })[] {
+  ): DirectoryLayer[] {
     const known = config !== undefined && config.diffIds.length > 0;
     const unknown = manifest.layers.map(() => undefined);
     const diffIds = known ? config.diffIds : unknown;
     const options = { validated: true, source: this.#name };
-    return toImageLayers(manifest, { diffIds }, options).map((layer, index) => {
-      const digest = manifest.layers[index]?.digest ?? named.configDigest;
-      const path = digest === undefined ? '' : `${layerDirectory(at.repository, digest)}/layerfs`;
+    return toImageLayers(manifest, { diffIds }, options).map((blob) => {
+      const path = `${layerDirectory(at.repository, blob.digest)}/layerfs`;
       const address = { repository: at.repository, path };
-      return { ...layer, onCvmfs: { address, shown: path, elsewhere, thinImage: undefined } };
+      const onCvmfs = { address, shown: path, elsewhere, thinImage: undefined };
+      return { kind: 'directory', blob, onCvmfs };
     });
   }
 
@@ -179,16 +177,9 @@ export class CvmfsSource implements ImageSource {
     const registry = named.configDigest === undefined ? undefined : await this.#open(named.publicName);
     const { config, from } = await this.#config(named, registry, signal);
     this.#options.log.info('image-from-flat-root', { image: this.#name, directory, config: from });
-    const layer: ImageLayer = {
-      digest: undefined,
-      diffId: undefined,
-      size: undefined,
-      mediaType: '',
-      compression: 'none',
-      baseDirectory: undefined,
-      urls: [],
-      validated: true,
-      identity: undefined,
+    const layer: DirectoryLayer = {
+      kind: 'directory',
+      blob: undefined,
       onCvmfs: { address, shown: at.path, elsewhere: false, thinImage: undefined },
     };
     return { name: this.#name, manifestDigest: undefined, config, layers: [layer] };

@@ -16,9 +16,10 @@ import { type Grant, LOCAL } from '../../store/records/grants.ts';
 import { type FinalLink, reasonOf } from '../../sys/files/regular-file.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
 import type { ImageGuard } from './guarded-source.ts';
+import { type BlobFacts, blobOfLayer, expectedFacts, type ImageLayer } from './image-layer.ts';
 import { imageFile, readImageFile, unreadable } from './local-file.ts';
 import { toImageLayers } from './manifest-layers.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface OciLayoutOptions {
   readonly reference: LayoutReference;
@@ -111,13 +112,14 @@ export class OciLayoutSource implements ImageSource {
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     signal.throwIfAborted();
     // As in GrootFS, a URL comes before a local blob. Diego's droplets have no local blob.
-    if (layer.urls.some(isWebUrl)) return this.#openUrl(layer, signal);
-    if (layer.digest === undefined)
-      throw unreadable(this.#options.reference.directory, 'a layer has no digest');
-    const path = this.#path(blobName(layer.digest));
+    const blob = blobOfLayer(layer);
+    if (blob?.urls.some(isWebUrl)) return this.#openUrl(layer, blob, signal);
+    if (blob === undefined) throw unreadable(this.#options.reference.directory, 'a layer has no digest');
+    const path = this.#path(blobName(blob.digest));
     const size = this.#sizeOf(path);
-    if (layer.validated && layer.size !== undefined && layer.size !== size)
-      throw new PluginError('LAYER_SIZE_MISMATCH', { expected: layer.size, actual: size, when: 'reported' });
+    const expected = expectedFacts(layer).size;
+    if (expected !== undefined && expected !== size)
+      throw new PluginError('LAYER_SIZE_MISMATCH', { expected, actual: size, when: 'reported' });
     return { kind: 'file', path, size };
   }
 
@@ -130,11 +132,10 @@ export class OciLayoutSource implements ImageSource {
   }
 
   /** The HTTP client is loaded for the first such layer: most layouts have none. */
-  async #openUrl(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+  async #openUrl(layer: ImageLayer, blob: BlobFacts, signal: AbortSignal): Promise<LayerBytes> {
     const { LayerUrls } = await import('../../registry/blobs/layer-urls.ts');
     this.#urls ??= new LayerUrls(this.#options.remote, this.#options.log);
-    const { urls, digest, validated } = layer;
-    const of: UrlLayer = { urls, size: validated ? layer.size : undefined, name: digest ?? 'unknown' };
+    const of: UrlLayer = { urls: blob.urls, size: expectedFacts(layer).size, name: blob.digest };
     const { chunks, size, place } = await this.#urls.open(of, signal);
     this.#gave.set(layer, place);
     return { kind: 'stream', chunks, size };

@@ -1,4 +1,4 @@
-import type { Digest } from '../../base/digest.ts';
+import type { DiffId, Digest } from '../../base/digest.ts';
 import { isPluginError, PluginError } from '../../base/errors/error.ts';
 import { type Grade, strictest } from '../../base/grade.ts';
 import type { Logger } from '../../base/log.ts';
@@ -20,8 +20,9 @@ import type { FoundManifest, ManifestCache, ReadBlob } from '../../registry/mani
 import type { RegistryPolicy } from '../../registry/policy/policy.ts';
 import type { Grant } from '../../store/records/grants.ts';
 import type { ImageGuard } from './guarded-source.ts';
+import { type BlobFacts, blobOfLayer, digestOfLayer, type ImageLayer, shownLayer } from './image-layer.ts';
 import { toImageLayers } from './manifest-layers.ts';
-import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface RegistrySourceOptions {
   readonly reference: RegistryReference;
@@ -44,7 +45,8 @@ export interface RegistrySourceOptions {
 /** Names with a tag that were resolved before, so that their manifest may be in the cache. */
 export interface SeenNames {
   has(name: string): boolean;
-  add(name: string, layers: readonly ImageLayer[]): void;
+  /** @param topmost the topmost layer of the image */
+  add(name: string, topmost: DiffId): void;
 }
 
 /** An image in a registry, in its mirrors, or on a server that those redirect to. */
@@ -101,11 +103,9 @@ export class RegistrySource implements ImageSource {
   /** Opens a layer as a stream. The first request is sent when the first byte is read. */
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     signal.throwIfAborted();
-    const { digest, size } = layer;
-    if (digest === undefined || size === undefined)
-      throw new Error('a layer of a registry has digest and size');
-    const chunks = this.#isElsewhere(layer)
-      ? this.#client.foreign({ digest, size }, layer.urls, signal)
+    const { digest, size, blob } = ofRegistry(layer);
+    const chunks = this.#isElsewhere(blob)
+      ? this.#client.foreign({ digest, size }, blob.urls, signal)
       : this.#client.blob({ digest, size }, signal);
     return { kind: 'stream', chunks, size };
   }
@@ -118,23 +118,24 @@ export class RegistrySource implements ImageSource {
     }
   }
 
-  delivered({ digest, size }: ImageLayer): Grant {
-    if (digest === undefined || size === undefined)
-      throw new Error('a layer of a registry has digest and size');
+  delivered(layer: ImageLayer): Grant {
+    const { digest, size } = ofRegistry(layer);
     const to = this.#client.grade(digest);
     const { place } = this;
     if (to === 'asked') return { to, place, digest, size };
     return to === 'cell' ? { to, place } : { to };
   }
 
-  hosts({ digest }: ImageLayer): readonly string[] | undefined {
+  hosts(layer: ImageLayer): readonly string[] | undefined {
+    const digest = digestOfLayer(layer);
     return digest && this.#client.hosts(digest);
   }
 
   /** Rejects the bytes of a mirror, or those that an earlier process kept: the next `open` goes without them. */
   reject(layer: ImageLayer): boolean {
-    const again = layer.digest !== undefined && this.#client.reject(layer.digest);
-    if (again) this.#options.log.info('layer-rejected', { digest: layer.digest });
+    const digest = digestOfLayer(layer);
+    const again = digest !== undefined && this.#client.reject(digest);
+    if (again) this.#options.log.info('layer-rejected', { digest });
     return again;
   }
 
@@ -158,7 +159,9 @@ export class RegistrySource implements ImageSource {
     const { config, layers, index, manifest } = found;
     log.info('image-resolved', { image: this.#name, digest: found.digest, layers: layers.length });
     const { registry, repository, digest } = this.#options.reference;
-    if (digest === undefined) this.#options.seen?.add(this.#name, layers);
+    const top = layers.at(-1);
+    const topmost = top && blobOfLayer(top)?.diffId;
+    if (digest === undefined && topmost !== undefined) this.#options.seen?.add(this.#name, topmost);
     return {
       name: this.#name,
       manifestDigest: found.digest,
@@ -196,7 +199,7 @@ export class RegistrySource implements ImageSource {
   }
 
   /** True for a foreign layer that may be fetched from the URL in its manifest. */
-  #isElsewhere({ mediaType, urls }: ImageLayer): boolean {
+  #isElsewhere({ mediaType, urls }: BlobFacts): boolean {
     return isForeignLayer(mediaType) && allowedUrls(urls, this.#options.policy.foreignHosts).length > 0;
   }
 
@@ -205,10 +208,10 @@ export class RegistrySource implements ImageSource {
    * such layers into a registry keep their type and URLs, so the registry is asked too.
    * @throws IMAGE_FOREIGN
    */
-  async #requireReachable(layer: ImageLayer, signal: AbortSignal): Promise<void> {
+  async #requireReachable(layer: BlobFacts, signal: AbortSignal): Promise<void> {
     const { mediaType, digest, urls } = layer;
     if (!isForeignLayer(mediaType) || this.#isElsewhere(layer)) return;
-    if (digest !== undefined && (await this.#client.has(digest, signal))) return;
+    if (await this.#client.has(digest, signal)) return;
     const url = printable(urls[0] ?? 'no URL at all');
     throw new PluginError('IMAGE_FOREIGN', { source: this.#name, url });
   }
@@ -261,4 +264,11 @@ export class RegistrySource implements ImageSource {
     const reason = `it declares ${descriptor.size} bytes for ${descriptor.digest}, which has ${bytes.length}`;
     return new PluginError('IMAGE_BAD_MANIFEST', { source: this.#name, reason });
   }
+}
+
+/** @throws TypeError for a layer that no registry lists: a caller gave the layer of another source */
+function ofRegistry(layer: ImageLayer): { digest: Digest; size: number; blob: BlobFacts } {
+  const blob = blobOfLayer(layer);
+  if (blob?.size === undefined) throw new TypeError(`${shownLayer(layer)} is no layer of a registry`);
+  return { digest: blob.digest, size: blob.size, blob };
 }

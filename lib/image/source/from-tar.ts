@@ -1,11 +1,11 @@
 import { PluginError } from '../../base/errors/error.ts';
-import { OCI_LAYER } from '../../oci/media-types.ts';
 import type { TarReference } from '../../oci/reference.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
 import { type FileFacts, reasonOf } from '../../sys/files/regular-file.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
+import type { TarLayer } from './image-layer.ts';
 import { imageFile, unreadable } from './local-file.ts';
-import type { ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 /**
  * A local tar as an image with one layer and no configuration: the root filesystems of BOSH stacks
@@ -25,21 +25,10 @@ export class TarSource implements ImageSource {
     signal.throwIfAborted();
     const facts = this.#look();
     this.#resolved = facts;
-    const layer: ImageLayer = {
-      digest: undefined,
-      diffId: undefined,
-      size: facts.size,
-      mediaType: OCI_LAYER,
-      compression: 'auto',
-      baseDirectory: undefined,
-      urls: [],
-      validated: true,
-      identity: identityOf(facts),
-      label: this.#path,
-    };
-    const name = this.#path;
+    const path = this.#path;
+    const layer: TarLayer = { kind: 'tar', path, size: facts.size, identity: identityOf(facts) };
     return {
-      name,
+      name: path,
       manifestDigest: undefined,
       config: undefined,
       layers: [layer],
@@ -49,7 +38,7 @@ export class TarSource implements ImageSource {
   }
 
   /** @throws IMAGE_SOURCE_CHANGED when the file is no longer the one that was resolved */
-  async open(_layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+  async open(_layer: unknown, signal: AbortSignal): Promise<LayerBytes> {
     signal.throwIfAborted();
     await this.verifyUnchanged();
     return { kind: 'file', path: this.#path, size: this.#resolved?.size ?? 0 };

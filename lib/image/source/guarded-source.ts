@@ -3,7 +3,8 @@ import type { FoundAt } from '../../oci/resolve-index.ts';
 import type { Grant } from '../../store/records/grants.ts';
 import type { TrustRecord } from '../../store/records/image-record.ts';
 import type { SignatureRepository } from '../../trust/find/sigstore-artefacts.ts';
-import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { ImageLayer } from './image-layer.ts';
+import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 /** The part of lib/trust/guard.ts that sources use. */
 export interface ImageGuard {

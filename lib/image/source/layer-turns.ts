@@ -5,12 +5,14 @@
  * claim for that is named after the layer and the source. So all processes that want the layer from this source make
  * one more download, and a slow source slows only the processes that use it.
  */
+
 import { sha256Hex } from '../../base/digest.ts';
 import { MiB } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Store } from '../../store/store.ts';
 import { type Claim, tryClaim, waitForRelease } from '../../sys/exclusive/claim.ts';
-import type { ImageLayer, ResolvedImage } from './source.ts';
+import { blobOfLayer, declaredSize, type ImageLayer, sourceIdentity } from './image-layer.ts';
+import type { ResolvedImage } from './source.ts';
 
 /** Times in milliseconds of `performance.now()`. */
 export interface Patience {
@@ -82,7 +84,7 @@ export class LayerTurns {
     const path = `${locks}/${name}.claim`;
     const first = tryClaim(path);
     if (!('heldBy' in first)) return first;
-    const until = waitEnd(this.#patience, layer.size ?? 0);
+    const until = waitEnd(this.#patience, declaredSize(layer) ?? 0);
     if (performance.now() < until) return { paths: [path], until };
     const beside = `${locks}/${sha256Hex(JSON.stringify([name, this.#sourceOf(layer)]))}.second.claim`;
     const second = tryClaim(beside);
@@ -101,10 +103,11 @@ export class LayerTurns {
   }
 
   /** The facts that decide on the bytes and on their speed. Two tenants share them only by using the same place. */
-  #sourceOf({ digest, urls, identity }: ImageLayer): unknown {
+  #sourceOf(layer: ImageLayer): unknown {
     const { name, origin } = this.#image;
     const place = typeof origin === 'object' ? [origin.registry, origin.repository] : name;
-    return [place, digest, identity, urls];
+    const blob = blobOfLayer(layer);
+    return [place, blob?.digest, sourceIdentity(layer), blob?.urls];
   }
 }
 

@@ -5,7 +5,7 @@ import { printable } from '../../base/text.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { ImageManifest } from '../../oci/manifest.ts';
 import { layerFormat } from '../../oci/media-types.ts';
-import type { Compression, ImageLayer } from './source.ts';
+import type { BlobLayer, Compression, UnvalidatedLayer } from './image-layer.ts';
 
 /** Cloud Foundry's own annotation: unpack the layer below this directory (Diego's droplets). */
 const BASE_DIRECTORY = 'org.cloudfoundry.experimental.image.base-directory';
@@ -20,7 +20,7 @@ export function toImageLayers(
   manifest: ImageManifest,
   config: { readonly diffIds: readonly (DiffId | undefined)[] },
   options: { readonly validated: boolean; readonly source: string },
-): readonly ImageLayer[] {
+): readonly (BlobLayer | UnvalidatedLayer)[] {
   const { layers } = manifest;
   const { source, validated } = options;
   if (layers.length !== config.diffIds.length) {
@@ -30,6 +30,7 @@ export function toImageLayers(
   if (layers.length > MAX_LAYERS)
     throw new PluginError('IMAGE_TOO_MANY_LAYERS', { layers: layers.length, limit: MAX_LAYERS });
   return layers.map((layer, at) => ({
+    kind: validated ? 'blob' : 'unvalidated',
     digest: layer.digest,
     diffId: config.diffIds[at],
     size: validated || layer.size > 0 ? layer.size : undefined,
@@ -37,8 +38,6 @@ export function toImageLayers(
     compression: compressionOf(layer, source),
     baseDirectory: layer.annotations.get(BASE_DIRECTORY),
     urls: layer.urls,
-    validated,
-    identity: undefined,
   }));
 }
 

@@ -6,15 +6,18 @@
  * three times the CPU, measured.) The wait has an end: the process with the claim may itself be waiting for layers from
  * a slow registry.
  */
+
 import { sha256Hex } from '../../base/digest.ts';
 import type { Grade } from '../../base/grade.ts';
 import type { Grant } from '../../store/records/grants.ts';
+import type { Resolved } from '../../store/records/sources.ts';
 import type { Store } from '../../store/store.ts';
 import type { Claim } from '../../sys/exclusive/claim.ts';
 import { cpuVariant } from '../../sys/kernel/cpu.ts';
 import { exists } from '../../sys/kernel/look.ts';
 import type { ImageGuard } from './guarded-source.ts';
-import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { ImageLayer } from './image-layer.ts';
+import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export class RememberingSource implements ImageSource {
   readonly #store: Store;
@@ -124,9 +127,11 @@ export class RememberingSource implements ImageSource {
  * True when every layer has a digest and a diffID. A layer on CVMFS may be gone tomorrow, so such an image is resolved
  * each time.
  */
-function isFixed(image: ResolvedImage): boolean {
+function isFixed(image: ResolvedImage): image is ResolvedImage & Resolved {
   if (image.unverified) return false;
   // A caller whose own credentials were needed is asked each time.
   if (image.grade === undefined || image.grade === 'asked') return false;
-  return image.layers.every(({ digest, diffId, onCvmfs }) => digest && diffId && onCvmfs === undefined);
+  return image.layers.every(
+    (layer) => (layer.kind === 'blob' || layer.kind === 'unvalidated') && layer.diffId !== undefined,
+  );
 }

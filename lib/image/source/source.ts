@@ -1,50 +1,10 @@
-import type { DiffId, Digest } from '../../base/digest.ts';
+import type { Digest } from '../../base/digest.ts';
 import type { Grade } from '../../base/grade.ts';
-import type { RepositoryPath } from '../../cvmfs/address.ts';
 import type { LayerOrigin } from '../../cvmfs/settings.ts';
 import type { ImageConfig } from '../../oci/config.ts';
 import type { Grant } from '../../store/records/grants.ts';
 import type { TrustRecord } from '../../store/records/image-record.ts';
-
-/** The compression of a layer's blob. `auto`: the first bytes tell (a local tar). */
-export type Compression = 'gzip' | 'zstd' | 'none' | 'auto';
-
-/** A layer of a resolved image. `ResolvedImage.layers` has the bottom layer first. */
-export interface ImageLayer {
-  /** The digest of the blob as stored. Absent for a local tar, for which no digest is promised. */
-  readonly digest: Digest | undefined;
-  /** From the image configuration. Absent for a local tar, whose diffID is computed while it is unpacked. */
-  readonly diffId: DiffId | undefined;
-  /** Declared bytes of the blob; undefined where no size is declared. */
-  readonly size: number | undefined;
-  readonly mediaType: string;
-  readonly compression: Compression;
-  /** The annotation `org.cloudfoundry.experimental.image.base-directory`: unpack below this directory. */
-  readonly baseDirectory: string | undefined;
-  /**
-   * URLs of an `oci:` layer (Diego's droplets). The URLs of a registry image are used only where the settings allow it.
-   */
-  readonly urls: readonly string[];
-  /** False only for `oci:` images without layer validation: digests are then names, not facts. */
-  readonly validated: boolean;
-  /** A stable name of the bytes where there is no digest: a tar's device, inode, size and mtime. */
-  readonly identity: string | undefined;
-  /** The layer's name for people where it has no digest: the path of a tar. */
-  readonly label?: string;
-  /** Set when the image itself says that the layer is a directory in a CVMFS repository. */
-  readonly onCvmfs?: NamedOnCvmfs | undefined;
-}
-
-/** The directory in a CVMFS repository that an image names as its layer. */
-export interface NamedOnCvmfs {
-  readonly address: RepositoryPath;
-  /** The address as the image or the user wrote it, for errors. */
-  readonly shown: string;
-  /** True when the source can open the layer too, if the repository lacks it or is in doubt. */
-  readonly elsewhere: boolean;
-  /** The thin image that names the layer. */
-  readonly thinImage: string | undefined;
-}
+import type { ImageLayer } from './image-layer.ts';
 
 export interface ResolvedImage {
   /** The reference without credentials, for logs and records. */

@@ -1,4 +1,5 @@
 /** Resolves a thin image: from the descriptor in its only layer to the layers that the descriptor names. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { digestOf } from '../../base/digest.ts';
 import { PluginError } from '../../base/errors/error.ts';
@@ -12,14 +13,17 @@ import type { Grant } from '../../store/records/grants.ts';
 import type { Store } from '../../store/store.ts';
 import { Admission } from './admission.ts';
 import { registryReference } from './cvmfs-names.ts';
-import type {
-  BlobOfPlace,
-  ImageLayer,
-  ImageSource,
-  LayerBytes,
-  NamedOnCvmfs,
-  ResolvedImage,
-} from './source.ts';
+import {
+  type BlobFacts,
+  blobOfLayer,
+  compressionOfLayer,
+  type DirectoryLayer,
+  digestOfLayer,
+  type ImageLayer,
+  type NamedOnCvmfs,
+  namedOnCvmfs,
+} from './image-layer.ts';
+import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 import { MAX_THIN_BLOB, type ThinOptions } from './thin-options.ts';
 
 export interface ResolvedThin {
@@ -64,15 +68,16 @@ export class ThinOrigin {
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     this.#image ??= this.#source.resolve(signal);
     const image = await this.#image;
+    const wanted = digestOfLayer(layer);
     // The origin's layer has a size, and that of a thin image has none.
-    const found = image.layers.find(({ digest }) => digest !== undefined && digest === layer.digest);
+    const found = image.layers.find((one) => wanted !== undefined && digestOfLayer(one) === wanted);
     if (found !== undefined) {
       this.#found.set(layer, found);
       return this.#source.open(found, signal);
     }
     throw new PluginError('CVMFS_THIN_LAYER_MISSING', {
-      image: layer.onCvmfs?.thinImage ?? image.name,
-      url: layer.onCvmfs?.shown ?? '',
+      image: namedOnCvmfs(layer)?.thinImage ?? image.name,
+      url: namedOnCvmfs(layer)?.shown ?? '',
       reason: `neither its repository nor ${image.name} has it`,
     });
   }
@@ -97,14 +102,13 @@ export async function resolveThin(
   const addresses = thin.layers.map(({ url }) => thinAddress(settings, url));
   const reference = originOf(thin);
   const origin = reference === undefined ? undefined : await options.anonymous(reference);
-  const layers = thin.layers.flatMap(({ url, digest }, index): ImageLayer[] => {
+  const layers = thin.layers.flatMap(({ url, digest }, index): DirectoryLayer[] => {
     const address = addresses[index];
     if (address === undefined) return [];
     const elsewhere = origin !== undefined && digest !== undefined;
     const onCvmfs: NamedOnCvmfs = { address, shown: url, elsewhere, thinImage: image.name };
-    // Layers that were fetched from the origin are found again by this identity.
-    const identity = digest === undefined ? undefined : `thin ${digest}`;
-    return [{ ...NOTHING_DECLARED, digest, identity, onCvmfs }];
+    const blob = digest === undefined ? undefined : { ...NOTHING_DECLARED, digest };
+    return [{ kind: 'directory', blob, onCvmfs }];
   });
   options.log.info('thin-image', { image: image.name, origin: thin.origin, layers: layers.length });
   // The layers come from the origin's place, not from that of the thin image.
@@ -125,14 +129,13 @@ export function nowhereElse(onCvmfs: NamedOnCvmfs): PluginError {
   });
 }
 
-const NOTHING_DECLARED: Omit<ImageLayer, 'digest' | 'identity'> = {
+const NOTHING_DECLARED: Omit<BlobFacts, 'digest'> = {
   diffId: undefined,
   size: undefined,
   mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
   compression: 'auto',
   baseDirectory: undefined,
   urls: [],
-  validated: true,
 };
 
 /** Reads the descriptor. A fetched one is kept beside manifests, under the digest of its blob. */
@@ -145,7 +148,7 @@ async function descriptorOf(
 ): Promise<Uint8Array | undefined> {
   const unpacked = store && (await unpackedDescriptor(image, layer, source, store, signal));
   if (store !== undefined && unpacked !== 'not unpacked') return unpacked;
-  const { digest } = layer;
+  const digest = digestOfLayer(layer);
   const kept = digest && image.place && store?.blobs.get(digest, image.place);
   let blob = kept && kept.grade !== 'asked' ? kept.bytes : undefined;
   if (blob === undefined) {
@@ -171,8 +174,9 @@ async function unpackedDescriptor(
   store: Store,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined | 'not unpacked'> {
-  if (layer.diffId === undefined) return 'not unpacked';
-  const key = layerKey({ content: layer.diffId, validated: layer.validated });
+  const diffId = blobOfLayer(layer)?.diffId;
+  if (diffId === undefined) return 'not unpacked';
+  const key = layerKey({ content: diffId, validated: layer.kind !== 'unvalidated' });
   const tree = store.layout.tree(key);
   if (!existsSync(tree)) return 'not unpacked';
   const admission = new Admission({ store, source, signal }, image);
@@ -199,11 +203,12 @@ async function collect(bytes: LayerBytes): Promise<Uint8Array | undefined> {
 const MAX_TAR = 2 * MiB;
 
 async function inflate(blob: Uint8Array, layer: ImageLayer): Promise<Uint8Array | undefined> {
-  if (layer.compression === 'none') return blob;
+  const compression = compressionOfLayer(layer);
+  if (compression === 'none') return blob;
   const { gunzipSync, zstdDecompressSync } = await import('node:zlib');
   try {
     const options = { maxOutputLength: MAX_TAR };
-    return layer.compression === 'zstd' ? zstdDecompressSync(blob, options) : gunzipSync(blob, options);
+    return compression === 'zstd' ? zstdDecompressSync(blob, options) : gunzipSync(blob, options);
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 import type { Grade } from '../../base/grade.ts';
 import type { Grant } from '../../store/records/grants.ts';
-import type { BlobOfPlace, ImageLayer, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import { blobOfLayer, type ImageLayer } from './image-layer.ts';
+import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 import type { ThinOrigin } from './thin-image.ts';
 import { MAX_THIN_BLOB, type ThinOptions } from './thin-options.ts';
 
@@ -30,7 +31,7 @@ export class ThinAwareSource implements ImageSource {
   }
 
   async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
-    if (layer.onCvmfs === undefined) return this.#inner.open(layer, signal);
+    if (layer.kind !== 'directory') return this.#inner.open(layer, signal);
     if (this.#origin !== undefined) return this.#origin.open(layer, signal);
     const { nowhereElse } = await import('./thin-image.ts');
     throw nowhereElse(layer.onCvmfs);
@@ -41,13 +42,13 @@ export class ThinAwareSource implements ImageSource {
   }
 
   delivered(layer: ImageLayer): Grant {
-    const source = layer.onCvmfs === undefined ? this.#inner : this.#origin;
+    const source = layer.kind !== 'directory' ? this.#inner : this.#origin;
     if (source === undefined) throw new Error('nothing has been opened');
     return source.delivered(layer);
   }
 
   hosts(layer: ImageLayer): readonly string[] | undefined {
-    return (layer.onCvmfs === undefined ? this.#inner : this.#origin)?.hosts?.(layer);
+    return (layer.kind !== 'directory' ? this.#inner : this.#origin)?.hosts?.(layer);
   }
 
   async verifyUnchanged(layer: ImageLayer): Promise<void> {
@@ -55,7 +56,7 @@ export class ThinAwareSource implements ImageSource {
   }
 
   reject(layer: ImageLayer): boolean {
-    return layer.onCvmfs === undefined && this.#inner.reject?.(layer) === true;
+    return layer.kind !== 'directory' && this.#inner.reject?.(layer) === true;
   }
 
   async close(): Promise<void> {
@@ -64,6 +65,8 @@ export class ThinAwareSource implements ImageSource {
 }
 
 function mayBeThin(layer: ImageLayer): boolean {
-  const { size, baseDirectory, urls } = layer;
+  const blob = blobOfLayer(layer);
+  if (blob === undefined) return false;
+  const { size, baseDirectory, urls } = blob;
   return size !== undefined && size <= MAX_THIN_BLOB && baseDirectory === undefined && urls.length === 0;
 }

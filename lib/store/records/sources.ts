@@ -6,11 +6,11 @@ import { isCount, isOptional, isRecord, isStrings, isText } from '../layout/own-
 import { isTexts, isTrustRecord, type TrustRecord } from './image-record.ts';
 import { recall, remember } from './records.ts';
 
-/** The part of a resolved image that remembering needs: layers with diffIDs, by which the store names them. */
+/** The part of a resolved image that remembering needs: blobs with diffIDs, by which the store names the layers. */
 export interface Resolved {
   readonly name: string;
   readonly manifestDigest: Digest | undefined;
-  readonly layers: readonly { readonly diffId: DiffId | undefined }[];
+  readonly layers: readonly { readonly kind: 'blob' | 'unvalidated'; readonly diffId: DiffId }[];
 }
 
 /** Facts about images from earlier creates: the diffID of a local tar, and the image behind a pinned reference. */
@@ -72,11 +72,9 @@ export class Sources {
    * Remembers that a name was resolved. The fact is kept as long as the topmost layer: if only lower ones are gone,
    * most of the image is still here, so that asking the registry about it is worth the time.
    */
-  rememberSeen(name: string, layers: Resolved['layers']): void {
+  rememberSeen(name: string, topmost: DiffId): void {
     if (this.hasSeen(name)) return;
-    const [diffId] = layers.flatMap((layer) => layer.diffId ?? []).slice(-1);
-    if (diffId !== undefined)
-      remember(this.#layout, this.#path(`seen ${name}`), { identity: `seen ${name}`, diffId });
+    remember(this.#layout, this.#path(`seen ${name}`), { identity: `seen ${name}`, diffId: topmost });
   }
 
   /** The verdict on an image by its key (lib/trust/guard.ts). */
@@ -123,14 +121,13 @@ function isResolved(value: unknown): value is { resolved: Resolved } {
 function isLayer(value: unknown): boolean {
   return (
     isRecord(value) &&
-    isOptional(value['digest'], isDigest) &&
-    isOptional(value['diffId'], isDigest) &&
+    (value['kind'] === 'blob' || value['kind'] === 'unvalidated') &&
+    isDigest(value['digest']) &&
+    isDigest(value['diffId']) &&
     isOptional(value['size'], isCount) &&
     [value['mediaType'], value['compression']].every(isText) &&
-    [value['baseDirectory'], value['identity'], value['label']].every((text) => isOptional(text, isText)) &&
-    isStrings(value['urls']) &&
-    typeof value['validated'] === 'boolean' &&
-    value['onCvmfs'] === undefined
+    isOptional(value['baseDirectory'], isText) &&
+    isStrings(value['urls'])
   );
 }
 

@@ -1,10 +1,12 @@
 /** The registry client as tests use it: quick deadlines, a log to look into, everything else as shipped. */
+
 import { sha256Hex } from '../../../lib/base/digest.ts';
 import type { LogData, Logger } from '../../../lib/base/log.ts';
 import { Secret } from '../../../lib/base/secret.ts';
 import type { Lookup } from '../../../lib/http/route.ts';
 import { RegistrySource, type SeenNames } from '../../../lib/image/source/from-registry.ts';
-import type { ImageLayer, ImageSource } from '../../../lib/image/source/source.ts';
+import { digestOfLayer, type ImageLayer } from '../../../lib/image/source/image-layer.ts';
+import type { ImageSource } from '../../../lib/image/source/source.ts';
 import { platformOf } from '../../../lib/oci/platform.ts';
 import { parseImageReference, type RegistryReference } from '../../../lib/oci/reference.ts';
 import type { GivenCredentials } from '../../../lib/registry/auth/credentials.ts';
@@ -126,8 +128,8 @@ export async function readLayer(
   }
   const all = Buffer.concat(chunks);
   const digest = `sha256:${sha256Hex(all)}`;
-  if (digest !== layer.digest)
-    throw new Error(`the layer ${layer.digest} came as ${digest}, ${all.length} bytes`);
+  const wanted = digestOfLayer(layer);
+  if (digest !== wanted) throw new Error(`the layer ${wanted} came as ${digest}, ${all.length} bytes`);
   return all;
 }
 
@@ -137,7 +139,7 @@ export async function readImage(image: string, options: TestSourceOptions = {}):
   try {
     const { layers } = await source.resolve(NEVER);
     await Promise.all(layers.map((layer) => readLayer(source, layer)));
-    return layers.map(({ digest }) => digest ?? '');
+    return layers.map((layer) => digestOfLayer(layer) ?? '');
   } finally {
     await source.close();
   }

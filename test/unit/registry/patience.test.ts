@@ -1,8 +1,9 @@
 /** What unpacks a layer waits as long as the registry client does: the deadlines are the client's. */
+
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { unpackWorkerUrl } from '../../../cmd/program/executable.ts';
 import type { RegistrySource } from '../../../lib/image/source/from-registry.ts';
-import type { ImageLayer } from '../../../lib/image/source/source.ts';
+import { digestOfLayer, type ImageLayer } from '../../../lib/image/source/image-layer.ts';
 import { unpackLayer } from '../../../lib/layer/unpack/unpack.ts';
 import type { RegistryPolicy } from '../../../lib/registry/policy/policy.ts';
 import { ROOMY, requestIn } from '../../support/images/unpack.ts';
@@ -51,7 +52,7 @@ async function layersOf(
 
 async function unpack(layer: ImageLayer | undefined, signal = NEVER): Promise<unknown> {
   if (layer === undefined || source === undefined) throw new Error('no layer');
-  const request = requestIn(dir.at(`${layer.digest}`), STALL);
+  const request = requestIn(dir.at(`${digestOfLayer(layer)}`), STALL);
   return unpackLayer(request, await source.open(layer, signal), { workerUrl: unpackWorkerUrl(), signal });
 }
 
@@ -60,7 +61,7 @@ test('a Retry-After is waited for, and the registry’s own error is the end', a
   const retry = { attempts: 3, baseMs: 1, maxMs: 1, random: () => 0 };
   const [layer] = await layersOf((answer) => answer.write(limit), { retry });
   expect(await rejection(unpack(layer))).toMatchObject({ code: 'REGISTRY_RATE_LIMITED' });
-  expect(registry?.asked(`${layer?.digest}`).length).toBe(3);
+  expect(registry?.asked(`${layer && digestOfLayer(layer)}`).length).toBe(3);
 });
 
 test('a registry that takes its time is given up by the deadline for answers, no sooner', async () => {

@@ -1,4 +1,5 @@
 /** What all layers of an image together may cost that are fetched on top of others. */
+
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type DiffId, type Digest, digestOf } from '../../../../lib/base/digest.ts';
@@ -8,7 +9,8 @@ import { cachedPlan } from '../../../../lib/image/pull/cached-plan.ts';
 import type { PulledImage } from '../../../../lib/image/pull/context.ts';
 import { nameLayers } from '../../../../lib/image/pull/layer-names.ts';
 import { pullImage } from '../../../../lib/image/pull/pull.ts';
-import type { ImageLayer, ImageSource, ResolvedImage } from '../../../../lib/image/source/source.ts';
+import { declaredSize, digestOfLayer, type ImageLayer } from '../../../../lib/image/source/image-layer.ts';
+import type { ImageSource, ResolvedImage } from '../../../../lib/image/source/source.ts';
 import { MAX_LOOKS } from '../../../../lib/layer/tree/budget.ts';
 import type { Unpacked, UnpackRequest } from '../../../../lib/layer/tree/types.ts';
 import { Lease } from '../../../../lib/store/records/leases.ts';
@@ -38,7 +40,7 @@ function testLayer(...entries: EntrySpec[]): ImageLayer {
   const digest = digestOf(blob) as Digest & DiffId;
   blobs.set(digest, blob);
   const packed = { mediaType: 'application/vnd.oci.image.layer.v1.tar', compression: 'none' } as const;
-  const rest = { baseDirectory: undefined, urls: [], validated: true, identity: undefined };
+  const rest = { baseDirectory: undefined, urls: [], kind: 'blob' } as const;
   return { digest, diffId: digest, size: blob.length, ...packed, ...rest };
 }
 
@@ -46,7 +48,10 @@ const source: ImageSource = {
   resolve: () => Promise.reject(new Error('nothing is resolved here')),
   close: () => Promise.resolve(),
   delivered: () => ({ to: 'everybody' }) as const,
-  open: async ({ digest }) => ({ kind: 'file', path: String(digest), size: blobs.get(digest)?.length ?? 0 }),
+  open: async (layer) => {
+    const path = String(digestOfLayer(layer));
+    return { kind: 'file', path, size: blobs.get(path)?.length ?? 0 };
+  },
 };
 
 /** Unpacks in this thread, and remembers with which budget. */
@@ -88,7 +93,7 @@ test('an image copies as much for hard links as its layers have, or 64 MiB, in a
   const base = testLayer({ name: 'big', content: Buffer.alloc(34 * MiB) });
   const linking = [1, 2].map((i) => testLayer(H(`link-${i}`, 'big')));
   // As much as a layer's own archive may be its own.
-  const limit = 30 * MiB + (linking[0]?.size ?? 0);
+  const limit = 30 * MiB + (linking[0] === undefined ? 0 : (declaredSize(linking[0]) ?? 0));
   expect(await failureOf(pull([base, ...linking]))).toMatchObject({
     code: 'LAYER_TOO_LARGE',
     subject: { what: 'bytes of lower layers that it links to', limit },

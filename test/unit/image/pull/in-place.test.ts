@@ -1,9 +1,11 @@
 /** Layers on CVMFS, whose bytes nothing verifies, for an image that has to be signed. */
+
 import { expect, test } from 'bun:test';
 import type { CvmfsDeps } from '../../../../lib/cvmfs/locate.ts';
 import type { Repository } from '../../../../lib/cvmfs/settings.ts';
 import { inPlaceFor } from '../../../../lib/image/pull/in-place.ts';
-import type { ImageLayer, ResolvedImage } from '../../../../lib/image/source/source.ts';
+import type { ImageLayer } from '../../../../lib/image/source/image-layer.ts';
+import type { ResolvedImage } from '../../../../lib/image/source/source.ts';
 
 const repositories = ['one.example', 'two.example'].map(
   (name) => ({ name, path: `/cvmfs/${name}` }) as Repository,
@@ -12,9 +14,13 @@ const cvmfs = { settings: { repositories } } as unknown as CvmfsDeps;
 const [one] = repositories;
 
 function image(inPlaceFrom: readonly string[] | undefined, elsewhere?: boolean): ResolvedImage {
-  const address = { repository: one, path: '/cvmfs/one.example/layer' };
-  const onCvmfs = { address, shown: 'layer', elsewhere, thinImage: undefined };
-  const layers = elsewhere === undefined ? [] : [{ onCvmfs } as unknown as ImageLayer];
+  const layers: ImageLayer[] = [];
+  if (elsewhere !== undefined) {
+    if (one === undefined) throw new Error('no repository');
+    const address = { repository: one, path: '/cvmfs/one.example/layer' };
+    const onCvmfs = { address, shown: 'layer', elsewhere, thinImage: undefined };
+    layers.push({ kind: 'directory', blob: undefined, onCvmfs });
+  }
   return {
     name: 'docker://a.example/app:v1',
     manifestDigest: undefined,

@@ -38,8 +38,7 @@ function image(place: string | undefined, urls: readonly string[] = []): Resolve
     compression: 'none',
     baseDirectory: undefined,
     urls,
-    validated: true,
-    identity: undefined,
+    kind: 'blob',
   } as const;
   return { name: 'image', manifestDigest: undefined, config: undefined, layers: [layer], place };
 }

@@ -57,13 +57,13 @@ describe('a layout of Garden', () => {
       const source = layoutSource(`oci:/${layout.directory}`, { skipLayerValidation: true });
       const image = await source.resolve(NEVER);
       expect(image.layers as unknown).toMatchObject([
-        { digest: base, diffId: base, size: undefined, compression: 'none', validated: false, urls: [] },
+        { digest: base, diffId: base, size: undefined, compression: 'none', kind: 'unvalidated', urls: [] },
         {
           digest: droplet,
           diffId: droplet,
           size: undefined,
           compression: 'gzip',
-          validated: false,
+          kind: 'unvalidated',
           baseDirectory: '/home/vcap',
           urls: ['https://cc.internal/droplet?a=1&b=2'],
         },

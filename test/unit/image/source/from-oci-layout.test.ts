@@ -111,7 +111,7 @@ describe('OciLayoutSource', () => {
       const zstd = layout.blob(`${OCI_LAYER}+zstd`, 'cc', { urls: ['https://blobs.example/cc'] });
       const config = layout.config([digest(1), digest(2), digest(3)]);
       layout.write([layout.image([layout.layer('aaa'), gzip, zstd], { config })]);
-      const common = { validated: true, identity: undefined };
+      const common = { kind: 'blob' };
       expect((await resolveLayout(layout.url())).layers as unknown).toEqual([
         {
           ...common,

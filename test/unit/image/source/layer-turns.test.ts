@@ -1,4 +1,5 @@
 /** Who waits for somebody else's download waits as long as an honest one takes, and then fetches beside it. */
+
 import { expect, test } from 'bun:test';
 import { type DiffId, type Digest, digestOf } from '../../../../lib/base/digest.ts';
 import { silentLogger } from '../../../../lib/base/log.ts';
@@ -7,8 +8,9 @@ import { cachedPlan } from '../../../../lib/image/pull/cached-plan.ts';
 import type { PulledImage } from '../../../../lib/image/pull/context.ts';
 import { nameLayers } from '../../../../lib/image/pull/layer-names.ts';
 import { pullImage, pullInTurn } from '../../../../lib/image/pull/pull.ts';
+import { type BlobLayer, digestOfLayer, type ImageLayer } from '../../../../lib/image/source/image-layer.ts';
 import { LayerTurns, type Patience, waitEnd } from '../../../../lib/image/source/layer-turns.ts';
-import type { ImageLayer, ImageSource, ResolvedImage } from '../../../../lib/image/source/source.ts';
+import type { ImageSource, ResolvedImage } from '../../../../lib/image/source/source.ts';
 import type { UnpackRequest } from '../../../../lib/layer/tree/types.ts';
 import type { UnpackBytes } from '../../../../lib/layer/unpack/unpack.ts';
 import { unpackInto } from '../../../../lib/layer/unpack/unpack-into.ts';
@@ -25,7 +27,7 @@ const MiB = 1024 * 1024;
 const never = new AbortController().signal;
 
 interface TestLayer {
-  readonly layer: ImageLayer;
+  readonly layer: BlobLayer;
   readonly key: LayerKey;
   readonly blob: Uint8Array;
 }
@@ -33,7 +35,7 @@ interface TestLayer {
 function testLayer(name: string): TestLayer {
   const blob = tar([{ name, content: name }]);
   const digest = digestOf(blob) as Digest & DiffId;
-  const layer: ImageLayer = {
+  const layer: BlobLayer = {
     digest,
     diffId: digest,
     size: blob.length,
@@ -41,8 +43,7 @@ function testLayer(name: string): TestLayer {
     compression: 'none',
     baseDirectory: undefined,
     urls: [],
-    validated: true,
-    identity: undefined,
+    kind: 'blob',
   };
   return { layer, key: layerKey({ content: digest, validated: true }), blob };
 }
@@ -80,12 +81,13 @@ class TestSource implements ImageSource {
   delivered = () => ({ to: 'everybody' }) as const;
 
   async open(layer: ImageLayer, signal: AbortSignal) {
-    this.opened.push(layer.digest ?? '');
+    const digest = digestOfLayer(layer);
+    this.opened.push(digest ?? '');
     const stopped = Promise.withResolvers<void>();
     stopped.promise.catch(() => undefined);
     signal.addEventListener('abort', () => stopped.reject(signal.reason));
-    const gate = this.#gates.get(layer.digest);
-    const blob = this.#blobs.get(layer.digest) ?? Buffer.alloc(0);
+    const gate = this.#gates.get(digest);
+    const blob = this.#blobs.get(digest) ?? Buffer.alloc(0);
     const chunks = (async function* () {
       if (gate !== undefined) await Promise.race([gate, stopped.promise]);
       yield blob;
@@ -198,7 +200,7 @@ test('a second claim is named after everything that decides which bytes come', a
   const { layer, key } = testLayer('common');
   await using hostile = actor('claim', `${store.layout.locks}/${key}.claim`);
   await hostile.line('held');
-  const take = (repository: string, changes: Partial<ImageLayer> = {}) => {
+  const take = (repository: string, changes: Partial<BlobLayer> = {}) => {
     const deps = { store, log: silentLogger, signal: never };
     return new LayerTurns(deps, image(repository, []), impatient()).take(key, { ...layer, ...changes });
   };

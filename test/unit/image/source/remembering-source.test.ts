@@ -24,8 +24,7 @@ const IMAGE: ResolvedImage = {
       compression: 'none',
       baseDirectory: undefined,
       urls: [],
-      validated: true,
-      identity: undefined,
+      kind: 'blob',
     },
   ],
 };

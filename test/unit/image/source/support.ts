@@ -2,12 +2,8 @@ import type { Logger } from '../../../../lib/base/log.ts';
 import { silentLogger } from '../../../../lib/base/log.ts';
 import { Secret } from '../../../../lib/base/secret.ts';
 import { OciLayoutSource } from '../../../../lib/image/source/from-oci-layout.ts';
-import type {
-  ImageLayer,
-  ImageSource,
-  LayerBytes,
-  ResolvedImage,
-} from '../../../../lib/image/source/source.ts';
+import type { ImageLayer } from '../../../../lib/image/source/image-layer.ts';
+import type { ImageSource, LayerBytes, ResolvedImage } from '../../../../lib/image/source/source.ts';
 import { parseImageReference } from '../../../../lib/oci/reference.ts';
 
 export const NEVER = new AbortController().signal;
