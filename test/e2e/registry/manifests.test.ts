@@ -98,7 +98,6 @@ describe('a list', () => {
       entry('arm', 'linux/arm/v7'),
       attestation,
       entry('windows', 'windows/amd64'),
-      entry('amd64 v3', 'linux/amd64/v3'),
       entry('amd64', 'linux/amd64'),
       entry('arm64', 'linux/arm64/v8'),
     ]);
