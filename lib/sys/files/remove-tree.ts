@@ -24,6 +24,7 @@ import { statFd } from '../kernel/stat.ts';
 const MAX_OPEN = 32;
 /** Most levels in memory, about a kilobyte each. Deeper directories are first moved up to the top of the tree. */
 const MAX_LEVELS = 4096;
+const ENOTEMPTY = 39;
 const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 /**
  * A mount in a tree is no part of the tree. rmdir(2) of a mount point usually fails with EBUSY. With these flags
@@ -34,17 +35,38 @@ const SAME_MOUNT = RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS
 /** Called for every removed directory with its path below the removed name (`''` is that name itself). */
 export type RemovedDirectory = (path: string) => void;
 
+export interface RemovalOptions {
+  readonly removed?: RemovedDirectory | undefined;
+  /** Called for each name inside before its removal; throws to stop. */
+  readonly before?: (() => void) | undefined;
+  /**
+   * True where processes may make names in the tree: a directory in which more names appear than its size has room for
+   * ends the removal with ENOTEMPTY. A listing never ends while a process fills the directory faster than it is emptied.
+   */
+  readonly inUse?: boolean | undefined;
+}
+
+/**
+ * So many names are taken from any directory that is in use. Beyond that its size in bytes is the bound: in each of XFS,
+ * ext4, btrfs and tmpfs a name takes more than one byte of the size of its directory.
+ */
+const NAMES_IN_USE = 16_384;
+
 class Level {
   readonly name: ByteName;
   readonly #ino: bigint;
+  /** So many names may come from the listing. */
+  #left: number;
   #fd: number | undefined;
   /** The listing goes on where it stopped: starting again after each child would take quadratic time. */
   #entries: DirentReader | undefined;
 
-  constructor(dirfd: number, name: PathBytes, shown: ByteName) {
+  constructor(dirfd: number, name: PathBytes, shown: ByteName, inUse = false) {
     this.name = shown;
     this.#fd = openat2(dirfd, name, DIRECTORY, 0, SAME_MOUNT);
-    this.#ino = statFd(this.#fd).ino;
+    const { ino, size } = statFd(this.#fd);
+    this.#ino = ino;
+    this.#left = inUse ? Math.max(size, NAMES_IN_USE) : Number.POSITIVE_INFINITY;
   }
 
   get fd(): number {
@@ -54,6 +76,8 @@ class Level {
 
   next(): Dirent | undefined {
     this.#entries ??= new DirentReader(this.fd, '');
+    this.#left -= 1;
+    if (this.#left < 0) throw new SysError(ENOTEMPTY, 'getdents64', '');
     return this.#entries.next();
   }
 
@@ -79,25 +103,20 @@ class Level {
 /**
  * Removes `name` in the directory `dirfd`, with everything below. A missing name is no error. The removal is not
  * atomic: after a crash, a second call removes the rest.
- * @param before called for each name inside before its removal; throws to stop
  * @throws SysError for any error except that a name is already gone; its path starts with `name`
  */
-export function removeTree(
-  dirfd: number,
-  name: PathBytes,
-  removed?: RemovedDirectory,
-  before?: () => void,
-): void {
+export function removeTree(dirfd: number, name: PathBytes, options: RemovalOptions = {}): void {
+  const { removed } = options;
   // rmdir(2) removes an empty directory at once, and refuses a mount point before the directory is opened.
   if (removeSimple(dirfd, name)) return;
   if (removeEmpty(dirfd, name)) {
     removed?.('');
     return;
   }
-  const levels = [new Level(dirfd, name, '' as ByteName)];
+  const levels = [new Level(dirfd, name, '' as ByteName, options.inUse)];
   try {
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
-      const child = emptyOut(level, levels, removed, before);
+      const child = emptyOut(level, levels, options);
       if (child === undefined) leave(levels, dirfd, name, removed);
       else if (levels.length < MAX_LEVELS || removed !== undefined || !moveUp(level, child, dirfd, name)) {
         levels.push(child);
@@ -126,20 +145,17 @@ function located(error: SysError, name: PathBytes, levels: readonly Level[]): Sy
 function emptyOut(
   level: Level,
   levels: readonly Level[],
-  removed?: RemovedDirectory,
-  before?: () => void,
+  { removed, before, inUse }: RemovalOptions,
 ): Level | undefined {
   for (let entry = level.next(); entry !== undefined; entry = level.next()) {
     before?.();
     const bytes = bytesOf(entry.name);
     if (entry.type !== DT.DIR && removeSimple(level.fd, bytes)) continue;
-    if (!removeEmpty(level.fd, bytes)) return new Level(level.fd, bytes, entry.name);
+    if (!removeEmpty(level.fd, bytes)) return new Level(level.fd, bytes, entry.name, inUse);
     removed?.(pathOf(levels, entry.name));
   }
   return undefined;
 }
-
-const ENOTEMPTY = 39;
 
 /**
  * Moves `child` of the deepest level to the top of the tree. The walk finds it there later, since it lists the top

@@ -15,13 +15,20 @@ const CHANGED = ['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP', 'ESTALE'] 
  * @throws SysError of the last attempt, or at once for an error that no such change explains
  */
 export function removeUsedTree(dirfd: number, name: PathBytes): void {
-  for (let until = Number.POSITIVE_INFINITY; ; ) {
+  let until = Number.POSITIVE_INFINITY;
+  let changed: unknown;
+  // An attempt after the first change ends with the time, not with the tree.
+  const before = () => {
+    if (performance.now() >= until) throw changed;
+  };
+  for (;;) {
     try {
-      removeTree(dirfd, name);
+      removeTree(dirfd, name, { before, inUse: true });
       return;
     } catch (error) {
       if (!hasCode(error, ...CHANGED)) throw error;
       const now = performance.now();
+      changed = error;
       until = Math.min(until, now + WRITERS_MS);
       if (now >= until) throw error;
     }

@@ -146,7 +146,7 @@ export class RootedTree {
       this.#cache.releaseTree(path);
       const removed = (below: string) =>
         this.#events.removed((below === '' ? path : `${path}/${below}`) as ByteName, 'directory');
-      removeTree(parent.changingFd, bytes, removed, this.#events.removing);
+      removeTree(parent.changingFd, bytes, { removed, before: this.#events.removing });
       return stat;
     }
     if (isSymlink(stat)) this.#cache.forgetNames();

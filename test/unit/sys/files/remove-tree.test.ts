@@ -6,6 +6,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -78,11 +79,13 @@ describe('removeTree', () => {
     writeFileSync(join(top, 'canary/file'), '');
     let moved = false;
     const removal = () =>
-      removeTree(fd, 'level', (path) => {
-        // On the way up: some filesystems list the directories on the way down behind what is empty beside them.
-        if (moved || path.split('/').length < 50) return;
-        renameSync(join(top, 'level/level/level/level/level'), join(top, 'canary/moved'));
-        moved = true;
+      removeTree(fd, 'level', {
+        removed: (path) => {
+          // On the way up: some filesystems list the directories on the way down behind what is empty beside them.
+          if (moved || path.split('/').length < 50) return;
+          renameSync(join(top, 'level/level/level/level/level'), join(top, 'canary/moved'));
+          moved = true;
+        },
       });
     expect(removal).toThrow(expect.objectContaining({ code: 'ESTALE' }));
     expect(readdirSync(join(top, 'canary')).sort()).toEqual(['file', 'kept', 'moved']);
@@ -97,11 +100,27 @@ describe('removeTree', () => {
     };
     let left: unknown;
     try {
-      removeTree(fd, 'filled', fill);
+      removeTree(fd, 'filled', { removed: fill });
     } catch (error) {
       left = (error as { code?: string }).code;
     }
     expect(left).toBe(existsSync(join(top, 'filled')) ? 'ENOTEMPTY' : undefined);
+  });
+
+  test('of a directory that a process fills faster than it is emptied stops', () => {
+    mkdirSync(join(top, 'endless'));
+    let made = 0;
+    const make = (names: number) => {
+      for (const end = made + names; made < end; made += 1) writeFileSync(join(top, `endless/${made}`), '');
+    };
+    make(1000);
+    const names = Math.max(statSync(join(top, 'endless')).size, 16_384);
+    const before = () => make(3);
+    const removal = () => removeTree(fd, 'endless', { before, inUse: true });
+    expect(removal).toThrow(expect.objectContaining({ code: 'ENOTEMPTY' }));
+    expect(made).toBe(1000 + 3 * names);
+    removeTree(fd, 'endless');
+    expect(existsSync(join(top, 'endless'))).toBe(false);
   });
 
   test('tells every directory that goes, and is content when there is nothing', () => {
@@ -109,9 +128,9 @@ describe('removeTree', () => {
     writeFileSync(join(top, 'a/b/f'), '');
     mkdirSync(join(top, 'a/d'));
     const told: string[] = [];
-    removeTree(fd, 'a', (path) => told.push(path));
+    removeTree(fd, 'a', { removed: (path) => told.push(path) });
     expect(told.sort()).toEqual(['', 'b', 'b/c', 'd']);
-    removeTree(fd, 'a', (path) => told.push(path));
+    removeTree(fd, 'a', { removed: (path) => told.push(path) });
     expect(told).toHaveLength(4);
   });
 });
