@@ -33,7 +33,7 @@ const DIRECTORY = O.RDONLY | O.DIRECTORY | O.NOFOLLOW;
 const SAME_MOUNT = RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
 
 /** Called for every removed directory with its path below the removed name (`''` is that name itself). */
-export type RemovedDirectory = (path: string) => void;
+type RemovedDirectory = (path: string) => void;
 
 export interface RemovalOptions {
   readonly removed?: RemovedDirectory | undefined;
