@@ -229,7 +229,7 @@ class ImageMerge {
       looks: this.#looksLeft,
       ...(this.#file === undefined
         ? this.#onTree(blobOfLayer(layer)?.baseDirectory)
-        : { base: undefined, lowers: undefined, imagePath: this.#file }),
+        : { base: undefined, lowers: undefined, image: { path: this.#file, isWhole: true } }),
     };
   }
 

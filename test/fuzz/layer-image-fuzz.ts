@@ -76,7 +76,7 @@ export async function wholeCase(tar: Uint8Array, directory: string): Promise<str
     });
     const imagePath = `${directory}/image`;
     const image = await outcomeOf(async () =>
-      countsOf(await unpack(requestIn(`${directory}/b`, { imagePath }), tar)),
+      countsOf(await unpack(requestIn(`${directory}/b`, { image: { path: imagePath, isWhole: true } }), tar)),
     );
     if (JSON.stringify(tree) !== JSON.stringify(image))
       return [`tree: ${JSON.stringify(tree)}`, `image: ${JSON.stringify(image)}`];

@@ -35,6 +35,7 @@ const SB = {
   rootNid: 14,
   inodes: 16,
   blocks: 36,
+  uuid: 48,
 } as const;
 
 /** Where content lies (EROFS_INODE_FLAT_PLAIN, EROFS_INODE_FLAT_INLINE): blocks alone, or the last part behind the inode. */
@@ -127,7 +128,7 @@ export const MAX_XATTR_BODY = XATTR_HEADER + (0xffff - 1) * 4;
 /** Writes the superblock into block 0, whose other bytes are complete. */
 export function writeSuperblock(
   first: Uint8Array,
-  { inodes, blocks }: { inodes: number; blocks: number },
+  { inodes, blocks, uuid }: { inodes: number; blocks: number; uuid: Uint8Array },
 ): void {
   const view = new DataView(first.buffer, first.byteOffset + SUPER_AT, SUPER);
   view.setUint32(SB.magic, MAGIC, true);
@@ -136,6 +137,7 @@ export function writeSuperblock(
   view.setUint16(SB.rootNid, ROOT_AT / SLOT, true);
   view.setUint32(SB.inodes, inodes, true);
   view.setUint32(SB.blocks, blocks, true);
+  first.set(uuid, SUPER_AT + SB.uuid);
   view.setUint32(SB.checksum, crc32c(first.subarray(SUPER_AT, BLOCK)), true);
 }
 

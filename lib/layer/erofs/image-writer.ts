@@ -15,12 +15,34 @@ import {
   writeSuperblock,
 } from './format.ts';
 import { ImageFile } from './image-file.ts';
+import type { HashedFile } from './image-hash.ts';
 import { InodeGroups, type Place } from './inode-groups.ts';
 import { NameTree } from './name-tree.ts';
 
 /** Most bytes of attributes of the root, whose inode lies in block 0. */
 export const MAX_ROOT_XATTRS = BLOCK - ROOT_AT - INODE;
 const NOTHING = new Uint8Array(0);
+
+/**
+ * A UUID of the form that RFC 9562 leaves to others (version 8), made of all bytes: the same image gets the same one.
+ * overlayfs shows a stack as one filesystem only where each of its filesystems has a UUID, and another than the others.
+ */
+function uuidOf(first: Uint8Array, rest: string): Uint8Array {
+  const seed = BigInt(`0x${rest}`);
+  const words = new BigUint64Array([
+    Bun.hash.xxHash64(first, seed),
+    Bun.hash.xxHash64(first, BigInt.asUintN(64, ~seed)),
+  ]);
+  const uuid = new Uint8Array(words.buffer);
+  uuid[6] = ((uuid[6] ?? 0) & 0x0f) | 0x80;
+  uuid[8] = ((uuid[8] ?? 0) & 0x3f) | 0x80;
+  return uuid;
+}
+
+export interface WrittenImage extends HashedFile {
+  /** Bytes that are no holes. */
+  readonly diskBytes: number;
+}
 
 export class ImageWriter implements Disposable {
   /** The names; the caller adds one for each inode. */
@@ -125,8 +147,8 @@ export class ImageWriter implements Disposable {
     this.#groups.setLinks(place, links);
   }
 
-  /** Writes the directories and the superblock; the caller syncs the file. @returns the size of the image in bytes */
-  finish(): number {
+  /** Writes the directories and the superblock; the caller syncs the file. */
+  finish(): WrittenImage {
     this.#groups.flush();
     const directories = new Directories(this.#file, this.#groups, this.tree, this.#inos);
     const root = directories.write();
@@ -135,9 +157,10 @@ export class ImageWriter implements Disposable {
     this.#groups.patchLinks();
     const first = new Uint8Array(BLOCK);
     writeInode(first, ROOT_AT, root);
-    writeSuperblock(first, { inodes: directories.inos, blocks });
+    const uuid = uuidOf(first, this.#file.hashed().hash);
+    writeSuperblock(first, { inodes: directories.inos, blocks, uuid });
     this.#file.patch(0, first);
-    return blocks * BLOCK;
+    return { ...this.#file.hashed(), diskBytes: this.#file.diskBytes };
   }
 
   [Symbol.dispose](): void {

@@ -14,7 +14,7 @@ import type { TreeResult } from '../tree/tree-writer.ts';
 import { EntryAttributes } from './attributes.ts';
 import { FILE_TYPE } from './format.ts';
 import { ImageLinks } from './image-links.ts';
-import { ImageWriter } from './image-writer.ts';
+import { ImageWriter, type WrittenImage } from './image-writer.ts';
 import { endLayer } from './layer-ending.ts';
 import { LayerImage } from './layer-image.ts';
 import { type DirectoryNumber, ROOT } from './numbers.ts';
@@ -22,8 +22,8 @@ import { type DirectoryNumber, ROOT } from './numbers.ts';
 /** PATH_MAX without its NUL (linux/limits.h). */
 const MAX_TARGET = 4095;
 
-/** Facts about the layer as of a tree, and the size of the image in bytes. */
-export type ImageResult = Omit<TreeResult, 'treeBytes'> & { readonly imageBytes: number };
+/** Facts about the layer as of a tree, and about the file. */
+export type ImageResult = Omit<TreeResult, 'treeBytes'> & { readonly image: WrittenImage };
 
 export class LayerWriter implements TarSink {
   readonly #image: ImageWriter;
@@ -93,7 +93,7 @@ export class LayerWriter implements TarSink {
     this.#links.finish(this.#isWhole);
     for (const name of this.#aufs) this.#layer.remove(name);
     endLayer(this.#layer, this.#image, this.#isWhole);
-    const imageBytes = this.#image.finish();
+    const image = this.#image.finish();
     this.abandon();
     const { marked } = this.#layer;
     return {
@@ -107,7 +107,7 @@ export class LayerWriter implements TarSink {
       dependsOnLower: false,
       lostOwners: undefined,
       closedDirs: undefined,
-      imageBytes,
+      image,
     };
   }
 

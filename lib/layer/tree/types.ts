@@ -50,10 +50,24 @@ export interface UnpackRequest {
   /** The tree is for a publication. Undefined: for an overlay mount of this machine. */
   readonly publication?: Publication | undefined;
   /**
-   * Write an EROFS image in place of the tree: `target` stays empty, and no manifest is written. The layer is the whole
-   * image, so its markers hide nothing. Not together with `base`, `lowers` or `publication`.
+   * Write an EROFS image in place of the tree: `target` stays empty, and no manifest is written. Not together with `base`,
+   * `lowers` or `publication`.
    */
-  readonly imagePath?: string | undefined;
+  readonly image?: RequestedImage | undefined;
+}
+
+export interface RequestedImage {
+  /** The file. Absolute path; the file must not exist. */
+  readonly path: string;
+  /** The layer is all of an image, so its markers hide nothing, and are left out. */
+  readonly isWhole: boolean;
+}
+
+/** An EROFS image as it was written. */
+export interface LayerImageFile {
+  readonly bytes: number;
+  /** Of the whole file (lib/layer/erofs/image-hash.ts). */
+  readonly hash: string;
 }
 
 /**
@@ -90,8 +104,13 @@ export interface UnpackResult {
    */
   readonly fileBytes: number;
   readonly entries: number;
-  /** Bytes that the tree and its manifest take on the disk: blocks of files, directories and extended attributes. */
+  /**
+   * Bytes that the tree and its manifest take on the disk: blocks of files, directories and extended attributes. Of an
+   * image the bytes of its file that are no holes.
+   */
   readonly diskBytes: number;
+  /** Undefined for a layer that was written as a tree. */
+  readonly image?: LayerImageFile | undefined;
   /** True when the layer has an entry for `/` itself, whose attributes `target` then has. */
   readonly explicitRoot: boolean;
   /**

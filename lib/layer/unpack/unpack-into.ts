@@ -14,7 +14,7 @@ import { TarReader, type TarSink } from '../tar/reader.ts';
 import { Budget } from '../tree/budget.ts';
 import { measureTree } from '../tree/disk-size.ts';
 import { TreeWriter } from '../tree/tree-writer.ts';
-import type { Unpacked, UnpackRequest, UnpackResult } from '../tree/types.ts';
+import type { RequestedImage, Unpacked, UnpackRequest, UnpackResult } from '../tree/types.ts';
 import { Blob, type ChunkSource } from './blob.ts';
 import { empty, type LargeWindowGate, openTar } from './decompress.ts';
 
@@ -59,9 +59,9 @@ export async function unpackInto(
     control.checkpoint(budget.compressedBytes, budget.entries);
   });
   const writer =
-    request.imagePath === undefined
+    request.image === undefined
       ? new LayerTreeWriter(request, budget)
-      : new LayerImageWriter(request.imagePath, request.mappings, budget);
+      : new LayerImageWriter(request.image, request.mappings, budget);
   try {
     const { digest, diffId } = await readLayer(request, blob, budget, writer.sink, control);
     return {
@@ -118,13 +118,14 @@ class LayerTreeWriter {
 class LayerImageWriter {
   readonly sink: LayerWriter;
 
-  constructor(path: string, mappings: IdMappings, budget: Budget) {
-    this.sink = new LayerWriter(path, mappings, budget, true);
+  constructor({ path, isWhole }: RequestedImage, mappings: IdMappings, budget: Budget) {
+    this.sink = new LayerWriter(path, mappings, budget, isWhole);
   }
 
   finish(): WrittenLayer {
-    const { imageBytes, ...facts } = this.sink.finish();
-    return { ...facts, diskBytes: imageBytes };
+    const { image, ...facts } = this.sink.finish();
+    const { bytes, hash, diskBytes } = image;
+    return { ...facts, image: { bytes, hash }, diskBytes };
   }
 
   abandon(): void {
