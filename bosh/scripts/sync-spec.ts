@@ -12,6 +12,7 @@ const PARTS = {
   registries: 'lib/registry/settings.schema.json',
   cvmfs: 'lib/cvmfs/settings.schema.json',
   trust: 'lib/trust/settings.schema.json',
+  layers: 'cmd/settings/extra.schema.json',
   cache: 'cmd/settings/extra.schema.json',
   limits: 'cmd/settings/extra.schema.json',
   metrics: 'cmd/settings/extra.schema.json',

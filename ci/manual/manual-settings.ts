@@ -91,6 +91,8 @@ export function extraSettings(): SettingGroup[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, part]) => {
     const root = part.$ref === undefined ? part : PARTS[part.$ref];
     if (root === undefined) throw new Error(`the settings ${name} have no schema`);
+    if (root.properties === undefined)
+      return [{ path: name, text: '', rows: [rowOf(name, root, root, name)] }];
     return groups(name, root, root);
   });
 }

@@ -22,6 +22,13 @@ export const INIT_STORE = {
     configKey: 'init.with_direct_io',
     description: 'direct I/O on the loop device of the store',
   },
+  layers: {
+    type: 'string',
+    valueName: 'KIND',
+    default: 'as before; directories for a new store',
+    description:
+      'write new layers as directories or as images (EROFS); auto: images where the kernel reads them from their files',
+  },
   'restore-mounts': {
     type: 'boolean',
     description: 'mount the root filesystems of existing images again, after a reboot',

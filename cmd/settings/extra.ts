@@ -6,6 +6,7 @@ import { PluginError } from '../../lib/base/errors/error.ts';
 import type { CvmfsFile } from '../../lib/cvmfs/settings.ts';
 import type { PublisherFile } from '../../lib/publisher/settings.ts';
 import type { RegistriesFile } from '../../lib/registry/policy/settings.ts';
+import type { LayerWish } from '../../lib/store/layout/layer-form.ts';
 import { errnoMeaning, type SysError } from '../../lib/sys/kernel/errno.ts';
 import { AT_FDCWD } from '../../lib/sys/kernel/libc.ts';
 import { statIfThere } from '../../lib/sys/kernel/stat.ts';
@@ -23,6 +24,7 @@ export interface ExtraSettings {
   readonly trust: TrustFile | undefined;
   readonly cache: CacheFile | undefined;
   readonly limits: LimitsFile | undefined;
+  readonly layers: LayerWish | undefined;
   /** The paths of the files, for errors. */
   readonly source: string;
 }
@@ -36,6 +38,7 @@ export interface ExtraFile {
   readonly trust?: TrustFile;
   readonly cache?: CacheFile;
   readonly limits?: LimitsFile;
+  readonly layers?: LayerWish;
 }
 
 /** Limits that no flag of Garden's sets. */
@@ -57,6 +60,7 @@ const NO_SETTINGS: ExtraSettings = {
   trust: undefined,
   cache: undefined,
   limits: undefined,
+  layers: undefined,
   source: 'the extra settings',
 };
 
@@ -78,9 +82,9 @@ export async function loadExtraSettings(
     if (!isExtraSettings(document)) throw await invalid(path, text, document);
     merged = merge(merged, document);
   }
-  const { registries, cvmfs, publisher, metrics, trust, cache, limits } = merged as ExtraFile;
+  const { registries, cvmfs, publisher, metrics, trust, cache, limits, layers } = merged as ExtraFile;
   const source = files.join(', ');
-  return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, cache, limits, source };
+  return { registries, cvmfs, publisher, metricsFile: metrics?.file, trust, cache, limits, layers, source };
 }
 
 /** The error of a document that its validator refused: the first fault in words, with its line. */

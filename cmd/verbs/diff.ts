@@ -4,7 +4,7 @@ import type { VerbContext } from '../program/verb-context.ts';
 import { counted, shortBytes } from '../sentences/words.ts';
 
 export async function run({ settings, args, out }: VerbContext<'diff'>): Promise<void> {
-  const changes = containerChanges(Store.open(settings.store), args.positionals[0] ?? '');
+  const changes = await containerChanges(Store.open(settings.store), args.positionals[0] ?? '');
   if (args.options.json === true) {
     out.jsonList(changes);
     return;

@@ -12,7 +12,8 @@ export async function run(context: VerbContext<'tree'>): Promise<void> {
   const store = Store.open(settings.store);
   const subject = args.positionals[0] ?? '';
   const id = containerOf(store, subject);
-  const tree = id === undefined ? await ofImage(context, store, subject) : treeOfContainer(store, id);
+  const tree =
+    id === undefined ? await ofImage(context, store, subject) : await treeOfContainer(store, id, context.log);
   if (args.options.json === true) out.json(tree);
   else for (const line of forPeople(context, tree)) out.text(line);
 }

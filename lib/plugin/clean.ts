@@ -16,6 +16,7 @@ import { leastUsed } from '../store/collect/least-used.ts';
 import type { LeftOver } from '../store/collect/left-over.ts';
 import { countStacks, isReachable, type Measured, measure } from '../store/collect/measure.ts';
 import { sweep } from '../store/collect/recover.ts';
+import { unmountAllUnused } from '../store/collect/unmount-layers.ts';
 import type { VolumeName } from '../store/layout/layer-key.ts';
 import { Layout } from '../store/layout/layout.ts';
 import { storeExists, storeRoot } from '../store/opened.ts';
@@ -135,6 +136,7 @@ async function clean(store: Store, request: CleanRequest, log: Logger): Promise<
   const left: LeftOver[] = [];
   await sweep(store, log, left);
   await finishCollection(store, log, left);
+  unmountAllUnused(store, log);
   // Done whatever the threshold is: the threshold counts layers and limits, and partial downloads and facts are
   // neither.
   const partialBytes = Math.min(PARTIAL_BYTES, filesystemOf(store.layout.root).totalBytes * PARTIAL_SHARE);

@@ -17,6 +17,7 @@ import type { RegistryReference } from '../oci/reference.ts';
 import { type ImageId, parseIdOrPath } from '../store/layout/image-id.ts';
 import { isOutside, layerKeyOrUndefined } from '../store/layout/layer-key.ts';
 import type { ImageRecord } from '../store/records/image-record.ts';
+import { mountLayers } from '../store/records/layer-mounts.ts';
 import type { Store } from '../store/store.ts';
 import { HeldDirectory } from '../sys/files/held-directory.ts';
 import { close, openAt } from '../sys/kernel/files.ts';
@@ -82,6 +83,8 @@ async function commit(deps: CommitDeps, request: CommitRequest): Promise<Committ
   try {
     const documents = await documentsOf(deps, request, record, base);
     using target = await deps.target(base);
+    // After a reboot the layers of a container are mounted by the first verb that needs them.
+    await mountLayers(store, record.lowers);
     const root = openRoot(store, id, record, request.squash);
     try {
       return await write(deps, request, { id, record, root, held, target, base, documents });

@@ -9,6 +9,7 @@ import { isOutside, type LayerKey, layerKeyOrUndefined } from '../store/layout/l
 import { noteUse } from '../store/records/cached-images.ts';
 import type { ImageRecord, LayerProvenance } from '../store/records/image-record.ts';
 import type { NewImage } from '../store/records/images.ts';
+import { mountLayers } from '../store/records/layer-mounts.ts';
 import { Lease } from '../store/records/leases.ts';
 import type { StackPlan } from '../store/records/stacks.ts';
 import { addToTotals } from '../store/records/totals.ts';
@@ -24,6 +25,7 @@ import { mountContainer, mountOptions, openMerged, uncover } from './mount-image
 import { asked, checkImage } from './preflight.ts';
 import { processUser } from './process-user.ts';
 import { logCreated, origin, provenance } from './provenance.ts';
+import { releaseLayers } from './release-layers.ts';
 import { type ProcessUser, type RuntimeSpec, runtimeSpec } from './runtime-spec.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
 
@@ -55,8 +57,14 @@ async function create(deps: PullContext, request: CreateRequest): Promise<Runtim
   const device = request.limit?.exclusive ? quotaDevice(deps.store) : undefined;
   using lease = new Lease(deps.store.layout, id, []);
   const creation = { id, request, device, image, lease, since };
-  // `await` keeps the lease until createOnce has ended; without it, `using` would drop the lease at the return.
-  return await createOnce(deps, creation);
+  try {
+    // `await` keeps the lease until createOnce has ended; without it, `using` would drop the lease at the return.
+    return await createOnce(deps, creation);
+  } catch (error) {
+    lease[Symbol.dispose]();
+    await releaseLayers(deps.store, lease.uses, deps.log);
+    throw error;
+  }
 }
 
 interface Creation {
@@ -178,12 +186,13 @@ async function finish(deps: PullContext, container: Container, own: HeldDirector
   const isOurs = () => own.isAt(store.layout.image(id));
   try {
     if (container.mount && isOurs()) await mountContainer(store, id, plan);
+    const hasImages = !container.mount && (await mountLayers(store, plan.lowers));
     if (!isOurs()) {
       uncover(store, id);
       throw new PluginError('IMAGE_DELETED', { id });
     }
     store.images.writeRecord(id, record(container));
-    return describe(deps, container);
+    return describe(deps, container, hasImages);
   } catch (error) {
     if (!isOurs()) throw new PluginError('IMAGE_DELETED', { id }, { cause: error });
     await undo(deps, id);
@@ -220,7 +229,8 @@ function record({ image, plan, layers, mount, limit }: Container): ImageRecord {
   };
 }
 
-function describe(deps: PullContext, { id, plan, image, mount }: Container): RuntimeSpec {
+/** @param hasImages some layers are images; it says nothing where the root filesystem is mounted */
+function describe(deps: PullContext, { id, plan, image, mount }: Container, hasImages: boolean): RuntimeSpec {
   const rootfs = deps.store.layout.rootfs(id);
   const user = userOf(deps.store, { id, plan, image, mount });
   const mounts = mount
@@ -230,7 +240,7 @@ function describe(deps: PullContext, { id, plan, image, mount }: Container): Run
           destination: '/',
           type: 'overlay',
           source: 'overlay',
-          options: [mountOptions(deps.store, id, plan)],
+          options: [mountOptions(deps.store, id, plan, hasImages)],
         },
       ];
   return runtimeSpec(rootfs, image.config, user, mounts);

@@ -7,6 +7,7 @@ import { OpenedStore, storeRoot } from '../store/opened.ts';
 import { addToTotals } from '../store/records/totals.ts';
 
 import { countImage } from './metrics/count-image.ts';
+import { releaseLayers } from './release-layers.ts';
 
 export type Deleted = { readonly id: string } | { readonly notFound: string } | { readonly outside: string };
 
@@ -25,6 +26,7 @@ export async function deleteImage(storePath: string, argument: string, log: Logg
     const image = countImage(uses, store.images.number(id, 'image_info'), -1);
     const removed = await removeImage(store, id, log);
     if (removed) addToTotals(store, { committedBytes: -quota }, log, image);
+    if (removed) await releaseLayers(store, uses, log);
     return removed ? { id } : { notFound: id };
   } catch (error) {
     if (isPluginError(error, 'IMAGE_OUTSIDE_STORE')) return { outside: argument };

@@ -1,16 +1,16 @@
 /** The changes of a container: its upper directory, held against the layers below. */
-import type { ByteName } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import { lookBelow } from '../commit/layer/lower-names.ts';
 import { shownPath, type TreeName, walkTree } from '../commit/layer/tree-walk.ts';
-import { parseIdOrPath } from '../store/layout/image-id.ts';
+import { type ImageId, parseIdOrPath } from '../store/layout/image-id.ts';
 import { isOutside } from '../store/layout/layer-key.ts';
+import { mountLayers } from '../store/records/layer-mounts.ts';
 import type { Store } from '../store/store.ts';
 import { close, openAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 import { isDirectory, isWhiteout, S, type Stat } from '../sys/kernel/stat.ts';
-import { fgetxattr } from '../sys/kernel/xattr.ts';
 import { containerRecord } from './container-fragment.ts';
+import { isOpaque } from './opaque.ts';
 
 export interface Change {
   /** Added, modified, deleted. */
@@ -34,11 +34,15 @@ interface Compared {
  * Every change in the order of paths, parents first. A directory that only holds changes is none itself.
  * @throws IMAGE_NOT_FOUND, COMMIT_CHANGED where the container moves a directory meanwhile, COMMIT_TOO_LARGE
  */
-export function* containerChanges(store: Store, argument: string): Generator<Change> {
+export async function containerChanges(store: Store, argument: string): Promise<Iterable<Change>> {
   const id = parseIdOrPath(argument, store.layout.root);
   const record = containerRecord(store, id);
   const lowers = record.lowers.map((lower) => (isOutside(lower) ? lower : store.layout.tree(lower)));
-  const compared = { lowers, sameOwners: (record.idmapRoots ?? []).length === 0 };
+  await mountLayers(store, record.lowers);
+  return changesIn(store, id, { lowers, sameOwners: (record.idmapRoots ?? []).length === 0 });
+}
+
+function* changesIn(store: Store, id: ImageId, compared: Compared): Generator<Change> {
   const root = openUpper(store, id);
   try {
     for (const found of walkTree(root)) {
@@ -50,7 +54,7 @@ export function* containerChanges(store: Store, argument: string): Generator<Cha
   }
 }
 
-function openUpper(store: Store, id: Parameters<Store['layout']['image']>[0]): number {
+function openUpper(store: Store, id: ImageId): number {
   try {
     return openAt(AT_FDCWD, `${store.layout.image(id)}/diff`, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   } catch (error) {
@@ -76,18 +80,6 @@ function changeOf(found: TreeName, { lowers, sameOwners }: Compared): Change | u
 function sameAttributes(a: Stat, b: Stat, owners: boolean): boolean {
   return a.mode === b.mode && (!owners || (a.uid === b.uid && a.gid === b.gid));
 }
-
-/** An attribute cannot be asked of a descriptor that was opened with O_PATH. */
-function isOpaque(pathFd: number, path: ByteName): boolean {
-  const fd = openAt(pathFd, '.', O.RDONLY | O.DIRECTORY);
-  try {
-    return fgetxattr(fd, 'trusted.overlay.opaque', path)?.[0] === YES;
-  } finally {
-    close(fd);
-  }
-}
-
-const YES = 'y'.charCodeAt(0);
 
 function typeOf({ mode }: Stat): Change['type'] {
   switch (mode & S.IFMT) {

@@ -88,7 +88,14 @@ function store(request: DoctorRequest): Diagnosis[] {
   const layout = new Layout(storeRoot(request.storePath));
   try {
     const opened = Store.open(layout.root);
-    return [whole(layout), ...backing(layout), limits(layout), space(layout), threshold(opened, request)];
+    return [
+      whole(layout),
+      ...backing(layout),
+      layers(opened),
+      limits(layout),
+      space(layout),
+      threshold(opened, request),
+    ];
   } catch (error) {
     // A user other than root may not read the store. An earlier line reports that, and the other checks still run.
     if (!(error instanceof PluginError || error instanceof SysError)) throw error;
@@ -125,6 +132,20 @@ function backing(layout: Layout): Diagnosis[] {
   const detail = `the disk below ${below.backing} has ${shortBytes(freeBytes)} free, and the file may grow by ${shortBytes(growthBytes)}`;
   const advice = 'free space on that disk: writes in the store fail with input/output errors';
   return [{ name: 'backing', verdict: 'problem', detail, advice }];
+}
+
+/** How new layers are written, and why. */
+function layers({ layout, format }: Store): Diagnosis {
+  const { wish, kind, way, lack } = format.layers;
+  if (kind === 'images') {
+    const how = way === 'file' ? 'mounted from their files' : 'mounted through loop devices';
+    return ok('layers', `images, as ${wish} says; ${how}`);
+  }
+  if (lack === undefined) return ok('layers', `${kind}, as ${wish} says`);
+  const detail = `${kind}, though ${wish} is set: ${lack}`;
+  if (wish === 'auto') return ok('layers', detail);
+  const advice = `after a change of the kernel: graft --store ${layout.root} init-store tries again`;
+  return { name: 'layers', verdict: 'warning', detail, advice };
 }
 
 function limits(layout: Layout): Diagnosis {

@@ -8,6 +8,7 @@ import {
   type VolumeName,
 } from '../store/layout/layer-key.ts';
 import { letMappedRootMount } from '../store/layout/passage.ts';
+import { mountLayers } from '../store/records/layer-mounts.ts';
 import type { Store } from '../store/store.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
 import { close, openAt } from '../sys/kernel/files.ts';
@@ -30,9 +31,10 @@ interface Lowers {
  * @throws SysError ENOENT when a lower directory is gone; EINVAL when a filesystem does not allow idmapped mounts
  */
 export async function mountContainer(store: Store, id: ImageId, plan: Lowers): Promise<void> {
+  const hasImages = await mountLayers(store, plan.lowers);
   const [root] = plan.idmapRoots ?? [];
   if (root === undefined) {
-    mountImage(store, id, plan);
+    mountImage(store, id, plan, hasImages);
     return;
   }
   const [{ attachIdmapped }, { openUserNamespace }] = await Promise.all([
@@ -48,18 +50,22 @@ export async function mountContainer(store: Store, id: ImageId, plan: Lowers): P
   }
   const shown = (lower: Lower) =>
     lower.startsWith(`${root}/`) ? (`${rootfs}${lower.slice(root.length)}` as OutsidePath) : lower;
-  mountImage(store, id, { lowers: plan.lowers.map(shown) });
+  mountImage(store, id, { lowers: plan.lowers.map(shown) }, hasImages);
 }
 
-/** Mounts a container's overlay. @throws SysError ENOENT when a lower directory is gone */
-export function mountImage(store: Store, id: ImageId, plan: Lowers): void {
+/**
+ * Mounts a container's overlay.
+ * @param hasImages some of the layers are images, which are mounted (`mountLayers`)
+ * @throws SysError ENOENT when a lower directory is gone
+ */
+export function mountImage(store: Store, id: ImageId, plan: Lowers, hasImages = false): void {
   try {
-    mountOnce(store, id, plan);
+    mountOnce(store, id, plan, hasImages);
   } catch (error) {
     // A short link may be missing: the create that published the layer was stopped before it made the link.
     if (!hasCode(error, 'ENOENT')) throw error;
     ensureLinks(store, plan);
-    mountOnce(store, id, plan);
+    mountOnce(store, id, plan, hasImages);
   }
 }
 
@@ -74,7 +80,7 @@ export function uncover({ layout }: Store, id: ImageId): void {
   if (mounts.length > 1) unmount(rootfs, { detach: true });
 }
 
-function mountOnce(store: Store, id: ImageId, plan: Lowers): void {
+function mountOnce(store: Store, id: ImageId, plan: Lowers, hasImages: boolean): void {
   const { layout } = store;
   const image = layout.image(id);
   mountOverlay({
@@ -83,6 +89,7 @@ function mountOnce(store: Store, id: ImageId, plan: Lowers): void {
     work: `${image}/workdir`,
     target: `${image}/rootfs`,
     flags: { nodev: plan.lowers.some(isOutside) },
+    severalFilesystems: hasImages,
     ...(plan.lowers.some(isOutside)
       ? {}
       : {
@@ -99,7 +106,8 @@ function ensureLinks(store: Store, plan: Lowers): void {
 }
 
 /**
- * Opens the tree that a container's overlay will show, when the caller mounts the overlay. The tree is mounted
+ * Opens the tree that a container's overlay will show, when the caller mounts the overlay. Layers that are images are
+ * mounted (`mountLayers`). The tree is mounted
  * read-only, so that the container's work directory is not used, and detached before this function returns: the mount
  * lives as long as the descriptor. An overlay without an upper directory needs at least two lower directories; with a
  * single one the container's own empty directory is the second.
@@ -140,8 +148,11 @@ function pathOf({ layout }: Store, lower: Lower): string {
   return isOutside(lower) ? lower : layout.tree(lower);
 }
 
-/** The mount options for `--without-mount`, in one string: short links, topmost first. */
-export function mountOptions(store: Store, id: ImageId, plan: Lowers): string {
+/**
+ * The mount options for `--without-mount`, in one string: short links, topmost first.
+ * @param hasImages some of the layers are images
+ */
+export function mountOptions(store: Store, id: ImageId, plan: Lowers, hasImages: boolean): string {
   const { layout } = store;
   const own = plan.lowers.filter((lower): lower is VolumeName => !isOutside(lower));
   letMappedRootMount(layout, store.owner, own);
@@ -152,5 +163,6 @@ export function mountOptions(store: Store, id: ImageId, plan: Lowers): string {
     lowers,
     upper: `${layout.image(id)}/diff`,
     work: `${layout.image(id)}/workdir`,
+    severalFilesystems: hasImages,
   });
 }

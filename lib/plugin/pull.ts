@@ -2,10 +2,12 @@ import { cachedPlan } from '../image/pull/cached-plan.ts';
 import type { PullContext } from '../image/pull/context.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
 import { pullImage } from '../image/pull/pull.ts';
+import type { ResolvedImage } from '../image/source/source.ts';
 import { keepImage, noteUse } from '../store/records/cached-images.ts';
 import { Lease } from '../store/records/leases.ts';
 import { tellingFull } from './full-store.ts';
 import { asked, checkImage } from './preflight.ts';
+import { releaseLayers } from './release-layers.ts';
 import { sweepAfterBoot } from './sweep-after-boot.ts';
 
 export interface Pulled {
@@ -31,7 +33,25 @@ async function pullAll(context: PullContext, keep: boolean): Promise<Pulled> {
   await sweepAfterBoot(store, log);
   const image = await source.resolve(signal);
   checkImage(image, undefined);
-  using lease = new Lease(store.layout, undefined, []);
+  const lease = new Lease(store.layout, undefined, []);
+  try {
+    return await pullNamed(context, { image, lease, since, keep });
+  } finally {
+    lease[Symbol.dispose]();
+    // Planning a stack reads its layers, and so mounts those that are images.
+    await releaseLayers(store, lease.uses, log);
+  }
+}
+
+interface Named {
+  readonly image: ResolvedImage;
+  readonly lease: Lease;
+  readonly since: number;
+  readonly keep: boolean;
+}
+
+async function pullNamed(context: PullContext, { image, lease, since, keep }: Named): Promise<Pulled> {
+  const { store, log } = context;
   const layers = nameLayers(store, image);
   const cached = cachedPlan(store, layers, lease);
   const request = { image, layers, lease, quotaBytes: undefined, mapsIds: true, since };

@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import { withInitLock } from '../store/init/init.ts';
 import type { ImageId } from '../store/layout/image-id.ts';
 import type { ImageRecord } from '../store/records/image-record.ts';
+import { mountLayers } from '../store/records/layer-mounts.ts';
 import { projectIdOf } from '../store/records/project-ids.ts';
 import type { Store } from '../store/store.ts';
 import { isMountRoot } from '../sys/mounts/mountinfo.ts';
@@ -35,6 +36,8 @@ async function restoreEach(store: Store, log: Logger): Promise<Restored> {
   for (const id of store.images.list()) {
     try {
       const record = store.images.record(id);
+      // A caller that mounts the overlay itself finds the layers mounted, as the create left them.
+      if (record?.mounted === false) await mountLayers(store, record.lowers);
       if (!record?.mounted || isMountRoot(store.layout.rootfs(id))) continue;
       await mountAgain(store, id, record);
       mounted += 1;

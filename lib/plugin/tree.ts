@@ -1,16 +1,20 @@
 /** The layers of an image side by side: the size of each, what it adds and hides, and which root filesystems share it. */
 
 import { isPluginError } from '../base/errors/error.ts';
+import type { Logger } from '../base/log.ts';
 import { nameLayers } from '../image/pull/layer-names.ts';
 import { Admission } from '../image/source/admission.ts';
 import { blobOfLayer, declaredSize } from '../image/source/image-layer.ts';
 import type { ImageSource } from '../image/source/source.ts';
-import { BadTreeManifest, readTreeManifest } from '../layer/manifest/reader.ts';
+import { BadTreeManifest } from '../layer/manifest/reader.ts';
 import type { ImageId } from '../store/layout/image-id.ts';
 import { type LayerKey, layerKeyOrUndefined } from '../store/layout/layer-key.ts';
 import type { Store } from '../store/store.ts';
+import { SysError } from '../sys/kernel/errno.ts';
 import { containerRecord } from './container-fragment.ts';
 import type { InspectDeps } from './inspect.ts';
+import { layerEntries } from './layer-entries.ts';
+import { releaseLayers } from './release-layers.ts';
 
 /** A layer in the store. Sizes are bytes. */
 interface TreeContent {
@@ -49,14 +53,14 @@ interface Named {
 }
 
 /** The layers of a root filesystem, by its record. @throws IMAGE_NOT_FOUND */
-export function treeOfContainer(store: Store, id: ImageId): LayerTree {
+export async function treeOfContainer(store: Store, id: ImageId, log: Logger): Promise<LayerTree> {
   const { image, manifestDigest, layers } = containerRecord(store, id);
   const named = layers.map(({ layer, diffId, digest }): Named => {
     const key = layerKeyOrUndefined(layer);
     const facts = { digest, diffId, packedBytes: key && store.layers.record(key)?.compressedBytes };
     return { key, facts, outside: key === undefined ? layer : undefined };
   });
-  return { image, digest: manifestDigest, layers: describe(store, named) };
+  return { image, digest: manifestDigest, layers: await describe(store, named, log) };
 }
 
 /** The layers of an image as its source resolves it. Of a layer that the caller may not use, nothing is told. */
@@ -73,17 +77,20 @@ export async function treeOfImage(
     const facts = { digest: blob?.digest, diffId: blob?.diffId, packedBytes: declaredSize(layer) };
     return { key: key !== undefined && admission.has(key) ? key : undefined, facts, outside: undefined };
   });
-  return { image: image.name, digest: image.manifestDigest, layers: describe(store, named) };
+  return { image: image.name, digest: image.manifestDigest, layers: await describe(store, named, deps.log) };
 }
 
-function describe(store: Store, named: readonly Named[]): TreeLayer[] {
+async function describe(store: Store, named: readonly Named[], log: Logger): Promise<TreeLayer[]> {
   const users = usersOfLayers(store);
   const names = new NamesBelow();
-  return named.map(({ key, facts, outside }) => {
-    const content = key === undefined ? undefined : contentOf(store, key, names);
+  const layers: TreeLayer[] = [];
+  for (const { key, facts, outside } of named) {
+    const content = key === undefined ? undefined : await contentOf(store, key, names);
     const from = content !== undefined ? 'store' : outside === undefined ? 'elsewhere' : 'cvmfs';
-    return { ...facts, from, content, usedBy: users.get(key ?? outside ?? '') ?? [] };
-  });
+    layers.push({ ...facts, from, content, usedBy: users.get(key ?? outside ?? '') ?? [] });
+    if (key !== undefined) await releaseLayers(store, [key], log);
+  }
+  return layers;
 }
 
 /** Ids by the layer that they use: its key in the store, or its path outside. */
@@ -111,21 +118,21 @@ class NamesBelow {
   }
 }
 
-function contentOf(store: Store, key: LayerKey, names: NamesBelow): TreeContent | undefined {
+async function contentOf(store: Store, key: LayerKey, names: NamesBelow): Promise<TreeContent | undefined> {
   const record = store.layers.record(key);
   if (record === undefined) return undefined;
   const counts = { added: 0, replaced: 0, hidden: 0 };
   try {
-    for (const [kind, path] of readTreeManifest(`${store.layout.volume(key)}/tree`)) {
-      if (kind === 'w' || kind === 'o') counts.hidden += 1;
+    for (const [kind, path] of await layerEntries(store, key)) {
+      if (kind === 'whiteout' || kind === 'opaque') counts.hidden += 1;
       else if (path === '') continue;
       else if (!names.has(path)) counts.added += 1;
       // A directory of two layers is one that shows the names of both.
-      else if (kind !== 'd') counts.replaced += 1;
+      else if (kind !== 'directory') counts.replaced += 1;
     }
   } catch (error) {
-    // `check` tells of a manifest that is damaged; the sizes are known without it.
-    if (!(error instanceof BadTreeManifest || isPluginError(error))) throw error;
+    // `check` tells of a manifest or an image that is damaged; the sizes are known without it.
+    if (!(error instanceof BadTreeManifest || error instanceof SysError || isPluginError(error))) throw error;
   }
   return { bytes: record.fileBytes, ...counts };
 }

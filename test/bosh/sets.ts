@@ -20,6 +20,7 @@ export const FULL_GRAFT: Properties = properties({
   'graft.metron_port': 0,
   'graft.limits.inodes': 500000,
   'graft.limits.inodes_per_gib': 65536,
+  'graft.layers': 'auto',
   'graft.cache.keep': ['docker:///cloudfoundry/*'],
   'graft.metrics.file': '/var/vcap/data/node_exporter/graft.prom',
   'graft.trust.policy': '/var/vcap/data/policy/policy.json',

@@ -27,7 +27,7 @@ test('every verb refuses it with the commands that help, and delete-store takes 
   await must('tar', ['-C', '/etc', '-cf', home.at('image.tar'), 'passwd']);
   expect((await verb('create', home.at('image.tar'), 'web')).code).toBe(0);
   const marker = `${path}/meta/graft.json`;
-  writeFileSync(marker, readFileSync(marker, 'utf8').replace('"version":2', '"version":1'));
+  writeFileSync(marker, readFileSync(marker, 'utf8').replace('"version":3', '"version":1'));
   await must('chown', ['-R', '4294967294:4294967294', `${path}/images`, `${path}/volumes`]);
   await must('chown', ['4294967294:4294967294', path]);
   mkdirSync(home.at('kept/images'), { recursive: true });

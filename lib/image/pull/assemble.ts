@@ -3,6 +3,7 @@ import { MiB } from '../../base/limits.ts';
 import { inTurns } from '../../base/turns.ts';
 import { MAX_LOOKS } from '../../layer/tree/budget.ts';
 import type { LayerKey, VolumeName } from '../../store/layout/layer-key.ts';
+import { mountLayers } from '../../store/records/layer-mounts.ts';
 import type { LayerRecord } from '../../store/records/layers.ts';
 import type { Store } from '../../store/store.ts';
 import { isHeld, type LayerTurns } from '../source/layer-turns.ts';
@@ -55,6 +56,11 @@ export async function assembleLayers(
     stacked.push(layer);
     names.add(layer);
   };
+  // Planning reads attributes of directories, and layers that are written on top of others read these.
+  await mountLayers(
+    store,
+    layers.flatMap(({ key }) => (key !== undefined && store.layers.has(key) ? [key] : [])),
+  );
   for (const layer of layers) {
     const alone = aloneIfPossible(known, layer);
     // A directory that is published under a name of its own has no tar from which it could be made again.

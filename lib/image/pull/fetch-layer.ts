@@ -1,12 +1,16 @@
-import { PluginError } from '../../base/errors/error.ts';
+import { isPluginError, PluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Progress } from '../../base/progress.ts';
 import type { LayerBudget, UnpackRequest, UnpackResult } from '../../layer/tree/types.ts';
 import { unpackLayer } from '../../layer/unpack/unpack.ts';
+import type { LayerForm } from '../../store/layout/layer-form.ts';
 import { type LayerKey, layerKey } from '../../store/layout/layer-key.ts';
 import type { Grant } from '../../store/records/grants.ts';
+import { mountLayers } from '../../store/records/layer-mounts.ts';
 import type { LayerRecord, StagedLayer } from '../../store/records/layers.ts';
 import type { Store } from '../../store/store.ts';
+import { mountErofs } from '../../sys/mounts/erofs.ts';
+import { unmount } from '../../sys/mounts/mount.ts';
 import {
   blobOfLayer,
   compressionOfLayer,
@@ -70,21 +74,44 @@ export async function fetchLayer(
   named: NamedLayer,
   onTop: OnTopOf | undefined,
 ): Promise<FetchedLayer> {
+  let kind = kindFor(fetch, named, onTop);
   for (;;) {
     try {
-      return await fetchOnce(fetch, named, onTop);
+      return await fetchOnce(fetch, named, { onTop, kind });
     } catch (error) {
+      if (kind === 'images' && isPluginError(error, 'LAYER_BAD_XATTR')) {
+        // The root of an image has less room for attributes than a directory. A tree says whether they are bad.
+        kind = 'directories';
+        continue;
+      }
       // The loop ends: each rejection removes a mirror or kept bytes, and the registry itself is never rejected.
       if (!isOfWrongBytes(error) || fetch.context.source.reject?.(named.layer) !== true) throw error;
     }
   }
 }
 
-async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undefined): Promise<FetchedLayer> {
+/** A layer that needs the trees below it is written as a directory: it may have to read them for every entry. */
+function kindFor({ context }: Fetch, named: NamedLayer, onTop: OnTopOf | undefined): LayerForm['kind'] {
+  if (onTop !== undefined || baseOf(named) !== undefined) return 'directories';
+  return context.store.format.layers.kind;
+}
+
+function baseOf({ layer }: NamedLayer): string | undefined {
+  return blobOfLayer(layer)?.baseDirectory;
+}
+
+interface Attempt {
+  readonly onTop: OnTopOf | undefined;
+  readonly kind: LayerForm['kind'];
+}
+
+async function fetchOnce(fetch: Fetch, named: NamedLayer, { onTop, kind }: Attempt): Promise<FetchedLayer> {
   const { context } = fetch;
-  const { layer } = named;
+  const { layer, parent } = named;
   const started = performance.now();
-  const staged = context.store.layers.stage();
+  // The attributes of a base directory come from the layer below.
+  if (baseOf(named) !== undefined && parent !== undefined) await mountLayers(context.store, [parent]);
+  const staged = context.store.layers.stage(kind);
   const bar = context.progress.layer(shownLayer(layer), declaredSize(layer));
   try {
     const bytes = await context.source.open(layer, context.signal);
@@ -99,7 +126,7 @@ async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undef
       },
     });
     await context.source.verifyUnchanged?.(layer);
-    if (layer.kind === 'tar') refuseSavedImage(layer, staged.tree);
+    if (layer.kind === 'tar') lookInto(context.store, staged, () => refuseSavedImage(layer, staged.tree));
     const described = context.store.layers.describe(staged, nameOf(named, result, onTop), result);
     const hosts = context.source.hosts?.(layer);
     const record = hosts === undefined ? described : { ...described, hosts };
@@ -124,6 +151,16 @@ async function fetchOnce(fetch: Fetch, named: NamedLayer, onTop: OnTopOf | undef
     throw error;
   } finally {
     bar.done();
+  }
+}
+
+/** Looks at the tree of a staged layer, which is mounted for that where the layer is an image. */
+function lookInto(store: Store, { image, tree }: StagedLayer, look: () => void): void {
+  if (image !== undefined) mountErofs(image, tree, store.format.layers.way);
+  try {
+    look();
+  } finally {
+    if (image !== undefined) unmount(tree, { detach: true });
   }
 }
 
@@ -156,6 +193,7 @@ function requestOf(
       directory === undefined
         ? undefined
         : { directory, parentTree: parent && context.store.layout.tree(parent) },
+    image: staged.image === undefined ? undefined : { path: staged.image, isWhole: false },
     lowers: onTop?.trees,
     copyBytes: onTop?.copyBytes,
     looks: onTop?.looks,

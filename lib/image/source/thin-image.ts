@@ -178,7 +178,8 @@ async function unpackedDescriptor(
   if (diffId === undefined) return 'not unpacked';
   const key = layerKey({ content: diffId, validated: layer.kind !== 'unvalidated' });
   const tree = store.layout.tree(key);
-  if (!existsSync(tree)) return 'not unpacked';
+  // An image is not mounted for so small a layer, which a registry gives again.
+  if (!existsSync(tree) || existsSync(store.layout.layerImage(key))) return 'not unpacked';
   const admission = new Admission({ store, source, signal }, image);
   if (!(await admission.ask([key]))) return 'not unpacked';
   const names = readdirSync(tree);

@@ -1,6 +1,7 @@
 /** The thread that unpacks layers. `cmd/unpack-worker.ts` is its entry point. */
 import { MiB } from '../../base/limits.ts';
-import { close, openDir, syncfs } from '../../sys/kernel/files.ts';
+import { close, fsync, openAt, openDir, syncfs } from '../../sys/kernel/files.ts';
+import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 import type { ChunkSource } from './blob.ts';
 import { FileSource } from './file-source.ts';
 import { unpackInto } from './unpack-into.ts';
@@ -74,7 +75,11 @@ async function unpack(
       },
       largeWindow,
     });
-    if (result.fileBytes >= SYNC_FROM_BYTES) {
+    const { image } = start.request;
+    if (image !== undefined && !image.isWhole) {
+      scope.postMessage({ type: 'syncing' });
+      syncFile(image.path);
+    } else if (result.fileBytes >= SYNC_FROM_BYTES) {
       scope.postMessage({ type: 'syncing' });
       syncfs(filesystem, target);
     }
@@ -86,6 +91,16 @@ async function unpack(
   if (filesystem !== undefined) close(filesystem);
   // The last step: the main thread may end this thread as soon as it has the answer.
   scope.postMessage(answer);
+}
+
+/** An image is synced by itself: nothing but its own bytes has to reach the disk, and the disk works while others unpack. */
+function syncFile(path: string): void {
+  const fd = openAt(AT_FDCWD, path, O.RDONLY | O.NOFOLLOW);
+  try {
+    fsync(fd, path);
+  } finally {
+    close(fd);
+  }
 }
 
 /** The chunks that the main thread sends: a few ahead, and then one for each that was used. */

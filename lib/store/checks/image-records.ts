@@ -1,7 +1,7 @@
 import type { Logger } from '../../base/log.ts';
 import type { Use } from '../../sys/mounts/in-use.ts';
-import { mayRun } from '../collect/collect.ts';
 import { mountedUses } from '../collect/mounted-uses.ts';
+import { mayRun } from '../collect/names-in-use.ts';
 import { removeImage } from '../collect/remove.ts';
 import type { ImageId } from '../layout/image-id.ts';
 import type { ImageRecord } from '../records/image-record.ts';

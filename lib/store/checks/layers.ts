@@ -2,6 +2,8 @@ import { bytesOf } from '../../base/bytes.ts';
 import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import { printable } from '../../base/text.ts';
+import { hashImage } from '../../layer/erofs/image-hash.ts';
+import type { LayerImageFile } from '../../layer/tree/types.ts';
 import { verifyTree } from '../../layer/tree/verify-tree.ts';
 import { lookAtHold } from '../../sys/exclusive/hold.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
@@ -46,14 +48,15 @@ function checkLayer(store: Store, key: LayerKey): Finding[] {
   const looked = inode();
   const isSame = () => looked !== undefined && looked === inode();
   const repair = () => void (isSame() && dropBadLayer(store, key));
+  let image: LayerImageFile | undefined;
   try {
-    store.layers.record(key);
+    image = store.layers.record(key)?.image;
   } catch (error) {
     if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
     const detail = `its record: ${error.subject.reason}`;
     return isSame() ? [{ kind: 'layer-record', what, detail, repair }] : [];
   }
-  const detail = differences(store, key);
+  const detail = image === undefined ? differences(store, key) : changedImage(store, key, image);
   return detail !== undefined && isSame() ? [{ kind: 'layer-changed', what, detail, repair }] : [];
 }
 
@@ -73,6 +76,18 @@ function differences(store: Store, key: LayerKey): string | undefined {
   }
   if (count === 0) return undefined;
   return shown.join('; ') + (count > shown.length ? ` and ${count - shown.length} more` : '');
+}
+
+/** The difference of a layer's image in words. EROFS has checksums for its first block alone. */
+function changedImage(store: Store, key: LayerKey, written: LayerImageFile): string | undefined {
+  try {
+    const { bytes, hash } = hashImage(store.layout.layerImage(key));
+    if (bytes !== written.bytes) return `fs.erofs has ${bytes} bytes and not ${written.bytes}`;
+    return hash === written.hash ? undefined : 'fs.erofs has other bytes than were written';
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    return error.message;
+  }
 }
 
 function isShim(name: string): boolean {

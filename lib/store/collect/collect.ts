@@ -14,12 +14,7 @@ import type { Logger } from '../../base/log.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
 import { RENAME_NOREPLACE, renameAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD } from '../../sys/kernel/libc.ts';
-import { exists, listNames } from '../../sys/kernel/look.ts';
-import { bootTimeMs } from '../../sys/kernel/process.ts';
-import { statIfThere } from '../../sys/kernel/stat.ts';
-import { usesBelow } from '../../sys/mounts/in-use.ts';
-import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
-import type { ImageId } from '../layout/image-id.ts';
+import { listNames } from '../../sys/kernel/look.ts';
 import {
   type LayerKey,
   layerKeyOrUndefined,
@@ -36,7 +31,8 @@ import type { Store } from '../store.ts';
 import { forEachLogged } from './each.ts';
 import { whyKept } from './kept-images.ts';
 import { type LeftOver, leftOver, noting } from './left-over.ts';
-import { mountedUses } from './mounted-uses.ts';
+import { namesInUse } from './names-in-use.ts';
+import { detachImage } from './unmount-layers.ts';
 import { removeUnusedCvmfsRecords, removeUnusedRecords } from './unused-records.ts';
 
 export interface CollectPlan {
@@ -65,64 +61,6 @@ export interface Spared {
 export interface Unreadable {
   readonly path: string;
   readonly reason: string;
-}
-
-/**
- * The names in use now. Leases are read before image records, since a create writes its record before it drops its
- * lease.
- * @throws STORE_DAMAGED when a running container may use any layer, since its record cannot be read: then no layer
- * may be deleted
- */
-function namesInUse(store: Store): Set<string> {
-  const names = new Set<string>();
-  const leases = readLeases(store.layout);
-  const damaged = unreadableLease(leases);
-  if (damaged !== undefined) {
-    const path = `${store.layout.leases}/${damaged.name}`;
-    throw new PluginError('STORE_DAMAGED', { path, reason: damaged.damage ?? '' });
-  }
-  for (const lease of leases) if (lease.alive) for (const use of lease.uses) names.add(use);
-  const made = new Set(leases.flatMap(({ alive, image }) => (alive ? [image] : [])));
-  for (const id of store.images.list()) for (const use of usesOf(store, id, made.has(id))) names.add(use);
-  return names;
-}
-
-function usesOf(store: Store, id: ImageId, isBeingMade: boolean): readonly string[] {
-  try {
-    const record = store.images.record(id);
-    return record?.uses ?? (isBeingMade ? [] : usesWithoutRecord(store, id));
-  } catch (error) {
-    if (!isPluginError(error, 'STORE_DAMAGED')) throw error;
-    const mounted = mountedUses(store, id);
-    if (mounted !== undefined) return mounted.uses;
-    if (mayRun(store, id)) throw error;
-    return [];
-  }
-}
-
-/**
- * The layers of a container without a record, which may still run: its mount names them.
- * @throws STORE_DAMAGED when the container is in use and its mount cannot be seen
- */
-function usesWithoutRecord(store: Store, id: ImageId): readonly string[] {
-  const mounted = mountedUses(store, id);
-  if (mounted !== undefined) return mounted.uses;
-  if (!usesBelow(store.layout.images).has(id)) return [];
-  const path = store.layout.imageRecord(id);
-  throw new PluginError('STORE_DAMAGED', { path, reason: 'it is gone, and the container is in use' });
-}
-
-/**
- * Whether a container may run on the image. Records are not synced: if a power cut damaged one, its container ended
- * with it.
- */
-export function mayRun(store: Store, id: ImageId): boolean {
-  const rootfs = store.layout.rootfs(id);
-  if (exists(rootfs) && isMountRoot(rootfs)) return true;
-  const mtime = statIfThere(AT_FDCWD, store.layout.imageRecord(id))?.mtime;
-  if (mtime === undefined || mtime.sec * 1000 >= bootTimeMs()) return true;
-  // The mount may be in another mount namespace, or a process may use the container without a mount.
-  return usesBelow(store.layout.images).has(id);
 }
 
 /**
@@ -187,7 +125,7 @@ export async function collect(
     });
     await forEachLogged(away, log, NOT_COLLECTED, (volume) =>
       noting(left, renamedPath(store, volume), () => {
-        trashOrPutBack(store.layout, renamedPath(store, volume));
+        removeVolume(store, renamedPath(store, volume));
         gone.push(volume);
       }),
     );
@@ -207,6 +145,12 @@ export async function collect(
 const NOT_COLLECTED = 'volume-not-collected';
 /** The number of volumes that are renamed while creates wait: one rename takes some ten microseconds. */
 const BATCH = 64;
+
+/** Deletes a volume that no create finds any more. @throws SysError */
+function removeVolume(store: Store, path: string): void {
+  detachImage(path);
+  trashOrPutBack(store.layout, path);
+}
 
 function renamedPath(store: Store, volume: string): string {
   return `${store.layout.volumes}/gc.${volume}`;
@@ -265,7 +209,9 @@ export function dropBadLayer(store: Store, key: LayerKey): void {
     renameAt(AT_FDCWD, store.layout.volume(key), AT_FDCWD, away);
     removeName(store.layout, `${store.layout.links}/${shortName(key)}`);
   });
-  if (!namesInUse(store).has(key)) trash(store.layout, away);
+  if (namesInUse(store).has(key)) return;
+  detachImage(away);
+  trash(store.layout, away);
 }
 
 async function dropBadOnes(store: Store, log: Logger, left: LeftOver[]): Promise<void> {
@@ -275,7 +221,7 @@ async function dropBadOnes(store: Store, log: Logger, left: LeftOver[]): Promise
     const key = layerKeyOrUndefined(name.split('.').slice(1, 3).join('.'));
     if (key !== undefined && used.has(key)) return undefined;
     const path = `${store.layout.volumes}/${name}`;
-    return noting(left, path, () => trashOrPutBack(store.layout, path));
+    return noting(left, path, () => removeVolume(store, path));
   });
 }
 
@@ -290,9 +236,7 @@ export async function finishCollection(store: Store, log: Logger, left: LeftOver
       // A clean may have been killed after its rename and before it removed the short link.
       if (!store.layers.has(volume)) removeName(store.layout, `${store.layout.links}/${shortName(volume)}`);
     });
-    return noting(left, renamedPath(store, volume), () =>
-      trashOrPutBack(store.layout, renamedPath(store, volume)),
-    );
+    return noting(left, renamedPath(store, volume), () => removeVolume(store, renamedPath(store, volume)));
   });
   return found.length - failures.length;
 }

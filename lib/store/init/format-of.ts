@@ -5,6 +5,7 @@ import { exists, listNames } from '../../sys/kernel/look.ts';
 import { statIfThere } from '../../sys/kernel/stat.ts';
 import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
 import { readCopy, readMigratable, rootOwner, type StoreFormat } from '../layout/format.ts';
+import { DIRECTORIES } from '../layout/layer-form.ts';
 import type { Layout } from '../layout/layout.ts';
 import type { StoreVersions } from '../layout/versions.ts';
 
@@ -33,7 +34,12 @@ export function formatOf(
     return present;
   }
   refuseOtherOwner(layout, mappings);
-  const format = { version: versions.current, mappings, firstProjectId: firstProjectId(layout) };
+  const format = {
+    version: versions.current,
+    mappings,
+    firstProjectId: firstProjectId(layout),
+    layers: DIRECTORIES,
+  };
   return { format, isWritten: false };
 }
 

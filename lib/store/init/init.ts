@@ -17,8 +17,10 @@ import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
 import { quotaSupport } from '../../sys/mounts/quota.ts';
 import { sweep } from '../collect/recover.ts';
 import { anchorStore } from '../layout/anchored.ts';
+import { isSameForm, type LayerWish } from '../layout/layer-form.ts';
 import { Layout } from '../layout/layout.ts';
 import { whyNotRoots } from '../layout/roots-own.ts';
+import type { StoreFormat } from '../layout/store-format.ts';
 import { type StoreVersions, VERSIONS } from '../layout/versions.ts';
 import { writeFormat } from '../layout/write-format.ts';
 import { storeRoot } from '../opened.ts';
@@ -27,6 +29,7 @@ import { Store } from '../store.ts';
 import { type BackingDeps, mountBacking, refuseBacking } from './backing.ts';
 import { lookAtDirectories, makeDirectories, mendDirectories } from './directories.ts';
 import { formatOf } from './format-of.ts';
+import { formFor } from './layer-trial.ts';
 import { migrate } from './migrate.ts';
 import { refused, type Site, siteOf } from './site.ts';
 
@@ -35,6 +38,8 @@ export interface InitRequest {
   /** 0: no loop file; the store lies on the filesystem that its directory is on. */
   readonly sizeBytes: number;
   readonly mappings: IdMappings;
+  /** How layers are written. Undefined: as before, and in a new store as directories. */
+  readonly layers?: LayerWish | undefined;
 }
 
 export interface InitDone {
@@ -135,16 +140,24 @@ async function initDirectory(
   const unsafe = anchorStore(layout);
   if (unsafe) throw unsafe;
   const { format: found, isWritten } = formatOf(layout, request.mappings, site !== 'store', versions);
+  let format = found;
   if (site === 'store') {
     deps.log.debug('store-already-initialized', { store: layout.root });
-    const format = migrate(layout, found, versions);
+    format = migrate(layout, found, versions);
     mendDirectories(layout, format);
     if (!isWritten || !exists(layout.markerCopy)) writeFormat(layout, format);
   } else {
     makeDirectories(layout, found, undo);
   }
+  chooseLayers(layout, format, request.layers);
   if (!isWritten && listNames(layout.volumes).length === 0) startTotals(layout, deps.log);
   return tidy(layout, request, deps, versions);
+}
+
+/** The kernel may be another one than at the last init-store, so what was wished for is tried each time. */
+function chooseLayers(layout: Layout, format: StoreFormat, wish = format.layers.wish): void {
+  const layers = formFor(wish, format.layers, layout);
+  if (!isSameForm(layers, format.layers)) writeFormat(layout, { ...format, layers });
 }
 
 async function tidy(

@@ -18,6 +18,7 @@ import { exists } from '../../sys/kernel/look.ts';
 import { unmountRetrying } from '../../sys/mounts/mount.ts';
 import { isMountRoot } from '../../sys/mounts/mountinfo.ts';
 import { BUSY_MILLISECONDS, removeImage } from '../collect/remove.ts';
+import { detachAllImages } from '../collect/unmount-layers.ts';
 import { anchorStore } from '../layout/anchored.ts';
 import { readAnyFormat } from '../layout/format.ts';
 import { type Layout, STORE_DIRECTORIES } from '../layout/layout.ts';
@@ -47,6 +48,7 @@ export async function removeStore(layout: Layout, deps: BackingDeps): Promise<vo
   anchorStore(layout);
   const store = Store.openToRemove(layout.root);
   for (const id of store.images.list()) await removeImage(store, id, deps.log);
+  detachAllImages(layout);
   await removeRest(layout);
 }
 

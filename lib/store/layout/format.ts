@@ -12,6 +12,7 @@ import { statIfThere } from '../../sys/kernel/stat.ts';
 import { bytesOfText } from '../../sys/kernel/utf8.ts';
 import { mountAt } from '../../sys/mounts/mountinfo.ts';
 import { MAX_MARKER_BYTES } from './ceilings.ts';
+import { DIRECTORIES, isLayerForm, type LayerForm } from './layer-form.ts';
 import type { Layout } from './layout.ts';
 import { isStrings } from './own-json.ts';
 import { readRecord } from './read-file.ts';
@@ -33,6 +34,7 @@ export function encodeFormat(format: StoreFormat): Uint8Array {
       'uid-mappings': format.mappings.uids.map(formatIdRange),
       'gid-mappings': format.mappings.gids.map(formatIdRange),
       'first-project-id': format.firstProjectId,
+      layers: format.layers,
     })}\n`,
   );
 }
@@ -148,7 +150,15 @@ function decodeFormat(text: string, layout: Layout, known: number): StoreFormat 
       gids: ranges(record['gid-mappings'], 'gid', damaged),
     },
     firstProjectId: first,
+    layers: layersOf(record['layers'], damaged),
   };
+}
+
+/** Markers before version 3 say nothing about layers. */
+function layersOf(value: unknown, damaged: (reason: string) => PluginError): LayerForm {
+  if (value === undefined) return DIRECTORIES;
+  if (!isLayerForm(value)) throw damaged('layers');
+  return value;
 }
 
 function ranges(value: unknown, kind: 'uid' | 'gid', damaged: (reason: string) => PluginError): IdRange[] {

@@ -1,5 +1,5 @@
 /**
- * The store on disk, version 2. A store is one directory on one filesystem; its path is `root`.
+ * The store on disk, version 3. A store is one directory on one filesystem; its path is `root`.
  *
  *   images/<id>/            a container's own directory; carries its project quota
  *     diff/ workdir/        upper and work directory of the overlay
@@ -8,9 +8,10 @@
  *     image_quota           the limit in force, decimal; only when there is one
  *   volumes/<layer>/        one layer, published whole by one rename
  *     fs/                   its tree: a lower directory
+ *     fs.erofs              a layer that is an image: its tree, which is mounted at fs/ while a container uses it
  *     layer.json            its completion record, with its sizes (lib/store/records/layer-record.ts)
  *     names                 its marked directories, for planning a stack (lib/store/records/layer-names.ts)
- *     tree                  the manifest of its tree, for `check`
+ *     tree                  the manifest of its tree, for `check`; a layer that is an image has none
  *     access                which callers may use it (lib/store/records/grants.ts)
  *   volumes/<layer>.shim/   a shim that stands directly below that layer (lib/image/stack/stack.ts)
  *   volumes/<stack>.shim/   a shim that stands on top of that stack of layers
@@ -53,7 +54,7 @@ import type { ImageId } from './image-id.ts';
 import type { VolumeName } from './layer-key.ts';
 
 /** The version of this layout; `versions.ts` has the migration steps to it. */
-export const STORE_VERSION = 2;
+export const STORE_VERSION = 3;
 
 /** Paths of one store. All are built from typed names, never from outside text. */
 export class Layout {
@@ -80,6 +81,10 @@ export class Layout {
   }
   tree(name: VolumeName): string {
     return `${this.root}/volumes/${name}/fs`;
+  }
+  /** The file of a layer that is an image. */
+  layerImage(name: VolumeName): string {
+    return `${this.root}/volumes/${name}/fs.erofs`;
   }
   get links(): string {
     return `${this.root}/l`;

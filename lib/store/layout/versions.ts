@@ -18,8 +18,14 @@ export interface StoreVersions {
   readonly steps: readonly MigrationStep[];
 }
 
+/**
+ * Version 3: layers may be images, which a program that knows none would take for empty directories. Only the marker
+ * changes.
+ */
+const layersMayBeImages: MigrationStep = () => undefined;
+
 /** Version 1 was never released (its directories belonged to the mapped root), so there is no step from it. */
-export const VERSIONS: StoreVersions = { current: STORE_VERSION, steps: [] };
+export const VERSIONS: StoreVersions = { current: STORE_VERSION, steps: [layersMayBeImages] };
 
 /** The oldest version that can be migrated. */
 export function oldestOf({ current, steps }: StoreVersions): number {

@@ -41,10 +41,15 @@ export function decodeLayerRecord(text: string, path: string, key: LayerKey): La
     isDigest(raw['digest']) &&
     isDigest(raw['diffId']) &&
     isOptional(raw['hosts'], isStrings) &&
+    isOptional(raw['image'], isImage) &&
     typeof raw['explicitRoot'] === 'boolean' &&
     typeof raw['validated'] === 'boolean';
   if (!whole) throw damaged('fields are missing');
   return raw as unknown as LayerRecord;
+}
+
+function isImage(value: unknown): value is LayerRecord['image'] {
+  return isRecord(value) && isCount(value['bytes']) && /^[0-9a-f]{16}$/.test(String(value['hash']));
 }
 
 function isDigest(value: unknown): boolean {

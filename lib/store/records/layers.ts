@@ -10,6 +10,7 @@ import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 import { exists, listNames } from '../../sys/kernel/look.ts';
 import { utf8 } from '../../sys/kernel/utf8.ts';
 import { MAX_LAYER_RECORD_BYTES, MAX_NAMES_BYTES } from '../layout/ceilings.ts';
+import type { LayerForm } from '../layout/layer-form.ts';
 import { type LayerKey, layerKeyOrUndefined, shortName, type VolumeName } from '../layout/layer-key.ts';
 import type { Layout } from '../layout/layout.ts';
 import { readRecord, readRecordBytes } from '../layout/read-file.ts';
@@ -22,11 +23,13 @@ import { layerSize, writeShimSize } from './volume-size.ts';
 
 export type { LayerRecord } from './layer-record.ts';
 
-/** A layer that is being written: fill `tree`, then call `publish` or `discard`. */
+/** A layer that is being written: fill `tree` or write `image`, then call `publish` or `discard`. */
 export interface StagedLayer {
   readonly directory: string;
   readonly tree: string;
   readonly manifest: string;
+  /** The file of a layer that becomes an image. */
+  readonly image: string | undefined;
 }
 
 /** A layer that is complete and not yet published. */
@@ -98,11 +101,13 @@ export class Layers {
     appendGrant(`${this.#layout.volume(key)}/${ACCESS}`, grant);
   }
 
-  stage(): StagedLayer {
+  stage(kind: LayerForm['kind'] = 'directories'): StagedLayer {
     const directory = stageDirectory(this.#layout, 'layer');
-    const staged = { directory, tree: `${directory}/fs`, manifest: `${directory}/tree` };
+    const image = kind === 'images' ? `${directory}/fs.erofs` : undefined;
+    const staged = { directory, tree: `${directory}/fs`, manifest: `${directory}/tree`, image };
     try {
-      mkdirAt(AT_FDCWD, staged.tree, 0o755);
+      // An image's own root hides the directory that it is mounted at.
+      mkdirAt(AT_FDCWD, staged.tree, image === undefined ? 0o755 : 0o700);
     } catch (error) {
       this.discard(staged);
       throw error;

@@ -66,6 +66,11 @@ export class Lease implements Disposable {
     for (const use of fresh) this.#uses.add(use);
   }
 
+  /** The keys that this lease names. */
+  get uses(): readonly string[] {
+    return [...this.#uses];
+  }
+
   /** Milliseconds until now for making the lease and for waiting at the gate while a clean chooses. */
   get lockingMs(): number {
     return this.#lockingMs;

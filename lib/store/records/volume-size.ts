@@ -31,8 +31,16 @@ export function sizeOf({ diskBytes, inodes }: VolumeSize): number {
 }
 
 /** The same bytes for a layer, from the layer's record. */
-export function layerSize({ diskBytes, entries }: Pick<LayerRecord, 'diskBytes' | 'entries'>): number {
-  return diskBytes + entries * INODE_BYTES;
+export function layerSize(record: Pick<LayerRecord, 'diskBytes' | 'entries' | 'image'>): number {
+  return record.diskBytes + inodesOf(record) * INODE_BYTES;
+}
+
+/** The directory of a layer, fs/, and four files. */
+const INODES_OF_IMAGE = 6;
+
+/** Entries are a few more than inodes: a hard link has no inode of its own. The entries of an image are in its file. */
+function inodesOf({ entries, image }: Pick<LayerRecord, 'entries' | 'image'>): number {
+  return image === undefined ? entries : INODES_OF_IMAGE;
 }
 
 /** A reader of layer records: `Layers`. */
@@ -52,8 +60,7 @@ export function volumeSize(
   if (key === undefined) return { ...UNKNOWN, diskBytes: shimBytes(layout, volume) };
   const record = layers.recordIfReadable(key);
   if (record === undefined) return UNKNOWN;
-  // Entries are a few more than inodes: a hard link has no inode of its own.
-  return { fileBytes: record.fileBytes, diskBytes: record.diskBytes, inodes: record.entries };
+  return { fileBytes: record.fileBytes, diskBytes: record.diskBytes, inodes: inodesOf(record) };
 }
 
 /** The layers, shims and masks below volumes/, without volumes that are being deleted. */

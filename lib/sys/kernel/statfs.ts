@@ -18,6 +18,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [0x858458f6, 'ramfs'],
   [0xc0ffee, 'hostfs'],
   [0x9fa0, 'proc'],
+  [0xe0f5e1e2, 'erofs'],
 ]);
 
 export interface Filesystem {

@@ -43,10 +43,11 @@ const ATTEMPTS = 64;
  */
 export function attachLoop(
   file: string,
-  options: { directIo: boolean },
+  options: { readonly directIo: boolean; readonly readOnly?: true },
   open: (file: string, flags: number) => number = (path, flags) => openAt(AT_FDCWD, path, flags),
 ): Loop {
-  const backing = open(file, O.RDWR);
+  // The kernel makes a device of a file that cannot be written read-only.
+  const backing = open(file, options.readOnly ? O.RDONLY : O.RDWR);
   try {
     for (let attempt = 1; ; attempt += 1) {
       const number = freeDevice();

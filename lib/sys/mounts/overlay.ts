@@ -9,15 +9,20 @@ import { MAX_MOUNT_DATA, MS, mount } from './mount.ts';
  * Options of every overlay that graft mounts. Layers come from strangers. `redirect_dir` and `metacopy` would let a
  * forged `trusted.overlay.*` attribute show files from elsewhere (kernel documentation, overlayfs.rst, "never with
  * untrusted layers"), and the kernel's own default follows redirects. `index`, `nfs_export` and `xino` are off,
- * whatever default the distribution chose, so that a store means the same on every kernel.
+ * whatever default the distribution chose, so that a store means the same on every kernel. Only a stack on several
+ * filesystems has `xino=auto`: else each of them shows as a device of its own, and `du -x` leaves files out. Inode numbers
+ * are then longer than 32 bits.
  */
 const SAFE: readonly (readonly [string, string])[] = [
   ['redirect_dir', 'nofollow'],
   ['metacopy', 'off'],
   ['index', 'off'],
   ['nfs_export', 'off'],
-  ['xino', 'off'],
 ];
+
+function safe({ severalFilesystems }: { readonly severalFilesystems?: boolean }): typeof SAFE {
+  return [...SAFE, ['xino', severalFilesystems === true ? 'auto' : 'off']];
+}
 
 export interface OverlayRequest {
   /**
@@ -33,6 +38,8 @@ export interface OverlayRequest {
   readonly work?: string;
   readonly target: string;
   readonly flags?: { readonly nosuid?: boolean; readonly nodev?: boolean };
+  /** Lower directories lie on other filesystems than `upper`, and the stack should show as one. */
+  readonly severalFilesystems?: boolean;
   /** Further options, added after graft's own. */
   readonly options?: Readonly<Record<string, string>>;
   /**
@@ -145,7 +152,7 @@ function mountContext(request: OverlayRequest, names: readonly string[]): void {
       ['source', 'overlay'],
       ...names.map((name) => ['lowerdir+', name] as const),
       ...directories(request),
-      ...SAFE,
+      ...safe(request),
       ...Object.entries(request.options ?? {}),
     ],
     attributes: (flags.nosuid ? MOUNT_ATTR.NOSUID : 0) | (flags.nodev ? MOUNT_ATTR.NODEV : 0),
@@ -175,7 +182,7 @@ function mountDescriptors(request: OverlayRequest): void {
 
 function mountNames(request: OverlayRequest, lowers: readonly string[], own: Directories): void {
   const flags = (request.flags?.nosuid ? MS.NOSUID : 0) | (request.flags?.nodev ? MS.NODEV : 0);
-  mount('overlay', request.target, 'overlay', flags, joined(lowers, own, request.options));
+  mount('overlay', request.target, 'overlay', flags, joined(lowers, own, request));
 }
 
 /**
@@ -184,7 +191,7 @@ function mountNames(request: OverlayRequest, lowers: readonly string[], own: Dir
  */
 function fits(request: OverlayRequest, lowers: readonly string[]): boolean {
   if (![...lowers, ...places(request)].every(isPlain)) return false;
-  return isWithin(joined(lowers, directories(request), request.options), MAX_MOUNT_DATA);
+  return isWithin(joined(lowers, directories(request), request), MAX_MOUNT_DATA);
 }
 
 type Directories = readonly (readonly [option: string, path: string])[];
@@ -205,9 +212,10 @@ function places(request: OverlayRequest): readonly string[] {
 function joined(
   lowers: readonly string[],
   directories: Directories,
-  options: Readonly<Record<string, string>> = {},
+  request: Pick<OverlayRequest, 'severalFilesystems' | 'options'>,
 ): string {
-  const rest = [...directories, ...SAFE, ...Object.entries(options)].map(([key, value]) => `${key}=${value}`);
+  const options = Object.entries(request.options ?? {});
+  const rest = [...directories, ...safe(request), ...options].map(([key, value]) => `${key}=${value}`);
   return [`lowerdir=${lowers.join(':')}`, ...rest].join(',');
 }
 
@@ -219,13 +227,14 @@ export function describeOverlayOptions(request: {
   readonly lowers: readonly string[];
   readonly upper: string;
   readonly work: string;
+  readonly severalFilesystems?: boolean;
   readonly options?: Readonly<Record<string, string>>;
 }): string {
   const own = [
     ['upperdir', escaped(request.upper)],
     ['workdir', escaped(request.work)],
   ] as const;
-  return joined(request.lowers.map(escaped), own, request.options);
+  return joined(request.lowers.map(escaped), own, request);
 }
 
 function escaped(path: string): string {

@@ -48,7 +48,9 @@ export function contents(store: string): string[] {
 function isWhole(store: string, volume: string): boolean {
   const at = join(store, 'volumes', volume);
   if (!/^[0-9a-f]{64}|^stack-/.test(volume) || !existsSync(join(at, 'fs'))) return false;
-  return /\.(shim|mask)$/.test(volume) || ['layer.json', 'tree'].every((name) => existsSync(join(at, name)));
+  if (/\.(shim|mask)$/.test(volume)) return true;
+  const has = (name: string) => existsSync(join(at, name));
+  return has('layer.json') && has('tree') !== has('fs.erofs');
 }
 
 /** Temporary names, in the store's directories and beside the store. */

@@ -6,6 +6,7 @@ import type { IdMappings } from '../../../lib/base/id-mapping.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import type { UnpackResult } from '../../../lib/layer/tree/types.ts';
 import { initStore } from '../../../lib/store/init/init.ts';
+import { isLayerWish } from '../../../lib/store/layout/layer-form.ts';
 import { type LayerKey, layerKey } from '../../../lib/store/layout/layer-key.ts';
 import type { Grant } from '../../../lib/store/records/grants.ts';
 import type { LayerRecord } from '../../../lib/store/records/layers.ts';
@@ -27,9 +28,10 @@ export async function scratchStore(
 ): Promise<ScratchStore> {
   const dir = tempDir(parent);
   const path = join(dir.path, 'store');
+  const layers = process.env['GRAFT_TEST_LAYERS'];
   const run = () => ({ ok: false, complaint: 'no program may be needed' });
   const { store } = await initStore(
-    { path, sizeBytes: 0, mappings },
+    { path, sizeBytes: 0, mappings, ...(isLayerWish(layers) ? { layers } : {}) },
     { run, log: silentLogger, directIo: false },
   );
   return {

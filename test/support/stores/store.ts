@@ -33,6 +33,12 @@ export interface TestStore extends AsyncDisposable {
   must(args: readonly string[], options?: RunOptions): Promise<string>;
 }
 
+/** GRAFT_TEST_LAYERS runs the tests of stores with another kind of layers than directories. */
+function layersOption(): string[] {
+  const kind = process.env['GRAFT_TEST_LAYERS'];
+  return kind === undefined ? [] : ['--layers', kind];
+}
+
 /** A store on XFS on a loop device. `init` are options for init-store, `bytes` the size of the filesystem. */
 export async function testStore(
   options: { init?: readonly string[]; bytes?: number; mountOptions?: string; parent?: string } = {},
@@ -48,7 +54,7 @@ export async function testStore(
       must: (args, runOptions) => graftMust(['--store', path, ...args], runOptions),
       [Symbol.asyncDispose]: () => dir.remove(),
     };
-    await store.must(['init-store', ...(options.init ?? [])]);
+    await store.must(['init-store', ...layersOption(), ...(options.init ?? [])]);
     return store;
   } catch (error) {
     await dir.remove();

@@ -86,7 +86,7 @@ describe('extra settings', () => {
     [
       'store: /x',
       1,
-      'store is not a setting; here are registries, cvmfs, trust, publisher, cache, limits, metrics',
+      'store is not a setting; here are registries, cvmfs, trust, publisher, layers, cache, limits, metrics',
     ],
     [
       'cvmfs:\n  repositories:\n    - path: /a\n    - path: relative',
@@ -101,7 +101,7 @@ describe('extra settings', () => {
     [
       '__proto__: {}',
       1,
-      '__proto__ is not a setting; here are registries, cvmfs, trust, publisher, cache, limits, metrics',
+      '__proto__ is not a setting; here are registries, cvmfs, trust, publisher, layers, cache, limits, metrics',
     ],
   ])('%p is refused: line %p, %s', async (text, line, reason) => {
     const path = config({ 'a.yml': 'metrics: {}\n', 'b.yml': text });

@@ -6,6 +6,7 @@ import { silentLogger } from '../../../../lib/base/log.ts';
 import { initStore } from '../../../../lib/store/init/init.ts';
 import { removeStore } from '../../../../lib/store/init/remove-store.ts';
 import { encodeFormat } from '../../../../lib/store/layout/format.ts';
+import { DIRECTORIES } from '../../../../lib/store/layout/layer-form.ts';
 import { type Layout, STORE_VERSION } from '../../../../lib/store/layout/layout.ts';
 import {
   type MigrationStep,
@@ -72,13 +73,13 @@ test('init-store takes every step in order; layers, mapping and project ids stay
     (at, { version }) => [rename('first', 'second')(at, format), seen.push(version)],
   );
   const { store } = await initStore({ path: scratch.path, sizeBytes: 0, mappings: mapped }, deps, versions);
-  expect(seen).toEqual([2, 3]);
-  expect(store.format).toEqual({ ...format, version: 4 });
+  expect(seen).toEqual([3, 4]);
+  expect(store.format).toEqual({ ...format, version: 5 });
   expect(store.layers.list()).toEqual([layer]);
   expect(readFileSync(`${layout.root}/second/kept`, 'utf8')).toBe('kept');
   expect(readdirSync(layout.root)).not.toContain('first');
   await initStore({ path: scratch.path, sizeBytes: 0, mappings: mapped }, deps, versions);
-  expect(seen).toEqual([2, 3]);
+  expect(seen).toEqual([3, 4]);
 });
 
 test('a new store is made in the current version without any step', async () => {
@@ -88,7 +89,7 @@ test('a new store is made in the current version without any step', async () => 
   };
   const path = `${scratch.path}-new`;
   const { store } = await initStore({ path, sizeBytes: 0, mappings: none }, deps, later(never));
-  expect(store.format.version).toBe(3);
+  expect(store.format.version).toBe(4);
 });
 
 test.each([1, 2, 3])(
@@ -110,13 +111,13 @@ test.each([1, 2, 3])(
     );
     const init = () => initStore({ path: scratch.path, sizeBytes: 0, mappings: none }, deps, versions);
     await expect(init()).rejects.toThrow('stopped');
-    expect([firsts, versionOf(layout)]).toEqual([1, 3]);
+    expect([firsts, versionOf(layout)]).toEqual([1, 4]);
     expect(await refusal(() => Store.open(scratch.path, versions))).toEqual([
       'STORE_NOT_MIGRATED',
-      { store: scratch.path, found: 3, known: 4 },
+      { store: scratch.path, found: 4, known: 5 },
     ]);
     await init();
-    expect([firsts, versionOf(layout)]).toEqual([1, 4]);
+    expect([firsts, versionOf(layout)]).toEqual([1, 5]);
     expect(readFileSync(`${layout.root}/second/kept`, 'utf8')).toBe('kept');
     expect(readdirSync(layout.root)).not.toContain('first');
   },
@@ -128,7 +129,7 @@ test('other mappings than the store has are refused before any step', async () =
   const [code] = await refusal(() => initStore(request, deps, later(add)));
   expect(code).toBe('STORE_MAPPING_MISMATCH');
   expect(readdirSync(scratch.path)).not.toContain('first');
-  expect(versionOf(scratch.store.layout)).toBe(2);
+  expect(versionOf(scratch.store.layout)).toBe(3);
 });
 
 test('a store that a later graft has migrated is refused, also by init-store and delete-store', async () => {
@@ -136,7 +137,7 @@ test('a store that a later graft has migrated is refused, also by init-store and
   const request = { path: scratch.path, sizeBytes: 0, mappings: none };
   await initStore(request, deps, later(add));
   const before = readdirSync(scratch.path, { recursive: true }).sort();
-  const refused = ['STORE_VERSION', { store: scratch.path, found: 3, known: 2 }] as const;
+  const refused = ['STORE_VERSION', { store: scratch.path, found: 4, known: 3 }] as const;
   expect(await refusal(() => Store.open(scratch.path))).toEqual(refused);
   expect(await refusal(() => initStore(request, deps))).toEqual(refused);
   expect(await refusal(() => Store.openToRemove(scratch.path))).toEqual(refused);
@@ -156,4 +157,21 @@ test('a store of version 1 is refused as it is, and can be removed', async () =>
   expect(statSync(layout.marker)).toEqual(before);
   await removeStore(layout, deps);
   expect(existsSync(scratch.path)).toBe(false);
+});
+
+test('a store of version 2 says nothing about layers, and writes directories from its migration on', async () => {
+  await using scratch = await scratchStore();
+  const { layout, format } = scratch.store;
+  const layer = publishLayer(scratch.store, 'layer');
+  const { layers: _, ...before } = JSON.parse(
+    Buffer.from(encodeFormat({ ...format, version: 2 })).toString(),
+  );
+  for (const path of [layout.marker, layout.markerCopy]) writeFileSync(path, JSON.stringify(before));
+  expect(await refusal(() => Store.open(scratch.path))).toEqual([
+    'STORE_NOT_MIGRATED',
+    { store: scratch.path, found: 2, known: 3 },
+  ]);
+  const { store } = await initStore({ path: scratch.path, sizeBytes: 0, mappings: none }, deps);
+  expect([store.format, store.layers.list()]).toEqual([{ ...format, layers: DIRECTORIES }, [layer]]);
+  expect(versionOf(layout)).toBe(3);
 });

@@ -1,0 +1,54 @@
+import { PluginError } from '../../base/errors/error.ts';
+import { withLock } from '../../sys/exclusive/lock.ts';
+import { SysError } from '../../sys/kernel/errno.ts';
+import { lookIfThere } from '../../sys/kernel/look.ts';
+import { S } from '../../sys/kernel/stat.ts';
+import { isErofs, mountErofs } from '../../sys/mounts/erofs.ts';
+import { MAX_LAYER_RECORD_BYTES } from '../layout/ceilings.ts';
+import type { StoreFormat } from '../layout/format.ts';
+import { type LayerKey, shortName } from '../layout/layer-key.ts';
+import type { Layout } from '../layout/layout.ts';
+import { readRecord } from '../layout/read-file.ts';
+import { whyNotRoots } from '../layout/roots-own.ts';
+import { decodeLayerRecord } from './layer-record.ts';
+
+/** Mounting takes a millisecond, or some with a loop device. */
+const LOCK_MILLISECONDS = 60_000;
+
+/**
+ * Mounts a layer's image unless it is mounted. Of several creates one mounts it: a further mount would lie over the first.
+ * @throws STORE_DAMAGED, STORE_MOUNT_FAILED, STORE_BUSY
+ */
+export async function mountLayer(
+  { layout, format }: { readonly layout: Layout; readonly format: StoreFormat },
+  key: LayerKey,
+): Promise<void> {
+  const lock = `${layout.locks}/mount.${shortName(key)}`;
+  await withLock(lock, { timeoutMs: LOCK_MILLISECONDS, what: 'the mount of a layer' }, () => {
+    const [file, target] = [layout.layerImage(key), layout.tree(key)];
+    if (isErofs(target)) return Promise.resolve();
+    refuseForeign(layout, key, file);
+    try {
+      mountErofs(file, target, format.layers.way);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      throw new PluginError('STORE_MOUNT_FAILED', { what: file, reason: error.message }, { cause: error });
+    }
+    return Promise.resolve();
+  });
+}
+
+/** Mounts only files that graft's own writer made: a file as the layer's record has it, of root's. @throws STORE_DAMAGED */
+function refuseForeign(layout: Layout, key: LayerKey, file: string): void {
+  const damaged = (path: string, reason: string) => new PluginError('STORE_DAMAGED', { path, reason });
+  const recordPath = `${layout.volume(key)}/layer.json`;
+  const text = readRecord(recordPath, MAX_LAYER_RECORD_BYTES);
+  if (text === undefined) throw damaged(recordPath, 'it is missing');
+  const { image } = decodeLayerRecord(text, recordPath, key);
+  const stat = lookIfThere(file);
+  if (stat === undefined) throw damaged(file, 'it is missing');
+  const unsafe = whyNotRoots(stat);
+  if (unsafe !== undefined) throw damaged(file, `it ${unsafe}`);
+  if (image === undefined || (stat.mode & S.IFMT) !== S.IFREG || stat.size !== image.bytes)
+    throw damaged(file, "it is not the image of the layer's record");
+}
