@@ -10,6 +10,8 @@ import { leftovers } from './soak-leftovers.ts';
 import { Program, type Stop } from './soak-program.ts';
 
 const AT_ONCE = Number(process.env['GRAFT_SOAK_AT_ONCE'] ?? 32);
+/** GRAFT_SOAK_LAYERS=images writes them as images. */
+const LAYERS = process.env['GRAFT_SOAK_LAYERS'] ?? 'directories';
 const LOOP_BYTES = String(2 * 1024 ** 3);
 const LIMIT = String(4 * 1024 ** 2);
 const DEFAULT_COUNT = 10_000;
@@ -86,7 +88,9 @@ async function main(count: number, seed: number, seconds: number): Promise<numbe
   const figures = new Figures();
   const program = new Program(dir.at('store'), figures);
   say(`${count} containers, ${AT_ONCE} at a time, seed ${seed}`);
-  const init = await program.run(['init-store', '--store-size-bytes', LOOP_BYTES]);
+  const init = await program.run(['init-store', '--store-size-bytes', LOOP_BYTES, '--layers', LAYERS]);
+  say(`Layers are ${LAYERS}.`);
+  if (init.stdout.includes('Layers are written as directories')) figures.fault(init.stdout.trim());
   const hasLimits = init.code === 0 && !init.stdout.includes('limits are not available');
   if (!hasLimits) say('This kernel has no project quotas: the containers have no limits.');
   const limits = hasLimits ? ['--disk-limit-size-bytes', LIMIT, '--exclude-image-from-quota'] : [];

@@ -12,6 +12,7 @@ import { AT_FDCWD } from '../../sys/kernel/libc.ts';
 import { readText } from '../../sys/kernel/read.ts';
 import { type ErofsWay, mountFile, mountLoop } from '../../sys/mounts/erofs.ts';
 import { unmount } from '../../sys/mounts/mount.ts';
+import { detachImage } from '../collect/unmount-layers.ts';
 import type { LayerForm, LayerWish } from '../layout/layer-form.ts';
 import type { Layout } from '../layout/layout.ts';
 import { discardStaged, stageDirectory } from '../layout/staging.ts';
@@ -41,6 +42,8 @@ function tryImages(layout: Layout): Trial {
       loop: trying(target, () => mountLoop(image, target)),
     };
   } finally {
+    // A mount that could not be removed would keep the stage.
+    detachImage(stage);
     discardStaged(stage);
   }
 }

@@ -41,6 +41,15 @@ export interface Scene {
   readonly only?: (points: readonly FaultPoint[]) => readonly FaultPoint[];
 }
 
+const IMAGES = ['--layers', 'images'];
+
+/** Calls on the file of an image, and on mounts of layers and their locks. */
+function aboutImages(points: readonly FaultPoint[]): readonly FaultPoint[] {
+  return points.filter(({ path }) =>
+    /fs\.erofs|\/volumes\/[^ ]*\/fs$|\/locks\/mount\.|~layer\/fs$/.test(path),
+  );
+}
+
 /** mkfs.xfs refuses less than 300 MB. */
 const LOOP_BYTES = String(320 * 1024 * 1024);
 
@@ -109,6 +118,32 @@ export const SCENES = {
       ['create', tar, 'kept'],
     ],
     verb: () => ['clean'],
+  },
+  imageCreate: {
+    name: 'a cold create of layers that are images',
+    makes: true,
+    atLeast: 12,
+    init: IMAGES,
+    before: () => [],
+    verb: ({ image }) => ['create', image, 'victim'],
+    // The rest is as in `a cold create`.
+    only: aboutImages,
+  },
+  imageDelete: {
+    name: 'a delete of the last container of layers that are images',
+    atLeast: 2,
+    init: IMAGES,
+    before: ({ image }) => [['create', image, 'victim']],
+    verb: () => ['delete', 'victim'],
+    only: aboutImages,
+  },
+  initImages: {
+    name: 'an init-store that tries images',
+    atLeast: 10,
+    init: undefined,
+    before: () => [],
+    verb: () => ['init-store', ...IMAGES],
+    only: (points) => points.filter(({ path }) => path.includes('~trial') || path.includes('graft.json')),
   },
   initStore: {
     name: 'an init-store',
