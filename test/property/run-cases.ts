@@ -28,10 +28,13 @@ interface Failure {
 }
 
 export async function runCases(run: Run): Promise<Outcome> {
-  await using bench = new Workbench();
+  await using directories = new Workbench();
+  await using images = new Workbench({ layers: 'images' });
   const counts = noCounts();
   const umoci = { compared: 0, refused: 0 };
   for (let number = run.first; number < run.first + run.cases; number += 1) {
+    // By pairs, so that umoci is asked about both kinds.
+    const bench = Math.floor(number / 2) % 2 === 0 ? directories : images;
     const generated = randomStack(run.seed, number, 'ours');
     for (const name of COUNTED) counts[name] += generated.counts[name];
     if ((await checkStack(bench, generated.stack)).length > 0) {

@@ -17,6 +17,7 @@ import { OCI_LAYER } from '../../lib/oci/media-types.ts';
 import { platformOf } from '../../lib/oci/platform.ts';
 import { createImage } from '../../lib/plugin/create.ts';
 import { removeImage } from '../../lib/store/collect/remove.ts';
+import { unmountAllUnused } from '../../lib/store/collect/unmount-layers.ts';
 import { parseImageId } from '../../lib/store/layout/image-id.ts';
 import { SysError } from '../../lib/sys/kernel/errno.ts';
 import { LayoutBuilder, named } from '../support/images/layout-builder.ts';
@@ -35,15 +36,19 @@ const BUDGET = { tarBytes: GiB, entries: 10_000, ratio: 200, ratioFloor: 64 * Mi
 export interface WorkbenchOptions {
   /** One rule of the stack less, to see what it is for. */
   readonly without?: keyof StackRules | undefined;
+  /** How layers are written; directories unless it is said. */
+  readonly layers?: 'directories' | 'images' | undefined;
 }
 
 export class Workbench implements AsyncDisposable {
   readonly #dir: TempDir = tempDir();
   readonly #rules: StackRules;
+  readonly #layers: NonNullable<WorkbenchOptions['layers']>;
   #scratch: ScratchStore | undefined;
   #cases = 0;
 
-  constructor({ without }: WorkbenchOptions = {}) {
+  constructor({ without, layers = 'directories' }: WorkbenchOptions = {}) {
+    this.#layers = layers;
     this.#rules = without === undefined ? STACK_RULES : { ...STACK_RULES, [without]: false };
   }
 
@@ -95,6 +100,7 @@ export class Workbench implements AsyncDisposable {
     } finally {
       await source.close();
       await removeImage(store, id, silentLogger);
+      unmountAllUnused(store, silentLogger);
     }
   }
 
@@ -141,7 +147,7 @@ export class Workbench implements AsyncDisposable {
   async #store(): Promise<ScratchStore> {
     if (this.#scratch !== undefined && this.#cases % CASES_PER_STORE !== 0) return this.#scratch;
     await this.#scratch?.[Symbol.asyncDispose]();
-    this.#scratch = await scratchStore();
+    this.#scratch = await scratchStore(undefined, undefined, this.#layers);
     return this.#scratch;
   }
 }

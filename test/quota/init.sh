@@ -49,6 +49,7 @@ prepare() {
   load overlay || broken 'load overlay'
   load fuse || broken 'load fuse'
   load squashfs || broken 'load squashfs'
+  load erofs || broken 'load erofs'
   [ -e /sys/module/loop ] || load loop || broken 'load loop'
   mount -t xfs -o pquota,noatime /dev/ubdb /run/quota || broken 'mount XFS with project quotas'
   # One hierarchy a controller, the shape that runc knows without systemd; some are not in this kernel.

@@ -21,14 +21,15 @@ export interface ScratchStore extends AsyncDisposable {
 /**
  * A store on whatever filesystem the temporary directory, or `parent`, is on, made by the library itself: no limits, all
  * the rest.
+ * @param layers how they are written, if not as directories
  */
 export async function scratchStore(
   mappings: IdMappings = { uids: [], gids: [] },
   parent?: string,
+  layers = process.env['GRAFT_TEST_LAYERS'],
 ): Promise<ScratchStore> {
   const dir = tempDir(parent);
   const path = join(dir.path, 'store');
-  const layers = process.env['GRAFT_TEST_LAYERS'];
   const run = () => ({ ok: false, complaint: 'no program may be needed' });
   const { store } = await initStore(
     { path, sizeBytes: 0, mappings, ...(isLayerWish(layers) ? { layers } : {}) },
