@@ -47,8 +47,9 @@ export const VERBS = {
   create: {
     summary: 'make a root filesystem from an image',
     details:
-      'IMAGE is docker://[HOST[:PORT]]/NAME[:TAG][@DIGEST], oci:///DIRECTORY[:REF], cvmfs:///cvmfs/REPOSITORY/… ' +
-      'or the path of a tar file. Prints a fragment of an OCI runtime specification as JSON.',
+      'IMAGE is docker://[HOST[:PORT]]/NAME[:TAG][@DIGEST], oci:///DIRECTORY[:REF], cvmfs:///cvmfs/REPOSITORY/…, ' +
+      'docker-archive:/FILE[:NAME], oci-archive:/FILE[:REF] or the path of a tar file. ' +
+      'Prints a fragment of an OCI runtime specification as JSON.',
     options: CREATE,
     positionals: { names: ['image', 'id'], count: 2 },
   },

@@ -16,12 +16,19 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
   IMAGE_SOURCE_UNREADABLE: (s) => `reading image source ${printable(s.path)}: ${s.reason}`,
   IMAGE_SOURCE_DIRECTORY: () => 'invalid base image: directory provided instead of a tar file',
   IMAGE_SAVED: (s) =>
-    `${printable(s.path)} is a saved image (${s.format}), not the tar of a root filesystem; convert it with ` +
-    `\`skopeo copy ${s.format}:${printable(s.path)} oci:DIRECTORY:NAME\`, and create from oci://DIRECTORY:NAME`,
+    `${printable(s.path)} is a saved image (${s.format}), not the tar of a root filesystem; its reference is ` +
+    `${s.format}:${printable(s.path)}`,
   IMAGE_SOURCE_CHANGED: (s) =>
     `${printable(s.path)} changed while it was read; nothing of it was kept, create again once it is written`,
+  IMAGE_BAD_ARCHIVE: (s) =>
+    `${printable(s.path)} is no archive of images that graft can read: ${s.reason}; write it again with docker save, ` +
+    'podman save or skopeo copy',
+  IMAGE_NEEDS_PROGRAM: (s) =>
+    `${printable(s.path)} is compressed with ${s.program}, and there is no program ${s.program} in PATH; install ` +
+    `the package ${s.program === 'xz' ? 'xz-utils' : s.program}`,
   IMAGE_AMBIGUOUS: (s) =>
-    `more than one image in oci, choose an image: oci://${printable(s.path)}:NAME with one of ${s.names}`,
+    `more than one image in ${s.transport === 'oci' ? 'oci' : 'the archive'}, choose an image: ` +
+    `${s.transport}:${s.transport === 'oci' ? '//' : ''}${printable(s.path)}:NAME with one of ${s.names}`,
   IMAGE_REF_MISSING: (s) =>
     `no descriptor found for reference "${printable(s.ref)}" in ${printable(s.path)}; it has ${s.names}`,
   IMAGE_BAD_MANIFEST: (s) =>
@@ -85,8 +92,6 @@ function adviceForScheme(scheme: string, argument: string): string {
         `${typed === undefined ? '' : ` and give ${typed}`}, or ${intoLayout(argument)}`
       );
     case 'dir':
-    case 'docker-archive':
-    case 'oci-archive':
       return `graft reads no such files; ${intoLayout(argument)}`;
     case 'file':
       return 'give the path of the tar alone, without file://';
@@ -99,6 +104,6 @@ function adviceForScheme(scheme: string, argument: string): string {
     default:
       if (typed !== undefined)
         return `for the image of a registry give ${typed}, for a tar file ./${printable(argument)}`;
-      return 'graft knows docker://, oci://, cvmfs:// and paths of tar files (./ in front of a name with a colon)';
+      return 'graft knows docker://, oci://, docker-archive:, oci-archive:, cvmfs:// and paths of tar files (./ in front of a name with a colon)';
   }
 }

@@ -1,7 +1,9 @@
 /** Where `commit` reads the base image of a container: by what its record says. */
+import { ArchiveBase } from '../../lib/commit/base/from-archive.ts';
 import { LayoutBase } from '../../lib/commit/base/from-layout.ts';
 import { RegistryBase } from '../../lib/commit/base/from-registry.ts';
 import { tarReader } from '../../lib/commit/base/from-tar.ts';
+import { platformOf } from '../../lib/oci/platform.ts';
 import {
   formatReference,
   parseImageReference,
@@ -12,6 +14,8 @@ import type { CommitBase } from '../../lib/plugin/commit.ts';
 import { RegistryClient } from '../../lib/registry/client.ts';
 import type { ImageRecord } from '../../lib/store/records/image-record.ts';
 import type { Store } from '../../lib/store/store.ts';
+import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
+import { openArchive } from './archive-source.ts';
 import type { SourceContext } from './context.ts';
 import { policyOf } from './registry-source.ts';
 
@@ -42,8 +46,16 @@ export async function commitBase(
     }
     case 'oci':
       return { reader: new LayoutBase(reference.directory), kind: 'layout', registryName: undefined };
+    case 'docker-archive':
+    case 'oci-archive': {
+      const platform = platformOf(process.arch, cpuVariant);
+      const reader = new ArchiveBase(reference.path, (onDocument) =>
+        openArchive(context, reference, platform, undefined, onDocument),
+      );
+      return { reader, kind: 'layout', registryName: undefined };
+    }
     case 'tar':
-      return { reader: tarReader(reference.path), kind: 'tar', registryName: undefined };
+      return { reader: tarReader(reference.path, context.env.path), kind: 'tar', registryName: undefined };
     case 'cvmfs':
       return undefined;
   }

@@ -11,7 +11,7 @@ import type { SourceContext } from './context.ts';
 import { openSource } from './source.ts';
 
 /**
- * The whole configuration of an image of a registry or a layout, by the digest of its manifest. Undefined for other images,
+ * The whole configuration of an image of a registry, a layout or an archive, by the digest of its manifest. Undefined for other images,
  * and where it cannot be had.
  */
 export async function wholeConfig(
@@ -21,7 +21,7 @@ export async function wholeConfig(
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
   const { kind } = parseImageReference(image);
-  if ((kind !== 'registry' && kind !== 'oci') || manifestDigest === undefined) return undefined;
+  if (kind === 'tar' || kind === 'cvmfs' || manifestDigest === undefined) return undefined;
   const base = await commitBase(context, store, { image } as ImageRecord);
   try {
     const from = { image, manifestDigest: manifestDigest as Digest, layers: [], registryName: undefined };

@@ -6,8 +6,9 @@ import type { PublishableReference } from '../../lib/publish/repository/names.ts
 import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';
 import type { Guard } from '../../lib/trust/guard.ts';
 import type { SourceContext } from './context.ts';
+import { openLayout } from './layout-source.ts';
 import { openSourceWith } from './registry-source.ts';
-import { guardFor, openLayout } from './source.ts';
+import { guardFor, hasManifest } from './source.ts';
 
 export interface PublishSourceOptions {
   readonly requireDigest: boolean;
@@ -25,7 +26,7 @@ export async function openPublishSource(
   const source = await sourceOf(context, reference, documents, { requireDigest, known }, guard);
   if (guard === undefined) return source;
   const { GuardedSource } = await import('../../lib/image/source/guarded-source.ts');
-  return new GuardedSource(source, guard, true);
+  return new GuardedSource(source, guard, hasManifest(reference));
 }
 
 async function sourceOf(
@@ -44,5 +45,10 @@ async function sourceOf(
     }
     case 'oci':
       return openLayout(context, reference, platform, guard, (bytes) => documents.add(bytes));
+    case 'docker-archive':
+    case 'oci-archive': {
+      const { openArchive } = await import('./archive-source.ts');
+      return openArchive(context, reference, platform, guard, (bytes) => documents.add(bytes));
+    }
   }
 }

@@ -19,9 +19,7 @@ import { readFile } from '../../lib/sys/kernel/read.ts';
 import { S } from '../../lib/sys/kernel/stat.ts';
 import type { Guard } from '../../lib/trust/guard.ts';
 import type { SourceContext } from './context.ts';
-
-/** Seconds without a byte after which the transfer of a remote layer counts as broken. */
-const REMOTE_IDLE_SECONDS = 30;
+import { openLayout } from './layout-source.ts';
 
 /**
  * Opens the source of an image by its reference. The reader is loaded only if the store does not remember the image.
@@ -40,7 +38,12 @@ export async function openSource(
   const source = await sourceOf(context, reference, store, requireDigest, guard);
   if (guard === undefined) return source;
   const { GuardedSource } = await import('../../lib/image/source/guarded-source.ts');
-  return new GuardedSource(source, guard, reference.kind === 'registry' || reference.kind === 'oci');
+  return new GuardedSource(source, guard, hasManifest(reference));
+}
+
+/** True for an image with a manifest, which a signature can cover. */
+export function hasManifest({ kind }: ImageReference): boolean {
+  return kind === 'registry' || kind === 'oci' || kind === 'oci-archive';
 }
 
 /** The guard of an image, where a policy for signatures is set. Nothing of it is loaded where none is. */
@@ -67,12 +70,20 @@ async function sourceOf(
   switch (reference.kind) {
     case 'tar': {
       const { TarSource } = await import('../../lib/image/source/from-tar.ts');
-      return new TarSource({ reference });
+      return new TarSource({ reference, programs: context.env.path });
     }
     case 'oci': {
       const open = async () =>
         withThinImages(await openLayout(context, reference, platform, guard), context, platform, store);
       return remembering(store, store && layoutKey(context, reference, platform), open, guard);
+    }
+    case 'docker-archive':
+    case 'oci-archive': {
+      const { archiveKey, openArchive } = await import('./archive-source.ts');
+      const key = store && archiveKey(context, reference, platform);
+      const open = async () =>
+        withThinImages(await openArchive(context, reference, platform, guard), context, platform, store);
+      return remembering(store, key, open, guard);
     }
     case 'registry': {
       const open = async () => {
@@ -141,32 +152,6 @@ async function pinnedKey(
   if (reference.digest === undefined) return undefined;
   if ((await context.extra()).registries !== undefined) return undefined;
   return `${formatReference(reference)} ${formatPlatform(platform)}`;
-}
-
-/** @param onDocument takes the bytes of manifests and the configuration */
-export async function openLayout(
-  { settings, env, log }: SourceContext,
-  reference: LayoutReference,
-  platform: Machine,
-  guard: Guard | undefined,
-  onDocument?: (bytes: Uint8Array) => void,
-): Promise<ImageSource> {
-  const [{ OciLayoutSource }, { Secret }, { VERSION }] = await Promise.all([
-    import('../../lib/image/source/from-oci-layout.ts'),
-    import('../../lib/base/secret.ts'),
-    import('../program/version.ts'),
-  ]);
-  const { skipLayerValidation, remoteLayerCertificates: certificates } = settings.create;
-  const { http, https, no } = env.proxy;
-  const secret = (value: string | undefined) => (value === undefined ? undefined : new Secret(value));
-  const remote = {
-    certificates,
-    proxies: { http: secret(http), https: secret(https), no },
-    roots: { file: env.sslCertFile, directories: env.sslCertDir },
-    userAgent: `graft/${VERSION}`,
-    idleSeconds: REMOTE_IDLE_SECONDS,
-  };
-  return new OciLayoutSource({ reference, platform, skipLayerValidation, remote, guard, log, onDocument });
 }
 
 /** The same source, with thin images resolved to their layers on CVMFS. The modules for that are loaded when needed. */

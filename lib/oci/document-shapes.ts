@@ -33,6 +33,9 @@ export const MANIFEST = structure({
   annotations: map(TEXT),
 });
 
+/** manifest.json of `docker save`. */
+export const SAVED_IMAGES = list(structure({ Config: TEXT, RepoTags: list(TEXT), Layers: list(TEXT) }));
+
 export const CONFIG = structure({
   architecture: TEXT,
   os: TEXT,

@@ -11,6 +11,12 @@ const LAYOUT_REF =
   /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
 const LAYOUT_INDEX = /^@\d{1,4}$/;
 
+/** A path with the name of an image in it. */
+interface PathWithRef {
+  readonly path: string;
+  readonly ref: string | undefined;
+}
+
 /**
  * Parses `//[host]/dir[:ref]`, percent-encoded as Garden's `url.String()` writes it. The host part is the first directory:
  * GrootFS reads `oci://abs/dir` as `/abs/dir`, and Garden relies on it.
@@ -19,16 +25,42 @@ export function parseLayoutParts(
   rest: string,
   refuse: Refuse,
 ): { readonly directory: string; readonly ref: string | undefined } {
-  const whole = absolutePart(rest, 'oci', refuse);
-  // The colon separates before decoding: a directory with a colon in its name is written with %3A.
-  const colon = whole.indexOf(':');
-  const directory = tidy(decode(colon < 0 ? whole : whole.slice(0, colon), refuse));
-  const text = colon < 0 ? '' : decode(whole.slice(colon + 1), refuse);
+  const { path: directory, ref } = parsePathWithRef(rest, 'oci', refuse);
   if (directory === '/') throw refuse('it names no directory; write oci:///path/to/layout[:ref]');
-  if (text === '') return { directory, ref: undefined };
-  if (text.length > 255 || !(LAYOUT_REF.test(text) || LAYOUT_INDEX.test(text)))
+  if (ref !== undefined && !isLayoutRef(ref))
     throw refuse('what follows the colon is neither a reference name of the layout nor @N');
-  return { directory, ref: text };
+  return { directory, ref };
+}
+
+/**
+ * Parses `/file[:ref]` or `///file[:ref]` of an image archive, percent-encoded as a layout's.
+ * @param isRef whether the archive's format can have an image of this name
+ */
+export function parseArchiveParts(
+  rest: string,
+  scheme: string,
+  refuse: Refuse,
+  isRef: (text: string) => boolean,
+): PathWithRef {
+  const found = parsePathWithRef(rest, scheme, refuse);
+  if (found.path === '/') throw refuse(`it names no file; write ${scheme}:/path/to/file`);
+  if (found.ref !== undefined && !isRef(found.ref))
+    throw refuse('what follows the colon is neither the name of an image in the archive nor @N');
+  return found;
+}
+
+/** Whether a layout can have an image of this name. */
+export function isLayoutRef(text: string): boolean {
+  return text.length <= 255 && (LAYOUT_REF.test(text) || LAYOUT_INDEX.test(text));
+}
+
+function parsePathWithRef(rest: string, scheme: string, refuse: Refuse): PathWithRef {
+  const whole = absolutePart(rest, scheme, refuse);
+  // The colon separates before decoding: a path with a colon in a name is written with %3A.
+  const colon = whole.indexOf(':');
+  const path = tidy(decode(colon < 0 ? whole : whole.slice(0, colon), refuse));
+  const text = colon < 0 ? '' : decode(whole.slice(colon + 1), refuse);
+  return { path, ref: text === '' ? undefined : text };
 }
 
 /** Parses `///path`: an absolute path, percent-decoded, without a host. `.` and `..` are refused. */

@@ -2,7 +2,13 @@ import type { Digest } from '../base/digest.ts';
 import { PluginError } from '../base/errors/error.ts';
 import type { Secret } from '../base/secret.ts';
 import { printable } from '../base/text.ts';
-import { parseLayoutParts, parseLocalPath, type Refuse } from './reference-path.ts';
+import {
+  isLayoutRef,
+  parseArchiveParts,
+  parseLayoutParts,
+  parseLocalPath,
+  type Refuse,
+} from './reference-path.ts';
 import { parseRegistryParts, redactReference } from './reference-registry.ts';
 
 /** An image in a registry. Where there are both a tag and a digest, the digest decides. */
@@ -38,7 +44,22 @@ export interface CvmfsReference {
   readonly path: string;
 }
 
-export type ImageReference = RegistryReference | LayoutReference | TarReference | CvmfsReference;
+/** An image in an archive: `docker-archive:/file[:name]` or `oci-archive:/file[:ref]`, each also `@N`. */
+export interface ArchiveReference {
+  readonly kind: 'docker-archive' | 'oci-archive';
+  readonly path: string;
+  readonly ref: string | undefined;
+}
+
+export type ImageReference =
+  | RegistryReference
+  | LayoutReference
+  | TarReference
+  | CvmfsReference
+  | ArchiveReference;
+
+/** `@N`, the position of an image in an archive. */
+const POSITION = /^@\d{1,4}$/;
 
 /** Linux takes paths of 4095 bytes; percent-encoding triples them at most. */
 const MAX_REFERENCE_LENGTH = 16384;
@@ -68,6 +89,10 @@ export function parseImageReference(argument: string): ImageReference {
       return { kind: 'oci', ...parseLayoutParts(rest, refuse) };
     case 'cvmfs':
       return { kind: 'cvmfs', path: parseCvmfsPath(rest, refuse) };
+    case 'docker-archive':
+      return { kind: 'docker-archive', ...parseArchiveParts(rest, 'docker-archive', refuse, isSavedName) };
+    case 'oci-archive':
+      return { kind: 'oci-archive', ...parseArchiveParts(rest, 'oci-archive', refuse, isLayoutRef) };
     default:
       throw new PluginError('IMAGE_SCHEME', {
         scheme: printable(scheme.toLowerCase()),
@@ -90,6 +115,28 @@ function parseCvmfsPath(rest: string, refuse: Refuse): string {
   return path;
 }
 
+/** True for `@N` and for a name of docker without a digest, which archives do not keep. */
+function isSavedName(text: string): boolean {
+  return POSITION.test(text) || savedName(text) !== undefined;
+}
+
+/** The whole name that `text` has for docker: `busybox` is `docker.io/library/busybox:latest`; undefined: it is no name. */
+export function savedName(text: string): string | undefined {
+  const [first = ''] = text.split('/', 1);
+  const isHost = text.includes('/') && /[.:]|^localhost$/.test(first);
+  const refuse = (reason: string) => new PluginError('BAD_REFERENCE', { reference: printable(text), reason });
+  try {
+    const { registry, repository, tag, digest } = parseRegistryParts(
+      isHost ? `//${text}` : `///${text}`,
+      refuse,
+    );
+    return digest === undefined ? `${registry}/${repository}:${tag ?? 'latest'}` : undefined;
+  } catch (error) {
+    if (error instanceof PluginError) return undefined;
+    throw error;
+  }
+}
+
 /** `registry/repository`, without tag and digest: images that share it come from the same repository. */
 export function repositoryOf({ registry, repository }: RegistryReference): string {
   return `${registry}/${repository}`;
@@ -108,6 +155,9 @@ export function formatReference(reference: ImageReference): string {
       return `oci://${encodePath(reference.directory)}${reference.ref === undefined ? '' : `:${reference.ref}`}`;
     case 'tar':
       return reference.path;
+    case 'docker-archive':
+    case 'oci-archive':
+      return `${reference.kind}:${encodePath(reference.path)}${reference.ref === undefined ? '' : `:${reference.ref}`}`;
     case 'cvmfs':
       return `cvmfs://${encodePath(reference.path).replaceAll('%3A', ':')}`;
   }

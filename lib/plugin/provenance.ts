@@ -34,6 +34,7 @@ function told(choice: LayerChoice | undefined): Pick<LayerProvenance, 'reason' |
 function sourceOf(image: ResolvedImage, layer: ImageLayer): LayerProvenance['source'] {
   // An image named by a CVMFS path or a thin image has its other layers from a registry.
   if (layer.kind === 'directory' || /^(docker|cvmfs):/.test(image.name)) return 'registry';
+  if (/^(docker|oci)-archive:/.test(image.name)) return 'archive';
   return image.name.startsWith('oci:') ? 'oci' : 'tar';
 }
 

@@ -4,7 +4,7 @@ import type { DockerName } from './policy/docker-name.ts';
 import { scopesOfName, scopesOfPath } from './policy/scopes.ts';
 
 export interface Asked {
-  readonly transport: 'docker' | 'oci' | 'tarball' | 'cvmfs';
+  readonly transport: 'docker' | 'oci' | 'oci-archive' | 'docker-archive' | 'tarball' | 'cvmfs';
   /** The most specific first. */
   readonly scopes: readonly string[];
   /** Of an image in a registry. */
@@ -21,6 +21,10 @@ export function askedFor(reference: ImageReference, directory: string | undefine
     }
     case 'oci':
       return { transport: 'oci', scopes: scopesOfPath(directory ?? reference.directory), name: undefined };
+    case 'oci-archive':
+      return { transport: 'oci-archive', scopes: scopesOfPath(directory ?? reference.path), name: undefined };
+    case 'docker-archive':
+      return { transport: 'docker-archive', scopes: [], name: undefined };
     case 'cvmfs':
       return { transport: 'cvmfs', scopes: scopesOfPath(reference.path), name: undefined };
     case 'tar':

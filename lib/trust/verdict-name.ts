@@ -5,21 +5,28 @@ import { close, openAt, readlinkAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 
 /**
- * An OCI layout's directory without symbolic links, since scopes are such paths; undefined for other images.
+ * The path of an OCI layout, or of an archive of one, without symbolic links, since scopes are such paths; undefined for
+ * other images.
  * @throws IMAGE_SOURCE_MISSING
  */
 export function directoryOf(reference: ImageReference): string | undefined {
-  if (reference.kind !== 'oci') return undefined;
+  const path = pathOf(reference);
+  if (path === undefined) return undefined;
   try {
-    const fd = openAt(AT_FDCWD, reference.directory, O.PATH | O.DIRECTORY);
+    const fd = openAt(AT_FDCWD, path, O.PATH);
     try {
       return new TextDecoder().decode(readlinkAt(AT_FDCWD, `/proc/self/fd/${fd}`));
     } finally {
       close(fd);
     }
   } catch (error) {
-    throw new PluginError('IMAGE_SOURCE_MISSING', { path: reference.directory }, { cause: error });
+    throw new PluginError('IMAGE_SOURCE_MISSING', { path }, { cause: error });
   }
+}
+
+function pathOf(reference: ImageReference): string | undefined {
+  if (reference.kind === 'oci') return reference.directory;
+  return reference.kind === 'oci-archive' ? reference.path : undefined;
 }
 
 /** The name under which a verdict is kept: what was asked for, and not what it led to. */

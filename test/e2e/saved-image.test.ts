@@ -16,14 +16,13 @@ async function expectRefused(path: string, format: string): Promise<void> {
   const ran = await store.graft(['create', path, 'box']);
   expect(ran.code).toBe(1);
   expect(ran.stdout).toBe(
-    `${path} is a saved image (${format}), not the tar of a root filesystem; convert it with ` +
-      `\`skopeo copy ${format}:${path} oci:DIRECTORY:NAME\`, and create from oci://DIRECTORY:NAME\n`,
+    `${path} is a saved image (${format}), not the tar of a root filesystem; its reference is ${format}:${path}\n`,
   );
   for (const name of ['images', 'volumes', 'tmp', 'meta/sources'])
     expect([name, readdirSync(`${store.path}/${name}`)]).toEqual([name, []]);
 }
 
-test('archives that skopeo made, compressed or not, and the command of the sentence helps', async () => {
+test('archives that skopeo made, compressed or not, and the reference of the sentence helps', async () => {
   const image = await makeBusyboxImage(store.dir.at('layout'));
   for (const format of ['docker-archive', 'oci-archive']) {
     const path = store.dir.at(`${format}.tar`);
@@ -32,12 +31,11 @@ test('archives that skopeo made, compressed or not, and the command of the sente
     await must('gzip', ['-1', '-k', path]);
     await expectRefused(`${path}.gz`, format);
   }
-  const converted = store.dir.at('converted');
-  const from = `docker-archive:${store.dir.at('docker-archive.tar')}`;
-  await must('skopeo', ['copy', '-q', '--insecure-policy', from, `oci:${converted}:app`]);
-  await store.must(['create', `oci://${converted}:app`, 'converted']);
-  await store.must(['delete', 'converted']);
-  await store.must(['clean']);
+  for (const format of ['docker-archive', 'oci-archive']) {
+    await store.must(['create', `${format}:${store.dir.at(`${format}.tar.gz`)}`, 'helped']);
+    await store.must(['delete', 'helped']);
+    await store.must(['clean']);
+  }
 });
 
 const HEX = 'a'.repeat(64);

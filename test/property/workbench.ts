@@ -8,6 +8,7 @@ import { silentLogger } from '../../lib/base/log.ts';
 import { silentProgress } from '../../lib/base/progress.ts';
 import { exportDirectory } from '../../lib/export/export-directory.ts';
 import { OciLayoutSource } from '../../lib/image/source/from-oci-layout.ts';
+import { LayoutDirectory } from '../../lib/image/source/layout-files.ts';
 import { STACK_RULES, type StackRules } from '../../lib/image/stack/rules.ts';
 import type { Unpacked, UnpackRequest } from '../../lib/layer/tree/types.ts';
 import { FileSource } from '../../lib/layer/unpack/file-source.ts';
@@ -165,7 +166,8 @@ export async function unpackHere(request: UnpackRequest, bytes: UnpackBytes): Pr
 
 function sourceOf(directory: string): OciLayoutSource {
   return new OciLayoutSource({
-    reference: { kind: 'oci', directory, ref: undefined },
+    place: { transport: 'oci', path: directory, ref: undefined },
+    files: new LayoutDirectory(directory, 'refuse'),
     platform: platformOf(process.arch),
     skipLayerValidation: false,
     remote: NO_URLS,

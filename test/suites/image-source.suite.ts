@@ -149,7 +149,12 @@ function largest(image: ResolvedImage, blobs: readonly Uint8Array[]): ImageLayer
 }
 
 async function readAll(bytes: LayerBytes): Promise<Uint8Array> {
-  if (bytes.kind === 'file') return Bun.file(bytes.path).bytes();
+  if (bytes.kind === 'file') {
+    const at = bytes.at ?? 0;
+    return Bun.file(bytes.path)
+      .slice(at, at + bytes.size)
+      .bytes();
+  }
   const chunks: Uint8Array[] = [];
   // Copies: a source may fill the same buffer again.
   for await (const chunk of bytes.chunks) chunks.push(chunk.slice());

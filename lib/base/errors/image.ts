@@ -12,7 +12,10 @@ export interface ImageErrors {
   /** The tar holds a saved image and not a root filesystem. `format`: the transport with which skopeo reads it. */
   IMAGE_SAVED: { path: string; format: 'docker-archive' | 'oci-archive' };
   IMAGE_SOURCE_CHANGED: { path: string };
-  IMAGE_AMBIGUOUS: { path: string; names: string };
+  /** An archive of images that is none, or lacks a part. */
+  IMAGE_BAD_ARCHIVE: { path: string; reason: string };
+  IMAGE_NEEDS_PROGRAM: { path: string; program: string };
+  IMAGE_AMBIGUOUS: { transport: 'oci' | 'oci-archive' | 'docker-archive'; path: string; names: string };
   IMAGE_REF_MISSING: { path: string; ref: string; names: string };
   IMAGE_BAD_MANIFEST: { source: string; reason: string };
   /** Every size in the layout is 0, as Garden writes it. The digests of such a layout are invented too. */

@@ -1,5 +1,7 @@
 /** The base of a container that was made from the tar of a root filesystem: one layer, which is the file itself. */
 
+import { inflate } from '../../image/source/decompressor.ts';
+import { fileFormat } from '../../image/source/packed-file.ts';
 import type { LayerRecord } from '../../store/records/layer-record.ts';
 import { close, openAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
@@ -14,11 +16,15 @@ const none = async (): Promise<never> => {
   throw new Error('a tar has no manifest');
 };
 
-export function tarReader(path: string): BaseReader {
+/** @param programs where xz and bzip2 are looked for, as in PATH */
+export function tarReader(path: string, programs: string): BaseReader {
   return {
     manifest: none,
     config: none,
-    layer: () => bytesOfFile(path),
+    layer: () => {
+      const format = told(path, () => fileFormat(path));
+      return format === 'xz' || format === 'bzip2' ? inflate(path, format, programs) : bytesOfFile(path);
+    },
     reject: () => false,
     close: () => {},
   };

@@ -4,7 +4,7 @@ import { TarReader, type TarSink } from '../../layer/tar/reader.ts';
 import { Budget } from '../../layer/tree/budget.ts';
 import { Blob, type ChunkSource } from '../../layer/unpack/blob.ts';
 import { openTar } from '../../layer/unpack/decompress.ts';
-import { FileSource } from '../../layer/unpack/file-source.ts';
+import { FileSource, partOf } from '../../layer/unpack/file-source.ts';
 import { compressionOfLayer, expectedFacts } from '../source/image-layer.ts';
 import type { LayerBytes } from '../source/source.ts';
 import { type Repaired, type RepairRequest, RepairSink } from './repair-sink.ts';
@@ -50,7 +50,7 @@ async function readLayer(
 
 /** The bytes as a source of chunks. The caller closes a `FileSource`. */
 function chunksOf(bytes: LayerBytes): ChunkSource {
-  if (bytes.kind === 'file') return new FileSource(bytes.path);
+  if (bytes.kind === 'file') return new FileSource(bytes.path, partOf(bytes));
   const iterator = bytes.chunks[Symbol.asyncIterator]();
   return {
     next: async () => {

@@ -52,10 +52,14 @@ class Reader {
 
   read(): LayoutImage {
     const index = parseAnyManifest(this.#small('index.json'), undefined, this.#name);
-    const start = findInLayout(index, this.#reference, this.#name);
+    const start = findInLayout(
+      index,
+      { transport: 'oci', path: this.#reference.directory, ref: this.#reference.ref },
+      this.#name,
+    );
     if ('kind' in start) {
       const names = start.entries.map((entry) => entry.digest).join(', ');
-      throw new PluginError('IMAGE_AMBIGUOUS', { path: this.#reference.directory, names });
+      throw new PluginError('IMAGE_AMBIGUOUS', { transport: 'oci', path: this.#reference.directory, names });
     }
     this.#manifest(start, 1);
     return {

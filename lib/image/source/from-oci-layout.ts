@@ -4,25 +4,25 @@ import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import { type ImageConfig, parseConfig } from '../../oci/config.ts';
 import { type Descriptor, verifyDigest } from '../../oci/descriptor.ts';
-import { findInLayout } from '../../oci/layout-index.ts';
+import { findInLayout, type PlaceInLayout } from '../../oci/layout-index.ts';
 import { type Manifest, parseManifest } from '../../oci/manifest.ts';
 import { manifestKind } from '../../oci/media-types.ts';
 import type { Machine } from '../../oci/platform.ts';
-import { formatReference, type LayoutReference } from '../../oci/reference.ts';
+import { formatReference } from '../../oci/reference.ts';
 import { resolveToImage } from '../../oci/resolve-index.ts';
 import type { LayerUrls, UrlLayer } from '../../registry/blobs/layer-urls.ts';
 import type { LayerUrlSettings } from '../../registry/blobs/url-client.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
-import { type FinalLink, reasonOf } from '../../sys/files/regular-file.ts';
-import { hasCode } from '../../sys/kernel/errno.ts';
 import type { ImageGuard } from './guarded-source.ts';
 import { type BlobFacts, blobOfLayer, expectedFacts, type ImageLayer } from './image-layer.ts';
-import { imageFile, readImageFile, unreadable } from './local-file.ts';
+import type { LayoutFiles } from './layout-files.ts';
+import { unreadable } from './local-file.ts';
 import { toImageLayers } from './manifest-layers.ts';
 import type { ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface OciLayoutOptions {
-  readonly reference: LayoutReference;
+  readonly place: PlaceInLayout;
+  readonly files: LayoutFiles;
   readonly platform: Machine;
   /** The setting `create.skip_layer_validation`: Garden's own layouts have invented digests and sizes of 0. */
   readonly skipLayerValidation: boolean;
@@ -36,7 +36,7 @@ export interface OciLayoutOptions {
 }
 
 /**
- * An image in a local OCI layout (image-spec, image-layout.md). The file `oci-layout` is not required, since Garden
+ * An image in a local OCI layout (image-spec, image-layout.md), as a directory or an archive. The file `oci-layout` is not required, since Garden
  * writes none.
  */
 export class OciLayoutSource implements ImageSource {
@@ -45,18 +45,13 @@ export class OciLayoutSource implements ImageSource {
   #urls: LayerUrls | undefined;
   /** The place of the URL that gave a layer. */
   readonly #gave = new Map<ImageLayer, string>();
-  /**
-   * Garden makes a symbolic link from a blob to a stack's tar. Where digests are verified, a blob must be a file of the
-   * layout.
-   */
-  readonly #link: FinalLink;
   /** True when a manifest or a configuration did not match its digest. */
   #unverified = false;
 
   constructor(options: OciLayoutOptions) {
     this.#options = options;
-    this.#name = formatReference(options.reference);
-    this.#link = options.skipLayerValidation ? 'follow' : 'refuse';
+    const { transport: kind, path, ref } = options.place;
+    this.#name = formatReference(kind === 'oci' ? { kind, directory: path, ref } : { kind, path, ref });
   }
 
   /**
@@ -65,13 +60,10 @@ export class OciLayoutSource implements ImageSource {
    */
   async resolve(signal: AbortSignal): Promise<ResolvedImage> {
     signal.throwIfAborted();
-    const { reference, platform, log } = this.#options;
-    const index = parseManifest(
-      this.#read('index.json', MAX_MANIFEST_BYTES, 'follow'),
-      undefined,
-      this.#name,
-    );
-    const start = findInLayout(index, reference, this.#name);
+    const { place, files, platform, log } = this.#options;
+    await files.prepare(signal);
+    const index = parseManifest(files.read('index.json', MAX_MANIFEST_BYTES), undefined, this.#name);
+    const start = findInLayout(index, place, this.#name);
     const validated = !this.#options.skipLayerValidation;
     const found = await resolveToImage(
       'kind' in start
@@ -114,21 +106,25 @@ export class OciLayoutSource implements ImageSource {
     // As in GrootFS, a URL comes before a local blob. Diego's droplets have no local blob.
     const blob = blobOfLayer(layer);
     if (blob?.urls.some(isWebUrl)) return this.#openUrl(layer, blob, signal);
-    if (blob === undefined) throw unreadable(this.#options.reference.directory, 'a layer has no digest');
-    const path = this.#path(blobName(blob.digest));
-    const size = this.#sizeOf(path);
+    if (blob === undefined) throw unreadable(this.#options.place.path, 'a layer has no digest');
+    const bytes = this.#options.files.open(blobName(blob.digest), signal);
     const expected = expectedFacts(layer).size;
-    if (expected !== undefined && expected !== size)
-      throw new PluginError('LAYER_SIZE_MISMATCH', { expected, actual: size, when: 'reported' });
-    return { kind: 'file', path, size };
+    if (expected !== undefined && expected !== bytes.size)
+      throw new PluginError('LAYER_SIZE_MISMATCH', { expected, actual: bytes.size, when: 'reported' });
+    return bytes;
   }
 
   delivered(layer: ImageLayer): Grant {
     return { to: 'cell', place: this.#gave.get(layer) ?? LOCAL };
   }
 
+  async verifyUnchanged(): Promise<void> {
+    this.#options.files.verifyUnchanged();
+  }
+
   async close(): Promise<void> {
     this.#urls?.close();
+    await this.#options.files.close();
   }
 
   /** The HTTP client is loaded for the first such layer: most layouts have none. */
@@ -151,7 +147,7 @@ export class OciLayoutSource implements ImageSource {
   }
 
   #blob(descriptor: Descriptor, maxBytes: number): Uint8Array {
-    const bytes = this.#read(blobName(descriptor.digest), maxBytes, this.#link);
+    const bytes = this.#options.files.read(blobName(descriptor.digest), maxBytes);
     if (this.#options.skipLayerValidation) {
       if (digestOf(bytes) !== descriptor.digest) this.#unverified = true;
       return bytes;
@@ -165,30 +161,6 @@ export class OciLayoutSource implements ImageSource {
       });
     this.#options.onDocument?.(bytes);
     return bytes;
-  }
-
-  #path(name: string): string {
-    return `${this.#options.reference.directory}/${name}`;
-  }
-
-  #read(name: string, maxBytes: number, link: FinalLink): Uint8Array {
-    const path = this.#path(name);
-    try {
-      return readImageFile(path, maxBytes, link);
-    } catch (error) {
-      if (error instanceof PluginError) throw error;
-      if (hasCode(error, 'ENOENT', 'ENOTDIR'))
-        throw new PluginError('IMAGE_SOURCE_MISSING', { path }, { cause: error });
-      throw unreadable(path, reasonOf(error), error);
-    }
-  }
-
-  #sizeOf(path: string): number {
-    try {
-      return imageFile(path, this.#link).size;
-    } catch (error) {
-      throw error instanceof PluginError ? error : unreadable(path, reasonOf(error), error);
-    }
   }
 }
 

@@ -3,8 +3,10 @@ import type { TarReference } from '../../oci/reference.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
 import { type FileFacts, reasonOf } from '../../sys/files/regular-file.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
+import { inflate } from './decompressor.ts';
 import type { TarLayer } from './image-layer.ts';
-import { imageFile, unreadable } from './local-file.ts';
+import { identityOf, imageFile, unreadable } from './local-file.ts';
+import { fileFormat } from './packed-file.ts';
 import type { ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 /**
@@ -14,9 +16,12 @@ import type { ImageSource, LayerBytes, ResolvedImage } from './source.ts';
  */
 export class TarSource implements ImageSource {
   readonly #path: string;
+  readonly #programs: string;
   #resolved: FileFacts | undefined;
 
-  constructor(options: { readonly reference: TarReference }) {
+  /** @param options.programs where xz and bzip2 are looked for, as in PATH */
+  constructor(options: { readonly reference: TarReference; readonly programs: string }) {
+    this.#programs = options.programs;
     this.#path = options.reference.path;
   }
 
@@ -41,7 +46,11 @@ export class TarSource implements ImageSource {
   async open(_layer: unknown, signal: AbortSignal): Promise<LayerBytes> {
     signal.throwIfAborted();
     await this.verifyUnchanged();
-    return { kind: 'file', path: this.#path, size: this.#resolved?.size ?? 0 };
+    const path = this.#path;
+    const format = fileFormat(path);
+    if (format === 'xz' || format === 'bzip2')
+      return { kind: 'stream', chunks: inflate(path, format, this.#programs), size: undefined };
+    return { kind: 'file', path, size: this.#resolved?.size ?? 0 };
   }
 
   /** Refuses a file that was written to while it was read: its bytes are neither the old nor the new content. */
@@ -70,8 +79,4 @@ export class TarSource implements ImageSource {
       throw unreadable(this.#path, reasonOf(error), error);
     }
   }
-}
-
-function identityOf({ devMajor, devMinor, ino, size, mtime }: FileFacts): string {
-  return `${devMajor}:${devMinor}-${ino}-${size}-${mtime.sec}.${mtime.nsec}`;
 }

@@ -102,7 +102,8 @@ export function expectedFacts(layer: ImageLayer): {
 } {
   if (layer.kind === 'unvalidated') return { digest: undefined, diffId: undefined, size: undefined };
   const blob = blobOfLayer(layer);
-  return { digest: blob?.digest, diffId: blob?.diffId, size: declaredSize(layer) };
+  // A local tar is held against the look at it (`verifyUnchanged`). Its size may be that of the compressed file.
+  return { digest: blob?.digest, diffId: blob?.diffId, size: blob?.size };
 }
 
 /** The compression of the layer's bytes. */

@@ -31,3 +31,8 @@ function orImageError<T>(path: string, read: () => T): T {
 export function unreadable(path: string, reason: string, cause?: unknown): PluginError {
   return new PluginError('IMAGE_SOURCE_UNREADABLE', { path, reason }, { cause });
 }
+
+/** A name for the content of a file: a write to the file changes its time. */
+export function identityOf({ devMajor, devMinor, ino, size, mtime }: FileFacts): string {
+  return `${devMajor}:${devMinor}-${ino}-${size}-${mtime.sec}.${mtime.nsec}`;
+}

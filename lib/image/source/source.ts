@@ -41,7 +41,13 @@ export interface BlobOfPlace {
 
 /** The bytes of one layer's blob: a local file that the unpacker opens itself, or a stream. */
 export type LayerBytes =
-  | { readonly kind: 'file'; readonly path: string; readonly size: number }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      readonly size: number;
+      /** The offset of the blob in the file, for a member of an archive; undefined: the blob is the file. */
+      readonly at?: number | undefined;
+    }
   | {
       readonly kind: 'stream';
       readonly chunks: AsyncIterable<Uint8Array>;

@@ -23,6 +23,7 @@ import {
   type NamedOnCvmfs,
   namedOnCvmfs,
 } from './image-layer.ts';
+import { chunksOf } from './layer-chunks.ts';
 import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 import { MAX_THIN_BLOB, type ThinOptions } from './thin-options.ts';
 
@@ -189,10 +190,9 @@ async function unpackedDescriptor(
 }
 
 async function collect(bytes: LayerBytes): Promise<Uint8Array | undefined> {
-  if (bytes.kind === 'file') return bytes.size <= MAX_THIN_BLOB ? readFileSync(bytes.path) : undefined;
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of bytes.chunks) {
+  for await (const chunk of chunksOf(bytes)) {
     length += chunk.length;
     if (length > MAX_THIN_BLOB) return undefined;
     chunks.push(chunk.slice());

@@ -103,6 +103,25 @@ export class TarReader {
     }
   }
 
+  /** The offset in the archive of the byte after the current header: the first byte of an entry's content. */
+  get afterHeader(): number {
+    return this.#blockAt + BLOCK;
+  }
+
+  /**
+   * Leaves out the rest of an entry's content and its padding. The caller goes on behind them.
+   * @returns how many bytes the caller leaves out; 0 anywhere else in the archive
+   */
+  skipContent(): number {
+    if (this.#held > 0 || (this.#state !== 'content' && this.#state !== 'padding')) return 0;
+    const bytes = this.#left + this.#padding;
+    this.#left = 0;
+    this.#padding = 0;
+    this.#before += bytes;
+    this.#endOfState();
+    return bytes;
+  }
+
   #hold(chunk: Buffer, at: number): number {
     if (this.#held === 0) this.#blockAt = this.#before + at;
     const part = chunk.subarray(at, at + BLOCK - this.#held);

@@ -5,6 +5,7 @@
  */
 import { PluginError } from '../../base/errors/error.ts';
 import type { Unpacked, UnpackRequest } from '../tree/types.ts';
+import { partOf } from './file-source.ts';
 import { StallWatch } from './stall-watch.ts';
 import {
   type FromWorker,
@@ -17,7 +18,12 @@ import {
 
 /** The bytes of one layer's blob: a local file, which the thread opens itself, or a stream. */
 export type UnpackBytes =
-  | { readonly kind: 'file'; readonly path: string; readonly size: number }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      readonly size: number;
+      readonly at?: number | undefined;
+    }
   | {
       readonly kind: 'stream';
       readonly chunks: AsyncIterable<Uint8Array>;
@@ -108,7 +114,7 @@ class Job {
       this.#settle.reject(new Error(`the unpacking thread broke down: ${event.message}`));
     };
     const source: WorkerSource =
-      bytes.kind === 'file' ? { kind: 'file', path: bytes.path } : { kind: 'stream' };
+      bytes.kind === 'file' ? { kind: 'file', path: bytes.path, part: partOf(bytes) } : { kind: 'stream' };
     this.#say({ type: 'start', request, source, shared: this.#shared });
     deps.signal.addEventListener('abort', this.#abort);
     this.#watch = setInterval(() => this.#look(), WATCH_MS);

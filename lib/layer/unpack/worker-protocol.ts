@@ -2,8 +2,11 @@
 import { type ErrorCode, PluginError, type PluginErrors } from '../../base/errors/error.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import type { Unpacked, UnpackRequest } from '../tree/types.ts';
+import type { FilePart } from './file-source.ts';
 
-export type WorkerSource = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'stream' };
+export type WorkerSource =
+  | { readonly kind: 'file'; readonly path: string; readonly part: FilePart | undefined }
+  | { readonly kind: 'stream' };
 
 export type ToWorker =
   | {

@@ -67,7 +67,7 @@ async function unpack(
   try {
     // Opened before the first write: syncfs(2) reports the write errors since its descriptor was opened.
     filesystem = openDir(target);
-    if (start.source.kind === 'file') file = new FileSource(start.source.path);
+    if (start.source.kind === 'file') file = new FileSource(start.source.path, start.source.part);
     const result = await unpackInto(start.request, file ?? stream, {
       checkpoint(compressedBytes, entries) {
         state.progress(compressedBytes, entries);

@@ -1,6 +1,7 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
 import {
+  type ArchiveReference,
   formatReference,
   type ImageReference,
   type LayoutReference,
@@ -17,14 +18,14 @@ const LAST = /^[A-Za-z0-9_][A-Za-z0-9._-]*:[A-Za-z0-9_][A-Za-z0-9._:-]*$/;
 const MAX_PART = 255;
 
 /** References to images that can be published: they have a manifest. */
-export type PublishableReference = RegistryReference | LayoutReference;
+export type PublishableReference = RegistryReference | LayoutReference | ArchiveReference;
 
 /** @throws PUBLISH_SOURCE */
 export function requirePublishable(reference: ImageReference): PublishableReference {
-  if (reference.kind === 'registry' || reference.kind === 'oci') return reference;
+  if (reference.kind !== 'tar' && reference.kind !== 'cvmfs') return reference;
   throw new PluginError('PUBLISH_SOURCE', {
     image: formatReference(reference),
-    reason: 'only images of registries and OCI layouts have a manifest to publish',
+    reason: 'only images of registries, OCI layouts and archives have a manifest to publish',
   });
 }
 
@@ -35,7 +36,7 @@ export function requirePublishable(reference: ImageReference): PublishableRefere
  */
 export function publicName(reference: PublishableReference, given: string | undefined): string {
   if (given !== undefined) return checkName(given);
-  if (reference.kind === 'oci')
+  if (reference.kind !== 'registry')
     throw new PluginError('PUBLISH_NEEDS_NAME', { image: formatReference(reference) });
   const { registry, repository, tag, digest } = reference;
   return checkName(`${registry}/${repository}:${tag ?? digest ?? 'latest'}`);

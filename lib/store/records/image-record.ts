@@ -9,7 +9,7 @@ export interface LayerProvenance {
   readonly layer: string;
   readonly diffId: string | undefined;
   readonly digest: string | undefined;
-  readonly source: 'store' | 'registry' | 'oci' | 'tar' | 'cvmfs';
+  readonly source: 'store' | 'registry' | 'oci' | 'archive' | 'tar' | 'cvmfs';
   /** Why this source was chosen, where there was a choice. */
   readonly reason?: string;
   /** For a layer on CVMFS: the repository, with its revision and root hash when the image was made. */

@@ -3,6 +3,7 @@
 import { silentLogger } from '../../../lib/base/log.ts';
 import { silentProgress } from '../../../lib/base/progress.ts';
 import { OciLayoutSource } from '../../../lib/image/source/from-oci-layout.ts';
+import { LayoutDirectory } from '../../../lib/image/source/layout-files.ts';
 import { platformOf } from '../../../lib/oci/platform.ts';
 import { withTarget } from '../../../lib/publish/open-target.ts';
 import { type PublishDeps, type PublishedImage, publishImage } from '../../../lib/publish/publish.ts';
@@ -23,8 +24,10 @@ export interface PublishLayout {
 
 /** The layout of an image. @param onDocument takes its manifest and configuration */
 export function layoutSource(url: string, onDocument?: (bytes: Uint8Array) => void): OciLayoutSource {
+  const path = url.slice('oci://'.length);
   return new OciLayoutSource({
-    reference: { kind: 'oci', directory: url.slice('oci://'.length), ref: undefined },
+    place: { transport: 'oci', path, ref: undefined },
+    files: new LayoutDirectory(path, 'refuse'),
     platform: platformOf(process.arch),
     skipLayerValidation: false,
     remote: NO_URLS,

@@ -68,10 +68,9 @@ test('each sentence has the reference to give', () => {
   expect(sentence('containers-storage:[overlay@/x]quay.io/app')).toContain(
     'give docker://quay.io/app:latest',
   );
-  for (const argument of ['docker-archive:b.tar:app', 'oci-archive:/srv/b.tar', 'dir:b'])
-    expect(sentence(argument)).toEndWith(
-      `graft reads no such files; copy it into a layout: skopeo copy ${argument} oci:/DIRECTORY:REF`,
-    );
+  expect(sentence('dir:b')).toEndWith(
+    'graft reads no such files; copy it into a layout: skopeo copy dir:b oci:/DIRECTORY:REF',
+  );
   expect(sentence(`docker-daemon:${DIGEST}`)).not.toContain('docker://');
   expect(sentence('containers-storage:@')).not.toContain('docker://');
   expect(imageSentences.IMAGE_TAR_MISSING({ path: 'ubuntu' })).toEndWith(

@@ -12,7 +12,7 @@ describe('the sentences about images', () => {
   test.each([
     [imageSentences.IMAGE_TAR_MISSING({ path: '/x.tar' }), 'stat /x.tar: no such file or directory'],
     [
-      imageSentences.IMAGE_AMBIGUOUS({ path: '/d', names: 'a, b' }),
+      imageSentences.IMAGE_AMBIGUOUS({ transport: 'oci', path: '/d', names: 'a, b' }),
       'more than one image in oci, choose an image',
     ],
     [

@@ -67,7 +67,7 @@ describe('a layout that is refused', () => {
         { ...simple('c'), ...named('v\u001b3') },
       ]);
       const subject = await rejection('IMAGE_AMBIGUOUS', resolveLayout(layout.url()));
-      expect(subject).toEqual({ path: layout.directory, names: 'v1, @1, v\\u{1b}3' });
+      expect(subject).toEqual({ transport: 'oci', path: layout.directory, names: 'v1, @1, v\\u{1b}3' });
     });
 
     test('a name or position that is not there', async () => {

@@ -17,7 +17,8 @@ import { must } from '../../../support/shell.ts';
 import { type TempDir, tempDir } from '../../../support/temp.ts';
 
 const NEVER = new AbortController().signal;
-const source = (path: string) => new TarSource({ reference: { kind: 'tar', path } });
+const source = (path: string) =>
+  new TarSource({ reference: { kind: 'tar', path }, programs: '/usr/bin:/bin' });
 const resolve = (path: string) => source(path).resolve(NEVER);
 
 imageSourceSuite('TarSource', async () => {

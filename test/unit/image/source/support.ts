@@ -3,6 +3,7 @@ import { silentLogger } from '../../../../lib/base/log.ts';
 import { Secret } from '../../../../lib/base/secret.ts';
 import { OciLayoutSource } from '../../../../lib/image/source/from-oci-layout.ts';
 import type { ImageLayer } from '../../../../lib/image/source/image-layer.ts';
+import { LayoutDirectory } from '../../../../lib/image/source/layout-files.ts';
 import type { ImageSource, LayerBytes, ResolvedImage } from '../../../../lib/image/source/source.ts';
 import { parseImageReference } from '../../../../lib/oci/reference.ts';
 
@@ -21,7 +22,8 @@ export function layoutSource(url: string, settings: LayoutSettings = {}): OciLay
   const reference = parseImageReference(url);
   if (reference.kind !== 'oci') throw new Error(`${url} is no layout`);
   return new OciLayoutSource({
-    reference,
+    place: { transport: 'oci', path: reference.directory, ref: reference.ref },
+    files: new LayoutDirectory(reference.directory, settings.skipLayerValidation ? 'follow' : 'refuse'),
     platform: AMD64,
     skipLayerValidation: settings.skipLayerValidation ?? false,
     remote: {
