@@ -6,6 +6,7 @@
 import { writeSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { cleanEnv } from '../support/shell.ts';
+import { kernelThreadsMs } from './kernel-threads.ts';
 
 export interface Contestant {
   readonly name: string;
@@ -19,18 +20,27 @@ export interface Measured {
   readonly name: string;
   readonly cpuMs: number;
   readonly wallMs: number;
+  /** Of the kernel's threads meanwhile, on the whole machine. */
+  readonly threadsMs: number;
 }
 
 /** Runs all contestants `rounds` times, in turn. @throws Error when one of them fails: a failure has no time. */
 export async function race(contestants: readonly Contestant[], rounds: number): Promise<Measured[]> {
-  const best = contestants.map(({ name }) => ({ name, cpuMs: Infinity, wallMs: Infinity }));
+  const best = contestants.map(({ name }) => ({
+    name,
+    cpuMs: Infinity,
+    wallMs: Infinity,
+    threadsMs: Infinity,
+  }));
   // The first round fills caches and is thrown away.
   for (let round = 0; round <= rounds; round += 1) {
     for (const [index, contestant] of contestants.entries()) {
       await contestant.before?.(round);
+      const before = kernelThreadsMs();
       const { cpuMs, wallMs } = measure(contestant.argv(round));
       const entry = best[index];
       if (entry === undefined || round === 0) continue;
+      entry.threadsMs = Math.min(entry.threadsMs, kernelThreadsMs() - before);
       entry.cpuMs = Math.min(entry.cpuMs, cpuMs);
       entry.wallMs = Math.min(entry.wallMs, wallMs);
     }
@@ -85,6 +95,11 @@ export function measure(argv: readonly string[]): { cpuMs: number; wallMs: numbe
   if (ran.exitCode !== 0)
     throw new Error(`${argv.join(' ')} exits ${ran.exitCode}\n${ran.stdout}${ran.stderr}`);
   return { cpuMs: Number(ran.resourceUsage.cpuTime.total) / 1000, wallMs };
+}
+
+/** The same with the time of the kernel's threads as CPU, where the machine does nothing else. */
+export function withThreads(results: readonly Measured[]): Measured[] {
+  return results.map((one) => ({ ...one, cpuMs: one.cpuMs + one.threadsMs }));
 }
 
 /** The results as a table, with ratios to the one named `yardstick`. */

@@ -36,8 +36,8 @@ describe('race', () => {
 
 test('the table has ratios to the yardstick', () => {
   const results = [
-    { name: 'empty', cpuMs: 10, wallMs: 20 },
-    { name: 'create', cpuMs: 15, wallMs: 50 },
+    { name: 'empty', cpuMs: 10, wallMs: 20, threadsMs: 0 },
+    { name: 'create', cpuMs: 15, wallMs: 50, threadsMs: 0 },
   ];
   expect(table('Title', results, 'empty').split('\n')).toEqual([
     'Title',

@@ -130,7 +130,7 @@ export async function zstdTwin(image: MadeImage, layout: string): Promise<MadeIm
 }
 
 /** The rootfs that umoci unpacks from an image into `<bundle>/rootfs`: the second opinion on every tree. */
-export async function umociRootfs(image: MadeImage, bundle: string): Promise<string> {
+export async function umociRootfs(image: Pick<MadeImage, 'name'>, bundle: string): Promise<string> {
   await must('umoci', ['unpack', '--image', image.name, bundle], { timeoutMs: 300_000 });
   return join(bundle, 'rootfs');
 }
