@@ -3,9 +3,11 @@
  *
  *   SECONDS [SEED]            cases of the seed until the time is over
  *   --seed SEED --case CASE   one case again
+ *   --policies                policy.json, registries.d, keyrings, payloads and gpgv's lines instead of Sigstore's files
  */
 import { writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { policyCase } from './policy-fuzz.ts';
 import { noCounts, signatureCase } from './signature-fuzz.ts';
 
 const say = (line: string) => writeSync(1, `${line}\n`);
@@ -17,22 +19,27 @@ function number(text: string): number {
 
 function run(seed: number, first: number, goOn: (done: number) => boolean): void {
   const counts = noCounts();
+  const ofPolicies = {};
+  const one = (of: number, number: number) =>
+    values.policies ? policyCase(of, number, ofPolicies) : signatureCase(of, number, counts);
   let done = 0;
   for (; goOn(done); done += 1) {
     try {
-      signatureCase(seed, first + done, counts);
+      one(seed, first + done);
     } catch (error) {
       say(`case ${first + done}: ${error instanceof Error ? error.stack : String(error)}`);
-      say(`again: ci/fuzz-signatures --seed ${seed} --case ${first + done}`);
+      say(
+        `again: ci/fuzz-signatures${values.policies ? ' --policies' : ''} --seed ${seed} --case ${first + done}`,
+      );
       process.exitCode = 1;
       return;
     }
   }
-  say(`seed ${seed}, ${done} cases, nothing found: ${JSON.stringify(counts)}`);
+  say(`seed ${seed}, ${done} cases, nothing found: ${JSON.stringify(values.policies ? ofPolicies : counts)}`);
 }
 
 const { values, positionals } = parseArgs({
-  options: { seed: { type: 'string' }, case: { type: 'string' } },
+  options: { seed: { type: 'string' }, case: { type: 'string' }, policies: { type: 'boolean' } },
   allowPositionals: true,
 });
 const seed = number(values.seed ?? positionals[1] ?? String(Date.now() % 1_000_000));

@@ -70,7 +70,7 @@ const BAD: readonly (readonly [string, RefusalCode, string])[] = [
 ];
 
 /** Exactly one message with exactly one signature over all of its content: else part of the content would be unsigned. */
-function signerOf({ status, code }: Verified): Signer | Refusal {
+export function signerOf({ status, code }: Pick<Verified, 'status' | 'code'>): Signer | Refusal {
   const lines = (word: string) => status.filter((line) => line.split(' ', 1)[0] === word);
   for (const [word, refusal, detail] of BAD) {
     const [line] = lines(word);
