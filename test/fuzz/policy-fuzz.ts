@@ -16,9 +16,7 @@ import { Random } from '../property/random.ts';
 import { damaged } from './signature-damage.ts';
 
 /** How many cases each reader refused, and how many it let through. */
-export interface PolicyCounts {
-  readonly [reader: string]: { refused: number; read: number };
-}
+type Counts = Record<string, { refused: number; read: number }>;
 
 /** A public key and a signature of version 4 that ends it, without their numbers (RFC 4880, 5.5.2 and 5.2.3). */
 const PACKETS = Buffer.from(
@@ -129,11 +127,7 @@ function refusing(own: typeof PolicyProblem | typeof KeyringProblem, read: (byte
 }
 
 /** One case: each reader gets a damaged document of its kind. @throws what no reader may throw */
-export function policyCase(
-  seed: number,
-  number: number,
-  counts: Record<string, { refused: number; read: number }>,
-): void {
+export function policyCase(seed: number, number: number, counts: Counts): void {
   const random = new Random(seed * 1_000_003 + number);
   for (const [name, [document, read]] of Object.entries(READERS)) {
     counts[name] ??= { refused: 0, read: 0 };
