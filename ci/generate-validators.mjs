@@ -14,6 +14,7 @@ const DOCUMENTS = [
   { name: 'isImageIndex', file: 'lib/oci/schemas/image-index.json' },
   { name: 'isImageConfig', file: 'lib/oci/schemas/image-config.json' },
   { name: 'isSavedImages', file: 'lib/oci/schemas/saved-images.json' },
+  { name: 'isAciManifest', file: 'lib/oci/schemas/aci-manifest.json' },
   { name: 'isDuccLayers', file: 'lib/cvmfs/schemas/ducc-layers.json' },
   { name: 'isThinImage', file: 'lib/cvmfs/schemas/thin-image.json' },
   { name: 'isOverlayRecord', file: 'lib/cvmfs/schemas/overlay-record.json' },

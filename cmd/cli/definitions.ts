@@ -48,7 +48,7 @@ export const VERBS = {
     summary: 'make a root filesystem from an image',
     details:
       'IMAGE is docker://[HOST[:PORT]]/NAME[:TAG][@DIGEST], oci:///DIRECTORY[:REF], cvmfs:///cvmfs/REPOSITORY/…, ' +
-      'docker-archive:/FILE[:NAME], oci-archive:/FILE[:REF] or the path of a tar file. ' +
+      'docker-archive:/FILE[:NAME], oci-archive:/FILE[:REF], aci:/FILE or the path of a tar file. ' +
       'Prints a fragment of an OCI runtime specification as JSON.',
     options: CREATE,
     positionals: { names: ['image', 'id'], count: 2 },

@@ -23,6 +23,11 @@ export const imageSentences: { [C in keyof ImageErrors]: (s: ImageErrors[C]) => 
   IMAGE_BAD_ARCHIVE: (s) =>
     `${printable(s.path)} is no archive of images that graft can read: ${s.reason}; write it again with docker save, ` +
     'podman save or skopeo copy',
+  IMAGE_ACI_DEPENDS: (s) =>
+    `${printable(s.source)} lies on other App Container Images, which graft does not fetch: ${s.names}; build it as an ` +
+    'image of its own, without dependencies',
+  IMAGE_ACI_OTHER_ID: (s) =>
+    `${printable(s.path)} is another image than the one asked for: expected ${s.expected}, it is ${s.actual}`,
   IMAGE_NEEDS_PROGRAM: (s) =>
     `${printable(s.path)} is compressed with ${s.program}, and there is no program ${s.program} in PATH; install ` +
     `the package ${s.program === 'xz' ? 'xz-utils' : s.program}`,
@@ -104,6 +109,6 @@ function adviceForScheme(scheme: string, argument: string): string {
     default:
       if (typed !== undefined)
         return `for the image of a registry give ${typed}, for a tar file ./${printable(argument)}`;
-      return 'graft knows docker://, oci://, docker-archive:, oci-archive:, cvmfs:// and paths of tar files (./ in front of a name with a colon)';
+      return 'graft knows docker://, oci://, docker-archive:, oci-archive:, aci:, cvmfs:// and paths of tar files (./ in front of a name with a colon)';
   }
 }

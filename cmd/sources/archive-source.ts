@@ -1,11 +1,14 @@
-/** Images in archives: `docker-archive:` and `oci-archive:`. */
+/** Images in archives: `docker-archive:`, `oci-archive:` and `aci:`. */
+
+import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
 import { ArchiveFile } from '../../lib/image/source/archive-file.ts';
+import { AciSource } from '../../lib/image/source/from-aci.ts';
 import { DockerArchiveSource } from '../../lib/image/source/from-docker-archive.ts';
 import { LayoutArchive } from '../../lib/image/source/layout-archive.ts';
 import { identityOf } from '../../lib/image/source/local-file.ts';
 import type { ImageSource } from '../../lib/image/source/source.ts';
 import { formatPlatform, type Machine } from '../../lib/oci/platform.ts';
-import { type ArchiveReference, formatReference } from '../../lib/oci/reference.ts';
+import { type AciReference, type ArchiveReference, formatReference } from '../../lib/oci/reference.ts';
 import { hasCode } from '../../lib/sys/kernel/errno.ts';
 import { statFollowing } from '../../lib/sys/kernel/stat.ts';
 import type { Guard } from '../../lib/trust/guard.ts';
@@ -15,14 +18,18 @@ import { layoutSource } from './layout-source.ts';
 /** @param onDocument takes the bytes of manifests and the configuration */
 export async function openArchive(
   context: SourceContext,
-  reference: ArchiveReference,
+  reference: ArchiveReference | AciReference,
   platform: Machine,
   guard: Guard | undefined,
   onDocument?: (bytes: Uint8Array) => void,
 ): Promise<ImageSource> {
-  const { kind, path, ref } = reference;
-  const file = new ArchiveFile(path, context.env.path);
+  const file = new ArchiveFile(reference.path, { programs: context.env.path, budget: DEFAULT_BUDGET });
   const { log } = context;
+  if (reference.kind === 'aci') {
+    const maxFileBytes = DEFAULT_BUDGET.tarBytes;
+    return new AciSource({ reference, file, platform, maxFileBytes, log, onDocument });
+  }
+  const { kind, path, ref } = reference;
   if (kind === 'docker-archive')
     return new DockerArchiveSource({ reference, file, platform, log, onDocument });
   const place = { transport: kind, path, ref } as const;
@@ -35,7 +42,7 @@ export async function openArchive(
  */
 export function archiveKey(
   { settings }: SourceContext,
-  reference: ArchiveReference,
+  reference: ArchiveReference | AciReference,
   platform: Machine,
 ): string | undefined {
   try {

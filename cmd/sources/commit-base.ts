@@ -46,6 +46,7 @@ export async function commitBase(
     }
     case 'oci':
       return { reader: new LayoutBase(reference.directory), kind: 'layout', registryName: undefined };
+    case 'aci':
     case 'docker-archive':
     case 'oci-archive': {
       const platform = platformOf(process.arch, cpuVariant);

@@ -45,6 +45,7 @@ async function sourceOf(
     }
     case 'oci':
       return openLayout(context, reference, platform, guard, (bytes) => documents.add(bytes));
+    case 'aci':
     case 'docker-archive':
     case 'oci-archive': {
       const { openArchive } = await import('./archive-source.ts');

@@ -77,6 +77,7 @@ async function sourceOf(
         withThinImages(await openLayout(context, reference, platform, guard), context, platform, store);
       return remembering(store, store && layoutKey(context, reference, platform), open, guard);
     }
+    case 'aci':
     case 'docker-archive':
     case 'oci-archive': {
       const { archiveKey, openArchive } = await import('./archive-source.ts');

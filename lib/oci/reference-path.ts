@@ -45,7 +45,11 @@ export function parseArchiveParts(
   const found = parsePathWithRef(rest, scheme, refuse);
   if (found.path === '/') throw refuse(`it names no file; write ${scheme}:/path/to/file`);
   if (found.ref !== undefined && !isRef(found.ref))
-    throw refuse('what follows the colon is neither the name of an image in the archive nor @N');
+    throw refuse(
+      scheme === 'aci'
+        ? 'what follows the colon is no image id, which is sha512- and 64 to 128 hex digits'
+        : 'what follows the colon is neither the name of an image in the archive nor @N',
+    );
   return found;
 }
 

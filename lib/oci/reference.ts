@@ -51,12 +51,24 @@ export interface ArchiveReference {
   readonly ref: string | undefined;
 }
 
+/** An App Container Image: `aci:/file[:sha512-…]`. */
+export interface AciReference {
+  readonly kind: 'aci';
+  readonly path: string;
+  /** The image id, or its beginning. */
+  readonly id: string | undefined;
+}
+
+/** rkt shows and takes the first half of an image id. */
+const ACI_ID = /^sha512-[0-9a-f]{64,128}$/;
+
 export type ImageReference =
   | RegistryReference
   | LayoutReference
   | TarReference
   | CvmfsReference
-  | ArchiveReference;
+  | ArchiveReference
+  | AciReference;
 
 /** `@N`, the position of an image in an archive. */
 const POSITION = /^@\d{1,4}$/;
@@ -93,6 +105,10 @@ export function parseImageReference(argument: string): ImageReference {
       return { kind: 'docker-archive', ...parseArchiveParts(rest, 'docker-archive', refuse, isSavedName) };
     case 'oci-archive':
       return { kind: 'oci-archive', ...parseArchiveParts(rest, 'oci-archive', refuse, isLayoutRef) };
+    case 'aci': {
+      const { path, ref } = parseArchiveParts(rest, 'aci', refuse, (text) => ACI_ID.test(text));
+      return { kind: 'aci', path, id: ref };
+    }
     default:
       throw new PluginError('IMAGE_SCHEME', {
         scheme: printable(scheme.toLowerCase()),
@@ -158,6 +174,8 @@ export function formatReference(reference: ImageReference): string {
     case 'docker-archive':
     case 'oci-archive':
       return `${reference.kind}:${encodePath(reference.path)}${reference.ref === undefined ? '' : `:${reference.ref}`}`;
+    case 'aci':
+      return `aci:${encodePath(reference.path)}${reference.id === undefined ? '' : `:${reference.id}`}`;
     case 'cvmfs':
       return `cvmfs://${encodePath(reference.path).replaceAll('%3A', ':')}`;
   }

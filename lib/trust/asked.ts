@@ -4,7 +4,7 @@ import type { DockerName } from './policy/docker-name.ts';
 import { scopesOfName, scopesOfPath } from './policy/scopes.ts';
 
 export interface Asked {
-  readonly transport: 'docker' | 'oci' | 'oci-archive' | 'docker-archive' | 'tarball' | 'cvmfs';
+  readonly transport: 'docker' | 'oci' | 'oci-archive' | 'docker-archive' | 'aci' | 'tarball' | 'cvmfs';
   /** The most specific first. */
   readonly scopes: readonly string[];
   /** Of an image in a registry. */
@@ -25,6 +25,8 @@ export function askedFor(reference: ImageReference, directory: string | undefine
       return { transport: 'oci-archive', scopes: scopesOfPath(directory ?? reference.path), name: undefined };
     case 'docker-archive':
       return { transport: 'docker-archive', scopes: [], name: undefined };
+    case 'aci':
+      return { transport: 'aci', scopes: scopesOfPath(directory ?? reference.path), name: undefined };
     case 'cvmfs':
       return { transport: 'cvmfs', scopes: scopesOfPath(reference.path), name: undefined };
     case 'tar':

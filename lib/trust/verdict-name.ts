@@ -5,7 +5,7 @@ import { close, openAt, readlinkAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
 
 /**
- * The path of an OCI layout, or of an archive of one, without symbolic links, since scopes are such paths; undefined for
+ * The path of an OCI layout, or of an archive that a scope can name, without symbolic links, since scopes are such paths; undefined for
  * other images.
  * @throws IMAGE_SOURCE_MISSING
  */
@@ -26,7 +26,7 @@ export function directoryOf(reference: ImageReference): string | undefined {
 
 function pathOf(reference: ImageReference): string | undefined {
   if (reference.kind === 'oci') return reference.directory;
-  return reference.kind === 'oci-archive' ? reference.path : undefined;
+  return reference.kind === 'oci-archive' || reference.kind === 'aci' ? reference.path : undefined;
 }
 
 /** The name under which a verdict is kept: what was asked for, and not what it led to. */

@@ -100,6 +100,8 @@ export const SAMPLES: { readonly [C in ErrorCode]?: PluginErrors[C] } = {
   IMAGE_SAVED: { path, format: 'docker-archive' },
   IMAGE_SOURCE_CHANGED: { path },
   IMAGE_BAD_ARCHIVE: { path, reason: 'it lacks manifest.json' },
+  IMAGE_ACI_DEPENDS: { source, names: 'example.com/base' },
+  IMAGE_ACI_OTHER_ID: { path, expected: `sha512-${'0'.repeat(128)}`, actual: `sha512-${'1'.repeat(128)}` },
   IMAGE_NEEDS_PROGRAM: { path, program: 'xz' },
   IMAGE_AMBIGUOUS: { transport: 'oci', path, names: 'one, two' },
   IMAGE_REF_MISSING: { path, ref: 'three', names: 'one, two' },

@@ -1,6 +1,6 @@
 /** Images in archives that skopeo wrote, held against the layout that they were written from. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { compareTrees } from '../support/images/compare-trees.ts';
 import { type MadeImage, makeBusyboxImage } from '../support/images/images.ts';
 import { must, sh } from '../support/shell.ts';
@@ -86,6 +86,28 @@ test.each(TRANSPORTS)('%s: inspect, tree, export, publish and commit read it', a
   await store.must(['create', `oci://${out}:new`, 'new']);
   expect(compareTrees(rootfs('base'), rootfs('new'), { ignoreXattrs: OWN_XATTRS })).toEqual([]);
   for (const id of ['base', 'new']) await store.must(['delete', id]);
+});
+
+test('an App Container Image is the root filesystem and the process that its manifest says', async () => {
+  const work = store.dir.at('aci');
+  mkdirSync(work);
+  const app = { exec: ['/bin/sh', '-c', 'cat /etc/hostname'], user: '0', group: '0' };
+  const document = { acKind: 'ImageManifest', acVersion: '0.8.11', name: 'example.com/busybox', app };
+  writeFileSync(`${work}/manifest`, JSON.stringify(document));
+  const path = store.dir.at('busybox.aci');
+  // The manifest comes last, as the order of entries is free.
+  await sh(
+    `mkdir "$1/rootfs"; cp -a "$2/." "$1/rootfs"; echo from-an-aci > "$1/rootfs/etc/hostname"
+     tar --numeric-owner -C "$1" -czf "$3" rootfs manifest`,
+    [work, rootfs('layout'), path],
+  );
+  await store.must(['create', `aci:${path}`, 'aci']);
+  const rendered = { ignore: ['/etc/hostname'], directoryTimes: false, ignoreXattrs: OWN_XATTRS };
+  expect(compareTrees(rootfs('layout'), rootfs('aci'), rendered)).toEqual([]);
+  expect(readFileSync(`${rootfs('aci')}/etc/hostname`, 'utf8')).toBe('from-an-aci\n');
+  const { process } = JSON.parse(await store.must(['spec', 'aci']));
+  expect(process).toMatchObject({ args: app.exec, user: { uid: 0, gid: 0 }, cwd: '/' });
+  await store.must(['delete', 'aci']);
 });
 
 test('a root filesystem in xz or bzip2 is that of the plain tar, and is unpacked once', async () => {

@@ -14,6 +14,9 @@ export interface ImageErrors {
   IMAGE_SOURCE_CHANGED: { path: string };
   /** An archive of images that is none, or lacks a part. */
   IMAGE_BAD_ARCHIVE: { path: string; reason: string };
+  /** An App Container Image that lies on others. */
+  IMAGE_ACI_DEPENDS: { source: string; names: string };
+  IMAGE_ACI_OTHER_ID: { path: string; expected: string; actual: string };
   IMAGE_NEEDS_PROGRAM: { path: string; program: string };
   IMAGE_AMBIGUOUS: { transport: 'oci' | 'oci-archive' | 'docker-archive'; path: string; names: string };
   IMAGE_REF_MISSING: { path: string; ref: string; names: string };

@@ -6,7 +6,7 @@ export interface TrustErrors {
     digest: string | undefined;
     policy: string;
     /** The name under which the policy has the image's scopes. */
-    transport: 'docker' | 'oci' | 'oci-archive' | 'docker-archive' | 'tarball' | 'cvmfs';
+    transport: 'docker' | 'oci' | 'oci-archive' | 'docker-archive' | 'aci' | 'tarball' | 'cvmfs';
     scope: string;
     /** Undefined where no signature would help. */
     demanded: string | undefined;

@@ -4,26 +4,36 @@ import { type FileFacts, reasonOf } from '../../sys/files/regular-file.ts';
 import { hasCode } from '../../sys/kernel/errno.ts';
 import { type ArchiveMembers, type Member, readMembers } from './archive-members.ts';
 import { identityOf, imageFile, unreadable } from './local-file.ts';
-import { PackedFile } from './packed-file.ts';
+import { type ArchiveLimits, PackedFile } from './packed-file.ts';
 import type { LayerBytes } from './source.ts';
 
 export class ArchiveFile {
   readonly path: string;
-  readonly #programs: string;
+  readonly #limits: ArchiveLimits;
   #facts: FileFacts | undefined;
   #file: PackedFile | undefined;
 
-  /** @param programs where xz and bzip2 are looked for, as in PATH */
-  constructor(path: string, programs: string) {
+  constructor(path: string, limits: ArchiveLimits) {
     this.path = path;
-    this.#programs = programs;
+    this.#limits = limits;
   }
 
-  /** @throws IMAGE_SOURCE_MISSING, IMAGE_SOURCE_UNREADABLE, and as `readMembers` */
-  async members(signal: AbortSignal): Promise<ArchiveMembers> {
+  /** Looks at the file, before any byte is read. @throws IMAGE_SOURCE_MISSING, IMAGE_SOURCE_UNREADABLE */
+  begin(): PackedFile {
     this.#facts = this.#look();
-    this.#file = new PackedFile(this.path, this.#programs);
-    return readMembers(this.#file, signal);
+    this.#file = new PackedFile(this.path, this.#limits);
+    return this.#file;
+  }
+
+  /** @throws as `begin` and `readMembers` */
+  async members(signal: AbortSignal): Promise<ArchiveMembers> {
+    return readMembers(this.begin(), signal);
+  }
+
+  /** All bytes of the archive. @throws as `PackedFile.tar`; IMAGE_SOURCE_CHANGED */
+  tar(): AsyncGenerator<Uint8Array> {
+    this.verifyUnchanged();
+    return (this.#file ?? this.begin()).tar();
   }
 
   open(member: Member, signal: AbortSignal): LayerBytes & { readonly size: number } {

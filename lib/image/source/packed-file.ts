@@ -3,12 +3,15 @@
  * the middle, so its members are read in passes from the start, and nothing of it is kept on disk.
  */
 import { PluginError } from '../../base/errors/error.ts';
+import { Budget } from '../../layer/tree/budget.ts';
+import type { LayerBudget } from '../../layer/tree/types.ts';
 import { Blob, type ChunkSource } from '../../layer/unpack/blob.ts';
 import { openTar } from '../../layer/unpack/decompress.ts';
 import { FileSource } from '../../layer/unpack/file-source.ts';
 import { close, openAt } from '../../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 import { readUpTo } from '../../sys/kernel/read.ts';
+import { statFollowing } from '../../sys/kernel/stat.ts';
 import { inflate, type ProgramFormat, programFormat } from './decompressor.ts';
 import type { LayerBytes } from './source.ts';
 
@@ -40,22 +43,44 @@ export function fileFormat(path: string): FileFormat {
   }
 }
 
+/** How an archive is read. */
+export interface ArchiveLimits {
+  /** Where xz and bzip2 are looked for, as in PATH. */
+  readonly programs: string;
+  /** For the archive as a whole, as for a layer. */
+  readonly budget: LayerBudget;
+}
+
 export class PackedFile {
   readonly path: string;
   readonly format: FileFormat;
   readonly #programs: string;
+  readonly #budget: LayerBudget;
   readonly #passes: Passes;
 
-  /** @param programs where xz and bzip2 are looked for, as in PATH. @throws SysError */
-  constructor(path: string, programs: string) {
+  /** @throws SysError */
+  constructor(path: string, { programs, budget }: ArchiveLimits) {
     this.path = path;
     this.#programs = programs;
+    this.#budget = budget;
     this.format = fileFormat(path);
     this.#passes = new Passes(() => this.tar());
   }
 
-  /** All bytes of the tar. @throws LAYER_BAD_COMPRESSION, LAYER_TRUNCATED, IMAGE_NEEDS_PROGRAM, SysError */
+  /**
+   * All bytes of the tar, as many as one layer may have.
+   * @throws LAYER_BAD_COMPRESSION, LAYER_TRUNCATED, LAYER_TOO_LARGE, IMAGE_NEEDS_PROGRAM, SysError
+   */
   async *tar(): AsyncGenerator<Uint8Array> {
+    const limits = new Budget(this.#budget, undefined);
+    limits.compressed(statFollowing(this.path).size);
+    for await (const chunk of this.#inflated()) {
+      limits.uncompressed(chunk.length);
+      yield chunk;
+    }
+  }
+
+  async *#inflated(): AsyncGenerator<Uint8Array> {
     if (this.format === 'xz' || this.format === 'bzip2') {
       yield* inflate(this.path, this.format, this.#programs);
       return;

@@ -1,6 +1,7 @@
 import { PluginError } from '../../base/errors/error.ts';
 import { printable } from '../../base/text.ts';
 import {
+  type AciReference,
   type ArchiveReference,
   formatReference,
   type ImageReference,
@@ -18,7 +19,7 @@ const LAST = /^[A-Za-z0-9_][A-Za-z0-9._-]*:[A-Za-z0-9_][A-Za-z0-9._:-]*$/;
 const MAX_PART = 255;
 
 /** References to images that can be published: they have a manifest. */
-export type PublishableReference = RegistryReference | LayoutReference | ArchiveReference;
+export type PublishableReference = RegistryReference | LayoutReference | ArchiveReference | AciReference;
 
 /** @throws PUBLISH_SOURCE */
 export function requirePublishable(reference: ImageReference): PublishableReference {

@@ -3,7 +3,7 @@ import { printable } from '../../base/text.ts';
 import { type DockerName, isHost, isRepository } from './docker-name.ts';
 import { PolicyProblem } from './strict.ts';
 
-/** The transports of containers-transports(5), and graft's own for images by their path on CVMFS. */
+/** The transports of containers-transports(5), and graft's own for images by their path on CVMFS and for App Container Images. */
 const TRANSPORTS: Readonly<Record<string, 'names' | 'paths' | 'none' | 'other'>> = {
   docker: 'names',
   atomic: 'names',
@@ -15,6 +15,7 @@ const TRANSPORTS: Readonly<Record<string, 'names' | 'paths' | 'none' | 'other'>>
   dir: 'paths',
   sif: 'paths',
   cvmfs: 'paths',
+  aci: 'paths',
   'docker-archive': 'none',
   tarball: 'none',
 };

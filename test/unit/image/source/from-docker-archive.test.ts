@@ -5,6 +5,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { sha256Hex } from '../../../../lib/base/digest.ts';
 import { PluginError } from '../../../../lib/base/errors/error.ts';
 import { silentLogger } from '../../../../lib/base/log.ts';
+import { DEFAULT_BUDGET } from '../../../../lib/image/pull/budget.ts';
 import { ArchiveFile } from '../../../../lib/image/source/archive-file.ts';
 import { DockerArchiveSource } from '../../../../lib/image/source/from-docker-archive.ts';
 import { chunksOf } from '../../../../lib/image/source/layer-chunks.ts';
@@ -21,7 +22,7 @@ function source(path: string, ref?: string): DockerArchiveSource {
   const reference = { kind: 'docker-archive', path, ref } as const;
   return new DockerArchiveSource({
     reference,
-    file: new ArchiveFile(path, PROGRAMS),
+    file: new ArchiveFile(path, { programs: PROGRAMS, budget: DEFAULT_BUDGET }),
     platform: MACHINE,
     log: silentLogger,
   });
@@ -141,7 +142,7 @@ describe('a compressed archive', () => {
     await must('xz', ['-0', '-k', path]);
     const from = new DockerArchiveSource({
       reference: { kind: 'docker-archive', path: `${path}.xz`, ref: undefined },
-      file: new ArchiveFile(`${path}.xz`, dir.at('nowhere')),
+      file: new ArchiveFile(`${path}.xz`, { programs: dir.at('nowhere'), budget: DEFAULT_BUDGET }),
       platform: MACHINE,
       log: silentLogger,
     });
