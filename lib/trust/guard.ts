@@ -42,6 +42,8 @@ export class Guard {
   readonly #configuration: Configuration;
   readonly #now: () => number;
   readonly #verdicts = new Map<string, TrustRecord>();
+  /** The part of a verdict's key that names the image. */
+  #name: string | undefined;
 
   /** @throws CONFIG_MISSING */
   constructor(options: GuardOptions) {
@@ -130,7 +132,7 @@ export class Guard {
   /** A digest that is asked for by two names has two verdicts, since scopes and identities are of names. */
   #keyOf(digest: string | undefined): string {
     const { reference } = this.#options;
-    const name = shownAs(reference, directoryOf(reference));
-    return `verdict ${name} ${digest ?? 'none'} ${this.#configuration.digest}`;
+    this.#name ??= shownAs(reference, directoryOf(reference));
+    return `verdict ${this.#name} ${digest ?? 'none'} ${this.#configuration.digest}`;
   }
 }

@@ -1,8 +1,10 @@
 /** The part of a verdict's key that names the image. Apart from the scopes of a policy, which a kept verdict does not need. */
+import { byteName } from '../base/bytes.ts';
 import { PluginError } from '../base/errors/error.ts';
 import { formatReference, type ImageReference } from '../oci/reference.ts';
 import { close, openAt, readlinkAt } from '../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../sys/kernel/libc.ts';
+import { utf8 } from '../sys/kernel/utf8.ts';
 
 /**
  * The path of an OCI layout, or of an archive that a scope can name, without symbolic links, since scopes are such paths; undefined for
@@ -15,7 +17,7 @@ export function directoryOf(reference: ImageReference): string | undefined {
   try {
     const fd = openAt(AT_FDCWD, path, O.PATH);
     try {
-      return new TextDecoder().decode(readlinkAt(AT_FDCWD, `/proc/self/fd/${fd}`));
+      return utf8(byteName(readlinkAt(AT_FDCWD, `/proc/self/fd/${fd}`)));
     } finally {
       close(fd);
     }
