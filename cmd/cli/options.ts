@@ -42,6 +42,15 @@ export interface VerbDefinition {
   readonly rare?: true;
 }
 
+export const NOTHING: PositionalDefinition = { names: [], count: 0 };
+export const IGNORED: PositionalDefinition = { names: [], count: 'ignored' };
+
+/** `stats [options] <id|image path>`, as GrootFS words it in its errors. */
+export function usageLine(verb: string, { options, positionals }: VerbDefinition): string {
+  const names = positionals.names.map((name) => ` <${name}>`).join('');
+  return `${verb}${Object.keys(options).length > 0 || names !== '' ? ' [options]' : ''}${names}`;
+}
+
 interface ValueOf {
   string: string;
   boolean: boolean;

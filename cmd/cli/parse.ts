@@ -8,14 +8,8 @@
  * `yargs.ts` reads options by the same table (`definitions.ts`), and a test compares the answers of the two.
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
-import {
-  GLOBAL_OPTIONS,
-  type GlobalValues,
-  isVerb,
-  VERBS,
-  type Verb,
-  type VerbValues,
-} from './definitions.ts';
+import type { GlobalValues, Verb, VerbValues } from './definitions.ts';
+import { GLOBAL_OPTIONS } from './global-options.ts';
 import type { OptionDefinition, OptionTable, OptionValue, VerbDefinition } from './options.ts';
 import { checkPositionals } from './positionals.ts';
 import { sizeInBytes } from './sizes.ts';
@@ -47,41 +41,57 @@ export type ReadOptions = (
   words: readonly string[],
   table: OptionTable,
   builtIn: OptionTable,
-  verb: Verb | undefined,
+  verb: string | undefined,
 ) => Words;
+
+/** Verbs by their names: all of them, or those of Garden. */
+export type VerbTable = Readonly<Record<string, VerbDefinition>>;
 
 /** A command line up to its verb. */
 export interface Start {
-  readonly verb: Verb;
+  /** The word in the place of the verb. */
+  readonly verb: string;
   readonly globals: Record<string, OptionValue>;
   /** The words after the verb. */
   readonly words: readonly string[];
 }
 
 /** @param argv without the program's name. @throws CLI_* codes */
-export function parseCommandLine(argv: readonly string[], read: ReadOptions): Invocation {
-  return readVerb(readStart(argv, read), read);
+export function parseCommandLine(argv: readonly string[], verbs: VerbTable, read: ReadOptions): Invocation {
+  return readVerb(readStart(argv, read), verbs, read);
 }
 
-/** The global options and the verb. @throws CLI_* codes */
+/** The global options and the word in the place of the verb. @throws CLI_* codes */
 export function readStart(argv: readonly string[], read: ReadOptions): Start {
   const { values: globals, rest } = read(argv, GLOBAL_OPTIONS, GLOBAL_BUILT_IN, undefined);
   if (globals['help'] || globals['h']) return { verb: 'help', globals: {}, words: [] };
   if (globals['version'] || globals['v']) return { verb: 'version', globals: {}, words: [] };
   const [word = 'help', ...words] = rest;
-  const verb = word === 'h' ? 'help' : word;
-  if (!isVerb(verb)) throw new PluginError('CLI_UNKNOWN_VERB', { verb, suggestion: undefined });
-  return { verb, globals, words };
+  return { verb: word === 'h' ? 'help' : word, globals, words };
 }
 
 /** The options and arguments of the verb. @throws CLI_* codes */
-export function readVerb({ verb, globals, words }: Start, read: ReadOptions): Invocation {
-  const { rare, options: table }: VerbDefinition = VERBS[verb];
+export function readVerb(
+  { verb: word, globals, words }: Start,
+  verbs: VerbTable,
+  read: ReadOptions,
+): Invocation {
+  const verb = knownVerb(word, verbs);
+  const definition = verbs[verb];
+  if (definition === undefined) throw new TypeError(`${verb} has no definition`);
+  const { rare, options: table } = definition;
   const readPart = (part: readonly string[]) => read(part, table, VERB_BUILT_IN, verb);
   const { values: options, rest: positionals } = rare ? readAnywhere(words, readPart) : readPart(words);
   if (options['help'] || options['h']) return invocation('help', globals, {}, [verb]);
-  checkPositionals(verb, positionals);
+  checkPositionals(verb, definition, positionals);
   return invocation(verb, globals, options, positionals);
+}
+
+/** @throws CLI_UNKNOWN_VERB for a word that is no verb of the table */
+export function knownVerb(word: string, verbs: VerbTable): Verb {
+  if (!Object.hasOwn(verbs, word))
+    throw new PluginError('CLI_UNKNOWN_VERB', { verb: word, suggestion: undefined });
+  return word as Verb;
 }
 
 /** Reads options before, between and after arguments. After `--` all words are arguments. */
@@ -117,7 +127,7 @@ export function readOptions(
   words: readonly string[],
   table: OptionTable,
   builtIn: OptionTable,
-  verb: Verb | undefined,
+  verb: string | undefined,
 ): Words {
   const values: Record<string, OptionValue> = {};
   let at = 0;

@@ -34,7 +34,7 @@ export function readWithYargs(
   words: readonly string[],
   table: OptionTable,
   builtIn: OptionTable,
-  verb: Verb | undefined,
+  verb: string | undefined,
 ): Words {
   const all: OptionTable = { ...builtIn, ...table };
   const unmark = (word: string) => word.replace(`=${IMPLIED}`, '');
@@ -62,7 +62,7 @@ function isBareBoolean(word: string, table: OptionTable): boolean {
   return name !== undefined && Object.hasOwn(table, name) && table[name]?.type === 'boolean';
 }
 
-function unknownFlag(flag: string, verb: Verb | undefined): PluginError {
+function unknownFlag(flag: string, verb: string | undefined): PluginError {
   if (/^[-=]/.test(flag)) return new PluginError('CLI_BAD_FLAG_SYNTAX', { argument: `-${flag}` });
   return new PluginError('CLI_UNKNOWN_FLAG', { flag, verb, suggestion: undefined, place: undefined });
 }

@@ -4,7 +4,8 @@
  */
 import { PluginError } from '../../lib/base/errors/error.ts';
 import { fromWorkingDirectory } from '../../lib/sys/files/path.ts';
-import { GLOBAL_OPTIONS, type VerbValues } from '../cli/definitions.ts';
+import type { VerbValues } from '../cli/definitions.ts';
+import { GLOBAL_OPTIONS } from '../cli/global-options.ts';
 import type { Invocation } from '../cli/parse.ts';
 import { EMPTY_FILE, readGrootFile } from './groot-file.ts';
 import type { GrootValues } from './groot-keys.ts';

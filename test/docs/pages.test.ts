@@ -134,7 +134,7 @@ function commandsOf(page: string): string[][] {
 /** What graft could not read of a command line, its missing arguments aside. */
 function misread(words: string[]): string[] {
   try {
-    readVerb(readStart(words, readOptions), readOptions);
+    readVerb(readStart(words, readOptions), VERBS, readOptions);
     return [];
   } catch (error) {
     const incomplete = isPluginError(error, 'CLI_BAD_ARGUMENTS') || isPluginError(error, 'CLI_ID_MISSING');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { VERBS } from '../../../../cmd/cli/definitions.ts';
 import { parseCommandLine, type ReadOptions, readOptions } from '../../../../cmd/cli/parse.ts';
 import { readWithYargs } from '../../../../cmd/cli/yargs.ts';
 import { isPluginError } from '../../../../lib/base/errors/error.ts';
@@ -6,7 +7,7 @@ import { ROWS } from './rows.ts';
 
 function answer(argv: readonly string[], read: ReadOptions): unknown {
   try {
-    const { verb, globals, options, positionals } = parseCommandLine(argv, read);
+    const { verb, globals, options, positionals } = parseCommandLine(argv, VERBS, read);
     return { verb, globals: { ...globals }, options: { ...options }, positionals: [...positionals] };
   } catch (error) {
     if (!isPluginError(error)) throw error;
@@ -29,7 +30,7 @@ describe('both parsers', () => {
   test('agree on what is wrong, not only that something is', () => {
     const subject = (argv: readonly string[], read: ReadOptions) => {
       try {
-        parseCommandLine(argv, read);
+        parseCommandLine(argv, VERBS, read);
         return undefined;
       } catch (error) {
         return isPluginError(error) ? { code: error.code, ...error.subject } : error;

@@ -1,11 +1,12 @@
 import { expect, test } from 'bun:test';
 import { dirname } from 'node:path';
+import { VERBS } from '../../../../cmd/cli/definitions.ts';
 import { readOptions, readStart, readVerb } from '../../../../cmd/cli/parse.ts';
 import { cleanArguments } from '../../../../cmd/program/start-clean.ts';
 import { loadSettings } from '../../../../cmd/settings/settings.ts';
 
 function settingsOf(line: string) {
-  return loadSettings(readVerb(readStart(line.split(' '), readOptions), readOptions));
+  return loadSettings(readVerb(readStart(line.split(' '), readOptions), VERBS, readOptions));
 }
 
 const here = process.cwd();

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
+import { VERBS } from '../../../../cmd/cli/definitions.ts';
 import { parseCommandLine, readOptions } from '../../../../cmd/cli/parse.ts';
 import { explain } from '../../../../cmd/sentences/report.ts';
 import { loadSettings } from '../../../../cmd/settings/settings.ts';
@@ -24,7 +25,7 @@ function file(yaml: string): string {
 function settingsOf(line: string, yaml?: string): Settings {
   const path = yaml === undefined ? '' : file(yaml);
   const words = line.split(' ').map((word) => (word === 'FILE' ? path : word));
-  return loadSettings(parseCommandLine(words, readOptions));
+  return loadSettings(parseCommandLine(words, VERBS, readOptions));
 }
 
 function failure(line: string, yaml?: string): string {
