@@ -69,6 +69,12 @@ export class Names {
     return this.#part(at).subarray(from, from + length);
   }
 
+  /** Without a view of the name, of which a million would be garbage. */
+  copy(at: number, length: number, to: Uint8Array, toAt: number): void {
+    const [part, from] = [this.#part(at), at % NAMES_PART];
+    for (let i = 0; i < length; i += 1) to[toAt + i] = part[from + i] ?? 0;
+  }
+
   equal(at: number, length: number, name: string): boolean {
     if (length !== name.length) return false;
     const [part, from] = [this.#part(at), at % NAMES_PART];

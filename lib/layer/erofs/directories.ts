@@ -24,6 +24,8 @@ export class Directories {
   readonly #block: Uint32Array;
   readonly #inodeAt: Float64Array;
   readonly #scratch = new Uint8Array(BLOCK);
+  /** An inode with what lies behind it; attributes may be longer than a block. */
+  #inodeScratch = new Uint8Array(BLOCK);
   #inos: number;
 
   /** @param inos how many inodes are written */
@@ -128,7 +130,9 @@ export class Directories {
   #writeInode(directory: DirectoryNumber): void {
     this.#file.zeros((this.#inodeAt[directory] ?? 0) - this.#file.offset);
     const inode = this.#inode(directory);
-    const bytes = new Uint8Array(this.#inodeBytes(directory));
+    const length = this.#inodeBytes(directory);
+    if (length > this.#inodeScratch.length) this.#inodeScratch = new Uint8Array(length);
+    const bytes = this.#inodeScratch.subarray(0, length).fill(0);
     const end = writeInode(bytes, 0, inode);
     if (inode.layout === LAYOUT.inline) {
       const entries = this.#listing.of(directory);
@@ -184,9 +188,8 @@ export class Directories {
       view.setUint32(at + 4, Math.floor(nid / 2 ** 32), true);
       view.setUint16(at + 8, nameAt, true);
       to[at + 10] = directory === undefined ? this.#tree.type(entry as EntryNumber) : FILE_TYPE.directory;
-      const name = this.#listing.name(entry);
-      to.set(name, nameAt);
-      nameAt += name.length;
+      this.#listing.copyName(entry, to, nameAt);
+      nameAt += this.#listing.nameLength(entry);
     }
     return end;
   }

@@ -44,7 +44,7 @@ export class LayerImage {
     this.#image = image;
     this.#attributes = attributes;
     this.#budget = budget;
-    this.names = new LayerNames(image.tree);
+    this.names = new LayerNames(image.tree, () => budget.look());
     this.marked.addImplied('', this.mtime);
     this.set(ROOT, attributes.implied('', this.mtime));
   }

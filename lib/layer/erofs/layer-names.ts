@@ -8,6 +8,13 @@ import { type DirectoryNumber, type EntryNumber, ROOT } from './numbers.ts';
 /** The kernel's own limit (path_resolution(7)). */
 const MAX_LINKS = 40;
 
+/**
+ * Components of one way that cost nothing: no honest path has so many. What is longer is paid for with looks at names, each
+ * for some microseconds of work: else a few bytes of archive for an entry could be thousands of searches.
+ */
+const FREE_COMPONENTS = 64;
+const COMPONENTS_PER_LOOK = 16;
+
 export interface Walk {
   /** The error for more than MAX_LINKS links. */
   readonly refuse: () => Error;
@@ -17,6 +24,8 @@ export interface Walk {
 
 export class LayerNames {
   readonly #tree: NameTree;
+  readonly #look: () => void;
+  #unpaid = 0;
   /** Inodes that have got a second name. */
   readonly #shared = new Set<Place>();
   readonly #targets = new Map<EntryNumber, string>();
@@ -29,8 +38,10 @@ export class LayerNames {
   /** The way that was gone last; most entries follow others of their directory. */
   #last: { path: string; directory: DirectoryNumber } | undefined;
 
-  constructor(tree: NameTree) {
+  /** @param look takes a look from the layer's budget, and throws when there is none left */
+  constructor(tree: NameTree, look: () => void) {
     this.#tree = tree;
+    this.#look = look;
     this.#grow();
   }
 
@@ -70,7 +81,14 @@ export class LayerNames {
       const name = this.#tree.name(this.#tree.directories.entry(at));
       names.push(Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1'));
     }
+    this.#pay(names.length - FREE_COMPONENTS);
     return names.reverse().join('/');
+  }
+
+  #pay(components: number): void {
+    if (components <= 0) return;
+    this.#unpaid += components;
+    for (; this.#unpaid >= COMPONENTS_PER_LOOK; this.#unpaid -= COMPONENTS_PER_LOOK) this.#look();
   }
 
   /** The name is free. @param target of a symbolic link */
@@ -128,8 +146,11 @@ export class LayerNames {
     if (this.#last?.path === path) return this.#last.directory;
     let at = ROOT;
     let links = 0;
+    let passed = 0;
     const rest = components(path);
     for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
+      passed += 1;
+      if (passed > FREE_COMPONENTS) this.#pay(1);
       if (name === '' || name === '.') continue;
       if (name === '..') {
         at = this.#tree.directories.above(at);

@@ -31,8 +31,9 @@ export class Listing {
   /** A counting sort: memory for one number an entry, and no comparison. */
   #sortByParent(directories: number): void {
     const next = new Uint32Array(directories).fill(2);
-    for (const entry of this.#all()) {
-      const parent = this.#tree.parent(entry);
+    for (let entry = 0; entry < this.#tree.length; entry += 1) {
+      if (!this.#tree.isThere(entry as EntryNumber)) continue;
+      const parent = this.#tree.parent(entry as EntryNumber);
       next[parent] = (next[parent] ?? 0) + 1;
     }
     let at = 0;
@@ -45,17 +46,13 @@ export class Listing {
       at += names;
     }
     this.#starts[directories] = at;
-    for (const entry of this.#all()) {
-      const parent = this.#tree.parent(entry);
+    for (let entry = 0; entry < this.#tree.length; entry += 1) {
+      if (!this.#tree.isThere(entry as EntryNumber)) continue;
+      const parent = this.#tree.parent(entry as EntryNumber);
       const free = next[parent] ?? 0;
       this.#entries[free] = entry;
       next[parent] = free + 1;
     }
-  }
-
-  *#all(): Generator<EntryNumber> {
-    for (let number = 0; number < this.#tree.length; number += 1)
-      if (this.#tree.isThere(number as EntryNumber)) yield number as EntryNumber;
   }
 
   /** Sorts the names of a directory in place. @returns them */
@@ -83,6 +80,11 @@ export class Listing {
   name(entry: number): Uint8Array {
     if (entry >= ABOVE) return entry === SELF ? DOT : DOTS;
     return this.#tree.name(entry as EntryNumber);
+  }
+
+  copyName(entry: number, to: Uint8Array, at: number): void {
+    if (entry >= ABOVE) to.set(this.name(entry), at);
+    else this.#tree.copyName(entry as EntryNumber, to, at);
   }
 
   /** The directory that an entry names, or undefined for another file. */

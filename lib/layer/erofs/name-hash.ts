@@ -7,11 +7,31 @@ import { Column } from './columns.ts';
 const FIRST_SLOTS = 1024;
 const SEED = BigInt(Math.floor(Math.random() * 2 ** 52));
 const FACTOR = Math.floor(Math.random() * 2 ** 31) * 2 + 1;
+const STEP = Math.floor(Math.random() * 2 ** 31) * 2 + 1;
+/** A longer name is hashed faster by the runtime's own code, which returns its result as an object. */
+const SHORT = 32;
 const LOW_32 = 0xffff_ffffn;
 
 /** @param parent the number of a directory */
 export function hashOf(parent: number, name: string): number {
-  return (Number(Bun.hash.wyhash(name, SEED) & LOW_32) ^ Math.imul(parent + 1, FACTOR)) >>> 0;
+  const own = name.length > SHORT ? Number(Bun.hash.wyhash(name, SEED) & LOW_32) : hashShort(name);
+  return mixed(own ^ Math.imul(parent + 1, FACTOR));
+}
+
+function hashShort(name: string): number {
+  let hash = FACTOR;
+  for (let at = 0; at < name.length; at += 1) {
+    hash = Math.imul(hash ^ name.charCodeAt(at), STEP);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}
+
+/** Every bit of the argument changes half of the result's: slots are taken by the lowest ones (MurmurHash3, fmix32). */
+function mixed(value: number): number {
+  let hash = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 export class NameHash {

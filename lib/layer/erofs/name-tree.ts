@@ -94,6 +94,9 @@ export class NameTree {
   name(entry: EntryNumber): Uint8Array {
     return this.#names.bytes(this.#nameAt.get(entry), this.#nameLength.get(entry));
   }
+  copyName(entry: EntryNumber, to: Uint8Array, at: number): void {
+    this.#names.copy(this.#nameAt.get(entry), this.#nameLength.get(entry), to, at);
+  }
   /** Only for an entry that is no directory. */
   place(entry: EntryNumber): Place {
     return this.#target.get(entry) as Place;
