@@ -9,7 +9,7 @@ import { type DirectoryNumber, type EntryNumber, ROOT } from './numbers.ts';
 const MAX_LINKS = 40;
 
 /**
- * Components of one way that cost nothing: no honest path has so many. What is longer is paid for with looks at names, each
+ * Components of one way that cost nothing: no honest path has so many. Each longer way is paid for with looks at names, each
  * for some microseconds of work: else a few bytes of archive for an entry could be thousands of searches.
  */
 const FREE_COMPONENTS = 64;
