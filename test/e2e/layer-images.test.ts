@@ -124,6 +124,24 @@ describe('a mount', () => {
     expect(mounts(store)).toEqual([]);
   });
 
+  test('goes with the last container of its store, whatever runs on the same layer in another store', async () => {
+    await using one = await storeOf('images');
+    await using other = await storeOf('images');
+    for (const store of [one, other]) await store.must(['create', image, 'web']);
+    await one.must(['delete', 'web']);
+    expect([mounts(one).length, mounts(other).length]).toEqual([0, 2]);
+    // A container that is not mounted, and one whose overlay names the layer, keep it.
+    await one.must(['create', image, 'mounted']);
+    await one.must(['create', '--without-mount', image, 'described']);
+    await one.must(['delete', 'mounted']);
+    expect(mounts(one).length).toBe(2);
+    await one.must(['create', image, 'again']);
+    await one.must(['delete', 'described']);
+    expect(mounts(one).length).toBe(2);
+    await one.must(['delete', 'again']);
+    expect(mounts(one)).toEqual([]);
+  });
+
   test('is not left by a pull or by a create that fails', async () => {
     await using store = await storeOf('images');
     await store.must(['pull', image]);

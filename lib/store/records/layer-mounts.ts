@@ -30,7 +30,7 @@ export async function mountLayers(store: Mounting, volumes: Iterable<string>): P
     hasImages = true;
     if (isMounted(store.layout, key)) continue;
     const { mountLayer } = await import('./mount-layer.ts');
-    await mountLayer(store, key);
+    mountLayer(store, key);
   }
   return hasImages;
 }

@@ -1,32 +1,29 @@
 import { PluginError } from '../../base/errors/error.ts';
-import { withLock } from '../../sys/exclusive/lock.ts';
+import { throughGate } from '../../sys/exclusive/gate.ts';
 import { SysError } from '../../sys/kernel/errno.ts';
 import { lookIfThere } from '../../sys/kernel/look.ts';
 import { S } from '../../sys/kernel/stat.ts';
 import { isErofs, mountErofs } from '../../sys/mounts/erofs.ts';
 import { MAX_LAYER_RECORD_BYTES } from '../layout/ceilings.ts';
 import type { StoreFormat } from '../layout/format.ts';
-import { type LayerKey, shortName } from '../layout/layer-key.ts';
+import type { LayerKey } from '../layout/layer-key.ts';
 import type { Layout } from '../layout/layout.ts';
 import { readRecord } from '../layout/read-file.ts';
 import { whyNotRoots } from '../layout/roots-own.ts';
 import { decodeLayerRecord } from './layer-record.ts';
 
-/** Mounting takes a millisecond, or some with a loop device. */
-const LOCK_MILLISECONDS = 60_000;
-
 /**
- * Mounts a layer's image unless it is mounted. Of several creates one mounts it: a further mount would lie over the first.
+ * Mounts a layer's image unless it is mounted. Of several creates one mounts it, since a further mount would lie over the
+ * first: each layer's directory is a gate of its own (flock(2)), which a mount closes for a millisecond.
  * @throws STORE_DAMAGED, STORE_MOUNT_FAILED, STORE_BUSY
  */
-export async function mountLayer(
+export function mountLayer(
   { layout, format }: { readonly layout: Layout; readonly format: StoreFormat },
   key: LayerKey,
-): Promise<void> {
-  const lock = `${layout.locks}/mount.${shortName(key)}`;
-  await withLock(lock, { timeoutMs: LOCK_MILLISECONDS, what: 'the mount of a layer' }, () => {
+): void {
+  throughGate(layout.volume(key), 'alone', 'the mount of a layer', () => {
     const [file, target] = [layout.layerImage(key), layout.tree(key)];
-    if (isErofs(target)) return Promise.resolve();
+    if (isErofs(target)) return;
     refuseForeign(layout, key, file);
     try {
       mountErofs(file, target, format.layers.way);
@@ -34,7 +31,6 @@ export async function mountLayer(
       if (!(error instanceof SysError)) throw error;
       throw new PluginError('STORE_MOUNT_FAILED', { what: file, reason: error.message }, { cause: error });
     }
-    return Promise.resolve();
   });
 }
 

@@ -34,6 +34,15 @@ export function readMountinfo(): Mount[] {
   return parseMountinfo(readTable());
 }
 
+/**
+ * Returns a check whether a text stands in a line of the table of mounts that has `among` too. Of hundreds of mounts, none
+ * is parsed.
+ */
+export function mountLines(among: string): (text: string) => boolean {
+  const lines = [...linesOf(readTable())].filter((line) => line.includes(among));
+  return (text) => lines.some((line) => line.includes(text));
+}
+
 /** Leaves out lines that do not follow the format: they come from a kernel that graft does not know. */
 export function parseMountinfo(bytes: Uint8Array): Mount[] {
   const mounts: Mount[] = [];
