@@ -99,6 +99,18 @@ describe('a container', () => {
     expect(mounts(store)).toEqual([]);
   });
 
+  test('has the content of its layers in memory once: the files of images keep no pages of it', async () => {
+    await using store = await storeOf('images');
+    const size = 8 * 1024 * 1024;
+    writeFileSync(store.dir.at('large'), Buffer.alloc(size, 'large'));
+    await must('tar', ['-C', store.dir.path, '-cf', store.dir.at('large.tar'), 'large']);
+    await store.must(['create', store.dir.at('large.tar'), 'web']);
+    const read = readFileSync(`${store.path}/images/web/rootfs/large`);
+    expect(read.equals(Buffer.alloc(size, 'large'))).toBe(true);
+    expect(statSync(fileOf(store)).mode & 0o777).toBe(0o600);
+    expect(Number(await sh('fincore -nbo RES "$1"', [fileOf(store)]))).toBeLessThan(size / 8);
+  });
+
   test('is not made of a tar that holds an image', async () => {
     await using store = await storeOf('images');
     const path = store.dir.at('saved.tar');

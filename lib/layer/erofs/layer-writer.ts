@@ -48,7 +48,8 @@ export class LayerWriter implements TarSink {
     this.#isWhole = isWhole;
     this.#budget = budget;
     this.#attributes = new EntryAttributes(mappings);
-    this.#image = new ImageWriter(file, 0o644);
+    // A layer lies in a store, where only root may read.
+    this.#image = new ImageWriter(file, isWhole ? 0o644 : 0o600);
     this.#layer = new LayerImage(this.#image, this.#attributes, budget);
     this.#links = new ImageLinks(this.#layer, this.#image.tree, budget);
   }

@@ -1,6 +1,6 @@
 /** The thread that unpacks layers. `cmd/unpack-worker.ts` is its entry point. */
 import { MiB } from '../../base/limits.ts';
-import { close, fsync, openAt, openDir, syncfs } from '../../sys/kernel/files.ts';
+import { close, dropCachedPages, fsync, openAt, openDir, syncfs } from '../../sys/kernel/files.ts';
 import { AT_FDCWD, O } from '../../sys/kernel/libc.ts';
 import type { ChunkSource } from './blob.ts';
 import { FileSource } from './file-source.ts';
@@ -98,6 +98,8 @@ function syncFile(path: string): void {
   const fd = openAt(AT_FDCWD, path, O.RDONLY | O.NOFOLLOW);
   try {
     fsync(fd, path);
+    // A mounted image is read past the page cache of its file, which would keep all of it for nothing.
+    dropCachedPages(fd);
   } finally {
     close(fd);
   }

@@ -20,30 +20,28 @@ interface Mounting {
  * Makes sure that each layer's tree shows: mounts the images among them. The caller's lease or a container's record names the
  * layers. Names that are no layer's, and absolute paths, are left out.
  * @returns true where one of them is an image
- * @throws STORE_DAMAGED, STORE_MOUNT_FAILED, STORE_BUSY; SysError ENOENT for a layer that is gone
+ * @throws STORE_DAMAGED, STORE_MOUNT_FAILED, STORE_BUSY
  */
 export async function mountLayers(store: Mounting, volumes: Iterable<string>): Promise<boolean> {
   let hasImages = false;
   for (const volume of volumes) {
     const key = layerKeyOrUndefined(volume);
     if (key === undefined || isDirectoryLayer(store.layout, key)) continue;
+    if (!isThereAndMounted(store.layout, key)) {
+      // A layer that is gone has no tree either, which the caller finds out.
+      if (!exists(store.layout.volume(key))) continue;
+      const { mountLayer } = await import('./mount-layer.ts');
+      mountLayer(store, key);
+    }
     hasImages = true;
-    if (isMounted(store.layout, key)) continue;
-    const { mountLayer } = await import('./mount-layer.ts');
-    mountLayer(store, key);
   }
   return hasImages;
 }
 
-/** True for an image that is mounted. @throws SysError ENOENT for a layer that is gone */
-function isMounted(layout: Layout, key: LayerKey): boolean {
-  return isErofs(layout.tree(key));
-}
-
-/** The same; false for a layer that is gone. */
+/** True for an image that is mounted; false for a layer that is gone. */
 export function isThereAndMounted(layout: Layout, key: LayerKey): boolean {
   try {
-    return isMounted(layout, key);
+    return isErofs(layout.tree(key));
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return false;
     throw error;

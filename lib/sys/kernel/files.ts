@@ -171,6 +171,13 @@ const SEEK_CUR = 1;
 export function ftruncate(fd: number, size: number, path: PathBytes = ''): void {
   mutate('ftruncate', path, () => moreLibc().ftruncate(fd, size));
 }
+const POSIX_FADV_DONTNEED = 4;
+
+/** Gives the pages of a file that is on the disk back to the kernel. An error changes nothing, so it is ignored. */
+export function dropCachedPages(fd: number): void {
+  syscall(nr.fadvise64, fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 export function fsync(fd: number, path: PathBytes = ''): void {
   mutate('fsync', path, () => moreLibc().fsync(fd));
 }

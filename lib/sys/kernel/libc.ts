@@ -117,6 +117,7 @@ export const nr = {
   getdents64: ARM ? 61 : 217,
   fgetxattr: ARM ? 10 : 193,
   flistxattr: ARM ? 13 : 196,
+  fadvise64: ARM ? 223 : 221,
   inotify_add_watch: ARM ? 27 : 254,
   inotify_init1: ARM ? 26 : 294,
   fremovexattr: ARM ? 16 : 199,
