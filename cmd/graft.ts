@@ -19,7 +19,7 @@ import { openReporting, type Reporting, reportSettings } from './program/reporti
 import { listenForStop, type Stop, stopCodeOf } from './program/signals.ts';
 import type { RunVerb, VerbContext } from './program/verb-context.ts';
 import { takeEnvironment } from './settings/environment.ts';
-import { type ExtraSettings, loadExtraSettings } from './settings/extra.ts';
+import type { ExtraSettings } from './settings/extra.ts';
 import { loadSettings } from './settings/settings.ts';
 import type { Credentials, Environment, Settings } from './settings/types.ts';
 import { lineWriter } from './terminal/logger.ts';
@@ -77,12 +77,12 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
   const credentials = await credentialsOf(invocation);
   const settings = await settingsFor(invocation);
   call.store = settings.store;
-  const reporting = openReporting(invocation, settings, env.term, call.taken);
+  const reporting = await openReporting(invocation, settings, env.term, call.taken);
   call.reporting = reporting;
   reportSettings(invocation.verb, settings, reporting);
   const { run } = await verbModules[invocation.verb]();
   let loading: Promise<ExtraSettings> | undefined;
-  const extra = () => (loading ??= loadExtraSettings(invocation.globals));
+  const extra = () => (loading ??= extraSettings(invocation));
   const metrics = new Metrics();
   call.sendMetrics = () => sendCollected(metrics, settings, extra, reporting.log);
   const { password: _, ...options } = invocation.options as { password?: string };
@@ -109,6 +109,12 @@ async function main(argv: readonly string[], env: Environment): Promise<void> {
   // verbModules maps each verb to its own module, but TypeScript cannot express that for a verb that is not constant.
   await (run as RunVerb)(context);
   await call.sendMetrics();
+}
+
+/** graft's own settings, which few of Garden's calls read. */
+async function extraSettings({ globals }: Invocation): Promise<ExtraSettings> {
+  const { loadExtraSettings } = await import('./settings/extra.ts');
+  return loadExtraSettings(globals);
 }
 
 /** These verbs tell of settings that cannot be used, and so have to run without them. */

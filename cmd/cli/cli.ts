@@ -1,7 +1,7 @@
 import { isPluginError, PluginError } from '../../lib/base/errors/error.ts';
 import type { Verb } from './definitions.ts';
-import { GARDEN_VERBS } from './garden-verbs.ts';
 import { type Invocation, knownVerb, readOptions, readStart, readVerb, type VerbTable } from './parse.ts';
+import { QUICK_VERBS } from './quick-verbs.ts';
 
 /**
  * Reads the command line. yargs reads the options of verbs that only people call, and makes the suggestion after a misspelt
@@ -30,6 +30,8 @@ export async function readCommandLine(
 
 /** The table of all verbs is loaded for the others alone: it costs a call of Garden 34 page faults (measured). */
 async function tableFor(word: string): Promise<VerbTable> {
+  if (Object.hasOwn(QUICK_VERBS, word)) return QUICK_VERBS;
+  const { GARDEN_VERBS } = await import('./garden-verbs.ts');
   if (Object.hasOwn(GARDEN_VERBS, word)) return GARDEN_VERBS;
   return (await import('./definitions.ts')).VERBS;
 }

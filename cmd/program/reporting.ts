@@ -6,7 +6,6 @@ import type { Verb } from '../cli/definitions.ts';
 import type { Invocation } from '../cli/parse.ts';
 import type { Settings } from '../settings/types.ts';
 import { lagerLogger, lineWriter, openLogFile, terminalLogger } from '../terminal/logger.ts';
-import { PlainProgress, TerminalProgress } from '../terminal/progress.ts';
 import { isTerminal, terminalOn } from '../terminal/terminal.ts';
 import type { TakenSecrets } from './arguments.ts';
 
@@ -25,20 +24,22 @@ export interface Reporting {
  * terminal gets plain lines and progress, and a program gets lager's JSON.
  * @throws CLI_LOG_FILE
  */
-export function openReporting(
+export async function openReporting(
   invocation: Pick<Invocation, 'verb' | 'globals'>,
   settings: Pick<Settings, 'logLevel' | 'logFile'>,
   term: string | undefined,
   { secrets, stderr }: TakenSecrets,
-): Reporting {
+): Promise<Reporting> {
   const write = lineWriter(stderr);
   const logsToStderr = settings.logFile === undefined;
   const askedForLog = logsToStderr && invocation.globals['log-level'] !== undefined;
   const person = !askedForLog && isTerminal(stderr);
-  const shown = person ? new TerminalProgress(terminalOn(stderr, write, term)) : undefined;
+  const isForPrograms = !person && !askedForLog && TRANSFERS.has(invocation.verb);
+  // Loaded where it is shown: Garden's calls have no use for it.
+  const display = person || isForPrograms ? await import('../terminal/progress.ts') : undefined;
+  const shown = person && display ? new display.TerminalProgress(terminalOn(stderr, write, term)) : undefined;
   const plain = person && logsToStderr;
-  const forPrograms = () =>
-    !askedForLog && TRANSFERS.has(invocation.verb) ? new PlainProgress(write) : silentProgress;
+  const lines = isForPrograms && display ? new display.PlainProgress(write) : silentProgress;
   const log = plain
     ? terminalLogger((line) => shown?.note(line.trimEnd()), secrets)
     : lagerLogger({
@@ -47,7 +48,7 @@ export function openReporting(
         write: settings.logFile === undefined ? write : lineWriter(openLogFile(settings.logFile)),
         secrets,
       });
-  return { log, plain, progress: shown ?? forPrograms(), clear: () => shown?.clear() };
+  return { log, plain, progress: shown ?? lines, clear: () => shown?.clear() };
 }
 
 /** Verbs that people and their scripts call for a transfer. Garden reads the stderr of the others as a log. */

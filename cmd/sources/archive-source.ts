@@ -7,7 +7,7 @@ import { DockerArchiveSource } from '../../lib/image/source/from-docker-archive.
 import { LayoutArchive } from '../../lib/image/source/layout-archive.ts';
 import { identityOf } from '../../lib/image/source/local-file.ts';
 import type { ImageSource } from '../../lib/image/source/source.ts';
-import { formatPlatform, type Machine } from '../../lib/oci/platform.ts';
+import { formatPlatform, type Machine } from '../../lib/oci/machine.ts';
 import { type AciReference, type ArchiveReference, formatReference } from '../../lib/oci/reference.ts';
 import { hasCode } from '../../lib/sys/kernel/errno.ts';
 import { statFollowing } from '../../lib/sys/kernel/stat.ts';

@@ -3,7 +3,7 @@ import { ArchiveBase } from '../../lib/commit/base/from-archive.ts';
 import { LayoutBase } from '../../lib/commit/base/from-layout.ts';
 import { RegistryBase } from '../../lib/commit/base/from-registry.ts';
 import { tarReader } from '../../lib/commit/base/from-tar.ts';
-import { platformOf } from '../../lib/oci/platform.ts';
+import { platformOf } from '../../lib/oci/machine.ts';
 import {
   formatReference,
   parseImageReference,

@@ -3,7 +3,7 @@ import { PluginError } from '../../lib/base/errors/error.ts';
 import { CvmfsSource } from '../../lib/image/source/from-cvmfs.ts';
 import type { RegistrySource } from '../../lib/image/source/from-registry.ts';
 import type { ImageSource } from '../../lib/image/source/source.ts';
-import type { Machine } from '../../lib/oci/platform.ts';
+import type { Machine } from '../../lib/oci/machine.ts';
 import { type CvmfsReference, parseImageReference } from '../../lib/oci/reference.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { SourceContext } from './context.ts';

@@ -1,7 +1,7 @@
 /** Images in OCI layouts. */
 import type { OciLayoutOptions } from '../../lib/image/source/from-oci-layout.ts';
 import type { ImageSource } from '../../lib/image/source/source.ts';
-import type { Machine } from '../../lib/oci/platform.ts';
+import type { Machine } from '../../lib/oci/machine.ts';
 import type { LayoutReference } from '../../lib/oci/reference.ts';
 import type { Guard } from '../../lib/trust/guard.ts';
 import type { SourceContext } from './context.ts';

@@ -1,6 +1,6 @@
 /** Sources of images for verbs that keep no store: what they read is kept by the documents of the caller. */
 import type { ImageSource } from '../../lib/image/source/source.ts';
-import { platformOf } from '../../lib/oci/platform.ts';
+import { platformOf } from '../../lib/oci/machine.ts';
 import type { ImageDocuments } from '../../lib/publish/documents.ts';
 import type { PublishableReference } from '../../lib/publish/repository/names.ts';
 import { cpuVariant } from '../../lib/sys/kernel/cpu.ts';

@@ -1,6 +1,6 @@
 import { asPluginError } from '../../lib/http/failure.ts';
 import { RegistrySource, type RegistrySourceOptions } from '../../lib/image/source/from-registry.ts';
-import type { Machine } from '../../lib/oci/platform.ts';
+import type { Machine } from '../../lib/oci/machine.ts';
 import { type RegistryReference, repositoryOf } from '../../lib/oci/reference.ts';
 import { PartialDirectory } from '../../lib/registry/blobs/partial.ts';
 import { RegistryClient } from '../../lib/registry/client.ts';

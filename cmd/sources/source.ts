@@ -3,7 +3,7 @@ import { MAX_MANIFEST_BYTES } from '../../lib/base/limits.ts';
 import { RememberingSource } from '../../lib/image/source/remembering-source.ts';
 import type { ImageSource } from '../../lib/image/source/source.ts';
 import { ThinAwareSource } from '../../lib/image/source/thin-source.ts';
-import { formatPlatform, type Machine, platformOf } from '../../lib/oci/platform.ts';
+import { formatPlatform, type Machine, platformOf } from '../../lib/oci/machine.ts';
 import {
   formatReference,
   type ImageReference,

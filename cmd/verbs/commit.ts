@@ -1,6 +1,6 @@
 import { parseChange } from '../../lib/commit/image/changes.ts';
 import { DEFAULT_BUDGET } from '../../lib/image/pull/budget.ts';
-import { platformOf } from '../../lib/oci/platform.ts';
+import { platformOf } from '../../lib/oci/machine.ts';
 import { formatReference } from '../../lib/oci/reference.ts';
 import { type Committed, commitContainer } from '../../lib/plugin/commit.ts';
 import { Store } from '../../lib/store/store.ts';

@@ -5,8 +5,8 @@
  */
 import { type Digest, digestFromHex, digestOf, hexOf } from '../base/digest.ts';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, MiB } from '../base/limits.ts';
+import type { Platform } from '../oci/machine.ts';
 import type { ImageManifest } from '../oci/manifest.ts';
-import type { Platform } from '../oci/platform.ts';
 import { errnoMeaning } from '../sys/kernel/errno.ts';
 import type { RepositoryPath } from './address.ts';
 import { type CvmfsDeps, noteHang } from './locate.ts';

@@ -4,14 +4,13 @@ import { MAX_MANIFEST_BYTES } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { ImageConfig } from './config.ts';
 import type { Descriptor } from './descriptor.ts';
+import { formatPlatform, type Machine } from './machine.ts';
 import type { ImageIndex, ImageManifest, Manifest } from './manifest.ts';
 import {
   candidates,
-  formatPlatform,
   type IndexEntry,
   isAboveBaseline,
   isOtherSystem,
-  type Machine,
   mayBeImage,
   noPlatform,
   platformIn,

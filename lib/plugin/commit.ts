@@ -12,7 +12,7 @@ import { isBelow } from '../commit/layer/lower-names.ts';
 import { type PackedLayer, packLayer } from '../commit/layer/pack.ts';
 import { Snapshot } from '../commit/layer/snapshot.ts';
 import type { LayerBudget } from '../layer/tree/types.ts';
-import type { Platform } from '../oci/platform.ts';
+import type { Platform } from '../oci/machine.ts';
 import type { RegistryReference } from '../oci/reference.ts';
 import { type ImageId, parseIdOrPath } from '../store/layout/image-id.ts';
 import { isOutside, layerKeyOrUndefined } from '../store/layout/layer-key.ts';

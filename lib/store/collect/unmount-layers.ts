@@ -6,7 +6,7 @@
 import { isPluginError } from '../../base/errors/error.ts';
 import type { Logger } from '../../base/log.ts';
 import { hasCode, SysError } from '../../sys/kernel/errno.ts';
-import { isErofs } from '../../sys/mounts/erofs.ts';
+import { isErofs } from '../../sys/mounts/is-erofs.ts';
 import { unmount } from '../../sys/mounts/mount.ts';
 import { detachMount, mountsBelow } from '../../sys/mounts/mounts-below.ts';
 import { type LayerKey, layerKeyOrUndefined } from '../layout/layer-key.ts';

@@ -6,7 +6,7 @@
  */
 import { hasCode } from '../../sys/kernel/errno.ts';
 import { exists } from '../../sys/kernel/look.ts';
-import { isErofs } from '../../sys/mounts/erofs.ts';
+import { isErofs } from '../../sys/mounts/is-erofs.ts';
 import type { StoreFormat } from '../layout/format.ts';
 import { type LayerKey, layerKeyOrUndefined } from '../layout/layer-key.ts';
 import type { Layout } from '../layout/layout.ts';

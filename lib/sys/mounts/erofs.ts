@@ -4,14 +4,12 @@
  * private clones of its lower directories (tried).
  */
 import { hasCode, SysError } from '../kernel/errno.ts';
-import { filesystemOf } from '../kernel/statfs.ts';
 import { attachLoop, setDirectIo } from './loop.ts';
 import { MS, mount } from './mount.ts';
 
 /** `file`: from the file, with direct I/O. `loop`: through a loop device. */
 export type ErofsWay = 'file' | 'loop';
 
-const EROFS_MAGIC = 0xe0f5e1e2;
 const FLAGS = MS.RDONLY | MS.NOSUID | MS.NODEV;
 
 /**
@@ -52,9 +50,4 @@ function avoidCache(loop: number): void {
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
   }
-}
-
-/** True for a directory on an EROFS. An image that is not mounted leaves an empty directory. @throws SysError ENOENT */
-export function isErofs(directory: string | number): boolean {
-  return filesystemOf(directory).magic === EROFS_MAGIC;
 }

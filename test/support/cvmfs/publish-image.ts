@@ -4,7 +4,7 @@ import { silentLogger } from '../../../lib/base/log.ts';
 import { silentProgress } from '../../../lib/base/progress.ts';
 import { OciLayoutSource } from '../../../lib/image/source/from-oci-layout.ts';
 import { LayoutDirectory } from '../../../lib/image/source/layout-files.ts';
-import { platformOf } from '../../../lib/oci/platform.ts';
+import { platformOf } from '../../../lib/oci/machine.ts';
 import { withTarget } from '../../../lib/publish/open-target.ts';
 import { type PublishDeps, type PublishedImage, publishImage } from '../../../lib/publish/publish.ts';
 import type { PublishTarget } from '../../../lib/publish/targets/target.ts';

@@ -7,7 +7,7 @@ import type { Lookup } from '../../../lib/http/route.ts';
 import { RegistrySource, type SeenNames } from '../../../lib/image/source/from-registry.ts';
 import { digestOfLayer, type ImageLayer } from '../../../lib/image/source/image-layer.ts';
 import type { ImageSource } from '../../../lib/image/source/source.ts';
-import { platformOf } from '../../../lib/oci/platform.ts';
+import { platformOf } from '../../../lib/oci/machine.ts';
 import { parseImageReference, type RegistryReference } from '../../../lib/oci/reference.ts';
 import type { GivenCredentials } from '../../../lib/registry/auth/credentials.ts';
 import type { PartialBlobs } from '../../../lib/registry/blobs/partial.ts';

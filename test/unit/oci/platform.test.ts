@@ -3,9 +3,10 @@ import { PluginError } from '../../../lib/base/errors/error.ts';
 import { silentLogger } from '../../../lib/base/log.ts';
 import type { ImageConfig } from '../../../lib/oci/config.ts';
 import type { Descriptor } from '../../../lib/oci/descriptor.ts';
+import { type Machine, platformOf } from '../../../lib/oci/machine.ts';
 import { type ImageIndex, type Manifest, parseManifest } from '../../../lib/oci/manifest.ts';
 import * as types from '../../../lib/oci/media-types.ts';
-import { candidates, type Machine, platformOf, requirePlatform } from '../../../lib/oci/platform.ts';
+import { candidates, requirePlatform } from '../../../lib/oci/platform.ts';
 import { resolveToImage } from '../../../lib/oci/resolve-index.ts';
 import { digest, json, recordingLog, refusal, rejection } from './support.ts';
 
