@@ -149,10 +149,10 @@ describe('what publishing lost', () => {
     }
   });
 
-  async function createFrom(layer: MadeLayer): Promise<World> {
+  /** @param tool for most of these tars a program that unpacks them: the ingest command aborts */
+  async function createFrom(layer: MadeLayer, tool: PublishOptions['tool'] = 'unpack'): Promise<World> {
     const other = layoutImage(dir, [layer]);
-    // Only who unpacks a tar and publishes the tree can publish these: the ingest command aborts.
-    const unpacked = await pack([layer], false, { tool: 'unpack' });
+    const unpacked = await pack([layer], false, { tool });
     const w = await cvmfsWorld({ packed: unpacked, settings: 'lost_metadata: {owners: repair}' });
     expect((await w.create(other.url, 'box')).code).toBe(0);
     await w.store.must(['create', other.url, 'plain']);
@@ -194,6 +194,22 @@ describe('what publishing lost', () => {
     await using w = await createFrom(layer);
     expect(await w.sources('box')).toMatchObject([
       { source: 'oci', reason: expect.stringContaining('replaces the target of a hard link') },
+    ] as never);
+    expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
+  });
+
+  test('is not repaired where a hard link comes before its target', async () => {
+    const at = { mtime: 1_500_000_000, uid: 7 };
+    const layer = layerOf(
+      tar([
+        { name: './', type: '5', ...at },
+        { name: 'kept', type: '1', link: 'file', mtime: 1_500_000_000 },
+        { name: 'file', content: 'x', mode: 0o600, ...at },
+      ]),
+    );
+    await using w = await createFrom(layer, 'ingest');
+    expect(await w.sources('box')).toMatchObject([
+      { source: 'oci', reason: expect.stringContaining('a hard link of its tar comes before its target') },
     ] as never);
     expect(compareTrees(w.rootfs('plain'), w.rootfs('box'), LOST)).toEqual([]);
   });

@@ -61,6 +61,8 @@ export class RepairSink implements TarSink {
   readonly #explicitDirs = new Set<string>();
   /** Names that are links at this point of the tar. Later entries may replace them. */
   readonly #links = new Set<string>();
+  /** Targets of hard links that were not in the mask when the links came. */
+  readonly #targets = new Set<string>();
   #file: { readonly fd: number; readonly entry: LayerEntry; readonly path: string } | undefined;
   #entries = 0;
   #repaired = 0;
@@ -176,6 +178,7 @@ export class RepairSink implements TarSink {
   }
 
   #write(parentPath: string, name: string, entry: Made): void {
+    this.#requireBeforeLinks(pathOf(parentPath, name));
     this.#repaired += 1;
     const parent = this.#tree.directory(parentPath);
     parent.hold(() => {
@@ -218,15 +221,22 @@ export class RepairSink implements TarSink {
     }
     if (!this.#has(fromPath, from)) {
       this.#requireSame([parentPath, name], [fromPath, from]);
+      this.#targets.add(target);
       if (this.#has(parentPath, name)) this.#tree.remove(this.#tree.directory(parentPath), name);
       return;
     }
+    this.#requireBeforeLinks(path);
     const source = this.#tree.directory(fromPath);
     source.hold(() => {
       const parent = this.#tree.directory(parentPath);
       const { fd } = source;
       this.#tree.put(parent, name, (at, bytes) => linkAt(fd, Buffer.from(from, 'latin1'), at, bytes));
     });
+  }
+
+  /** @throws Unrepairable for a repaired name whose links came first: they show the published file */
+  #requireBeforeLinks(path: string): void {
+    if (this.#targets.has(path)) throw new Unrepairable('a hard link of its tar comes before its target');
   }
 
   /**
