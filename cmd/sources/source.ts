@@ -93,13 +93,29 @@ async function sourceOf(
         return withThinImages(source, context, platform, store);
       };
       const key = store && (await pinnedKey(context, reference, platform));
-      return remembering(store, key, open, guard);
+      const source = await remembering(store, key, open, guard);
+      return store === undefined ? source : orLastKnown(context, reference, platform, store, source, guard);
     }
     case 'cvmfs': {
       const { openCvmfsSource } = await import('./cvmfs-source.ts');
       return openCvmfsSource(context, reference, platform, store, requireDigest);
     }
   }
+}
+
+/** The same source, where the settings let an image start that its registry gave before. */
+async function orLastKnown(
+  context: SourceContext,
+  reference: RegistryReference,
+  platform: Machine,
+  store: Store,
+  source: ImageSource,
+  guard: Guard | undefined,
+): Promise<ImageSource> {
+  const { registries } = await context.extra();
+  if (registries?.when_unreachable !== 'last_known') return source;
+  const { lastKnownSource } = await import('./last-known.ts');
+  return lastKnownSource(context, registries, { reference, platform, store, source, guard });
 }
 
 async function remembering(

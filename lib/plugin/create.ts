@@ -100,6 +100,7 @@ async function createOnce(deps: PullContext, creation: Creation): Promise<Runtim
     const fetchedBytes = fetched.reduce((sum, { record, again }) => sum + (again ? 0 : record.fileBytes), 0);
     const made = countImage(plan.uses, plan.layerBytes, 1, fetchedBytes);
     logCreated(deps.log, id, image, layers);
+    if (image.lastKnown !== undefined) deps.metrics?.count('ImagesFromLastKnown', 1);
     noteUse(deps.store.layout, asked(image, plan), deps.log);
     addToTotals(deps.store, { committedBytes: bytes ?? 0 }, deps.log, made);
     return spec;
@@ -226,6 +227,7 @@ function record({ image, plan, layers, mount, limit }: Container): ImageRecord {
     mounted: mount,
     layers,
     ...(image.trust === undefined ? {} : { trust: image.trust }),
+    ...(image.lastKnown === undefined ? {} : { lastKnown: image.lastKnown }),
   };
 }
 

@@ -67,5 +67,6 @@ export function logCreated(
     ...origin(image),
     layers: sources,
     ...(image.trust === undefined ? {} : { trust: image.trust.scope }),
+    ...(image.lastKnown === undefined ? {} : { lastKnown: image.lastKnown.resolved }),
   });
 }

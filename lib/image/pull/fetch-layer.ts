@@ -31,7 +31,9 @@ export interface FetchContext {
   readonly log: Logger;
   readonly progress: Progress;
   /** Gets the time of each layer, in milliseconds. */
-  readonly metrics?: { duration(name: string, milliseconds: number): void } | undefined;
+  readonly metrics?:
+    | { duration(name: string, milliseconds: number): void; count(name: string, value: number): void }
+    | undefined;
   readonly signal: AbortSignal;
   /** The compiled second entry (or its source, in tests) that unpacks in a thread of its own. */
   readonly workerUrl: string | URL;

@@ -63,7 +63,7 @@ export class RememberingSource implements ImageSource {
     const meanwhile = this.#known(key);
     if (meanwhile !== undefined) return meanwhile;
     const image = await this.#ask(signal);
-    if (isFixed(image)) this.#store.sources.rememberResolved(key, image);
+    if (mayBeRemembered(image) && isFixed(image)) this.#store.sources.rememberResolved(key, image);
     return image;
   }
 
@@ -123,14 +123,16 @@ export class RememberingSource implements ImageSource {
   }
 }
 
+/** A caller whose own credentials were needed is asked each time. */
+function mayBeRemembered({ unverified, grade }: ResolvedImage): boolean {
+  return !unverified && grade !== undefined && grade !== 'asked';
+}
+
 /**
  * True when every layer has a digest and a diffID. A layer on CVMFS may be gone tomorrow, so such an image is resolved
  * each time.
  */
-function isFixed(image: ResolvedImage): image is ResolvedImage & Resolved {
-  if (image.unverified) return false;
-  // A caller whose own credentials were needed is asked each time.
-  if (image.grade === undefined || image.grade === 'asked') return false;
+export function isFixed(image: ResolvedImage): image is ResolvedImage & Resolved {
   return image.layers.every(
     (layer) => (layer.kind === 'blob' || layer.kind === 'unvalidated') && layer.diffId !== undefined,
   );

@@ -27,6 +27,8 @@ export interface ResolvedImage {
   readonly place?: string | undefined;
   /** The grade of the manifest and the configuration; undefined: no other caller may have them. */
   readonly grade?: Grade | undefined;
+  /** Set for an image that its registry gave before, and could not answer for now. */
+  readonly lastKnown?: { readonly resolved: string } | undefined;
   /** Why the image may run; undefined without a policy for signatures. */
   readonly trust?: TrustRecord | undefined;
   /** The names of the CVMFS repositories from which layers may be used in place; undefined: all of the settings. */

@@ -20,6 +20,8 @@ export interface RegistriesFile {
   readonly insecure?: readonly string[];
   readonly require_digest?: boolean;
   readonly always_authenticate?: Authenticate | boolean;
+  readonly when_unreachable?: 'fail' | 'last_known';
+  readonly last_known_max_age_hours?: number;
   readonly docker_config?: string;
   readonly credential_helpers?: {
     readonly path?: string;

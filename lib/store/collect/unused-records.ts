@@ -12,6 +12,7 @@ import { readFactBytes } from '../layout/read-file.ts';
 import { removeName } from '../layout/staging.ts';
 import { blobHex } from '../records/blobs.ts';
 import { cachedImages, dropCached } from '../records/cached-images.ts';
+import { neededForLastKnown } from '../records/last-known.ts';
 import { recall } from '../records/records.ts';
 import { neededFor } from '../records/sources.ts';
 import type { Store } from '../store.ts';
@@ -45,7 +46,8 @@ function removeSources(store: Store): void {
   const { layout } = store;
   const layers = new Set(store.layers.list().map((key) => key.slice(0, 64)));
   for (const name of listNames(layout.sources)) {
-    const needed = neededFor(recall(`${layout.sources}/${name}`, isAnything));
+    const fact = recall(`${layout.sources}/${name}`, isAnything);
+    const needed = neededFor(fact) ?? neededForLastKnown(fact);
     if (needed?.every((hex) => layers.has(hex)) !== true) removeName(layout, `${layout.sources}/${name}`);
   }
 }

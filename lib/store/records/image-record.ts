@@ -72,7 +72,13 @@ export interface ImageRecord {
   /** A delete has begun and could not end: some of the container is left, and nothing but deleting helps. */
   readonly deleting?: boolean | undefined;
   readonly trust?: TrustRecord | undefined;
+  /** The registry could not answer, and the image is the one that it gave at this time. */
+  readonly lastKnown?: { readonly resolved: string } | undefined;
   readonly layers: readonly LayerProvenance[];
+}
+
+function isLastKnown(value: unknown): value is { resolved: string } {
+  return isRecord(value) && isText(value['resolved']);
 }
 
 interface RecordedLimits {
@@ -111,6 +117,7 @@ export function decodeImageRecord(text: string, path: string): ImageRecord {
     typeof raw['mounted'] === 'boolean' &&
     isOptional(raw['deleting'], isFlag) &&
     isOptional(raw['trust'], isTrustRecord) &&
+    isOptional(raw['lastKnown'], isLastKnown) &&
     Array.isArray(raw['layers']) &&
     raw['layers'].every(isProvenance);
   if (!whole) throw damaged('fields are missing');

@@ -102,6 +102,12 @@ function isVerdict(value: unknown): value is { trusted: TrustRecord } {
 /** Checks a value of `ImageSource.resolve`; JSON leaves out fields that are undefined. */
 function isResolved(value: unknown): value is { resolved: Resolved } {
   const image = isRecord(value) ? value['resolved'] : undefined;
+  // An image that needed a caller's own credentials is not remembered: the registry is asked each time.
+  return isKeptImage(image) && (image['grade'] === 'everybody' || image['grade'] === 'cell');
+}
+
+/** Checks an image that was kept, of any grade. */
+export function isKeptImage(image: unknown): image is Resolved & Readonly<Record<string, unknown>> {
   return (
     isRecord(image) &&
     isText(image['name']) &&
@@ -111,8 +117,6 @@ function isResolved(value: unknown): value is { resolved: Resolved } {
     isOptional(image['config'], isConfig) &&
     isOptional(image['origin'], isOrigin) &&
     isOptional(image['place'], isText) &&
-    // An image that needed a caller's own credentials is not remembered: the registry is asked each time.
-    (image['grade'] === 'everybody' || image['grade'] === 'cell') &&
     Array.isArray(image['layers']) &&
     image['layers'].every(isLayer)
   );
