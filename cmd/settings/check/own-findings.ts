@@ -1,6 +1,6 @@
 /** Faults of graft's own settings: files that are not read, values that cannot be, and what they name that is not there. */
-import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
-import { delimiter, dirname } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { isPluginError } from '../../../lib/base/errors/error.ts';
 import { printable } from '../../../lib/base/text.ts';
 import type { RegistriesFile } from '../../../lib/registry/policy/settings.ts';
@@ -9,6 +9,7 @@ import { type ExtraFile, isSettingsFile, settingsDirectory } from '../extra.ts';
 import { readConfigText } from '../groot-file.ts';
 import { parseConfig } from '../groot-yaml.ts';
 import { withBytes } from '../sizes.ts';
+import { dockerConfigThings, hasProgram } from './docker-config-findings.ts';
 import type { SettingFinding } from './finding.ts';
 import { KeyLines, type KeyPath, nameOf } from './lines.ts';
 import { settingFaults } from './schema-faults.ts';
@@ -139,6 +140,11 @@ function kindAt(path: string): Kind | undefined {
   }
 }
 
+/** A pipe would be waited for. */
+function isRegular(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
 function absence(wanted: Kind, there: Kind | undefined): string {
   return there === undefined
     ? `there is no such ${wanted}`
@@ -175,6 +181,9 @@ function* pathsIn({
 
 function* registryThings(settings: RegistriesFile, path: string): Generator<[KeyPath, string]> {
   const directories = settings.credential_helpers?.path ?? path;
+  const { docker_config: dockerConfig } = settings;
+  if (dockerConfig !== undefined && isRegular(dockerConfig))
+    yield* dockerConfigThings(dockerConfig, directories);
   for (const [at, file] of (settings.registries_conf ?? []).entries())
     if (kindAt(file) === undefined)
       yield [
@@ -198,17 +207,6 @@ function* registryThings(settings: RegistriesFile, path: string): Generator<[Key
     if ((certificate === undefined) !== (key === undefined))
       yield [own, 'has one of client_certificate and client_key, which go together'];
   }
-}
-
-function hasProgram(directories: string, name: string): boolean {
-  return directories.split(delimiter).some((directory) => {
-    try {
-      accessSync(`${directory}/${name}`, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** Lists of texts, or of mappings with a path or location, that have an entry twice. */

@@ -38,6 +38,12 @@ export class DockerConfig {
     return this.#entries.find((entry) => entry.host === host && fits(entry.path))?.credential;
   }
 
+  /** All helpers that the file names, each once. */
+  get helpers(): readonly string[] {
+    const general = this.#store === undefined ? [] : [this.#store];
+    return [...new Set([...this.#helpers.values(), ...general])];
+  }
+
   /** The helper for a host without an entry in the file: the host's own, else the general store. */
   helperFor(host: string): string | undefined {
     return this.#helpers.get(host) ?? this.#store;

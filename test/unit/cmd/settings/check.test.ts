@@ -168,6 +168,24 @@ describe('graft’s own settings', () => {
     ]);
   });
 
+  test('helpers that docker’s config.json names are looked for, and a file that is none is told', () => {
+    const of = (content: string) => {
+      writeFileSync(dir.at('config.json'), content);
+      return findings('', { 'a.yml': 'registries:\n  docker_config: DIR/config.json' });
+    };
+    expect(of('{"credHelpers":{"a.b":"none","c.d":"none"},"credsStore":"lost"}')).toEqual(
+      ['none', 'lost'].map(
+        (helper) =>
+          `problem a.yml, line 2: registries.docker_config is "DIR/config.json", which names the helper "${helper}"; ` +
+          `docker-credential-${helper} is not in /usr/bin:/bin`,
+      ),
+    );
+    expect(of('{"auths":{}}')).toEqual([]);
+    expect(of('secret')).toEqual([
+      'problem a.yml, line 2: registries.docker_config is "DIR/config.json"; it is not JSON',
+    ]);
+  });
+
   test('a secret is not shown', () => {
     const found = findings('', { 'a.yml': `registries:\n  proxy:\n    http: ${'s'.repeat(5000)}\n` });
     expect(found).toEqual([
