@@ -131,6 +131,10 @@ export class MergedTree {
       const before = this.#pending.get(link.target);
       if (before !== undefined && !begun.has(before.path)) resolve(before);
       if (!this.#pending.delete(link.path)) return;
+      const [parentName, name] = splitName(link.path);
+      const now = pathOf(this.#make(parentName), name);
+      // A later entry made a link of the directory, and another hard link came through it.
+      if (this.#pending.has(now)) throw new Ambiguous(`${now} by two names that wait`);
       if (!this.#linkOwn(link.path, link.target)) this.#linkBelow(link, copies);
     };
     for (const link of [...this.#pending.values()]) resolve(link);
