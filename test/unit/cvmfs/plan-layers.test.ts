@@ -1,10 +1,12 @@
 /** What becomes of a layer whose search does not end well; the child is a shell that answers what a test says. */
 import { describe, expect, test } from 'bun:test';
+import { readdirSync, readFileSync } from 'node:fs';
 import { silentLogger } from '../../../lib/base/log.ts';
 import type { FoundLayer } from '../../../lib/cvmfs/found-layer.ts';
 import { planLayers } from '../../../lib/cvmfs/plan-layers.ts';
 import type { LayerWalk, ProbeLine } from '../../../lib/cvmfs/probe-protocol.ts';
 import { cvmfsSettings, type Repository } from '../../../lib/cvmfs/settings.ts';
+import { tempDir } from '../../support/temp.ts';
 
 const NAME = 'unpacked.example.org';
 const PATIENCE_MS = 300_000;
@@ -62,18 +64,22 @@ function layerOf(repository: Repository, digit: string): FoundLayer {
   };
 }
 
-/** Plans for two layers when the child prints these lines and then does `end`. */
+/**
+ * Plans for five layers when each child prints these lines and then does `end`: of the first layer and of the fifth, which
+ * one child searches.
+ */
 async function plansAfter(
   lines: readonly ProbeLine[],
   end: string,
   deadlines = { probe_deadline_ms: PATIENCE_MS, walk_deadline_ms: PATIENCE_MS },
+  start = 'cat >/dev/null',
 ) {
   const repository = repositoryWith(deadlines);
   const remembered: string[] = [];
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
   const deps = {
     settings: { repositories: [repository] },
-    probeCommand: ['/bin/sh', '-c', `printf '%s' "$0"; ${end}`, text],
+    probeCommand: ['/bin/sh', '-c', `${start}; printf '%s' "$0"; ${end}`, text],
     mappings: { uids: [], gids: [] },
     hangs: {
       recall: () => undefined,
@@ -83,8 +89,9 @@ async function plansAfter(
     now: () => 0,
     log: silentLogger,
   };
-  const layers = ['a', 'b'].map((digit) => layerOf(repository, digit));
-  return { plans: await planLayers(deps, layers, false), remembered };
+  const layers = ['a', 'b', 'c', 'd', 'e'].map((digit) => layerOf(repository, digit));
+  const plans = await planLayers(deps, layers, false);
+  return { plans: [plans[0], plans[4]], all: plans, remembered };
 }
 
 const walked = (index: number, changes: Partial<LayerWalk> = {}): ProbeLine => ({
@@ -94,6 +101,21 @@ const walked = (index: number, changes: Partial<LayerWalk> = {}): ProbeLine => (
 });
 
 describe('a search for whiteouts', () => {
+  test('deals the layers out to four processes', async () => {
+    await using dir = tempDir();
+    const { all } = await plansAfter(
+      [ALIVE, walked(0), walked(1)],
+      'exit 0',
+      undefined,
+      `cat > ${dir.path}/$$`,
+    );
+    expect(all).toMatchObject([{ ok: true }, { ok: true }, { ok: true }, { ok: true }, { ok: true }]);
+    const asked = readdirSync(dir.path).map((name) =>
+      [...readFileSync(dir.at(name), 'latin1').matchAll(/layers\/(.)/g)].map(([, digit]) => digit).join(''),
+    );
+    expect(asked.sort()).toEqual(['ae', 'b', 'c', 'd']);
+  });
+
   test('that ends well gives a plan for each layer', async () => {
     const { plans, remembered } = await plansAfter([ALIVE, walked(0), walked(1)], 'exit 0');
     expect(plans).toMatchObject([{ ok: true }, { ok: true }]);
