@@ -4,13 +4,14 @@ import type { Logger } from '../../base/log.ts';
 import type { AciManifest } from '../../oci/aci-manifest.ts';
 import { parseConfig } from '../../oci/config.ts';
 import type { Machine } from '../../oci/machine.ts';
-import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../oci/media-types.ts';
+import { OCI_LAYER } from '../../oci/media-types.ts';
 import { requirePlatform } from '../../oci/platform.ts';
 import { type AciReference, formatReference } from '../../oci/reference.ts';
 import { type Grant, LOCAL } from '../../store/records/grants.ts';
 import { AciLayer } from './aci-layer.ts';
 import type { ArchiveFile } from './archive-file.ts';
 import type { BlobLayer } from './image-layer.ts';
+import { madeManifest } from './made-manifest.ts';
 import type { ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface AciOptions {
@@ -55,7 +56,7 @@ export class AciSource implements ImageSource {
     requirePlatform(parsed, platform, this.#name, log);
     log.info('aci-read', { image: this.#name, name, hasApp: app !== undefined });
     const layer = layerOf(read);
-    const manifest = manifestOf(config, layer);
+    const manifest = madeManifest(config, [layer]);
     for (const bytes of [config, manifest]) this.#options.onDocument?.(bytes);
     const manifestDigest = digestOf(manifest);
     return { name: this.#name, manifestDigest, config: parsed, layers: [layer], place: LOCAL, grade: 'cell' };
@@ -157,14 +158,4 @@ function userOf(aci: AciLayer, { user, group }: { user: string; group: string },
     });
   };
   return `${idOf(user, 'uid')}:${idOf(group, 'gid')}`;
-}
-
-function manifestOf(config: Uint8Array, { mediaType, digest, size }: BlobLayer): Uint8Array {
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: OCI_MANIFEST,
-    config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
-    layers: [{ mediaType, digest, size }],
-  };
-  return Buffer.from(JSON.stringify(manifest));
 }

@@ -4,7 +4,7 @@ import type { Logger } from '../../base/log.ts';
 import { type ImageConfig, parseConfig } from '../../oci/config.ts';
 import { verifyDigest } from '../../oci/descriptor.ts';
 import type { Machine } from '../../oci/machine.ts';
-import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../oci/media-types.ts';
+import { OCI_LAYER } from '../../oci/media-types.ts';
 import { requirePlatform } from '../../oci/platform.ts';
 import { type ArchiveReference, formatReference } from '../../oci/reference.ts';
 import { findSavedImage, parseSavedImages, type SavedImage } from '../../oci/saved-images.ts';
@@ -13,6 +13,7 @@ import type { ArchiveFile } from './archive-file.ts';
 import type { ArchiveMembers, Member } from './archive-members.ts';
 import type { BlobLayer, Compression, ImageLayer } from './image-layer.ts';
 import { digestOfBytes } from './layer-chunks.ts';
+import { madeManifest } from './made-manifest.ts';
 import type { ImageSource, LayerBytes, ResolvedImage } from './source.ts';
 
 export interface DockerArchiveOptions {
@@ -51,7 +52,7 @@ export class DockerArchiveSource implements ImageSource {
     const config = parseConfig(document, this.#name, log);
     requirePlatform(config, platform, this.#name, log);
     const layers = await this.#layers(members, saved, config, signal);
-    const manifest = manifestOf(document, layers);
+    const manifest = madeManifest(document, layers);
     for (const bytes of [document, manifest]) this.#options.onDocument?.(bytes);
     return {
       name: this.#name,
@@ -139,19 +140,4 @@ function compressionIn(head: Uint8Array): Exclude<Compression, 'auto'> {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
   const isZstd = head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd;
   return isZstd ? 'zstd' : 'none';
-}
-
-function manifestOf(config: Uint8Array, layers: readonly BlobLayer[]): Uint8Array {
-  const descriptor = (mediaType: string, digest: Digest, size: number | undefined) => ({
-    mediaType,
-    digest,
-    size,
-  });
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: OCI_MANIFEST,
-    config: descriptor(OCI_CONFIG, digestOf(config), config.length),
-    layers: layers.map(({ mediaType, digest, size }) => descriptor(mediaType, digest, size)),
-  };
-  return Buffer.from(JSON.stringify(manifest));
 }

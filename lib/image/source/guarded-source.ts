@@ -1,10 +1,8 @@
-import type { Grade } from '../../base/grade.ts';
 import type { FoundAt } from '../../oci/resolve-index.ts';
-import type { Grant } from '../../store/records/grants.ts';
 import type { TrustRecord } from '../../store/records/image-record.ts';
 import type { SignatureRepository } from '../../trust/find/sigstore-artefacts.ts';
-import type { ImageLayer } from './image-layer.ts';
-import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import type { ImageSource, ResolvedImage } from './source.ts';
+import { WrappedSource } from './wrapped-source.ts';
 
 /** The part of lib/trust/guard.ts that sources use. */
 export interface ImageGuard {
@@ -24,60 +22,27 @@ export interface ImageGuard {
  * A source whose images a policy for signatures has let through. The source asks the guard between the manifest and the
  * configuration; this class asks for images without a manifest, and refuses an image about which nobody has asked.
  */
-export class GuardedSource implements ImageSource {
-  readonly #inner: ImageSource;
+export class GuardedSource extends WrappedSource {
   readonly #guard: ImageGuard;
   readonly #hasManifest: boolean;
 
   /** @param hasManifest false: nothing about the image can be signed, so that its name alone decides */
   constructor(inner: ImageSource, guard: ImageGuard, hasManifest: boolean) {
-    this.#inner = inner;
+    super(inner);
     this.#guard = guard;
     this.#hasManifest = hasManifest;
-  }
-
-  get place(): string | undefined {
-    return this.#inner.place;
   }
 
   async resolve(signal: AbortSignal): Promise<ResolvedImage> {
     if (!this.#hasManifest) {
       const trust = await this.#guard.admit({ digest: undefined, indexes: [] }, signal);
-      return { ...(await this.#inner.resolve(signal)), trust };
+      return { ...(await this.inner.resolve(signal)), trust };
     }
-    const image = await this.#inner.resolve(signal);
+    const image = await this.inner.resolve(signal);
     const trust = this.#guard.accepted(image.manifestDigest);
     if (trust === undefined) throw new Error('a source has not asked whether its image may run');
     // Bytes on CVMFS are not held against the digests that a signature covers.
     if (trust.signed === undefined) return { ...image, trust };
     return { ...image, trust, inPlaceFrom: this.#guard.acceptsUnverified };
-  }
-
-  open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
-    return this.#inner.open(layer, signal);
-  }
-
-  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
-    return this.#inner.mayRead?.(blob, signal);
-  }
-
-  delivered(layer: ImageLayer): Grant {
-    return this.#inner.delivered(layer);
-  }
-
-  hosts(layer: ImageLayer): readonly string[] | undefined {
-    return this.#inner.hosts?.(layer);
-  }
-
-  async verifyUnchanged(layer: ImageLayer): Promise<void> {
-    await this.#inner.verifyUnchanged?.(layer);
-  }
-
-  reject(layer: ImageLayer): boolean {
-    return this.#inner.reject?.(layer) === true;
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
   }
 }

@@ -1,12 +1,12 @@
 import { isPluginError } from '../../base/errors/error.ts';
 import type { Grade } from '../../base/grade.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Grant } from '../../store/records/grants.ts';
 import type { LastKnownImages } from '../../store/records/last-known.ts';
 import type { ImageGuard } from './guarded-source.ts';
 import type { ImageLayer } from './image-layer.ts';
 import { isFixed } from './remembering-source.ts';
 import type { BlobOfPlace, ImageSource, LayerBytes, ResolvedImage } from './source.ts';
+import { WrappedSource } from './wrapped-source.ts';
 
 export interface LastKnownOptions {
   readonly images: LastKnownImages;
@@ -27,27 +27,22 @@ export interface LastKnownOptions {
  * registry that refuses is obeyed; only one that cannot answer is done without. A private image needs credentials that
  * the repository accepted before, and a policy for signatures must have let the very digest through.
  */
-export class LastKnownSource implements ImageSource {
-  readonly #inner: ImageSource;
+export class LastKnownSource extends WrappedSource {
   readonly #options: LastKnownOptions;
   readonly #now: () => number;
   /** The registry's failure, once the image is one that it gave before. */
   #failure: unknown;
 
   constructor(inner: ImageSource, options: LastKnownOptions) {
-    this.#inner = inner;
+    super(inner);
     this.#options = options;
     this.#now = options.now ?? Date.now;
-  }
-
-  get place(): string | undefined {
-    return this.#inner.place;
   }
 
   /** @throws as the source; its error where there is no image that may be used in its place */
   async resolve(signal: AbortSignal): Promise<ResolvedImage> {
     try {
-      const image = await this.#inner.resolve(signal);
+      const image = await this.inner.resolve(signal);
       this.#remember(image);
       return image;
     } catch (error) {
@@ -61,35 +56,15 @@ export class LastKnownSource implements ImageSource {
     }
   }
 
-  async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
+  override async open(layer: ImageLayer, signal: AbortSignal): Promise<LayerBytes> {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#inner.open(layer, signal);
+    return super.open(layer, signal);
   }
 
-  async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
+  override async mayRead(blob: BlobOfPlace, signal: AbortSignal): Promise<Grade | undefined> {
     // The credentials were held against those that the repository accepted.
     if (this.#failure !== undefined) return 'asked';
-    return this.#inner.mayRead?.(blob, signal);
-  }
-
-  delivered(layer: ImageLayer): Grant {
-    return this.#inner.delivered(layer);
-  }
-
-  hosts(layer: ImageLayer): readonly string[] | undefined {
-    return this.#inner.hosts?.(layer);
-  }
-
-  async verifyUnchanged(layer: ImageLayer): Promise<void> {
-    await this.#inner.verifyUnchanged?.(layer);
-  }
-
-  reject(layer: ImageLayer): boolean {
-    return this.#inner.reject?.(layer) === true;
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
+    return super.mayRead(blob, signal);
   }
 
   #remember(image: ResolvedImage): void {
