@@ -137,11 +137,12 @@ function backing(layout: Layout): Diagnosis[] {
 /** How new layers are written, and why. */
 function layers({ layout, format }: Store): Diagnosis {
   const { wish, kind, way, lack } = format.layers;
+  const by = wish === 'auto' ? 'chosen by auto' : 'as set';
   if (kind === 'images') {
     const how = way === 'file' ? 'mounted from their files' : 'mounted through loop devices';
-    return ok('layers', `images, as ${wish} says; ${how}`);
+    return ok('layers', `images, ${by}; ${how}`);
   }
-  if (lack === undefined) return ok('layers', `${kind}, as ${wish} says`);
+  if (lack === undefined) return ok('layers', `${kind}, ${by}`);
   const detail = `${kind}, though ${wish} is set: ${lack}`;
   if (wish === 'auto') return ok('layers', detail);
   const advice = `after a change of the kernel: graft --store ${layout.root} init-store tries again`;

@@ -268,7 +268,7 @@ describe('a store', () => {
     await store.must(['create', image, 'again']);
     expect(images(store).length).toBe(2);
     expect(await store.must(['check'])).toBe('Nothing is wrong.\n');
-    expect((await store.graft(['doctor'])).stdout).toContain('directories, as directories says');
+    expect((await store.graft(['doctor'])).stdout).toContain('directories, as set');
   });
 
   test('writes images for auto where the kernel mounts them from their files, and doctor says so', async () => {
@@ -276,7 +276,7 @@ describe('a store', () => {
     await store.must(['create', busybox, 'web']);
     expect(images(store).length).toBe(1);
     expect((await store.graft(['doctor'])).stdout).toContain(
-      'images, as auto says; mounted from their files',
+      'images, chosen by auto; mounted from their files',
     );
     const ran = await store.graft(['init-store', '--layers', 'squashfs']);
     expect([ran.code, ran.stdout]).toEqual([1, expect.stringContaining('--layers auto|directories|images')]);
