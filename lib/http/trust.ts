@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { PluginError } from '../base/errors/error.ts';
 import type { Logger } from '../base/log.ts';
 import { hasCode } from '../sys/kernel/errno.ts';
@@ -134,9 +134,20 @@ export class Trust {
   }
 
   #systemRoots(): readonly string[] {
-    this.#roots ??= systemRoots(this.#policy.roots);
+    this.#roots ??= this.#readRoots();
     if (this.#roots.length === 0) this.#log.info('no-system-roots', { used: 'the list of the runtime' });
     return this.#roots;
+  }
+
+  /** As in Go, a file of SSL_CERT_FILE that is not there is no error, and no other file takes its place. */
+  #readRoots(): readonly string[] {
+    const { roots } = this.#policy;
+    const found = systemRoots(roots);
+    if (roots.file !== undefined && !existsSync(roots.file))
+      this.#log.error('roots-file-missing', new Error('SSL_CERT_FILE names a file that is not there'), {
+        path: roots.file,
+      });
+    return found;
   }
 }
 

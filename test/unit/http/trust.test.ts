@@ -215,6 +215,18 @@ describe('one broken certificate does not spoil the others', () => {
   });
 });
 
+test('a file of SSL_CERT_FILE that is not there is named in the log', async () => {
+  const { host, registry } = serve(good);
+  const log = new RecordingLog();
+  const roots = { file: dir.at('nowhere.pem'), directories: '' };
+  const [code] = (await failure(pull(host, { roots }, log))) as [string];
+  expect([code, log.of('roots-file-missing')]).toEqual([
+    'REGISTRY_UNTRUSTED',
+    [expect.objectContaining({ path: roots.file })],
+  ]);
+  expect(registry.requests).toEqual([]);
+});
+
 describe('a certificate that names its host in the common name only', () => {
   const refused = [
     'REGISTRY_CERTIFICATE',
