@@ -8,7 +8,7 @@ import { platformOf } from '../../../lib/oci/machine.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../../lib/oci/media-types.ts';
 import { parseImageReference } from '../../../lib/oci/reference.ts';
 import { RegistryClient } from '../../../lib/registry/client.ts';
-import { defaultPolicy } from '../../../lib/registry/policy/policy.ts';
+import { defaultPolicy, type RegistryRule } from '../../../lib/registry/policy/policy.ts';
 import { Guard } from '../../../lib/trust/guard.ts';
 import { type TrustFile, trustSettings } from '../../../lib/trust/settings.ts';
 import type { AttachedSignature, BundleSignature } from '../../../lib/trust/sigstore/artefact.ts';
@@ -125,7 +125,12 @@ const mapped = ({ registry }: Repository) => ({
 });
 const anyName = { signedIdentity: { type: 'exactRepository', dockerRepository: REPOSITORY } };
 
-function guard(of: Repository, requirement: object, file: TrustFile = {}): Guard {
+function guard(
+  of: Repository,
+  requirement: object,
+  file: TrustFile = {},
+  rules: readonly RegistryRule[] = [],
+): Guard {
   const required = [{ type: 'sigstoreSigned', ...anyName, ...requirement }];
   writeFileSync(dir.at('policy.json'), JSON.stringify({ default: required }));
   const settings = trustSettings({
@@ -136,7 +141,7 @@ function guard(of: Repository, requirement: object, file: TrustFile = {}): Guard
   if (settings === undefined) throw new Error('no settings');
   const reference = registryReference(of.registry.image(':v1'));
   const log = new RecordingLog();
-  const policy = testPolicy({ insecure: [of.registry.host] });
+  const policy = testPolicy({ insecure: [of.registry.host], rules });
   return new Guard({
     settings,
     reference: parseImageReference(of.registry.image(':v1')),
@@ -189,6 +194,22 @@ test('an attached signature lets the image through, with two requests, and then 
   expect(of.asked).toEqual([tag(1), expect.stringMatching(/^blobs\//)]);
   expect(await guard(of, KEY).admit(at(1), NEVER)).toMatchObject({ signed: [at(1).digest] });
   expect(of.asked).toHaveLength(2);
+});
+
+test('a signature on a mirror counts while the registry cannot be reached, since it is checked like any other', async () => {
+  const [of, mirror] = [new Repository(), new Repository()];
+  mirror.attach(at(1).digest, attachedFixture('cosign2-key'));
+  const prefix = `${of.registry.host}/app`;
+  const mirrors = [{ location: `${mirror.registry.host}/app`, insecure: true, pulls: 'all' }] as const;
+  const rules = [{ prefix, location: prefix, insecure: true, blocked: false, mirrors, from: 'test' }];
+  await of.registry.stop();
+  const found = await guard(of, KEY, {}, rules).admit(at(1), NEVER);
+  expect(found.signed).toEqual([at(1).digest]);
+  expect(mirror.asked).toEqual([tag(1), expect.stringMatching(/^blobs\//)]);
+  mirror.attach(at(2).digest, attachedFixture('cosign2-key'));
+  expect((await refusal(guard(of, KEY, {}, rules).admit(at(2), NEVER))).found).toContain(
+    `layer 1 is refused: it is for the digest "${at(1).digest.slice(0, 20)}`,
+  );
 });
 
 test('the refusal says what was demanded, and what was found', async () => {
