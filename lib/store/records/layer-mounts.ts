@@ -31,7 +31,7 @@ export async function mountLayers(store: Mounting, volumes: Iterable<string>): P
       // A layer that is gone has no tree either, which the caller finds out.
       if (!exists(store.layout.volume(key))) continue;
       const { mountLayer } = await import('./mount-layer.ts');
-      mountLayer(store, key);
+      if (!mountLayer(store, key)) continue;
     }
     hasImages = true;
   }
@@ -49,8 +49,8 @@ export function isThereAndMounted(layout: Layout, key: LayerKey): boolean {
 }
 
 /**
- * A layer that is a directory has a manifest of its tree. A layer without one must be an image: the empty directory that an
- * image is mounted at would be taken for a layer else, where the image was lost.
+ * A layer that is a directory has a manifest of its tree. Of a layer without one the record tells: the empty directory
+ * that an image is mounted at would be taken for a layer else, where the image was lost.
  */
 function isDirectoryLayer(layout: Layout, key: LayerKey): boolean {
   return exists(`${layout.volume(key)}/tree`);
