@@ -1,6 +1,6 @@
 /** Removal of a tree that other processes rearrange at the same time. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { removeUsedTree } from '../../../../lib/sys/files/remove-used-tree.ts';
 import { close, openDir } from '../../../../lib/sys/kernel/files.ts';
 import { cleanEnv } from '../../../support/shell.ts';
@@ -29,14 +29,14 @@ test.each(Object.entries(WRITERS))('a tree in which %s change all the time is re
   mkdirSync(dir.at('tree/a/b/c'), { recursive: true });
   mkdirSync(dir.at('outside'));
   writeFileSync(dir.at('outside/kept'), '');
-  const writer = Bun.spawn(['/bin/sh', '-c', script, 'sh', dir.at('outside')], {
+  const writer = Bun.spawn(['/bin/sh', '-c', `: > ../ready; ${script}`, 'sh', dir.at('outside')], {
     cwd: dir.at('tree'),
     env: cleanEnv(),
     stdio: ['ignore', 'ignore', 'ignore'],
   });
   try {
-    const changed = readdirSync(dir.at('tree')).join();
-    while (readdirSync(dir.at('tree')).join() === changed) await Bun.sleep(1);
+    while (!existsSync(dir.at('ready'))) await Bun.sleep(1);
+    rmSync(dir.at('ready'));
     removeUsedTree(fd, 'tree');
     expect(readdirSync(dir.path)).toEqual(['outside']);
     expect(readdirSync(dir.at('outside'))).toEqual(['kept']);
