@@ -1,11 +1,14 @@
 /** Tables and bars for people. */
 
 const BAR_WIDTH = 24;
+/** A terminal of fewer columns gets bars of half the width, so that the words beside them fit. */
+const ROOMY = 100;
 
-/** `part` of `whole` as a bar of fixed width. */
-export function bar(part: number, whole: number): string {
-  const filled = whole <= 0 ? 0 : Math.min(BAR_WIDTH, Math.round((part / whole) * BAR_WIDTH));
-  return `[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}]`;
+/** `part` of `whole` as a bar. @param width of the terminal; undefined: there is none */
+export function bar(part: number, whole: number, width: number | undefined): string {
+  const cells = width === undefined || width >= ROOMY ? BAR_WIDTH : BAR_WIDTH / 2;
+  const filled = whole <= 0 ? 0 : Math.min(cells, Math.round((part / whole) * cells));
+  return `[${'#'.repeat(filled)}${'.'.repeat(cells - filled)}]`;
 }
 
 /** Rows as lines with aligned columns, two blanks apart, without blanks at the end. */

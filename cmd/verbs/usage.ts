@@ -22,7 +22,7 @@ export async function run(context: VerbContext<'usage'>): Promise<void> {
 }
 
 function inodesOf({ inodes, usedInodes }: Usage['filesystem']): string {
-  return inodes === 0 ? '' : `; ${usedInodes} of ${inodes} inodes taken`;
+  return inodes === 0 ? '' : `; ${usedInodes} of ${inodes} inodes`;
 }
 
 function forPeople(usage: Usage, width: number | undefined): string[] {
@@ -32,7 +32,7 @@ function forPeople(usage: Usage, width: number | undefined): string[] {
   const part = (name: string, bytes: number, note = '') => [
     name,
     shortBytes(bytes),
-    bar(bytes, disk.totalBytes),
+    bar(bytes, disk.totalBytes, width),
     note,
   ];
   return [
@@ -42,12 +42,12 @@ function forPeople(usage: Usage, width: number | undefined): string[] {
         part('used', disk.usedBytes, `${shortBytes(disk.freeBytes)} free${inodesOf(disk)}`),
         part('layers', usage.layerBytes, `${counted(usage.layers.length, 'layer')}, each kept once`),
         part('  shared', usage.sharedBytes, 'used by more than one image'),
-        part('  reclaimable', usage.reclaimableBytes, 'used by none: graft clean deletes it'),
+        part('  reclaimable', usage.reclaimableBytes, 'used by none; a clean deletes it'),
         part('committed', usage.committedBytes, 'sum of the disk limits'),
         part('containers', usage.counted.containers, 'what they wrote'),
-        part('records', usage.counted.records, 'what graft remembers, and downloads that broke off'),
-        part('sum', usage.counted.sum, 'all that is in the store, as du -x counts it'),
-        ...(own > 0 ? [part('filesystem', own, 'the rest: its journal and inodes, and what is beside')] : []),
+        part('records', usage.counted.records, 'facts, and downloads cut short'),
+        part('sum', usage.counted.sum, 'the whole store, as du -x counts'),
+        ...(own > 0 ? [part('filesystem', own, 'its own share, and what is beside')] : []),
       ],
       { width, shrink: [3] },
     ),
